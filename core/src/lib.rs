@@ -1,0 +1,3 @@
+//! pure core
+#![no_std]
+extern crate alloc;
