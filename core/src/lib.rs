@@ -14,4 +14,6 @@
 extern crate alloc;
 
 pub mod id;
+pub mod state;
 pub mod time;
+pub mod timers;

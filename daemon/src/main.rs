@@ -1,2 +1,2 @@
-//! stead
+//! `stead`, the one binary: guard, daemon and command line.
 fn main() {}

@@ -1,0 +1,95 @@
+//! What the operator wants, after the text of `cluster.toml` was read and checked.
+//!
+//! The daemon's reader makes these values and points at the line where it can't; here they are
+//! plain data, so that every member and the simulator see the same.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ServiceId;
+use crate::time::Span;
+
+/// The whole wanted state of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The label people use for the cluster.
+    pub name: String,
+    /// How long a stall of network or CPU must be survived without a failover.
+    pub ride_out: Span,
+    /// The longest round trip expected between two members, spread included.
+    pub round_trip: Span,
+    /// How long a node whose daemon is away keeps its services.
+    pub daemon_grace: Span,
+    /// The links that carry heartbeats, by name.
+    pub links: BTreeMap<String, LinkConfig>,
+    /// The machines, by name.
+    pub nodes: BTreeMap<String, NodeConfig>,
+    /// What clients use, by name.
+    pub services: BTreeMap<ServiceId, ServiceConfig>,
+}
+
+/// One link: a network on which every node has an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkConfig {
+    /// The port of heartbeats (UDP) and of connections between daemons (TCP).
+    pub port: u16,
+}
+
+/// One machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeConfig {
+    /// Where it stands.
+    pub site: Option<String>,
+    /// Its address on each link, by the link's name.
+    pub addresses: BTreeMap<String, IpAddr>,
+}
+
+/// One service: addresses and, if it has one, the program behind them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceConfig {
+    /// The addresses that clients use.
+    pub addresses: Vec<ServiceAddress>,
+    /// What to run where the addresses are.
+    pub program: Option<Program>,
+    /// How to tell whether the service works.
+    pub monitor: Option<Monitor>,
+    /// The nodes it would rather run on, best first; others serve when these can't.
+    pub prefer: Vec<String>,
+    /// Whether it goes back to a better node of `prefer` when one returns.
+    pub failback: bool,
+}
+
+/// An address that moves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The length of its network's prefix.
+    pub prefix: u8,
+    /// The interface; if none, the one whose own network contains the address.
+    pub interface: Option<String>,
+}
+
+/// A program and its arguments. It never passes through a shell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The file to run, by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// How long it may take to end after SIGTERM before it is killed.
+    pub stop_timeout: Span,
+}
+
+/// A command that ends with status 0 when the service works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitor {
+    /// The file to run, by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// The time between the end of one run and the start of the next.
+    pub interval: Span,
+    /// How long one run may take; longer counts as failed.
+    pub timeout: Span,
+}

@@ -1,0 +1,2 @@
+//! What every member agrees on.
+pub mod config;

@@ -1,0 +1,199 @@
+//! Every timer, derived from the one number that people set.
+//!
+//! The rules and their reasons stand in `docs/protocol.md`, section 2. They are checked here, when
+//! a configuration is read, and at compile time for the defaults: a rule that is broken stops the
+//! build.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{DRIFT_PER_MILLION, Span};
+
+/// The ride-out of a cluster whose configuration names none.
+pub const DEFAULT_RIDE_OUT: Span = Span::from_millis(300);
+/// The round trip of a cluster whose configuration names none: a local network.
+pub const DEFAULT_ROUND_TRIP: Span = Span::from_millis(2);
+/// The shortest ride-out that is accepted.
+pub const SHORTEST_RIDE_OUT: Span = Span::from_millis(20);
+/// The longest ride-out that is accepted.
+pub const LONGEST_RIDE_OUT: Span = Span::from_millis(60_000);
+/// The kernel slack assumed of a holder that did not say its own.
+pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
+
+/// The shortest time between two heartbeats.
+const SHORTEST_HEARTBEAT: Span = Span::from_millis(2);
+/// How much earlier than the ride-out an election may be, at most.
+const LONGEST_ELECTION_LEAD: Span = Span::from_millis(20);
+/// What is added to the wait so that two clocks' last digits can't matter.
+const ROUNDING: Span = Span::from_millis(1);
+
+/// The timers of a cluster: the same committed values on every member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timers {
+    /// How long a stall must be survived: R.
+    pub ride_out: Span,
+    /// The longest round trip of the usable links, spread included.
+    pub round_trip: Span,
+    /// The time between two heartbeats: h.
+    pub heartbeat: Span,
+    /// How long a lease lasts from the sending of the heartbeat that earned it: L.
+    pub lease: Span,
+    /// How long a silent coordinator is waited for before an election.
+    pub elect_after: Span,
+    /// How long a silent node is waited for before it is suspected and revoked.
+    pub suspect_after: Span,
+}
+
+/// A ride-out or round trip from which no timers follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimersError {
+    /// The ride-out is below [`SHORTEST_RIDE_OUT`].
+    RideOutTooShort(Span),
+    /// The ride-out is above [`LONGEST_RIDE_OUT`].
+    RideOutTooLong(Span),
+    /// An election must be possible within the ride-out, so a round trip of a third of it or more
+    /// can't be.
+    RoundTripTooLong {
+        /// The round trip.
+        round_trip: Span,
+        /// The ride-out that it doesn't fit into.
+        ride_out: Span,
+    },
+}
+
+impl fmt::Display for TimersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RideOutTooShort(span) => {
+                write!(f, "a ride-out of {span} is shorter than {SHORTEST_RIDE_OUT}")
+            }
+            Self::RideOutTooLong(span) => {
+                write!(f, "a ride-out of {span} is longer than {LONGEST_RIDE_OUT}")
+            }
+            Self::RoundTripTooLong { round_trip, ride_out } => write!(
+                f,
+                "a round trip of {round_trip} is not less than a third of the ride-out of {ride_out}"
+            ),
+        }
+    }
+}
+
+impl Timers {
+    /// The timers that follow from a ride-out and a round trip.
+    ///
+    /// # Errors
+    /// Says which bound the two numbers break.
+    pub const fn derive(ride_out: Span, round_trip: Span) -> Result<Self, TimersError> {
+        if ride_out.0 < SHORTEST_RIDE_OUT.0 {
+            return Err(TimersError::RideOutTooShort(ride_out));
+        }
+        if ride_out.0 > LONGEST_RIDE_OUT.0 {
+            return Err(TimersError::RideOutTooLong(ride_out));
+        }
+        if round_trip.0 * 3 >= ride_out.0 {
+            return Err(TimersError::RoundTripTooLong { round_trip, ride_out });
+        }
+        let twentieth = ride_out.0 / 20;
+        let heartbeat =
+            if twentieth > SHORTEST_HEARTBEAT.0 { twentieth } else { SHORTEST_HEARTBEAT.0 };
+        let third = ride_out.0 / 3;
+        let lead = if third < LONGEST_ELECTION_LEAD.0 { third } else { LONGEST_ELECTION_LEAD.0 };
+        Ok(Self {
+            ride_out,
+            round_trip,
+            heartbeat: Span(heartbeat),
+            lease: Span(ride_out.0 + 4 * heartbeat + 3 * round_trip.0 + lead),
+            elect_after: Span(ride_out.0 - lead),
+            suspect_after: Span(ride_out.0 + heartbeat + round_trip.0),
+        })
+    }
+
+    /// How long others wait after a node's last sign of life: D.
+    ///
+    /// `slack` is how late the node's kernel may shut its gate. The lease was counted on the
+    /// node's clock, at its slowest; the wait is counted on ours, at its fastest.
+    #[must_use]
+    pub const fn wait(&self, slack: Span) -> Span {
+        let (lease, million) = (self.lease.0, 1_000_000);
+        let stretched =
+            (lease * (million + DRIFT_PER_MILLION)).div_ceil(million - DRIFT_PER_MILLION);
+        Span(stretched + slack.0 + ROUNDING.0)
+    }
+
+    /// Whether the rules of the protocol hold between these values.
+    #[must_use]
+    pub const fn hold(&self) -> bool {
+        // A stall shorter than the ride-out costs no lease: the newest heartbeat before the stall
+        // may be an interval old, its echo a round trip more, and the same again afterwards.
+        self.lease.0 >= self.ride_out.0 + 4 * self.heartbeat.0 + 3 * self.round_trip.0
+            // A coordinator is replaced before its own authority and that of others run out.
+            && self.elect_after.0 < self.lease.0
+            // The receive gap after such a stall reaches R + h, and is no reason for suspicion.
+            && self.suspect_after.0 >= self.ride_out.0 + self.heartbeat.0
+            // A suspicion that turns out true never delays the takeover.
+            && self.suspect_after.0 < self.wait(Span::ZERO).0
+            // Nobody acts before the slowest clock has seen the lease end.
+            && self.wait(Span::ZERO).0 > self.lease.0 + self.lease.drift().0
+    }
+}
+
+/// The timers of a ride-out that is known at compile time.
+const fn checked(ride_out: Span, round_trip: Span) -> Timers {
+    match Timers::derive(ride_out, round_trip) {
+        Ok(timers) => timers,
+        Err(_) => panic!("no timers follow from these values"),
+    }
+}
+
+const _: () = assert!(checked(DEFAULT_RIDE_OUT, DEFAULT_ROUND_TRIP).hold());
+const _: () = assert!(checked(Span::from_millis(50), Span::from_millis(1)).hold());
+const _: () = assert!(checked(SHORTEST_RIDE_OUT, Span::from_micros(500)).hold());
+const _: () = assert!(checked(LONGEST_RIDE_OUT, Span::from_millis(500)).hold());
+
+impl Default for Timers {
+    fn default() -> Self {
+        const TIMERS: Timers = checked(DEFAULT_RIDE_OUT, DEFAULT_ROUND_TRIP);
+        TIMERS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_table() {
+        let timers = Timers::derive(Span::from_millis(300), Span::ZERO).unwrap();
+        assert_eq!(timers.heartbeat, Span::from_millis(15));
+        assert_eq!(timers.lease, Span::from_millis(380));
+        assert_eq!(timers.elect_after, Span::from_millis(280));
+        assert_eq!(timers.suspect_after, Span::from_millis(315));
+        assert_eq!(timers.wait(Span::from_millis(10)).0.div_ceil(1_000), 392);
+        let timers = Timers::derive(Span::from_millis(50), Span::ZERO).unwrap();
+        assert_eq!(timers.heartbeat, Span::from_micros(2_500));
+        assert_eq!(timers.lease.0 / 1_000, 76);
+        assert_eq!(timers.elect_after.0.div_ceil(1_000), 34);
+    }
+
+    #[test]
+    fn the_rules_hold_for_every_accepted_pair() {
+        for ride_out in (SHORTEST_RIDE_OUT.0..=LONGEST_RIDE_OUT.0).step_by(7_919) {
+            for round_trip in [0, 1, 100, ride_out / 10, ride_out / 4, (ride_out - 1) / 3] {
+                if let Ok(timers) = Timers::derive(Span(ride_out), Span(round_trip)) {
+                    assert!(timers.hold(), "{timers:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |ride_out, round_trip| {
+            Timers::derive(Span::from_millis(ride_out), Span::from_millis(round_trip)).is_err()
+        };
+        assert!(refused(19, 0));
+        assert!(refused(60_001, 0));
+        assert!(refused(300, 100));
+    }
+}

@@ -1,0 +1,3 @@
+//! The edges: everything that touches the world, and the command line.
+
+pub mod config;
