@@ -55,24 +55,10 @@ impl Epoch {
     }
 }
 
-/// The term of consensus: the pair of its number and the node that leads it, compared in that
-/// order, as the log does.
-///
-/// openraft may be built to allow several leaders in one term number. Ours is built for one, and
-/// carries the leader all the same, so that no mistake there can make two terms look alike
-/// (`docs/protocol.md`, rule T1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Term {
-    /// The term's number.
-    pub number: u64,
-    /// The node that was voted for.
-    pub candidate: NodeId,
-}
-
-impl fmt::Display for Term {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.candidate)
-    }
+number! {
+    /// The term of consensus. The log is built for one leader per term (openraft's
+    /// `leader_id_std`), so two coordinators never share a number (`docs/protocol.md`, rule T1).
+    Term(u64)
 }
 
 /// The random identity of a cluster. Its name is only a label.

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod id;
+pub mod lease;
 pub mod state;
 pub mod time;
 pub mod timers;

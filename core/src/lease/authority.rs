@@ -1,0 +1,135 @@
+//! The coordinator's side: until when it may act, and to whom it gives leases.
+//!
+//! The coordinator of a term is *quorate* until `Q`: the send time of its newest heartbeat that a
+//! majority of the voters has echoed in that term, plus `L`. It echoes nothing to anyone but the
+//! nodes that its daemon admitted for this term (default deny), and nothing to a revoked one.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::sent::Sent;
+use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::time::{Instant, Span};
+
+/// The right of one start of a node's guard to hold a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Admission {
+    /// The admitted start.
+    pub incarnation: Incarnation,
+    /// Where in the log it was admitted.
+    pub index: Index,
+}
+
+/// The voters, as the log counts them: one set, or two while they change.
+pub type VoterSets = Vec<BTreeSet<NodeId>>;
+
+/// What a coordinator's guard keeps for one term.
+#[derive(Debug)]
+pub(super) struct Authority {
+    pub(super) term: Term,
+    voters: VoterSets,
+    admitted: BTreeMap<NodeId, Admission>,
+    /// Nodes that get no echo, with the time at which they had last been heard when that began.
+    revoked: BTreeMap<NodeId, Instant>,
+    /// Own datagrams before this one belong to an earlier role.
+    first: Sequence,
+    /// The newest own datagram that each voter has echoed in this term.
+    echoed: BTreeMap<NodeId, Sequence>,
+    /// When each voter had last heard of an earlier coordinator.
+    earlier: BTreeMap<NodeId, Instant>,
+    /// Q.
+    pub(super) until: Instant,
+}
+
+impl Authority {
+    pub(super) fn new(term: Term, first: Sequence) -> Self {
+        Self {
+            term,
+            voters: Vec::new(),
+            admitted: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            first,
+            echoed: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            until: Instant::START,
+        }
+    }
+
+    pub(super) fn set(&mut self, voters: VoterSets, admitted: BTreeMap<NodeId, Admission>) {
+        self.voters = voters;
+        self.admitted = admitted;
+    }
+
+    /// The admission under which that start of a node may get an echo.
+    pub(super) fn admission(&self, node: NodeId, incarnation: Incarnation) -> Option<Admission> {
+        if self.revoked.contains_key(&node) {
+            return None;
+        }
+        self.admitted.get(&node).copied().filter(|admission| admission.incarnation == incarnation)
+    }
+
+    pub(super) fn revoke(&mut self, node: NodeId, heard: Instant) {
+        self.revoked.entry(node).or_insert(heard);
+    }
+
+    pub(super) fn readmit(&mut self, node: NodeId) {
+        self.revoked.remove(&node);
+    }
+
+    pub(super) fn revoked(&self, node: NodeId) -> Option<Instant> {
+        self.revoked.get(&node).copied()
+    }
+
+    /// Takes a voter's echo of the datagram `sequence`.
+    pub(super) fn echo(&mut self, from: NodeId, sequence: Sequence, earlier: Instant) {
+        if sequence >= self.first {
+            let newest = self.echoed.entry(from).or_default();
+            *newest = sequence.max(*newest);
+        }
+        self.earlier.entry(from).or_insert(earlier);
+    }
+
+    /// Moves Q on after echoes. `me` counts as having echoed all it sent.
+    pub(super) fn advance(&mut self, me: NodeId, sent: &Sent, lease: Span) {
+        let mut sequence = Sequence(u64::MAX);
+        for set in &self.voters {
+            sequence = sequence.min(self.majority_echoed(set, me, sent.newest()));
+        }
+        if self.voters.is_empty() {
+            return;
+        }
+        if let Some(time) = sent.time(sequence) {
+            self.until = self.until.max(time + lease);
+        }
+    }
+
+    /// The newest datagram that more than half of `set` has echoed; zero if there is none.
+    fn majority_echoed(&self, set: &BTreeSet<NodeId>, me: NodeId, newest: Sequence) -> Sequence {
+        let echoed = set.iter().map(|voter| {
+            if *voter == me { newest } else { self.echoed.get(voter).copied().unwrap_or_default() }
+        });
+        let mut echoed: Vec<_> = echoed.collect();
+        echoed.sort_unstable();
+        let majority = set.len() / 2 + 1;
+        echoed.len().checked_sub(majority).map_or(Sequence(0), |at| echoed[at])
+    }
+
+    /// The latest moment at which a majority of the voters can have heard of an earlier
+    /// coordinator; nothing while too few have said.
+    ///
+    /// Every earlier Q rests on a heartbeat that a majority echoed, and any two majorities share a
+    /// voter. So every majority that has said gives a bound, and the earliest of these is good.
+    pub(super) fn earlier_coordinator(&self, me: NodeId, mine: Instant) -> Option<Instant> {
+        let mut bound = None;
+        for set in &self.voters {
+            let said = set.iter().filter_map(|voter| {
+                if *voter == me { Some(mine) } else { self.earlier.get(voter).copied() }
+            });
+            let mut said: Vec<_> = said.collect();
+            said.sort_unstable();
+            let of_set = *said.get(set.len() / 2)?;
+            bound = bound.max(Some(of_set));
+        }
+        bound
+    }
+}

@@ -1,0 +1,53 @@
+//! What a daemon tells its guard.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::authority::{Admission, VoterSets};
+use super::heartbeat::LogTail;
+use super::holding::Holding;
+use crate::id::{Index, NodeId, Term};
+use crate::timers::Timers;
+
+/// One order. Each may come twice or again after either process started anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// The daemon is alive.
+    Alive,
+    /// The durable vote: this term or a later one is being voted for. Given before the vote leaves
+    /// the node.
+    Vote(Term),
+    /// This node leads the log in that term. `admitted` is empty until the daemon has applied the
+    /// first entry of its own term.
+    Lead {
+        /// The term.
+        term: Term,
+        /// Whose echoes make a majority.
+        voters: VoterSets,
+        /// Who may get a lease.
+        admitted: BTreeMap<NodeId, Admission>,
+    },
+    /// This node leads no longer.
+    Follow,
+    /// Echo nothing more to that node.
+    Revoke(NodeId),
+    /// Echo to that node again: it was heard before its lease ran out.
+    Readmit(NodeId),
+    /// What the daemon has applied, reads of this run included, and the end of its log.
+    Applied {
+        /// The index up to which the daemon has applied; zero until it knows it is current.
+        applied: Index,
+        /// The end of its log.
+        log_tail: LogTail,
+    },
+    /// The timers in force.
+    Timers(Timers),
+    /// The other members.
+    Peers(BTreeSet<NodeId>),
+    /// All addresses that this node shall answer for.
+    Hold(Vec<Holding>),
+    /// Give the lease up for good: everything that it stood for is stopped.
+    Release,
+}

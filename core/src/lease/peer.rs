@@ -1,0 +1,122 @@
+//! What this guard knows of another one.
+
+use alloc::collections::BTreeMap;
+
+use super::heartbeat::{Heartbeat, LogTail, Receipt};
+use crate::id::{Incarnation, Sequence, Term};
+use crate::time::{Instant, Span};
+
+/// The number of a link, in the order of the configuration.
+pub type LinkId = u8;
+
+/// Another guard, as far as its datagrams tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    /// The newest datagram of all; older ones are not looked at.
+    newest: (Incarnation, Sequence),
+    newest_at: Instant,
+    /// The newest that proved to be no recording.
+    pub(super) heard: Option<Heard>,
+    /// When each link last delivered something, and its number.
+    pub(super) links: BTreeMap<LinkId, (Sequence, Instant)>,
+    /// The start in which it released its lease.
+    pub(super) released: Option<Incarnation>,
+    /// A recent round trip, the longest counting for a while.
+    pub(super) round_trip: Span,
+}
+
+/// What the newest heartbeat said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) at: Instant,
+    pub(super) incarnation: Incarnation,
+    pub(super) sequence: Sequence,
+    pub(super) term: Term,
+    pub(super) coordinator: bool,
+    pub(super) daemon_alive: bool,
+    pub(super) hears_coordinator: bool,
+    pub(super) slack: Span,
+    pub(super) log_tail: LogTail,
+}
+
+impl Peer {
+    /// Notes what arrived. Says whether it is newer than all before and no recording.
+    ///
+    /// A datagram shows that its sender lives now only if it names a datagram of ours: a recording
+    /// from before our start can't. (A recording from after our start is older than `newest`.)
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        heartbeat: &Heartbeat,
+        ours: (Incarnation, Sequence),
+    ) -> bool {
+        let number = (heartbeat.incarnation, heartbeat.sequence);
+        if number.0 > self.newest.0 {
+            self.links.clear();
+        }
+        if number.0 >= self.newest.0 {
+            let on_link = self.links.entry(link).or_default();
+            if heartbeat.sequence > on_link.0 {
+                *on_link = (heartbeat.sequence, now);
+            }
+        }
+        if number <= self.newest {
+            return false;
+        }
+        self.newest = number;
+        self.newest_at = now;
+        let fresh = heartbeat.receipt.is_some_and(|receipt| {
+            receipt.incarnation == ours.0 && receipt.sequence <= ours.1
+        });
+        if fresh {
+            self.heard = Some(Heard {
+                at: now,
+                incarnation: heartbeat.incarnation,
+                sequence: heartbeat.sequence,
+                term: heartbeat.term,
+                coordinator: heartbeat.coordinator,
+                daemon_alive: heartbeat.daemon_alive,
+                hears_coordinator: heartbeat.hears_coordinator,
+                slack: heartbeat.slack,
+                log_tail: heartbeat.log_tail,
+            });
+            if heartbeat.released {
+                self.released = Some(heartbeat.incarnation);
+            }
+        }
+        fresh
+    }
+
+    /// The newest heartbeat, if it is also the newest datagram. Only then may a receipt count: a
+    /// receipt names the newest datagram, which may come from a start that nobody admitted.
+    pub(super) fn heard_newest(&self) -> Option<&Heard> {
+        self.heard.as_ref().filter(|heard| (heard.incarnation, heard.sequence) == self.newest)
+    }
+
+    /// What to tell it about its own datagrams.
+    pub(super) fn receipt(&self, now: Instant) -> Option<Receipt> {
+        (self.newest.1 > Sequence(0)).then(|| Receipt {
+            incarnation: self.newest.0,
+            sequence: self.newest.1,
+            held: now.since(self.newest_at),
+        })
+    }
+
+    /// Takes a measured round trip: a longer one at once, shorter ones slowly.
+    pub(super) fn measured(&mut self, round_trip: Span) {
+        let faded = Span(self.round_trip.0 - self.round_trip.0 / 64);
+        self.round_trip = if round_trip > faded { round_trip } else { faded };
+    }
+
+    /// Whether it coordinates in `term` and was heard within `limit`, with its daemon alive.
+    pub(super) fn coordinates(&self, term: Term, now: Instant, limit: Span) -> bool {
+        self.heard.is_some_and(|heard| {
+            heard.coordinator
+                && heard.term == term
+                && heard.daemon_alive
+                && now.since(heard.at) < limit
+        })
+    }
+}
+

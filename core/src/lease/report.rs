@@ -1,0 +1,76 @@
+//! What the guard tells its daemon: facts and times, no opinions.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::heartbeat::LogTail;
+use super::holding::Holding;
+use super::peer::LinkId;
+use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::time::{Instant, Span};
+
+/// The state of a guard at one instant of this node's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// When this was so.
+    pub at: Instant,
+    /// The guard's start.
+    pub incarnation: Incarnation,
+    /// When it started.
+    pub started: Instant,
+    /// The newest term that it knows.
+    pub term: Term,
+    /// Whether the daemon has told it the durable vote since it started.
+    pub vote_known: bool,
+    /// The term in which it acts as the coordinator's guard.
+    pub coordinates: Option<Term>,
+    /// Until when this node's lease holds. An instant in the past: there is none.
+    pub lease_until: Instant,
+    /// Until when this node's authority as a coordinator holds.
+    pub quorate_until: Instant,
+    /// The latest moment at which a majority had heard of an earlier coordinator.
+    pub earlier_coordinator: Option<Instant>,
+    /// It hears a coordinator that can act (or is one).
+    pub hears_coordinator: bool,
+    /// It gave its lease up for good.
+    pub released: bool,
+    /// It refuses leases because the clock's rate can't be trusted.
+    pub clock_distrusted: bool,
+    /// The addresses that it holds open.
+    pub held: Vec<Holding>,
+    /// Holdings up to this epoch were lost with a lease.
+    pub lapsed: Epoch,
+    /// The other guards.
+    pub peers: BTreeMap<NodeId, PeerReport>,
+}
+
+/// What a guard knows of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// When it was last heard; nothing if never since this guard started.
+    pub heard: Option<Instant>,
+    /// The start in which it was last heard.
+    pub incarnation: Incarnation,
+    /// The newest term that it knows.
+    pub term: Term,
+    /// It coordinates in that term.
+    pub coordinator: bool,
+    /// Its daemon is alive.
+    pub daemon_alive: bool,
+    /// It hears a coordinator that can act.
+    pub hears_coordinator: bool,
+    /// The start in which it released its lease.
+    pub released: Option<Incarnation>,
+    /// It is revoked; the time at which it had last been heard then.
+    pub revoked: Option<Instant>,
+    /// How late its kernel may shut its gate.
+    pub slack: Span,
+    /// The end of its log.
+    pub log_tail: LogTail,
+    /// The round trip to it.
+    pub round_trip: Span,
+    /// When each link last delivered something from it.
+    pub links: BTreeMap<LinkId, Instant>,
+}
