@@ -1,1 +1,46 @@
-//! The house.
+//! The replicated log behind our own types: what every member agrees on, in one order.
+//!
+//! openraft does the consensus; nothing else in the workspace names it. This crate gives it a disk
+//! (`store`), a way to the other members (`rpc` over a [`network`]), a machine to apply to
+//! (`applier`), and shows a small facade: [`Log`].
+//!
+//! **Happy path.** The daemon opens a [`Log`] with its [`Machine`] and reads [`Events`]. On the
+//! leader it [proposes](Log::propose) encoded changes; a majority writes each to disk, the machine
+//! of every member applies it, and every driver is told with an [`Event::Applied`], in one order.
+//! When the guards no longer hear the coordinator, the survivors [`Log::campaign`] for one of them.
+//!
+//! **Failures.** Every call has a deadline, and every error says whether something may have
+//! happened all the same. A disk that fails stops the log with [`Event::Failed`]; nothing is
+//! acknowledged after it. A daemon without its guard neither votes nor accepts a new term
+//! ([`TermListener`]). A member that can't be reached is tried again soon, and is no one else's
+//! delay.
+//!
+//! **Deliberately absent**: leases of the leader (reads always ask a majority), joint membership
+//! changes, and the tie vote, whose place is `rpc::client::Peer::ask`. `Status::role` is no
+//! licence to act; that is the guard's lease.
+
+mod applier;
+mod codec;
+mod error;
+mod listener;
+mod log;
+mod machine;
+mod membership;
+pub mod network;
+mod options;
+mod record;
+mod rpc;
+mod status;
+mod store;
+mod types;
+
+pub use crate::codec::DecodeError;
+pub use crate::error::{
+    CampaignError, InitializeError, MembershipError, OpenError, ProposeError, ReadError,
+};
+pub use crate::listener::{Boxed, ENCLOSED_BYTES, NoListener, NotLearnt, TermListener};
+pub use crate::log::Log;
+pub use crate::machine::{Committed, Event, Events, Failure, Machine, Membership, RestoreError};
+pub use crate::options::{CHANGE_BYTES, Options, Snapshots, Timers};
+pub use crate::status::{Role, Status};
+pub use crate::store::{Disk, StoreError};

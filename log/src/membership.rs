@@ -1,0 +1,182 @@
+//! Changing who votes: one node, one entry, one step at a time.
+//!
+//! A node is first a learner, catches up, and then votes. Each step is one ordinary entry between
+//! two memberships that differ by one voter, so there is no joint state that the loss of one more
+//! node could wedge. A step that is interrupted leaves a learner, or is done; asking again goes on
+//! from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::entry::RaftPayload;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
+use openraft::raft::{ClientWriteResponse, Precondition};
+use stead_core::id::NodeId;
+use tokio::time::Instant;
+
+use crate::error::MembershipError;
+use crate::log::Log;
+use crate::rpc::NotRead;
+use crate::rpc::server::read_index;
+use crate::types::{LogId, Membership, Payload, Types};
+
+/// The membership as one set of voters and all members.
+struct Plan {
+    voters: BTreeSet<NodeId>,
+    members: BTreeSet<NodeId>,
+    based_on: Option<LogId>,
+}
+
+impl Log {
+    /// Makes `node` a voter: learner first, then, once it has caught up, voter. Does nothing if it
+    /// is one. Only on the leader.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; after a deadline the node may be a learner.
+    pub async fn add_voter(&self, node: NodeId, deadline: Duration) -> Result<(), MembershipError> {
+        let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
+        let end = Instant::now() + deadline;
+        let plan = self.plan()?;
+        if plan.voters.contains(&node) {
+            return Ok(());
+        }
+        if !plan.members.contains(&node) {
+            let learner = self.raft.add_learner(node, (), false);
+            within(end, deadline, learner).await?;
+        }
+        self.caught_up(node, end, deadline).await?;
+        let mut plan = self.plan()?;
+        plan.members.insert(node);
+        plan.voters.insert(node);
+        self.step(plan, end, deadline).await
+    }
+
+    /// Removes `node`, voter or learner. Does nothing if it is neither. Only on the leader, which
+    /// may remove itself.
+    ///
+    /// A voter goes only while a majority of the present voters answers this leader (rule G10);
+    /// this is asked right before the step. (The guard's own count of echoes is the caller's.)
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn remove_voter(
+        &self,
+        node: NodeId,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
+        let end = Instant::now() + deadline;
+        let mut plan = self.plan()?;
+        if !plan.members.remove(&node) {
+            return Ok(());
+        }
+        if plan.voters.remove(&node) {
+            if plan.voters.is_empty() {
+                return Err(MembershipError::LastVoter(node));
+            }
+            let asked = read_index(&self.raft, end.saturating_duration_since(Instant::now()));
+            asked.await.map_err(|error| match error {
+                NotRead::NotLeader { leader } => MembershipError::NotLeader { leader },
+                NotRead::NoQuorum => MembershipError::NoQuorum,
+                NotRead::Stopped => MembershipError::Stopped,
+            })?;
+        }
+        self.step(plan, end, deadline).await
+    }
+
+    /// The newest membership in the log. One that is still joint is another change's.
+    fn plan(&self) -> Result<Plan, MembershipError> {
+        let stored = self.raft.server_metrics().borrow_watched().membership_config.clone();
+        let membership = stored.membership();
+        let [voters] = membership.get_joint_config().as_slice() else {
+            return Err(MembershipError::InProgress);
+        };
+        Ok(Plan {
+            voters: voters.clone(),
+            members: membership.nodes().map(|(node, ())| *node).collect(),
+            based_on: *stored.log_id(),
+        })
+    }
+
+    /// Waits until the leader knows that `node` has all that was in the log when this was called.
+    async fn caught_up(
+        &self,
+        node: NodeId,
+        end: Instant,
+        waited: Duration,
+    ) -> Result<(), MembershipError> {
+        let mut data = self.raft.data_metrics();
+        let goal = data.borrow_watched().last_log;
+        loop {
+            let there = {
+                let now = data.borrow_watched();
+                let Some(replication) = &now.replication else {
+                    return Err(MembershipError::NotLeader { leader: None });
+                };
+                replication.get(&node).copied().flatten() >= goal
+            };
+            if there {
+                return Ok(());
+            }
+            match tokio::time::timeout_at(end, data.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(MembershipError::Stopped),
+                Err(_) => return Err(MembershipError::NotCaughtUp { node, waited }),
+            }
+        }
+    }
+
+    /// Appends exactly this membership, provided that nobody changed it meanwhile.
+    async fn step(
+        &self,
+        plan: Plan,
+        end: Instant,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let members: BTreeMap<_, _> = plan.members.into_iter().map(|node| (node, ())).collect();
+        let membership = Membership::new(vec![plan.voters], members)
+            .map_err(|error| MembershipError::Refused(error.to_string()))?;
+        let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: plan.based_on };
+        let appended = self.raft.append_membership(membership, Payload::blank(), [unchanged]);
+        within(end, deadline, appended).await
+    }
+}
+
+type Written = Result<ClientWriteResponse<Types>, RaftError<Types, ClientWriteError<Types>>>;
+
+/// Waits for a step until `end`, and says in our words what became of it.
+async fn within(
+    end: Instant,
+    waited: Duration,
+    step: impl Future<Output = Written>,
+) -> Result<(), MembershipError> {
+    let error = match tokio::time::timeout_at(end, step).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => return Err(MembershipError::Deadline { waited }),
+    };
+    Err(match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            MembershipError::NotLeader { leader: forward.leader_id }
+        }
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(forward)) => {
+            MembershipError::Superseded { leader: forward.leader_id }
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
+            ChangeMembershipError::InProgress(_)
+            | ChangeMembershipError::UncommittedLeaderLog(_) => MembershipError::InProgress,
+            ChangeMembershipError::EmptyMembership(_)
+            | ChangeMembershipError::LearnerNotFound(_)
+            | ChangeMembershipError::UnsupportedMembershipTransition(_)
+            | ChangeMembershipError::NodeMetadataChanged(_) => {
+                MembershipError::Refused(error.to_string())
+            }
+        },
+        RaftError::APIError(ClientWriteError::PreconditionFailed(_)) => MembershipError::InProgress,
+        RaftError::Fatal(Fatal::StorageError(_) | Fatal::Panicked | Fatal::Stopped) => {
+            MembershipError::Stopped
+        }
+    })
+}

@@ -1,0 +1,210 @@
+//! The file: two tables, one transaction per commit.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use stead_core::id::{ClusterId, NodeId};
+
+use super::writer::Op;
+use super::{Disk, StoreError, make_directory};
+use crate::codec::{decode, encode};
+use crate::record;
+use crate::types::Entry;
+
+/// Entries by index.
+const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+/// Everything there is one of.
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+const OWNER: &str = "owner";
+const VOTE: &str = "vote";
+const PURGED: &str = "purged";
+const COMMITTED: &str = "committed";
+const SNAPSHOT: &str = "snapshot";
+
+/// The whole store is read once and then only written; this is for the pages of one transaction.
+const CACHE_BYTES: usize = 4 << 20;
+
+pub(crate) struct StoreFile {
+    database: Database,
+}
+
+/// What the file held when it was opened.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub vote: Option<record::Vote>,
+    pub committed: Option<record::Position>,
+    pub purged: Option<record::Position>,
+    pub entries: BTreeMap<u64, Entry>,
+    pub snapshot: Option<record::Snapshot>,
+}
+
+/// Turns a panic of the code underneath (a damaged file may cause one) into an error.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Err(StoreError::Panicked(text.unwrap_or_else(|| "no reason given".into())))
+    })
+}
+
+impl StoreFile {
+    /// Opens the store, or makes it, and reads all of it. A store of another node is refused.
+    pub fn open(
+        disk: Disk,
+        node: NodeId,
+        cluster: ClusterId,
+    ) -> Result<(Self, Loaded), StoreError> {
+        guarded(move || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(CACHE_BYTES);
+            let database = match disk {
+                Disk::Directory(path) => {
+                    make_directory(&path)?;
+                    builder.create(path.join("log.redb"))
+                }
+                Disk::Backend { backend, .. } => builder.create_with_backend(Boxed(backend)),
+            };
+            let file = Self { database: database.map_err(StoreError::open)? };
+            file.claim(node, cluster)?;
+            let loaded = file.load()?;
+            Ok((file, loaded))
+        })
+    }
+
+    /// Writes the owner into a new store and compares it in an old one.
+    fn claim(&self, node: NodeId, cluster: ClusterId) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(StoreError::disk)?;
+        let fresh = {
+            transaction.open_table(LOG).map_err(StoreError::open)?;
+            let mut meta = transaction.open_table(META).map_err(StoreError::open)?;
+            let owner = meta.get(OWNER).map_err(StoreError::disk)?;
+            let owner = owner.map(|bytes| bytes.value().to_vec());
+            if let Some(bytes) = &owner {
+                let owner = read::<(NodeId, ClusterId)>("the owner", bytes)?;
+                if owner != (node, cluster) {
+                    return Err(StoreError::Foreign { node: owner.0, cluster: owner.1 });
+                }
+            } else {
+                let bytes = encode(&(node, cluster));
+                meta.insert(OWNER, bytes.as_slice()).map_err(StoreError::disk)?;
+            }
+            owner.is_none()
+        };
+        if fresh {
+            transaction.commit().map_err(StoreError::disk)
+        } else {
+            transaction.abort().map_err(StoreError::disk)
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, StoreError> {
+        let transaction = self.database.begin_read().map_err(StoreError::disk)?;
+        let meta = transaction.open_table(META).map_err(StoreError::disk)?;
+        let mut loaded = Loaded {
+            vote: one(&meta, VOTE, "the vote")?,
+            committed: one(&meta, COMMITTED, "the commit mark")?,
+            purged: one(&meta, PURGED, "the purge mark")?,
+            snapshot: one(&meta, SNAPSHOT, "the snapshot")?,
+            entries: BTreeMap::new(),
+        };
+        let log = transaction.open_table(LOG).map_err(StoreError::disk)?;
+        let mut next = loaded.purged.map(|purged| purged.index + 1);
+        for row in log.iter().map_err(StoreError::disk)? {
+            let (index, bytes) = row.map_err(StoreError::disk)?;
+            let entry: record::Entry = read("an entry", bytes.value())?;
+            let index = index.value();
+            if index != entry.position.index || next.is_some_and(|next| next != index) {
+                return Err(StoreError::Hole { missing: next.unwrap_or(index) });
+            }
+            next = Some(index + 1);
+            let entry = entry
+                .into_entry()
+                .map_err(|source| StoreError::Decode { what: "an entry", source })?;
+            loaded.entries.insert(index, entry);
+        }
+        Ok(loaded)
+    }
+
+    /// Applies all of `ops`, or nothing. Returns after the disk has it, if any of them asks for it.
+    pub fn commit<'a>(&self, ops: impl Iterator<Item = &'a Op>) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin_write().map_err(StoreError::disk)?;
+        let mut durable = false;
+        {
+            let mut log = transaction.open_table(LOG).map_err(StoreError::disk)?;
+            let mut meta = transaction.open_table(META).map_err(StoreError::disk)?;
+            let mut set =
+                |key, bytes: &[u8]| meta.insert(key, bytes).map(drop).map_err(StoreError::disk);
+            for op in ops {
+                durable |= op.durable();
+                match op {
+                    Op::Append(entries) => {
+                        for (index, bytes) in entries {
+                            log.insert(index, bytes.as_slice()).map_err(StoreError::disk)?;
+                        }
+                    }
+                    Op::TruncateFrom(first) => {
+                        log.retain_in(*first.., |_, _| false).map_err(StoreError::disk)?;
+                    }
+                    Op::Purge(upto) => {
+                        log.retain_in(..=upto.index, |_, _| false).map_err(StoreError::disk)?;
+                        set(PURGED, &encode(upto))?;
+                    }
+                    Op::Vote(bytes) => set(VOTE, bytes)?,
+                    Op::Committed(bytes) => set(COMMITTED, bytes)?,
+                    Op::Snapshot(bytes) => set(SNAPSHOT, bytes)?,
+                }
+            }
+        }
+        let durability = if durable { Durability::Immediate } else { Durability::None };
+        transaction.set_durability(durability).map_err(StoreError::disk)?;
+        transaction.commit().map_err(StoreError::disk)
+    }
+}
+
+fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+    decode(bytes).map_err(|source| StoreError::Decode { what, source })
+}
+
+fn one<T: DeserializeOwned>(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &'static str,
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let bytes = meta.get(key).map_err(StoreError::disk)?;
+    bytes.map(|bytes| read(what, bytes.value())).transpose()
+}
+
+/// redb takes a backend by value; this is one that is already in a box.
+#[derive(Debug)]
+struct Boxed(Box<dyn redb::StorageBackend>);
+
+impl redb::StorageBackend for Boxed {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), std::io::Error> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), std::io::Error> {
+        self.0.close()
+    }
+}

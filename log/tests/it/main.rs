@@ -1,0 +1,4 @@
+//! Logs with real disks and real networks, in one process, and a child process to be killed.
+
+mod consensus;
+mod support;
