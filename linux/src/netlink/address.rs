@@ -13,7 +13,8 @@ use super::{Netlink, NetlinkError, family_of};
 /// How long the kernel keeps an address by itself.
 ///
 /// The kernel counts whole seconds and looks about once a second, so an address with `n` seconds
-/// goes between `n` and a little over `n + 1` seconds later.
+/// goes between `n` and a little over `n + 1` seconds later. The prefix route of an IPv6 address
+/// that ends so may stay behind; give such an address no prefix route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
     /// Until someone removes it.

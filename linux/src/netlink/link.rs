@@ -25,6 +25,8 @@ pub struct Link {
     pub up: bool,
     /// The cable has a signal (IFF_LOWER_UP).
     pub carrier: bool,
+    /// The kernel's tables have caught up with the carrier (IFF_RUNNING); packets pass.
+    pub running: bool,
     /// The loopback interface.
     pub loopback: bool,
     /// Largest packet, in octets.
@@ -216,7 +218,8 @@ impl Netlink {
     }
 
     /// Lets a bridge drop or pass the frames of one of its ports; the carrier is not touched.
-    /// The kernel goes back to forwarding by itself when the port loses and regains its carrier.
+    /// Refused (ENETDOWN) until the port is [`Link::running`]; when it loses and regains its
+    /// carrier, the kernel goes back to forwarding by itself.
     pub fn set_port_state(&mut self, index: u32, state: PortState) -> Result<(), NetlinkError> {
         let wanted = match state {
             PortState::Disabled => BridgePortState::Disabled,
@@ -274,6 +277,7 @@ impl Link {
             mac: None,
             up: flags.contains(LinkFlags::Up),
             carrier: flags.contains(LinkFlags::LowerUp),
+            running: flags.contains(LinkFlags::Running),
             loopback: flags.contains(LinkFlags::Loopback),
             mtu: 0,
             port_of: None,
