@@ -1,1 +1,149 @@
-//! cluster.toml
+//! The configuration file, `cluster.toml`: what an operator wants, in text.
+//!
+//! `init`, `apply` and `plan` read it; the file itself never leaves the machine. What travels is
+//! the [`Config`] that comes out of it, through the log, to every member.
+//!
+//! The happy path: [`read`] parses the text with the place of every value, turns its tables into a
+//! draft, holds the values of the draft against each other, and hands out a [`Config`] with
+//! warnings. [`differences`] says what would change against the configuration in force,
+//! [`render`] writes a configuration as text again, [`example`] writes the first file.
+//!
+//! Failures: a file is used as a whole or not at all. Every problem that can be found is in one
+//! [`Rejected`], each with its line, its cause and what to write instead. A key that isn't known is
+//! an error, not ignored: it was meant to do something. Any text at all may come in; none can make
+//! the reader panic.
+//!
+//! Deliberately absent: includes, variables, defaults from the environment, host names as
+//! addresses (names are looked up over the network that a cluster must outlive), and whatever
+//! differs from node to node by itself.
+
+mod address;
+mod checks;
+mod differences;
+mod draft;
+mod duration;
+mod example;
+mod keys;
+mod name;
+mod problem;
+mod render;
+mod section;
+mod service;
+mod syntax;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use stead_core::state::config::Config;
+use stead_core::time::Span;
+use toml::de::DeTable;
+
+pub use differences::{Difference, Live, differences};
+pub use example::{Example, example};
+pub use name::usable_name;
+pub use problem::{Problem, Rejected, Severity, Warning};
+pub use render::render;
+
+use problem::Findings;
+
+/// The port of a link that names none.
+pub const DEFAULT_PORT: u16 = 7744;
+/// How long a node whose daemon is away keeps its services, where the file doesn't say.
+pub const DEFAULT_DAEMON_GRACE: Span = Span::from_millis(10_000);
+/// How long a program may take to end, where the file doesn't say.
+pub const DEFAULT_STOP_TIMEOUT: Span = Span::from_millis(5_000);
+/// The time between two runs of a monitor, where the file doesn't say.
+pub const DEFAULT_MONITOR_INTERVAL: Span = Span::from_millis(1_000);
+/// How long one run of a monitor may take, where the file doesn't say.
+pub const DEFAULT_MONITOR_TIMEOUT: Span = Span::from_millis(2_000);
+
+/// The longest file that is read, in bytes. Sixteen nodes and a thousand services fit ten times.
+const LONGEST_FILE: usize = 1 << 20;
+
+/// A file that can be used.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What it says.
+    pub config: Config,
+    /// What deserves a second look, in the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a file didn't become a configuration. Nothing was changed.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum FileError {
+    /// The system didn't hand the file out.
+    #[error("can't read {}; nothing was changed", path.display())]
+    #[diagnostic(help("name another file, or make this one readable"))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// It was read and can't be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+/// Reads the text of a configuration. `name` is what problems call the file.
+///
+/// # Errors
+/// With every problem that was found. Nothing was changed.
+pub fn read(name: &str, text: &str) -> Result<Checked, Rejected> {
+    if text.len() > LONGEST_FILE {
+        return Err(too_long(name));
+    }
+    let mut findings = Findings::new(name, text);
+    let (file, errors) = DeTable::parse_recoverable(text);
+    if !syntax::note(&errors, &mut findings) {
+        return Err(findings.rejected());
+    }
+    let draft = tables::draft(file.get_ref(), &mut findings);
+    checks::check(&draft, &mut findings);
+    let warnings = findings.conclude()?;
+    Ok(Checked { config: draft.config(), warnings })
+}
+
+/// Reads a configuration from a file.
+///
+/// # Errors
+/// If the file can't be read, or with every problem that was found in it. Nothing was changed.
+pub fn read_file(path: &Path) -> Result<Checked, FileError> {
+    let unreadable = |cause| FileError::Unreadable { path: path.to_owned(), cause };
+    let mut bytes = Vec::new();
+    // One byte more than is accepted tells a file that is too long, without reading all of it.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let name = path.display().to_string();
+    if bytes.len() > LONGEST_FILE {
+        return Err(too_long(&name).into());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(read(&name, &text)?),
+        Err(error) => Err(not_text(&name, &error).into()),
+    }
+}
+
+fn too_long(name: &str) -> Rejected {
+    let mut findings = Findings::new(name, "");
+    let message = format!("the file is longer than {} KiB", LONGEST_FILE / 1_024);
+    findings.error(&(0..0), message, "is it another file? A large cluster needs a tenth of that");
+    findings.rejected()
+}
+
+/// Points at the first byte that isn't text.
+fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Rejected {
+    let start = error.utf8_error().valid_up_to();
+    // The text up to there is the same, so the place is too.
+    let mut findings = Findings::new(name, &String::from_utf8_lossy(error.as_bytes()));
+    let help = "save the file as UTF-8; is it another file?";
+    findings.error(&(start..start + 1), "the file is not text in UTF-8", help);
+    findings.rejected()
+}

@@ -1,0 +1,278 @@
+//! Contradictions: values that are right alone and wrong together.
+//!
+//! Values that couldn't be read are passed over, so that one mistake is one problem.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use stead_core::time::Span;
+use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
+use toml::Spanned;
+
+use super::draft::{Cluster, Draft, Node};
+use super::duration::{say, write};
+use super::keys::nearest;
+use super::problem::Findings;
+use super::section::shown;
+
+/// The most nodes of a cluster: all of them vote, and each vote waits for half of the others.
+const MOST_NODES: usize = 16;
+/// The most links: every node sends its heartbeats on each of them.
+const MOST_LINKS: usize = 8;
+
+/// Holds the values of the file against each other.
+pub(super) fn check(draft: &Draft, findings: &mut Findings) {
+    timers(&draft.cluster, findings);
+    link_count(draft, findings);
+    node_count(draft, findings);
+    for node in &draft.nodes {
+        node_links(draft, node, findings);
+    }
+    families(draft, findings);
+    unique_addresses(draft, findings);
+    wishes(draft, findings);
+}
+
+fn timers(cluster: &Cluster, findings: &mut Findings) {
+    let (ride_out, round_trip) = (*cluster.ride_out.get_ref(), *cluster.round_trip.get_ref());
+    let Err(error) = Timers::derive(ride_out, round_trip) else { return };
+    match error {
+        TimersError::RideOutTooShort(_) => {
+            let message = format!("a ride-out of {} is too short to be kept", say(ride_out));
+            let help = format!(
+                "the shortest is {}; 300 ms suits most networks, 50 ms a quiet one",
+                say(SHORTEST_RIDE_OUT)
+            );
+            findings.error(&cluster.ride_out.span(), message, help);
+        }
+        TimersError::RideOutTooLong(_) => {
+            let message = format!("a ride-out of {} is too long", say(ride_out));
+            let help = format!(
+                "the longest is {}: a service stays away at least that long when its node dies",
+                say(LONGEST_RIDE_OUT)
+            );
+            findings.error(&cluster.ride_out.span(), message, help);
+        }
+        TimersError::RoundTripTooLong { round_trip, ride_out } => {
+            let message = format!(
+                "a round trip of {} does not fit into a ride-out of {}: less than a third does",
+                say(round_trip),
+                say(ride_out)
+            );
+            findings.error(&cluster.round_trip.span(), message, round_trip_help(round_trip));
+        }
+    }
+}
+
+/// The ride-out that goes with a round trip, in whole milliseconds, with room to spare.
+fn round_trip_help(round_trip: Span) -> String {
+    let needed = Span::from_millis(round_trip.times(4).as_micros().div_ceil(1_000));
+    if needed > LONGEST_RIDE_OUT {
+        return "write how long a packet and its answer take, for example  round-trip = \"2ms\""
+            .to_owned();
+    }
+    format!("if the network is that slow, write  ride-out = \"{}\"  or longer", write(needed))
+}
+
+fn link_count(draft: &Draft, findings: &mut Findings) {
+    if let Some(link) = draft.links.get(MOST_LINKS) {
+        let count = draft.links.len();
+        let message = format!("{count} links, and {MOST_LINKS} is the most");
+        findings.error(&link.name.span(), message, "two links that share no cable are enough");
+    }
+    if let [link] = draft.links.as_slice() {
+        let message = format!("`{}` is the only link", shown(link.name.get_ref()));
+        let help = "if it breaks, every node is cut off from every other: \
+                    a second link on another network keeps them together";
+        findings.warning(&link.name.span(), message, help);
+    }
+}
+
+fn node_count(draft: &Draft, findings: &mut Findings) {
+    let count = draft.nodes.len();
+    if let Some(node) = draft.nodes.get(MOST_NODES) {
+        let message = format!("{count} nodes, and {MOST_NODES} is the most");
+        let help = "every node votes, and more votes make every decision slower: make two clusters";
+        findings.error(&node.name.span(), message, help);
+    }
+    let Some(last) = draft.nodes.last() else { return };
+    let at = last.name.span();
+    match count {
+        1 => findings.warning(
+            &at,
+            "a cluster of one node: nothing can take over from it",
+            "three nodes survive the loss of any one of them",
+        ),
+        2 => findings.warning(
+            &at,
+            "two nodes and no tie-breaker: when one dies, the survivor stops too",
+            "one of two is no majority, and the survivor can't tell a dead peer from a cut cable; \
+             a third node gives it one, even a small one that runs no service",
+        ),
+        _ if count.is_multiple_of(2) => findings.warning(
+            &at,
+            format!("an even number of nodes ({count}): cut into two halves, both stop"),
+            format!("{} nodes survive as many failures; {} survive more", count - 1, count + 1),
+        ),
+        _ => {}
+    }
+}
+
+/// A node has one address on every link, and none elsewhere.
+fn node_links(draft: &Draft, node: &Node, findings: &mut Findings) {
+    let name = shown(node.name.get_ref());
+    let links = || draft.links.iter().map(|known| known.name.get_ref().as_str());
+    let given = || node.addresses.iter().map(|address| &address.link);
+    // What a mistyped link was meant to be isn't missing as well.
+    let mut meant = Vec::new();
+    for link in given().filter(|link| !links().any(|known| known == link.get_ref().as_str())) {
+        let near = nearest(link.get_ref(), links());
+        meant.extend(near);
+        let link_name = shown(link.get_ref());
+        let help = match near {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("add a table  [links.{link_name}]  or remove this address"),
+        };
+        let message = format!("there is no link `{link_name}` for an address of {name}");
+        findings.error(&link.span(), message, help);
+    }
+    for link in links().filter(|link| node.given && !meant.contains(link)) {
+        if !given().any(|given| given.get_ref() == link) {
+            let link = shown(link);
+            let message = format!("{name} has no address on link {link}");
+            let help = format!(
+                "every node needs one on every link: add  {link} = \"ADDRESS\"  to its addresses"
+            );
+            findings.error(&node.at, message, help);
+        }
+    }
+}
+
+/// The addresses of one link are all IPv4 or all IPv6: its sockets are of one family.
+fn families(draft: &Draft, findings: &mut Findings) {
+    for link in &draft.links {
+        let on_link = |node: &Node| {
+            let mut addresses = node.addresses.iter();
+            let address = addresses.find(|a| a.link.get_ref() == link.name.get_ref())?;
+            address.ip.clone()
+        };
+        let mut addresses = draft.nodes.iter().filter_map(on_link);
+        let Some(first) = addresses.next() else { continue };
+        for other in addresses {
+            if first.get_ref().is_ipv4() == other.get_ref().is_ipv4() {
+                continue;
+            }
+            let (this, that) = (family(*other.get_ref()), family(*first.get_ref()));
+            let name = shown(link.name.get_ref());
+            let message = format!("link {name} mixes IPv4 and IPv6");
+            let help = "give all nodes addresses of one family there; a second link may use \
+                        the other family on the same cable";
+            findings.error(&other.span(), message, help).compare(this, &first.span(), that);
+        }
+    }
+}
+
+fn family(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+/// Whose an address is.
+struct Owner {
+    /// In words.
+    who: String,
+    /// Whether it moves.
+    service: bool,
+    at: Range<usize>,
+}
+
+/// No address is given twice.
+fn unique_addresses(draft: &Draft, findings: &mut Findings) {
+    let mut owners: BTreeMap<IpAddr, Owner> = BTreeMap::new();
+    for (ip, owner) in all_addresses(draft) {
+        let Some(first) = owners.get(&ip) else {
+            owners.insert(ip, owner);
+            continue;
+        };
+        if owner.service && !first.service {
+            let message = format!("{} uses {ip}, which belongs to {}", owner.who, first.who);
+            let help =
+                "an address of a service moves from node to node: choose one that no node has";
+            findings.error(&owner.at, message, help).compare(
+                "the service's",
+                &first.at,
+                "the node's own",
+            );
+        } else {
+            let message = format!("{ip} is given twice: to {} and to {}", first.who, owner.who);
+            let help = "write another address at one of the two places";
+            findings.error(&owner.at, message, help).compare("again here", &first.at, "first here");
+        }
+    }
+}
+
+/// Every address that could be read, those of nodes first, each kind in the order of the file.
+fn all_addresses(draft: &Draft) -> Vec<(IpAddr, Owner)> {
+    let mut all = Vec::new();
+    for node in &draft.nodes {
+        for address in &node.addresses {
+            let Some(ip) = &address.ip else { continue };
+            let (name, link) = (shown(node.name.get_ref()), shown(address.link.get_ref()));
+            let who = format!("{name} (link {link})");
+            all.push((*ip.get_ref(), Owner { who, service: false, at: ip.span() }));
+        }
+    }
+    all.sort_by_key(|(_, owner)| owner.at.start);
+    for service in &draft.services {
+        for address in &service.addresses {
+            let who = format!("service {}", shown(service.name.get_ref()));
+            let owner = Owner { who, service: true, at: address.span() };
+            all.push((address.get_ref().ip, owner));
+        }
+    }
+    all
+}
+
+/// The nodes that services would rather run on exist, and stand there once.
+fn wishes(draft: &Draft, findings: &mut Findings) {
+    for service in &draft.services {
+        let name = shown(service.name.get_ref());
+        let mut seen: BTreeMap<&str, Range<usize>> = BTreeMap::new();
+        for wish in &service.prefer {
+            unknown_node(draft, &name, wish, findings);
+            if let Some(first) = seen.get(wish.get_ref().as_str()) {
+                let message = format!("service {name} prefers {} twice", shown(wish.get_ref()));
+                let help = "the list is in order, best first: remove one of the two";
+                findings.error(&wish.span(), message, help).compare(
+                    "again here",
+                    first,
+                    "first here",
+                );
+            } else {
+                seen.insert(wish.get_ref(), wish.span());
+            }
+        }
+        if let (Some(failback), []) = (&service.failback, service.prefer.as_slice())
+            && *failback.get_ref()
+        {
+            let message = format!("`failback` of service {name} has no effect");
+            let help = "it goes back to the nodes that `prefer` lists, and there is no `prefer`";
+            findings.warning(&failback.span(), message, help);
+        }
+    }
+}
+
+fn unknown_node(draft: &Draft, service: &str, wish: &Spanned<String>, findings: &mut Findings) {
+    let names = || draft.nodes.iter().map(|node| node.name.get_ref().as_str());
+    let wished = wish.get_ref().as_str();
+    if names().any(|name| name == wished) {
+        return;
+    }
+    let help = match nearest(wished, names()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("the nodes are: {}", shown(&names().collect::<Vec<_>>().join(", "))),
+    };
+    let wished = shown(wished);
+    let message = format!("service {service} prefers `{wished}`, and there is no such node");
+    findings.error(&wish.span(), message, help);
+}

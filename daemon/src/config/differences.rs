@@ -1,0 +1,267 @@
+//! What `apply` would change, in the operator's words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+use stead_core::state::config::{
+    Config, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+};
+use stead_core::time::Span;
+
+use super::duration::say;
+
+const LINKS_STAY: &str = "the guards open the sockets of their links when they start, and a link \
+    works only once every node has it: this version keeps the links that the cluster was made with";
+const ADDRESSES_STAY: &str = "the other nodes send their heartbeats to its old address: \
+    run `stead leave` on it, apply this file, and let it join again";
+const LEAVE_FIRST: &str = "it is a member and has a vote, which only it can hand back: \
+    run `stead leave` on it, then apply this file";
+
+/// Whether a change can be made while the cluster runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "live", rename_all = "kebab-case")]
+pub enum Live {
+    /// It can.
+    Yes,
+    /// It can if the node isn't a member: it has left, or never joined.
+    UnlessMember {
+        /// The node.
+        node: String,
+        /// Why it can't be made while the node is a member, and what to do.
+        reason: &'static str,
+    },
+    /// This version can't.
+    No {
+        /// Why not.
+        reason: &'static str,
+    },
+}
+
+/// One change between two configurations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What changes, in words.
+    pub what: String,
+    /// Whether it can be made while the cluster runs.
+    #[serde(flatten)]
+    pub live: Live,
+}
+
+impl Difference {
+    /// Why this change can't be made now, if so. `is_member` tells who is a member now.
+    pub fn refusal(&self, is_member: impl FnOnce(&str) -> bool) -> Option<&'static str> {
+        match &self.live {
+            Live::Yes => None,
+            Live::UnlessMember { node, reason } => is_member(node).then_some(*reason),
+            Live::No { reason } => Some(reason),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// Everything that applying `new` would change where `old` is in force: the cluster's own values,
+/// then links, nodes and services, each kind by name. Empty if nothing would change.
+#[must_use]
+pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
+    let mut changes = Changes::default();
+    changes.value("name of the cluster", &old.name, &new.name);
+    changes.span("ride-out", old.ride_out, new.ride_out);
+    changes.span("round-trip", old.round_trip, new.round_trip);
+    changes.span("daemon-grace", old.daemon_grace, new.daemon_grace);
+    for (name, pair) in pairs(&old.links, &new.links) {
+        changes.link(name, pair);
+    }
+    for (name, pair) in pairs(&old.nodes, &new.nodes) {
+        changes.node(name, pair);
+    }
+    for (name, pair) in pairs(&old.services, &new.services) {
+        changes.service(&name.0, pair);
+    }
+    changes.0
+}
+
+/// An entry of two maps: in the old one only, in the new one only, or in both.
+enum Pair<'a, T> {
+    Removed,
+    Added(&'a T),
+    Both(&'a T, &'a T),
+}
+
+fn pairs<'a, K: Ord, T>(
+    old: &'a BTreeMap<K, T>,
+    new: &'a BTreeMap<K, T>,
+) -> impl Iterator<Item = (&'a K, Pair<'a, T>)> {
+    let names: BTreeSet<&K> = old.keys().chain(new.keys()).collect();
+    names.into_iter().filter_map(|name| match (old.get(name), new.get(name)) {
+        (Some(old), Some(new)) => Some((name, Pair::Both(old, new))),
+        (Some(_), None) => Some((name, Pair::Removed)),
+        (None, Some(new)) => Some((name, Pair::Added(new))),
+        (None, None) => None,
+    })
+}
+
+#[derive(Default)]
+struct Changes(Vec<Difference>);
+
+impl Changes {
+    fn live(&mut self, what: String) {
+        self.0.push(Difference { what, live: Live::Yes });
+    }
+
+    fn refused(&mut self, what: String, reason: &'static str) {
+        self.0.push(Difference { what, live: Live::No { reason } });
+    }
+
+    fn member(&mut self, what: String, node: &str, reason: &'static str) {
+        self.0
+            .push(Difference { what, live: Live::UnlessMember { node: node.to_owned(), reason } });
+    }
+
+    fn value(&mut self, what: &str, old: &str, new: &str) {
+        if old != new {
+            self.live(format!("{what}: {old} -> {new}"));
+        }
+    }
+
+    fn span(&mut self, what: &str, old: Span, new: Span) {
+        self.value(what, &say(old), &say(new));
+    }
+
+    fn link(&mut self, name: &str, pair: Pair<'_, LinkConfig>) {
+        match pair {
+            Pair::Removed => self.refused(format!("link {name}: removed"), LINKS_STAY),
+            Pair::Added(new) => {
+                self.refused(format!("link {name}: added, port {}", new.port), LINKS_STAY);
+            }
+            Pair::Both(old, new) if old.port != new.port => {
+                let what = format!("link {name}: port {} -> {}", old.port, new.port);
+                self.refused(what, LINKS_STAY);
+            }
+            Pair::Both(..) => {}
+        }
+    }
+
+    fn node(&mut self, name: &str, pair: Pair<'_, NodeConfig>) {
+        let (old, new) = match pair {
+            Pair::Removed => {
+                return self.member(format!("node {name}: removed"), name, LEAVE_FIRST);
+            }
+            Pair::Added(new) => {
+                let addresses: Vec<_> =
+                    new.addresses.iter().map(|(link, ip)| format!("{ip} on {link}")).collect();
+                return self
+                    .live(format!("node {name}: added, {}; it may join", addresses.join(", ")));
+            }
+            Pair::Both(old, new) => (old, new),
+        };
+        let site = |node: &NodeConfig| node.site.clone().unwrap_or_else(|| "none".to_owned());
+        self.value(&format!("node {name}: site"), &site(old), &site(new));
+        for (link, pair) in pairs(&old.addresses, &new.addresses) {
+            let what = match pair {
+                Pair::Both(old, new) if old == new => continue,
+                Pair::Both(old, new) => format!("node {name}: on link {link} {old} -> {new}"),
+                Pair::Removed => format!("node {name}: no longer on link {link}"),
+                Pair::Added(ip) => format!("node {name}: {ip} on link {link}"),
+            };
+            self.member(what, name, ADDRESSES_STAY);
+        }
+    }
+
+    fn service(&mut self, name: &str, pair: Pair<'_, ServiceConfig>) {
+        let (old, new) = match pair {
+            Pair::Removed => {
+                return self.live(format!("service {name}: removed; it stops everywhere"));
+            }
+            Pair::Added(new) => {
+                let addresses: Vec<_> = new.addresses.iter().map(address).collect();
+                return self.live(format!("service {name}: added, {}", addresses.join(", ")));
+            }
+            Pair::Both(old, new) => (old, new),
+        };
+        self.addresses(name, &old.addresses, &new.addresses);
+        self.program(name, old.program.as_ref(), new.program.as_ref());
+        self.monitor(name, old.monitor.as_ref(), new.monitor.as_ref());
+        let prefer = |service: &ServiceConfig| match service.prefer.as_slice() {
+            [] => "any node".to_owned(),
+            nodes => nodes.join(", "),
+        };
+        self.value(&format!("service {name}: prefers"), &prefer(old), &prefer(new));
+        let yes = |truth: bool| if truth { "yes" } else { "no" };
+        self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
+    }
+
+    fn addresses(&mut self, name: &str, old: &[ServiceAddress], new: &[ServiceAddress]) {
+        for gone in old.iter().filter(|address| !new.contains(address)) {
+            match new.iter().find(|address| address.ip == gone.ip) {
+                Some(now) => {
+                    let (gone, now) = (address(gone), address(now));
+                    self.live(format!("service {name}: address {gone} -> {now}"));
+                }
+                None => self.live(format!("service {name}: address {} removed", address(gone))),
+            }
+        }
+        for added in new.iter().filter(|address| !old.iter().any(|old| old.ip == address.ip)) {
+            self.live(format!("service {name}: address {} added", address(added)));
+        }
+    }
+
+    fn program(&mut self, name: &str, old: Option<&Program>, new: Option<&Program>) {
+        match (old, new) {
+            (None, None) => {}
+            (None, Some(new)) => {
+                let command = command(&new.command);
+                self.live(format!("service {name}: program added, {command}; it starts"));
+            }
+            (Some(_), None) => self.live(format!("service {name}: program removed; it stops")),
+            (Some(old), Some(new)) => {
+                if old.command != new.command {
+                    let (old, new) = (command(&old.command), command(&new.command));
+                    self.live(format!("service {name}: program {old} -> {new}; it restarts"));
+                }
+                let what = format!("service {name}: program's stop-timeout");
+                self.span(&what, old.stop_timeout, new.stop_timeout);
+            }
+        }
+    }
+
+    fn monitor(&mut self, name: &str, old: Option<&Monitor>, new: Option<&Monitor>) {
+        match (old, new) {
+            (None, None) => {}
+            (None, Some(new)) => {
+                self.live(format!("service {name}: monitor added, {}", command(&new.command)));
+            }
+            (Some(_), None) => self.live(format!("service {name}: monitor removed")),
+            (Some(old), Some(new)) => {
+                let what = format!("service {name}: monitor");
+                self.value(&what, &command(&old.command), &command(&new.command));
+                self.span(&format!("{what}'s interval"), old.interval, new.interval);
+                self.span(&format!("{what}'s timeout"), old.timeout, new.timeout);
+            }
+        }
+    }
+}
+
+fn address(address: &ServiceAddress) -> String {
+    let ServiceAddress { ip, prefix, interface } = address;
+    match interface {
+        None => format!("{ip}/{prefix}"),
+        Some(interface) => format!("{ip}/{prefix} on {interface}"),
+    }
+}
+
+/// A command on one line; a word is in quotes if it couldn't be told from its neighbours.
+fn command(words: &[String]) -> String {
+    let plain = |word: &str| {
+        !word.is_empty()
+            && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"')
+    };
+    let words: Vec<String> =
+        words.iter().map(|w| if plain(w) { w.clone() } else { format!("{w:?}") }).collect();
+    words.join(" ")
+}

@@ -1,0 +1,105 @@
+//! What the file says, each value with its place, before the values are held against each other.
+//!
+//! A value that couldn't be read is noted as a problem and left out or replaced by its default; a
+//! draft becomes a [`Config`] only if there are no problems, so the replacement is never used.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use stead_core::id::ServiceId;
+use stead_core::state::config::{
+    Config, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+};
+use stead_core::time::Span;
+use toml::Spanned;
+
+/// The whole file.
+pub(super) struct Draft {
+    pub(super) cluster: Cluster,
+    pub(super) links: Vec<Link>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) services: Vec<Service>,
+}
+
+/// The table `[cluster]`.
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) ride_out: Spanned<Span>,
+    pub(super) round_trip: Spanned<Span>,
+    pub(super) daemon_grace: Span,
+}
+
+/// A table `[links.NAME]`.
+pub(super) struct Link {
+    pub(super) name: Spanned<String>,
+    pub(super) port: u16,
+}
+
+/// A table `[nodes.NAME]`.
+pub(super) struct Node {
+    pub(super) name: Spanned<String>,
+    pub(super) site: Option<String>,
+    /// Where the table of addresses is.
+    pub(super) at: Range<usize>,
+    /// Whether there is such a table; if not, that has been noted.
+    pub(super) given: bool,
+    pub(super) addresses: Vec<NodeAddress>,
+}
+
+/// The address of a node on a link.
+pub(super) struct NodeAddress {
+    pub(super) link: Spanned<String>,
+    /// None if what stands there is no address.
+    pub(super) ip: Option<Spanned<IpAddr>>,
+}
+
+/// A table `[services.NAME]`.
+pub(super) struct Service {
+    pub(super) name: Spanned<String>,
+    pub(super) addresses: Vec<Spanned<ServiceAddress>>,
+    pub(super) program: Option<Program>,
+    pub(super) monitor: Option<Monitor>,
+    pub(super) prefer: Vec<Spanned<String>>,
+    pub(super) failback: Option<Spanned<bool>>,
+}
+
+impl Draft {
+    /// The configuration, once there are no problems.
+    pub(super) fn config(self) -> Config {
+        let link = |link: Link| (link.name.into_inner(), LinkConfig { port: link.port });
+        Config {
+            name: self.cluster.name,
+            ride_out: self.cluster.ride_out.into_inner(),
+            round_trip: self.cluster.round_trip.into_inner(),
+            daemon_grace: self.cluster.daemon_grace,
+            links: self.links.into_iter().map(link).collect(),
+            nodes: self.nodes.into_iter().map(Node::config).collect(),
+            services: self.services.into_iter().map(Service::config).collect(),
+        }
+    }
+}
+
+impl Node {
+    fn config(self) -> (String, NodeConfig) {
+        let addresses: BTreeMap<String, IpAddr> = self
+            .addresses
+            .into_iter()
+            .filter_map(|address| Some((address.link.into_inner(), address.ip?.into_inner())))
+            .collect();
+        (self.name.into_inner(), NodeConfig { site: self.site, addresses })
+    }
+}
+
+impl Service {
+    fn config(self) -> (ServiceId, ServiceConfig) {
+        let config = ServiceConfig {
+            addresses: self.addresses.into_iter().map(Spanned::into_inner).collect(),
+            program: self.program,
+            monitor: self.monitor,
+            prefer: self.prefer.into_iter().map(Spanned::into_inner).collect(),
+            failback: self.failback.is_some_and(Spanned::into_inner),
+        };
+        (ServiceId(self.name.into_inner()), config)
+    }
+}

@@ -1,0 +1,125 @@
+//! The keys of every table, and which one was meant by a key that is none.
+
+/// How alike two words must be, from 0 to 1, for one to be a slip of the other.
+const ALIKE: f64 = 0.6;
+
+/// A key that a table may have.
+pub(super) struct Key {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// A line that sets it.
+    pub(super) example: &'static str,
+}
+
+/// Declares the keys of a kind of table.
+macro_rules! keys {
+    ($($name:literal: $example:literal),* $(,)?) => {
+        &[$(Key { name: $name, example: $example }),*]
+    };
+}
+
+/// The tables of the file.
+pub(super) const FILE: &[Key] = keys! {
+    "cluster": "[cluster]",
+    "links": "[links.lan]",
+    "nodes": "[nodes.node1]",
+    "services": "[services.web]",
+};
+/// The keys of `[cluster]`.
+pub(super) const CLUSTER: &[Key] = keys! {
+    "name": "name = \"shop\"",
+    "ride-out": "ride-out = \"300ms\"",
+    "round-trip": "round-trip = \"2ms\"",
+    "daemon-grace": "daemon-grace = \"10s\"",
+};
+/// The keys of `[links.NAME]`.
+pub(super) const LINK: &[Key] = keys! { "port": "port = 7744" };
+/// The keys of `[nodes.NAME]`.
+pub(super) const NODE: &[Key] = keys! {
+    "site": "site = \"east\"",
+    "addresses": "addresses = { lan = \"10.0.0.1\" }",
+};
+/// The keys of `[services.NAME]`.
+pub(super) const SERVICE: &[Key] = keys! {
+    "addresses": "addresses = [\"10.0.0.100/24\"]",
+    "prefer": "prefer = [\"node1\", \"node2\"]",
+    "failback": "failback = false",
+    "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
+    "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+};
+/// The keys of an address of a service that is more than a text.
+pub(super) const ADDRESS: &[Key] = keys! {
+    "ip": "ip = \"10.0.0.100\"",
+    "prefix": "prefix = 24",
+    "interface": "interface = \"eth0\"",
+};
+/// The keys of a program.
+pub(super) const PROGRAM: &[Key] = keys! {
+    "command": "command = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
+    "stop-timeout": "stop-timeout = \"5s\"",
+};
+/// The keys of a monitor.
+pub(super) const MONITOR: &[Key] = keys! {
+    "command": "command = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "interval": "interval = \"1s\"",
+    "timeout": "timeout = \"2s\"",
+};
+
+/// Where each key belongs, for one that stands in the wrong table.
+const HOMES: [(&str, &[Key]); 7] = [
+    ("[cluster]", CLUSTER),
+    ("[links.NAME]", LINK),
+    ("[nodes.NAME]", NODE),
+    ("[services.NAME]", SERVICE),
+    ("`program` of [services.NAME]", PROGRAM),
+    ("`monitor` of [services.NAME]", MONITOR),
+    ("an entry of `addresses` in [services.NAME]", ADDRESS),
+];
+
+/// What to do about a key that the table doesn't know.
+pub(super) fn unknown_key(key: &str, keys: &[Key]) -> String {
+    let names = keys.iter().map(|known| known.name);
+    let known = names.clone().collect::<Vec<_>>().join(", ");
+    if let Some(name) = nearest(key, names) {
+        return format!("did you mean `{name}`? The keys here are: {known}");
+    }
+    if let Some(known) = FILE.iter().find(|known| known.name == key) {
+        return format!("it is a table of its own: begin it with a line like  {}", known.example);
+    }
+    let home = HOMES.iter().find(|(_, keys)| keys.iter().any(|known| known.name == key));
+    match home {
+        Some((home, _)) => format!("`{key}` belongs to {home}; the keys here are: {known}"),
+        None => format!("remove it; the keys here are: {known}"),
+    }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    // A longer word is not a slip of any name, and comparing costs time.
+    if word.len() > 100 {
+        return None;
+    }
+    let word = word.to_lowercase().replace('_', "-");
+    known
+        .map(|known| (strsim::normalized_damerau_levenshtein(&word, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised_and_other_words_are_not() {
+        let meant = |word| nearest(word, CLUSTER.iter().map(|key| key.name));
+        assert_eq!(meant("ride_out"), Some("ride-out"));
+        assert_eq!(meant("rideout"), Some("ride-out"));
+        assert_eq!(meant("Name"), Some("name"));
+        assert_eq!(meant("deamon-grace"), Some("daemon-grace"));
+        assert_eq!(meant("token"), None);
+        assert_eq!(meant(""), None);
+        assert_eq!(meant(&"x".repeat(1_000_000)), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! A configuration as text: every value that counts, spelled one way.
+
+use std::fmt::{self, Write};
+
+use stead_core::state::config::{Config, Monitor, Program, ServiceAddress, ServiceConfig};
+
+use super::duration;
+
+/// The text of a configuration. [`super::read`] makes the same configuration of it.
+#[must_use]
+pub fn render(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing into a string has no way to fail.
+    let written = write_config(&mut text, config);
+    debug_assert!(written.is_ok());
+    text
+}
+
+fn write_config(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(out, "[cluster]")?;
+    writeln!(out, "name = {}", quoted(&config.name))?;
+    writeln!(out, "ride-out = \"{}\"", duration::write(config.ride_out))?;
+    writeln!(out, "round-trip = \"{}\"", duration::write(config.round_trip))?;
+    writeln!(out, "daemon-grace = \"{}\"", duration::write(config.daemon_grace))?;
+    for (name, link) in &config.links {
+        writeln!(out, "\n[links.{name}]\nport = {}", link.port)?;
+    }
+    for (name, node) in &config.nodes {
+        writeln!(out, "\n[nodes.{name}]")?;
+        if let Some(site) = &node.site {
+            writeln!(out, "site = {}", quoted(site))?;
+        }
+        let addresses = node.addresses.iter().map(|(link, ip)| format!("{link} = \"{ip}\""));
+        writeln!(out, "addresses = {{ {} }}", addresses.collect::<Vec<_>>().join(", "))?;
+    }
+    for (name, service) in &config.services {
+        writeln!(out, "\n[services.{name}]")?;
+        write_service(out, service)?;
+    }
+    Ok(())
+}
+
+fn write_service(out: &mut String, service: &ServiceConfig) -> fmt::Result {
+    let addresses = service.addresses.iter().map(address).collect::<Vec<_>>();
+    writeln!(out, "addresses = [{}]", addresses.join(", "))?;
+    if !service.prefer.is_empty() {
+        writeln!(out, "prefer = {}", list(&service.prefer))?;
+    }
+    if service.failback {
+        writeln!(out, "failback = true")?;
+    }
+    if let Some(Program { command, stop_timeout }) = &service.program {
+        let (command, stop_timeout) = (list(command), duration::write(*stop_timeout));
+        writeln!(out, "program = {{ command = {command}, stop-timeout = \"{stop_timeout}\" }}")?;
+    }
+    if let Some(Monitor { command, interval, timeout }) = &service.monitor {
+        let (interval, timeout) = (duration::write(*interval), duration::write(*timeout));
+        let command = list(command);
+        writeln!(
+            out,
+            "monitor = {{ command = {command}, interval = \"{interval}\", timeout = \"{timeout}\" }}"
+        )?;
+    }
+    Ok(())
+}
+
+fn address(address: &ServiceAddress) -> String {
+    let ServiceAddress { ip, prefix, interface } = address;
+    match interface {
+        None => format!("\"{ip}/{prefix}\""),
+        Some(interface) => {
+            let interface = quoted(interface);
+            format!("{{ ip = \"{ip}\", prefix = {prefix}, interface = {interface} }}")
+        }
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// The text as a basic string of TOML, on one line.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            _ if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,249 @@
+//! Files that can be used: what they mean, and what is remarked about them.
+
+use std::net::IpAddr;
+
+use expect_test::expect;
+
+use super::super::{Example, example, read, read_file, render};
+use super::{GOOD, drawn, good_but};
+
+/// The warnings about a usable file, as a terminal without colours shows them.
+fn warnings(text: &str) -> String {
+    let checked = read("cluster.toml", text).expect("the file is usable");
+    checked.warnings.iter().map(|warning| drawn(warning)).collect()
+}
+
+#[test]
+fn the_full_form_means_what_it_says() {
+    let text = r#"
+        [cluster]
+        name = "shop"
+        ride-out = "50 ms"
+        round-trip = "0.5ms"
+        daemon-grace = "2min"
+        [links.lan]
+        port = 7000
+        [links.backup]
+        [nodes.node1]
+        site = "east"
+        addresses = { lan = "10.0.0.1", backup = "fd00::1" }
+        [services.web]
+        addresses = ["10.0.0.100/24", { ip = "fd00::100", prefix = 64, interface = "eth0" }]
+        prefer = ["node1"]
+        failback = true
+        program = { command = ["/usr/sbin/nginx", "-g", "daemon off;"], stop-timeout = "1.5s" }
+        monitor = { command = ["/usr/bin/curl", "\"\\\t"], interval = "1s", timeout = "90s" }
+        [services.mail]
+        addresses = ["10.0.0.101/24"]
+        program.command = ["/usr/sbin/postfix"]
+        monitor = ["/usr/bin/true"]
+    "#;
+    let checked = read("cluster.toml", text).expect("the file is usable");
+    expect![[r#"
+        [cluster]
+        name = "shop"
+        ride-out = "50ms"
+        round-trip = "500us"
+        daemon-grace = "2min"
+
+        [links.backup]
+        port = 7744
+
+        [links.lan]
+        port = 7000
+
+        [nodes.node1]
+        site = "east"
+        addresses = { backup = "fd00::1", lan = "10.0.0.1" }
+
+        [services.mail]
+        addresses = ["10.0.0.101/24"]
+        program = { command = ["/usr/sbin/postfix"], stop-timeout = "5s" }
+        monitor = { command = ["/usr/bin/true"], interval = "1s", timeout = "2s" }
+
+        [services.web]
+        addresses = ["10.0.0.100/24", { ip = "fd00::100", prefix = 64, interface = "eth0" }]
+        prefer = ["node1"]
+        failback = true
+        program = { command = ["/usr/sbin/nginx", "-g", "daemon off;"], stop-timeout = "1500ms" }
+        monitor = { command = ["/usr/bin/curl", "\"\\\u0009"], interval = "1s", timeout = "90s" }
+    "#]]
+    .assert_eq(&render(&checked.config));
+}
+
+#[test]
+fn a_good_file_has_no_warnings() {
+    assert_eq!(warnings(GOOD), "");
+}
+
+#[test]
+fn a_byte_order_mark_and_foreign_line_ends_do_no_harm() {
+    let text = format!("\u{feff}{}", GOOD.replace('\n', "\r\n"));
+    let checked = read("cluster.toml", &text).expect("the file is usable");
+    let plain = read("cluster.toml", GOOD).expect("the file is usable");
+    assert_eq!(checked.config, plain.config);
+}
+
+#[test]
+fn two_nodes_one_link_and_a_failback_to_nowhere() {
+    let text = r#"[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+addresses = { lan = "10.0.0.1" }
+[nodes.node2]
+addresses = { lan = "10.0.0.2" }
+[services.web]
+addresses = ["10.0.0.100/24"]
+failback = true
+"#;
+    expect![[r#"
+          ! `lan` is the only link
+           ,-[cluster.toml:3:8]
+         2 | name = "shop"
+         3 | [links.lan]
+           :        ^^^
+         4 | [nodes.node1]
+           `----
+          help: if it breaks, every node is cut off from every other: a second link on another network
+                keeps them together
+          ! two nodes and no tie-breaker: when one dies, the survivor stops too
+           ,-[cluster.toml:6:8]
+         5 | addresses = { lan = "10.0.0.1" }
+         6 | [nodes.node2]
+           :        ^^^^^
+         7 | addresses = { lan = "10.0.0.2" }
+           `----
+          help: one of two is no majority, and the survivor can't tell a dead peer from a cut cable; a
+                third node gives it one, even a small one that runs no service
+          ! `failback` of service web has no effect
+            ,-[cluster.toml:10:12]
+          9 | addresses = ["10.0.0.100/24"]
+         10 | failback = true
+            :            ^^^^
+            `----
+          help: it goes back to the nodes that `prefer` lists, and there is no `prefer`
+    "#]].assert_eq(&warnings(text));
+}
+
+#[test]
+fn four_nodes() {
+    let node = "[nodes.node4]\naddresses = { lan = \"10.0.0.4\", backup = \"fd00::4\" }\n[services";
+    expect![[r#"
+          ! an even number of nodes (4): cut into two halves, both stop
+            ,-[cluster.toml:14:8]
+         13 |
+         14 | [nodes.node4]
+            :        ^^^^^
+         15 | addresses = { lan = "10.0.0.4", backup = "fd00::4" }
+            `----
+          help: 3 nodes survive as many failures; 5 survive more
+    "#]]
+    .assert_eq(&warnings(&good_but("[services", node)));
+}
+
+#[test]
+fn the_first_file_is_usable_as_it_is() {
+    let lan = ("lan", IpAddr::from([10, 0, 0, 1]));
+    let one = example(&Example { cluster: "shop", node: "node1", links: &[lan] });
+    expect![[r##"
+        # The cluster, as every node sees it. After a change:
+        #   stead plan FILE     says what would change
+        #   stead apply FILE    changes it on all nodes at once
+
+        [cluster]
+        name = "shop"
+        # How long a stall of the network or of a processor is survived without a failover.
+        # A service whose node dies stays away a little longer than this.
+        ride-out = "300ms"
+
+        # A link is a network on which every node has an address; heartbeats go over all of them.
+        [links.lan]
+        # A second link on other cables keeps the nodes together when this one breaks.
+        # [links.backup]
+
+        [nodes.node1]
+        addresses = { lan = "10.0.0.1" }
+
+        # Three nodes survive the loss of any one. With two, the survivor of a failure stops.
+        # [nodes.OTHER]
+        # addresses = { lan = "..." }
+
+        # A service is one or more addresses that move together, and the program behind them. The addresses
+        # belong to no machine; the number behind the / is the prefix of their network.
+        # [services.web]
+        # addresses = ["10.0.0.100/24"]
+        # The program stays in the foreground; its arguments pass through no shell.
+        # program = ["/usr/sbin/nginx", "-g", "daemon off;"]
+        # The service works as long as this ends with status 0.
+        # monitor = ["/usr/bin/curl", "-fsS", "http://10.0.0.100/"]
+    "##]].assert_eq(&one);
+    expect![[r#"
+          ! `lan` is the only link
+            ,-[cluster.toml:12:8]
+         11 | # A link is a network on which every node has an address; heartbeats go over all of them.
+         12 | [links.lan]
+            :        ^^^
+         13 | # A second link on other cables keeps the nodes together when this one breaks.
+            `----
+          help: if it breaks, every node is cut off from every other: a second link on another network
+                keeps them together
+          ! a cluster of one node: nothing can take over from it
+            ,-[cluster.toml:16:8]
+         15 |
+         16 | [nodes.node1]
+            :        ^^^^^
+         17 | addresses = { lan = "10.0.0.1" }
+            `----
+          help: three nodes survive the loss of any one of them
+    "#]].assert_eq(&warnings(&one));
+    let backup = ("backup", "fd00::1".parse().expect("an address"));
+    let two = example(&Example { cluster: "shop", node: "node1", links: &[lan, backup] });
+    let checked = read("cluster.toml", &two).expect("the file is usable");
+    assert_eq!(checked.config.links.len(), 2);
+}
+
+#[test]
+fn the_comments_of_the_first_file_are_usable_once_filled_in() {
+    let lan = ("lan", IpAddr::from([10, 0, 0, 1]));
+    let text = example(&Example { cluster: "shop", node: "node1", links: &[lan] });
+    let uncomment = |line: &str| {
+        let inner = line.strip_prefix("# ").unwrap_or(line);
+        let code = inner.starts_with('[') || inner.contains(" = ");
+        format!("{}\n", if code { inner } else { line })
+    };
+    let text: String = text.lines().map(uncomment).collect();
+    let text = text.replace("[nodes.OTHER]", "[nodes.node2]").replace("[links.backup]", "");
+    let text = text.replace("\"...\"", "\"10.0.0.2\"");
+    let checked = read("cluster.toml", &text).expect("the file is usable");
+    assert_eq!(checked.config.nodes.len(), 2);
+    assert_eq!(checked.config.services.len(), 1);
+}
+
+#[test]
+fn problems_as_data() {
+    let text = good_but("\"shop\"", "\"sh\u{f6}p\" # \u{f6}");
+    let rejected = read("cluster.toml", &text).expect_err("the name is refused");
+    let json = serde_json::to_string_pretty(rejected.problems()).expect("problems are plain data");
+    expect![[r#"
+        [
+          {
+            "severity": "error",
+            "file": "cluster.toml",
+            "line": 2,
+            "column": 8,
+            "message": "the name of the cluster has characters other than a to z, 0 to 9 and -",
+            "help": "for example  sh-p"
+          }
+        ]"#]]
+    .assert_eq(&json);
+}
+
+#[test]
+fn a_file_on_disk_is_read_like_its_text() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("cluster.toml");
+    std::fs::write(&path, GOOD).expect("a file for the test");
+    let checked = read_file(&path).expect("the file is usable");
+    assert_eq!(checked.config, read("cluster.toml", GOOD).expect("the file is usable").config);
+}
