@@ -62,7 +62,9 @@ number! {
 }
 
 /// The random identity of a cluster. Its name is only a label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct ClusterId(pub [u8; 16]);
 
 impl fmt::Display for ClusterId {

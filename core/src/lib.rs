@@ -13,8 +13,14 @@
 
 extern crate alloc;
 
+pub mod fencing;
 pub mod id;
 pub mod lease;
+pub mod node;
+pub mod notice;
+pub mod placement;
+pub mod quorum;
+pub mod redirect;
 pub mod state;
 pub mod time;
 pub mod timers;

@@ -40,8 +40,8 @@ use core::net::IpAddr;
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
 pub use heartbeat::{Echo, Heartbeat, LogTail, Receipt};
-use holding::Holdings;
 pub use holding::Holding;
+use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
@@ -429,7 +429,8 @@ impl Lease {
     fn note_coordinator(&mut self, now: Instant) {
         let (term, limit) = (self.term, self.timers.elect_after);
         let heard = self.peers.values().filter(|peer| peer.coordinates(term, now, limit));
-        let heard = heard.filter_map(|peer| peer.heard.as_ref()).map(|heard| heard.at + limit).max();
+        let heard =
+            heard.filter_map(|peer| peer.heard.as_ref()).map(|heard| heard.at + limit).max();
         self.coordinator_silent_at = heard.unwrap_or(Instant::NEVER);
         let hears = self.hears_coordinator(now);
         if hears != self.heard_coordinator {

@@ -66,9 +66,9 @@ impl Peer {
         }
         self.newest = number;
         self.newest_at = now;
-        let fresh = heartbeat.receipt.is_some_and(|receipt| {
-            receipt.incarnation == ours.0 && receipt.sequence <= ours.1
-        });
+        let fresh = heartbeat
+            .receipt
+            .is_some_and(|receipt| receipt.incarnation == ours.0 && receipt.sequence <= ours.1);
         if fresh {
             self.heard = Some(Heard {
                 at: now,
@@ -119,4 +119,3 @@ impl Peer {
         })
     }
 }
-

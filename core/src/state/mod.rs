@@ -1,2 +1,159 @@
-//! What every member agrees on.
+//! What every member agrees on: the wanted state, the members, the view, and who holds what.
+//!
+//! It changes only by a [`Change`] that the log has committed, in the log's order, and the same way
+//! on every node: [`State::apply`] is a pure function. A change that no longer fits is refused, and
+//! then nothing at all has changed.
+//!
+//! An assignment names a service, a node and an epoch. Two things let it move: the holder's own
+//! committed record that it stopped, or a [`Takeover`], which the coordinator can only make from a
+//! proof (`fencing`).
+//!
+//! Absent on purpose: everything that only one node can see (who is heard, which lease holds).
+
+mod apply;
+mod change;
 pub mod config;
+mod incident;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+pub use change::{Change, Digest, Outcome, ProofRecord, Refusal, Takeover};
+use config::Config;
+pub use incident::{Cause, Incident, Moved, Reached, Stage};
+
+use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId};
+use crate::lease::Admission;
+use crate::time::Span;
+use crate::timers::Timers;
+
+/// How many incidents are remembered.
+pub const INCIDENTS_KEPT: usize = 100;
+
+/// The replicated state. Empty until the cluster is founded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The last entry that is in it.
+    pub applied: Index,
+    /// The cluster's identity; nothing before it is founded.
+    pub cluster: Option<ClusterId>,
+    /// The wanted state.
+    pub config: Option<Config>,
+    /// Which version of the wanted state this is, counted from 1.
+    pub revision: u64,
+    /// The timers in force.
+    pub timers: Timers,
+    /// Timers under which leases may still run, beside those in force. Others wait by the longer
+    /// of both.
+    pub former_timers: Option<Timers>,
+    /// Every node that has joined.
+    pub members: BTreeMap<NodeId, Member>,
+    /// The number of the node that joins next.
+    pub next_node: u64,
+    /// Tokens that were given out, and for which node.
+    pub tokens: BTreeMap<Digest, String>,
+    /// The view's number.
+    pub epoch: Epoch,
+    /// Who is in the present view, and since which start of its guard.
+    pub view: BTreeMap<NodeId, Admission>,
+    /// Who holds what.
+    pub assignments: BTreeMap<ServiceId, Assignment>,
+    /// Nodes that shall be without services.
+    pub standby: BTreeSet<NodeId>,
+    /// The newest incidents, oldest first.
+    pub incidents: VecDeque<Incident>,
+    /// How many incidents there were.
+    pub incident_count: u64,
+}
+
+/// A node that has joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its public key's digest: what its connections are trusted by.
+    pub key: Digest,
+}
+
+/// Who holds a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The number of this assignment. A start is allowed once per epoch.
+    pub epoch: Epoch,
+    /// The holder.
+    pub holder: Holder,
+    /// Where an operator wants it next.
+    pub wish: Option<NodeId>,
+    /// The epoch of its first assignment of all.
+    pub first_epoch: Option<Epoch>,
+    /// How often it has failed on which node since that was last cleared.
+    pub failures: BTreeMap<NodeId, u32>,
+}
+
+/// Where a service is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holder {
+    /// Nowhere, and it never was.
+    #[default]
+    Never,
+    /// Nowhere: its last holder is proven to have stopped.
+    Stopped {
+        /// The last holder.
+        node: NodeId,
+        /// Why it stopped.
+        cause: Cause,
+        /// How long it took to stop.
+        took: Span,
+    },
+    /// This node may run it.
+    Node(NodeId),
+    /// This node has to stop it.
+    Stopping {
+        /// The holder.
+        node: NodeId,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl Holder {
+    /// The node that may still be running it.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Never | Self::Stopped { .. } => None,
+            Self::Node(node) | Self::Stopping { node, .. } => Some(*node),
+        }
+    }
+}
+
+impl State {
+    /// The identity of the member of that name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        self.members.iter().find(|(_, member)| member.name == name).map(|(node, _)| *node)
+    }
+
+    /// The name of a member; its number in words if it is none.
+    #[must_use]
+    pub fn name(&self, node: NodeId) -> String {
+        match self.members.get(&node) {
+            Some(member) => member.name.clone(),
+            None => alloc::format!("node {node}"),
+        }
+    }
+
+    /// The services that a node may be running.
+    pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = (&ServiceId, &Assignment)> {
+        self.assignments.iter().filter(move |(_, it)| it.holder.node() == Some(node))
+    }
+
+    /// How long others wait after a node's last sign of life, given its kernel's slack.
+    #[must_use]
+    pub fn wait(&self, slack: Span) -> Span {
+        let now = self.timers.wait(slack);
+        self.former_timers.map_or(now, |former| former.wait(slack).max(now))
+    }
+}

@@ -1,0 +1,85 @@
+//! Proof that a node, or the holder of a service, can do no more harm.
+//!
+//! A [`Proof`] can only be made here, from facts that carry it. Whatever starts something elsewhere
+//! asks for the value, so code that forgot to wait does not compile.
+//!
+//! | proof | from |
+//! |---|---|
+//! | `Stopped` | the holder's own committed record |
+//! | `NeverHeld` | the committed record that nobody was ever given it |
+//! | `LeaseExpired` | D after the last sign of life, with the node revoked ([`Proof::lease_expired`]) |
+//! | `Released` | the datagram by which the admitted start of its guard gave its lease up for good |
+//!
+//! Fencing devices and the watchdog come with a later step.
+
+use crate::id::{NodeId, ServiceId};
+use crate::lease::{PeerReport, Report};
+use crate::state::{Holder, ProofRecord, State};
+use crate::time::Instant;
+use crate::timers::UNKNOWN_SLACK;
+
+/// The evidence. Its constructors are the only ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    record: ProofRecord,
+}
+
+impl Proof {
+    /// What to write into the log.
+    #[must_use]
+    pub fn record(&self) -> ProofRecord {
+        self.record
+    }
+
+    /// Until when `node` may still act, as far as this coordinator's guard can tell; nothing while
+    /// the facts are missing.
+    ///
+    /// The later of (a) when the guard had last heard it when it was revoked, and (b) when a
+    /// majority had last heard of an earlier coordinator, plus D (`docs/protocol.md`, section 3).
+    #[must_use]
+    pub fn due(state: &State, report: &Report, node: NodeId) -> Option<Instant> {
+        // A guard that does not act for a coordinator has revoked nobody.
+        report.coordinates.filter(|term| *term == report.term)?;
+        let revoked = report.peers.get(&node)?.revoked?;
+        let earlier = report.earlier_coordinator?;
+        let heard = revoked.max(report.started);
+        Some(heard.max(earlier) + state.wait(slack(report.peers.get(&node)?)))
+    }
+
+    /// The lease of `node` has certainly run out.
+    #[must_use]
+    pub fn lease_expired(
+        now: Instant,
+        state: &State,
+        report: &Report,
+        node: NodeId,
+    ) -> Option<Self> {
+        let due = Self::due(state, report, node)?;
+        (now > due).then_some(Self { record: ProofRecord::LeaseExpired })
+    }
+
+    /// The admitted start of the node's guard gave its lease up.
+    #[must_use]
+    pub fn released(state: &State, report: &Report, node: NodeId) -> Option<Self> {
+        let admitted = state.view.get(&node)?;
+        let released = report.peers.get(&node)?.released?;
+        (released == admitted.incarnation).then_some(Self { record: ProofRecord::Released })
+    }
+
+    /// Nobody can be running the service: the committed state says so.
+    #[must_use]
+    pub fn unheld(state: &State, service: &ServiceId) -> Option<Self> {
+        let record = match state.assignments.get(service)?.holder {
+            Holder::Never => ProofRecord::NeverHeld,
+            Holder::Stopped { .. } => ProofRecord::Stopped,
+            Holder::Node(_) | Holder::Stopping { .. } => return None,
+        };
+        Some(Self { record })
+    }
+}
+
+/// How late the node's kernel may shut its gate: what it said, and never less than is assumed of
+/// one that said nothing.
+fn slack(peer: &PeerReport) -> crate::time::Span {
+    if peer.slack == crate::time::Span::ZERO { UNKNOWN_SLACK } else { peer.slack }
+}

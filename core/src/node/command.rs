@@ -1,0 +1,66 @@
+//! What goes out through the second door.
+
+use crate::id::{Epoch, NodeId, ServiceId};
+use crate::lease::Order;
+use crate::notice::Notice;
+use crate::redirect::Probing;
+use crate::state::Change;
+
+/// What to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Tell the guard.
+    Guard(Order),
+    /// Read the log's present end ([`super::Event::Current`]).
+    ReadIndex,
+    /// Propose a change to whoever leads the log; its fate comes back by a deadline.
+    Propose {
+        /// The number under which the fate comes back.
+        ticket: u64,
+        /// The change.
+        change: Change,
+    },
+    /// Make that node campaign for leadership now.
+    Campaign(NodeId),
+    /// Make a member vote.
+    AddVoter(NodeId),
+    /// Make a node vote no longer.
+    RemoveVoter(NodeId),
+    /// Ask whether anybody else answers for the service's addresses.
+    Probe {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// How thoroughly.
+        probing: Probing,
+    },
+    /// Announce the service's addresses until told to be quiet.
+    Announce {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// Announce the service's addresses no longer.
+    Quiet {
+        /// The service.
+        service: ServiceId,
+    },
+    /// Start the program, if there is one, and watch it.
+    Start {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// Stop the program, if it runs, and everything that it started.
+    Stop {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// Tell people.
+    Notice(Notice),
+}

@@ -1,0 +1,345 @@
+//! What only the coordinator does: suspect, prove, take over, admit, assign.
+//!
+//! Leading the log is not enough for any of it: nothing is decided unless this node's guard is
+//! quorate in this very term. One decision is under way at a time; each names what it was decided
+//! upon, so one whose fate is unknown can be made again.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Command, Node, Purpose};
+use crate::fencing::Proof;
+use crate::id::{Incarnation, NodeId, Term};
+use crate::lease::{Order, Report};
+use crate::notice::Notice;
+use crate::placement::{self, Able};
+use crate::state::{Cause, Change, Reached, Stage};
+use crate::time::{Instant, Span};
+
+/// What a coordinator keeps for its term and its guard's start. Either changes: it begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Coordinator {
+    of: Option<(Term, Incarnation)>,
+    since: Option<Instant>,
+    /// Nodes that are revoked, or about to be.
+    suspects: BTreeMap<NodeId, Suspicion>,
+    /// Since when a heard node's daemon is away.
+    daemon_away: BTreeMap<NodeId, Instant>,
+    /// Since when the former timers are known.
+    former_since: Option<(u64, Instant)>,
+    /// Services that nobody can take, so that it is said once.
+    nowhere: BTreeSet<crate::id::ServiceId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    at: Instant,
+    heard: Instant,
+    cause: Cause,
+}
+
+impl Node {
+    /// Whether this node may decide for the cluster now.
+    #[must_use]
+    pub fn is_quorate_coordinator(&self, now: Instant) -> bool {
+        let Some(report) = &self.report else { return false };
+        self.log.leader == Some(self.me)
+            && report.coordinates == Some(self.log.term)
+            && report.quorate_until > now
+    }
+
+    /// Takes the next decision, if this node coordinates. Called after every event.
+    pub(super) fn coordinate(&mut self, now: Instant) {
+        let Some(report) = self.report.clone() else {
+            self.coordinator = Coordinator::default();
+            return;
+        };
+        if self.log.leader != Some(self.me) || self.store_failed {
+            self.coordinator = Coordinator::default();
+            return;
+        }
+        let of = Some((self.log.term, report.incarnation));
+        if self.coordinator.of != of {
+            let since = Some(now);
+            self.coordinator = Coordinator { of, since, ..Coordinator::default() };
+            self.notice(Notice::Coordinator(self.state.name(self.me), self.log.term));
+        }
+        if self.removing.0 != self.log.term {
+            self.removing = (self.log.term, BTreeSet::new());
+        }
+        self.lead(now, &report);
+        if !self.is_quorate_coordinator(now) || self.applied_term != self.log.term || !self.ready {
+            return;
+        }
+        self.watch(now, &report);
+        if self.deciding() {
+            return;
+        }
+        if let Some(change) = self.decide(now, &report) {
+            self.propose(Purpose::Decision, change);
+        } else {
+            self.adjust_voters(now, &report);
+        }
+    }
+
+    /// Tells the guard whom it may echo. Before the first entry of the own term is applied that is
+    /// nobody (rule C1).
+    fn lead(&mut self, now: Instant, report: &Report) {
+        if report.term != self.log.term || !report.vote_known {
+            return;
+        }
+        let mut admitted = BTreeMap::new();
+        if self.applied_term == self.log.term && self.ready {
+            admitted.clone_from(&self.state.view);
+            admitted.retain(|node, _| !self.removing.1.contains(node));
+        }
+        let lead = (self.log.voters.clone(), admitted);
+        let known = report.coordinates == Some(self.log.term);
+        if known && self.told.lead.as_ref().is_some_and(|(told, _)| *told == lead) {
+            return;
+        }
+        let patience = self.state.timers.heartbeat.times(2);
+        if super::due(&mut self.told.lead, lead.clone(), now, patience) {
+            let (voters, admitted) = lead;
+            self.command(Command::Guard(Order::Lead { term: self.log.term, voters, admitted }));
+        }
+    }
+
+    /// Suspects who is silent, and takes it back from who is heard again in time.
+    fn watch(&mut self, now: Instant, report: &Report) {
+        self.note_daemons(now, report);
+        let members: Vec<_> = self.state.view.keys().copied().filter(|it| *it != self.me).collect();
+        for node in members {
+            let cause = self.trouble(now, report, node);
+            match (self.coordinator.suspects.get(&node).copied(), cause) {
+                (None, Some(cause)) => self.suspect(now, report, node, cause),
+                (Some(_), None) if !self.removing.1.contains(&node) => {
+                    if self.heard_lately(now, report, node) {
+                        self.coordinator.suspects.remove(&node);
+                        self.command(Command::Guard(Order::Readmit(node)));
+                        self.notice(Notice::Refuted(self.state.name(node)));
+                    }
+                }
+                (Some(_), Some(_)) => self.revoke(now, report, node),
+                (None, None) | (Some(_), None) => {}
+            }
+        }
+        let view = &self.state.view;
+        self.coordinator.suspects.retain(|node, _| view.contains_key(node));
+    }
+
+    /// Has the guard echo that node nothing more. Repeated until the guard says that it is so.
+    fn revoke(&mut self, now: Instant, report: &Report, node: NodeId) {
+        let revoked = report.peers.get(&node).is_some_and(|peer| peer.revoked.is_some());
+        let patience = self.state.timers.heartbeat.times(2);
+        let told = self.told.revoked.get(&node);
+        if !revoked && told.is_none_or(|at| now.since(*at) >= patience) {
+            self.told.revoked.insert(node, now);
+            self.command(Command::Guard(Order::Revoke(node)));
+        }
+    }
+
+    /// What is wrong with a node of the view, if anything.
+    fn trouble(&self, now: Instant, report: &Report, node: NodeId) -> Option<Cause> {
+        let peer = report.peers.get(&node)?;
+        let heard = peer.heard.unwrap_or(report.started).max(report.started);
+        // A coordinator that was just elected listens for a while before it judges.
+        if now.since(heard) > self.state.timers.suspect_after {
+            return Some(Cause::Silent);
+        }
+        let grace = self.state.config.as_ref()?.daemon_grace;
+        let away = self.coordinator.daemon_away.get(&node)?;
+        (now.since(*away) > grace).then_some(Cause::DaemonAway)
+    }
+
+    fn heard_lately(&self, now: Instant, report: &Report, node: NodeId) -> bool {
+        let half = Span(self.state.timers.ride_out.0 / 2);
+        let heard = report.peers.get(&node).and_then(|peer| peer.heard);
+        heard.is_some_and(|heard| now.since(heard) < half)
+    }
+
+    fn note_daemons(&mut self, now: Instant, report: &Report) {
+        for (node, peer) in &report.peers {
+            if peer.daemon_alive || peer.heard.is_none() {
+                self.coordinator.daemon_away.remove(node);
+            } else {
+                self.coordinator.daemon_away.entry(*node).or_insert(now);
+            }
+        }
+    }
+
+    fn suspect(&mut self, now: Instant, report: &Report, node: NodeId, cause: Cause) {
+        let heard = report.peers.get(&node).and_then(|peer| peer.heard).unwrap_or(report.started);
+        self.coordinator.suspects.insert(node, Suspicion { at: now, heard, cause });
+        self.told.revoked.remove(&node);
+        self.revoke(now, report, node);
+        self.notice(Notice::Suspected(self.state.name(node), now.since(heard)));
+    }
+
+    /// The next change that the state of things calls for.
+    fn decide(&mut self, now: Instant, report: &Report) -> Option<Change> {
+        let able = self.able(now, report);
+        self.removal(now, report, &able)
+            .or_else(|| self.admission(now, report))
+            .or_else(|| self.settlement(now))
+            .or_else(|| placement::assignment(&self.state, &able))
+            .or_else(|| placement::departure(&self.state, &able))
+            .or_else(|| {
+                self.note_nowhere(&able);
+                None
+            })
+    }
+
+    /// Who may take services: heard, admitted as it is, its daemon alive, nothing against it.
+    fn able(&self, now: Instant, report: &Report) -> Able {
+        let limit = self.state.timers.suspect_after;
+        let able = report.peers.iter().filter(|(node, peer)| {
+            let admitted = self.state.view.get(node).map(|it| it.incarnation);
+            peer.heard.is_some_and(|heard| now.since(heard) < limit)
+                && peer.daemon_alive
+                && peer.released != Some(peer.incarnation)
+                && admitted == Some(peer.incarnation)
+                && !self.coordinator.suspects.contains_key(node)
+        });
+        let mut able: Able = able.map(|(node, _)| *node).collect();
+        if report.lease_until > now {
+            able.insert(self.me);
+        }
+        able
+    }
+
+    /// A takeover whose proof is there.
+    fn removal(&mut self, now: Instant, report: &Report, able: &Able) -> Option<Change> {
+        let view: Vec<_> = self.state.view.keys().copied().collect();
+        for node in view {
+            let suspicion = self.coordinator.suspects.get(&node).copied();
+            let released =
+                Proof::released(&self.state, report, node).map(|it| (it, Cause::Released));
+            let proof = released.or_else(|| {
+                let cause = suspicion?.cause;
+                let proof = Proof::lease_expired(now, &self.state, report, node)?;
+                Some((proof, cause))
+            });
+            let Some((proof, cause)) = proof else { continue };
+            let heard = report.peers.get(&node).and_then(|peer| peer.heard);
+            let origin = suspicion.map(|it| it.heard).or(heard).unwrap_or(now);
+            let stages = self.stages(now, origin, suspicion);
+            let change = placement::takeover(&self.state, able, node, proof, cause, stages)?;
+            self.removing.1.insert(node);
+            return Some(Change::Takeover(change));
+        }
+        None
+    }
+
+    fn stages(&self, now: Instant, origin: Instant, suspicion: Option<Suspicion>) -> Vec<Stage> {
+        let stage = |reached, at: Instant| Stage {
+            node: self.me,
+            service: None,
+            reached,
+            after: at.since(origin),
+            detail: String::new(),
+        };
+        let mut stages = Vec::new();
+        if let Some(suspicion) = suspicion {
+            stages.push(stage(Reached::Suspected, suspicion.at));
+        }
+        if let Some(since) = self.coordinator.since.filter(|since| *since > origin) {
+            stages.push(stage(Reached::Elected, since));
+        }
+        stages.push(stage(Reached::Proven, now));
+        stages
+    }
+
+    /// A node that is heard and not in the view, or came back under a new start.
+    fn admission(&mut self, now: Instant, report: &Report) -> Option<Change> {
+        let own = self.state.view.get(&self.me).map(|it| it.incarnation);
+        let member = self.state.members.contains_key(&self.me);
+        if member && own < Some(report.incarnation) && !report.released {
+            return Some(Change::Admit { node: self.me, incarnation: report.incarnation });
+        }
+        report.peers.iter().find_map(|(node, peer)| {
+            let known = self.state.view.get(node).map(|it| it.incarnation);
+            let fit = self.state.members.contains_key(node)
+                && peer.daemon_alive
+                && peer.released != Some(peer.incarnation)
+                && self.heard_lately(now, report, *node);
+            (fit && known < Some(peer.incarnation))
+                .then_some(Change::Admit { node: *node, incarnation: peer.incarnation })
+        })
+    }
+
+    /// Former timers are settled once every lease under them has run out.
+    fn settlement(&mut self, now: Instant) -> Option<Change> {
+        let former = self.state.former_timers?;
+        let revision = self.state.revision;
+        let known = self.coordinator.former_since.filter(|(of, _)| *of == revision);
+        let (_, since) = *self.coordinator.former_since.insert(known.unwrap_or((revision, now)));
+        let enough = former.wait(crate::timers::UNKNOWN_SLACK).times(2);
+        (now.since(since) > enough).then_some(Change::Settle { revision })
+    }
+
+    fn note_nowhere(&mut self, able: &Able) {
+        let Some(config) = &self.state.config else { return };
+        let load = placement::load(&self.state);
+        let mut nowhere = BTreeSet::new();
+        for service in config.services.keys() {
+            let unheld = Proof::unheld(&self.state, service).is_some();
+            if unheld && placement::best(&self.state, able, service, None, &load).is_none() {
+                nowhere.insert(service.clone());
+            }
+        }
+        for service in nowhere.difference(&self.coordinator.nowhere).cloned().collect::<Vec<_>>() {
+            self.notice(Notice::Nowhere(service));
+        }
+        self.coordinator.nowhere = nowhere;
+    }
+
+    /// Every member votes; nobody else does. One change at a time, and only with a majority that
+    /// answers in this term (rule G10): the caller is quorate.
+    fn adjust_voters(&mut self, now: Instant, report: &Report) {
+        if self.voter_change.is_some_and(|since| now.since(since) < Span::from_millis(2_000)) {
+            return;
+        }
+        let [voters] = &self.log.voters[..] else { return };
+        let missing = self.state.view.keys().find(|it| !voters.contains(it)).copied();
+        let gone = voters.iter().find(|it| !self.state.members.contains_key(it)).copied();
+        if let Some(node) = missing.filter(|node| self.heard_lately(now, report, *node)) {
+            self.voter_change = Some(now);
+            self.command(Command::AddVoter(node));
+        } else if let Some(node) = gone {
+            self.voter_change = Some(now);
+            self.command(Command::RemoveVoter(node));
+        }
+    }
+
+    /// When the coordinator has to look again.
+    pub(super) fn coordinator_deadline(&self, now: Instant) -> Instant {
+        let Some(report) = &self.report else { return Instant::NEVER };
+        if self.coordinator.of.is_none() {
+            return Instant::NEVER;
+        }
+        let suspects = self.coordinator.suspects.keys().filter_map(|node| {
+            let due = Proof::due(&self.state, report, *node)?;
+            Some(due + Span(1))
+        });
+        let silent = self.state.view.keys().filter_map(|node| {
+            let known = self.coordinator.suspects.contains_key(node);
+            let heard = report.peers.get(node).filter(|_| !known)?.heard?;
+            Some(heard + self.state.timers.suspect_after + Span(1))
+        });
+        let ahead = suspects.chain(silent).filter(|at| *at > now);
+        ahead.min().unwrap_or(Instant::NEVER)
+    }
+
+    /// A committed change as the coordinator sees it.
+    pub(super) fn coordinator_applied(&mut self, change: &Change) {
+        if let Change::Admit { node, .. } = change {
+            self.removing.1.remove(node);
+            self.coordinator.suspects.remove(node);
+            if self.coordinator.of.is_some() {
+                self.command(Command::Guard(Order::Readmit(*node)));
+            }
+        }
+    }
+}

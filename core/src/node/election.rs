@@ -1,0 +1,93 @@
+//! When and whom to make campaign after the coordinator fell silent.
+//!
+//! The log's own timers are slow and only a safety net. Every survivor that no longer hears the
+//! coordinator, and knows that a majority of the voters doesn't either, makes the same node
+//! campaign: the most up-to-date one, the lowest number among equals. A transfer of leadership
+//! overrides even a live leader's lease on the log, hence the majority (`docs/protocol.md`, E1). An
+//! election moves no service; only the lease rules do.
+
+use super::{Command, Node};
+use crate::id::{NodeId, Term};
+use crate::lease::LogTail;
+use crate::notice::Notice;
+use crate::time::{Instant, Span};
+
+/// How long the best candidate has before the second best is made to campaign, and so on.
+const RANK_PATIENCE: Span = Span::from_millis(30);
+
+/// The election that this node is waiting for.
+#[derive(Debug, Default)]
+pub(super) struct Election {
+    /// Since when the coordinator is not heard by a majority.
+    since: Option<Instant>,
+    /// How many candidates were tried since.
+    tried: u32,
+    /// The leader and term that is given time to gather its authority, and since when.
+    newest: Option<(Option<NodeId>, Term, Instant)>,
+}
+
+impl Node {
+    /// Campaigns if it is time to. Called after every event.
+    pub(super) fn elect(&mut self, now: Instant) {
+        let leader = (self.log.leader, self.log.term);
+        if self.election.newest.is_none_or(|(node, term, _)| (node, term) != leader) {
+            self.election =
+                Election { newest: Some((leader.0, leader.1, now)), ..Election::default() };
+        }
+        let Some(candidates) = self.candidates(now) else {
+            self.election.since = None;
+            self.election.tried = 0;
+            return;
+        };
+        let since = *self.election.since.get_or_insert(now);
+        let due = since + RANK_PATIENCE.times(u64::from(self.election.tried));
+        if now < due || candidates.is_empty() {
+            return;
+        }
+        if self.election.tried == 0
+            && let Some(silent) = self.log.leader
+        {
+            self.notice(Notice::CoordinatorSilent(self.state.name(silent)));
+        }
+        let to = candidates[self.election.tried as usize % candidates.len()];
+        self.election.tried += 1;
+        self.notice(Notice::Campaign(self.state.name(to)));
+        self.command(Command::Campaign(to));
+    }
+
+    /// Whom to make campaign, best first; nothing if there should be no election.
+    fn candidates(&self, now: Instant) -> Option<alloc::vec::Vec<NodeId>> {
+        let report = self.report.as_ref()?;
+        let leads = self.log.leader == Some(self.me);
+        if report.hears_coordinator || leads || !report.vote_known || self.store_failed {
+            return None;
+        }
+        // A leader that was just elected needs a moment to be heard as a coordinator.
+        let (leader, term, since) = self.election.newest?;
+        let patience =
+            if leader.is_some() { self.state.timers.ride_out } else { RANK_PATIENCE.times(2) };
+        if term == Term::default() || now.since(since) < patience {
+            return None;
+        }
+        let fresh = self.state.timers.suspect_after;
+        let mut hearing_nobody = alloc::collections::BTreeSet::from([self.me]);
+        let mut candidates = alloc::vec![(self.log.tail, self.me)];
+        for (node, peer) in &report.peers {
+            let heard = peer.heard.is_some_and(|heard| now.since(heard) < fresh);
+            if heard && !peer.hears_coordinator {
+                hearing_nobody.insert(*node);
+                if peer.daemon_alive {
+                    candidates.push((peer.log_tail, *node));
+                }
+            }
+        }
+        let quorum = crate::quorum::decide(&hearing_nobody, &self.log.voters);
+        if quorum != crate::quorum::Verdict::HaveQuorum {
+            return None;
+        }
+        candidates.retain(|(_, node)| self.log.voters.iter().all(|set| set.contains(node)));
+        candidates
+            .sort_by_key(|(tail, node): &(LogTail, NodeId)| (core::cmp::Reverse(*tail), *node));
+        Some(candidates.into_iter().map(|(_, node)| node).collect())
+    }
+}

@@ -1,0 +1,123 @@
+//! What comes in through the first door.
+
+use alloc::string::String;
+
+use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
+use crate::lease::{LogTail, Report, VoterSets};
+use crate::state::{Change, Outcome, State};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Nothing but time.
+    Tick,
+    /// The guard's state.
+    Report(Report),
+    /// The guard's connection ended.
+    GuardLost,
+    /// The log's state.
+    Log(LogView),
+    /// A read of this run: all that was committed before it is applied once this index is.
+    Current(Index),
+    /// An entry was committed; nothing in it if it is the log's own.
+    Applied {
+        /// Its position.
+        index: Index,
+        /// Its term.
+        term: Term,
+        /// The change.
+        change: Option<Change>,
+    },
+    /// The state was replaced by a snapshot of it.
+    Restored(State),
+    /// The fate of a proposal, as far as it is known.
+    Proposed {
+        /// Which.
+        ticket: u64,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// A probe for conflicts ended.
+    Probed {
+        /// For which service.
+        service: ServiceId,
+        /// Under which assignment; the present one's if it was asked for ahead.
+        epoch: Epoch,
+        /// Who else answers, in words.
+        conflict: Option<String>,
+    },
+    /// The first announcements left.
+    Announced {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// The program runs, or could not be started.
+    Started {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Why it could not.
+        failed: Option<String>,
+    },
+    /// The program ended by itself.
+    Ended {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// How.
+        detail: String,
+    },
+    /// The program, and everything that it started, is gone.
+    Stopped {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// A monitor's answer.
+    Monitored {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Why it does not work.
+        failed: Option<String>,
+    },
+    /// A former run of the daemon left this running.
+    Found {
+        /// Which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// The store failed: nothing that this node says can be relied upon from now on.
+    StoreFailed(String),
+}
+
+/// What is known of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in the log at that position, with that outcome.
+    Committed(Index, Outcome),
+    /// It may be there or not, now or later.
+    Unknown,
+    /// It is not and won't be.
+    Lost,
+}
+
+/// The log, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogView {
+    /// The newest term.
+    pub term: Term,
+    /// Who leads in it.
+    pub leader: Option<NodeId>,
+    /// The voters.
+    pub voters: VoterSets,
+    /// The end of this node's log.
+    pub tail: LogTail,
+}

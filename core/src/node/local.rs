@@ -1,0 +1,548 @@
+//! The services of this node: what the state gives it, held against what is there.
+//!
+//! ```text
+//!             ┌────────────── conflict: again later
+//!             ▼
+//!   (new) ─▶ Probing ─▶ Claiming ─▶ Starting ─▶ Running
+//!                          │           │           │   lease lost, assignment gone, failed
+//!                          └───────────┴───────────┴──────────▶ Stopping ─▶ Releasing ─▶ Stopped
+//! ```
+//!
+//! A service starts at most once per epoch (rule H3): what stopped, for whatever reason, waits in
+//! `Stopped` until its end is committed and a new epoch comes. The program goes first and the
+//! address last, so that nobody is refused before the end; `Stopped` is reached only when the guard
+//! says that the address is no longer held.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Command, Event, Node, Purpose};
+use crate::id::{Epoch, NodeId, ServiceId};
+use crate::lease::{Holding, Order};
+use crate::notice::Notice;
+use crate::placement;
+use crate::redirect::Probing;
+use crate::state::{Cause, Change, Holder, Reached, Stage};
+use crate::time::{Instant, Span};
+
+/// How long after a conflict the address is probed again.
+const CONFLICT_PAUSE: Span = Span::from_millis(1_000);
+/// The first pause before a failed service is given back, doubled with each failure.
+const FAILURE_PAUSE: Span = Span::from_millis(50);
+/// The longest such pause.
+const FAILURE_PAUSE_MAX: Span = Span::from_millis(10_000);
+
+/// Where a service is on its way up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its addresses are probed for conflicts; the time is that of the next try.
+    Probing(Option<Instant>),
+    /// The guard was told to hold its addresses.
+    Claiming,
+    /// Its program is being started.
+    Starting,
+    /// It runs.
+    Running,
+    /// Its program is being stopped.
+    Stopping(Cause),
+    /// The guard was told to let its addresses go.
+    Releasing(Cause),
+    /// Nothing of it is left here; that has to be committed. Not before the given time.
+    Stopped(Cause, Instant),
+}
+
+/// A service on this node, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalView {
+    /// The epoch it was started under.
+    pub epoch: Epoch,
+    /// Where it is.
+    pub phase: Phase,
+    /// Its monitor has been good since it was started.
+    pub verified: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Local {
+    epoch: Epoch,
+    phase: Phase,
+    /// What its stages count from.
+    origin: Instant,
+    stages: Vec<Stage>,
+    verified: bool,
+    /// Since when it is being stopped.
+    stopping: Option<Instant>,
+}
+
+impl Local {
+    fn new(epoch: Epoch, phase: Phase, origin: Instant) -> Self {
+        Self { epoch, phase, origin, stages: Vec::new(), verified: false, stopping: None }
+    }
+
+    /// Whether its addresses shall be held.
+    fn holds(&self) -> bool {
+        match self.phase {
+            Phase::Claiming | Phase::Starting | Phase::Running | Phase::Stopping(_) => true,
+            Phase::Probing(_) | Phase::Releasing(_) | Phase::Stopped(..) => false,
+        }
+    }
+
+    /// Whether it is on its way up, or there.
+    fn is_up(&self) -> bool {
+        match self.phase {
+            Phase::Probing(_) | Phase::Claiming | Phase::Starting | Phase::Running => true,
+            Phase::Stopping(_) | Phase::Releasing(_) | Phase::Stopped(..) => false,
+        }
+    }
+}
+
+impl Node {
+    /// The services of this node.
+    pub fn local(&self) -> impl Iterator<Item = (&ServiceId, LocalView)> {
+        self.local.iter().map(|(service, local)| {
+            let Local { epoch, phase, verified, .. } = local;
+            (service, LocalView { epoch: *epoch, phase: *phase, verified: *verified })
+        })
+    }
+
+    /// This run is current: what a former run left is taken over where it still is assigned under
+    /// the same epoch, and stopped otherwise. What should be here and is not was lost.
+    pub(super) fn take_stock(&mut self, now: Instant) {
+        let found = core::mem::take(&mut self.found);
+        let held = self.report.as_ref().map(|report| report.held.clone()).unwrap_or_default();
+        let assigned: Vec<_> =
+            self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
+        for (service, epoch) in assigned {
+            let addresses = self.addresses(&service);
+            let open = !addresses.is_empty()
+                && addresses
+                    .iter()
+                    .all(|address| held.contains(&Holding { address: *address, epoch }));
+            let program = self.program_wanted(&service);
+            let there = open && (!program || found.get(&service) == Some(&epoch));
+            let local = if there {
+                self.command(Command::Announce { service: service.clone(), epoch });
+                self.command(Command::Start { service: service.clone(), epoch });
+                Local::new(epoch, Phase::Running, now)
+            } else {
+                let left = found.get(&service).copied().unwrap_or(epoch);
+                self.command(Command::Stop { service: service.clone(), epoch: left });
+                Local::new(left, Phase::Stopping(Cause::Lost), now)
+            };
+            self.local.insert(service, local);
+        }
+        for (service, epoch) in found {
+            if !self.local.contains_key(&service) {
+                self.command(Command::Stop { service: service.clone(), epoch });
+                self.local.insert(service, Local::new(epoch, Phase::Stopping(Cause::Lost), now));
+            }
+        }
+    }
+
+    /// Takes the result of a command.
+    pub(super) fn on_performed(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Probed { service, epoch, conflict } => {
+                self.on_probed(now, service, epoch, conflict);
+            }
+            Event::Announced { service, epoch } => {
+                self.reached(now, &service, epoch, Reached::Announced);
+            }
+            Event::Started { service, epoch, failed } => {
+                self.on_started(now, &service, epoch, failed);
+            }
+            Event::Ended { service, epoch, detail } => {
+                if self.is_up(&service, epoch) {
+                    self.notice(Notice::Ended(service.clone(), detail));
+                    self.begin_stop(now, &service, Cause::Failed);
+                }
+            }
+            Event::Stopped { service, epoch } => {
+                if let Some(local) = self.local.get_mut(&service)
+                    && local.epoch == epoch
+                    && let Phase::Stopping(cause) = local.phase
+                {
+                    local.phase = Phase::Releasing(cause);
+                }
+            }
+            Event::Monitored { service, epoch, failed } => {
+                self.on_monitored(now, &service, epoch, failed);
+            }
+            Event::Found { service, epoch } => {
+                self.found.insert(service, epoch);
+            }
+            Event::Tick
+            | Event::Report(_)
+            | Event::GuardLost
+            | Event::Log(_)
+            | Event::Current(_)
+            | Event::Applied { .. }
+            | Event::Restored(_)
+            | Event::Proposed { .. }
+            | Event::StoreFailed(_) => {}
+        }
+    }
+
+    fn on_probed(
+        &mut self,
+        now: Instant,
+        service: ServiceId,
+        epoch: Epoch,
+        conflict: Option<String>,
+    ) {
+        self.probing_ahead.remove(&service);
+        let local = self.local.get_mut(&service).filter(|local| local.epoch == epoch);
+        match (conflict, local) {
+            (None, Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
+                local.phase = Phase::Claiming;
+            }
+            (Some(conflict), Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
+                local.phase = Phase::Probing(Some(now + CONFLICT_PAUSE));
+                self.notice(Notice::Conflict(service, conflict));
+            }
+            (None, _) => {
+                self.probed.insert(service, now);
+            }
+            // Asked ahead, and the former holder still answers: it will be asked again.
+            (Some(_), _) => {}
+        }
+    }
+
+    fn on_started(
+        &mut self,
+        now: Instant,
+        service: &ServiceId,
+        epoch: Epoch,
+        failed: Option<String>,
+    ) {
+        let Some(local) = self.local.get_mut(service).filter(|local| local.epoch == epoch) else {
+            return;
+        };
+        if local.phase != Phase::Starting {
+            return;
+        }
+        if let Some(detail) = failed {
+            self.notice(Notice::StartFailed(service.clone(), detail));
+            self.begin_stop(now, service, Cause::Failed);
+            return;
+        }
+        local.phase = Phase::Running;
+        self.reached(now, service, epoch, Reached::Started);
+        if self.program_wanted(service) {
+            self.notice(Notice::Started(service.clone()));
+        }
+        self.tell_stages(service);
+    }
+
+    fn on_monitored(
+        &mut self,
+        now: Instant,
+        service: &ServiceId,
+        epoch: Epoch,
+        failed: Option<String>,
+    ) {
+        let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
+        let Some(local) = self.local.get_mut(service).filter(running) else { return };
+        if let Some(detail) = failed {
+            self.notice(Notice::MonitorFailed(service.clone(), detail));
+            self.begin_stop(now, service, Cause::Failed);
+        } else if !local.verified {
+            local.verified = true;
+            self.reached(now, service, epoch, Reached::Verified);
+            self.notice(Notice::Verified(service.clone()));
+            self.tell_stages(service);
+        }
+    }
+
+    /// Compares what the state gives this node with what is there, and mends the difference.
+    pub(super) fn reconcile(&mut self, now: Instant) {
+        if !self.ready {
+            return;
+        }
+        let mut services: BTreeSet<_> = self.local.keys().cloned().collect();
+        services.extend(self.state.held_by(self.me).map(|(service, _)| service.clone()));
+        for service in services {
+            self.reconcile_service(now, &service);
+        }
+    }
+
+    fn reconcile_service(&mut self, now: Instant, service: &ServiceId) {
+        let assignment = self.state.assignments.get(service);
+        let assigned = assignment.filter(|it| it.holder.node() == Some(self.me));
+        let assigned = assigned.map(|it| (it.epoch, it.holder.clone()));
+        let Some(local) = self.local.get(service) else {
+            if let Some((epoch, holder)) = assigned {
+                self.begin(now, service, epoch, &holder);
+            }
+            return;
+        };
+        let lost = self.store_failed || !self.has_lease(now) || self.lapsed() >= local.epoch;
+        if local.is_up() {
+            match assigned {
+                Some((epoch, Holder::Node(_))) if epoch == local.epoch && !lost => {}
+                Some((_, Holder::Stopping { cause, .. })) => self.begin_stop(now, service, cause),
+                Some(_) | None => self.begin_stop(now, service, Cause::Lost),
+            }
+        }
+        self.advance_service(now, service);
+    }
+
+    /// A service that is assigned here, and nothing of it is there.
+    fn begin(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, holder: &Holder) {
+        if let Holder::Stopping { cause, .. } = holder {
+            let local = Local::new(epoch, Phase::Stopped(*cause, now), now);
+            self.local.insert(service.clone(), local);
+            return;
+        }
+        if !self.has_lease(now) || self.lapsed() >= epoch || self.store_failed {
+            return;
+        }
+        let origin = self.origin(now, service, epoch);
+        let mut local = Local::new(epoch, Phase::Probing(None), origin);
+        let recent = self.state.timers.lease;
+        if self.probed.remove(service).is_some_and(|at| now.since(at) < recent) {
+            local.phase = Phase::Claiming;
+        } else {
+            let probing = self.probing(service);
+            self.command(Command::Probe { service: service.clone(), epoch, probing });
+        }
+        self.local.insert(service.clone(), local);
+        self.reached(now, service, epoch, Reached::Learned);
+    }
+
+    /// Moves a service on, as far as it goes without waiting.
+    fn advance_service(&mut self, now: Instant, service: &ServiceId) {
+        let Some(local) = self.local.get(service) else { return };
+        let epoch = local.epoch;
+        match local.phase {
+            Phase::Probing(Some(again)) if now >= again => {
+                self.set_phase(service, Phase::Probing(None));
+                let probing = Probing::under_proof(self.state.timers.heartbeat.times(4));
+                self.command(Command::Probe { service: service.clone(), epoch, probing });
+            }
+            Phase::Claiming if self.guard_holds(service, Some(epoch)) => {
+                self.reached(now, service, epoch, Reached::Claimed);
+                self.notice(Notice::Claimed(service.clone(), epoch));
+                self.command(Command::Announce { service: service.clone(), epoch });
+                self.set_phase(service, Phase::Starting);
+                self.command(Command::Start { service: service.clone(), epoch });
+            }
+            Phase::Releasing(cause)
+                if self.report.is_some() && !self.guard_holds(service, None) =>
+            {
+                self.command(Command::Quiet { service: service.clone() });
+                let pause = self.failure_pause(service, cause);
+                self.set_phase(service, Phase::Stopped(cause, now + pause));
+                self.tell_stopped(now, service);
+            }
+            Phase::Stopped(_, after) if now >= after => self.tell_stopped(now, service),
+            Phase::Probing(_)
+            | Phase::Claiming
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Releasing(_)
+            | Phase::Stopped(..) => {}
+        }
+    }
+
+    /// Has the end of a service committed, until it is.
+    fn tell_stopped(&mut self, now: Instant, service: &ServiceId) {
+        let Some(local) = self.local.get(service) else { return };
+        let Phase::Stopped(cause, after) = local.phase else { return };
+        let (epoch, since) = (local.epoch, local.stopping.unwrap_or(now));
+        let assignment = self.state.assignments.get(service);
+        let assigned = assignment.filter(|it| it.holder.node() == Some(self.me));
+        let Some(assignment) = assigned else {
+            self.local.remove(service);
+            return;
+        };
+        let renewed = assignment.epoch > epoch && matches!(assignment.holder, Holder::Node(_));
+        if renewed {
+            // It was given to this node anew in the meantime: the next round starts it.
+            self.local.remove(service);
+            return;
+        }
+        let purpose = Purpose::Stopped(service.clone());
+        if now >= after && !self.proposals.values().any(|it| it.purpose == purpose) {
+            let (node, service, epoch) = (self.me, service.clone(), assignment.epoch);
+            let took = now.since(since);
+            self.propose(purpose, Change::Stopped { service, node, epoch, cause, took });
+        }
+    }
+
+    fn begin_stop(&mut self, now: Instant, service: &ServiceId, cause: Cause) {
+        let Some(local) = self.local.get_mut(service) else { return };
+        local.phase = Phase::Stopping(cause);
+        local.stopping = Some(now);
+        let epoch = local.epoch;
+        self.notice(Notice::Stopping(service.clone(), cause));
+        self.command(Command::Stop { service: service.clone(), epoch });
+    }
+
+    /// The order that makes the guard hold what this node's services need; nothing if it does, or
+    /// while this run is not current (what a former run left is held until then).
+    pub(super) fn hold_order(&mut self, now: Instant) -> Option<Order> {
+        let report = self.report.as_ref().filter(|_| self.ready)?;
+        if self.store_failed && self.local.values().all(|local| !local.holds()) && !report.released
+        {
+            return Some(Order::Release);
+        }
+        let mut wanted = Vec::new();
+        for (service, local) in self.local.iter().filter(|(_, local)| local.holds()) {
+            let epoch = local.epoch;
+            let addresses = self.addresses(service).into_iter();
+            wanted.extend(addresses.map(|address| Holding { address, epoch }));
+        }
+        wanted.sort_unstable();
+        // What lapsed is let go of by its own phases; the guard will not hold it any more.
+        wanted.retain(|holding| holding.epoch > report.lapsed);
+        if report.held == wanted {
+            return None;
+        }
+        let patience = self.state.timers.heartbeat.times(2);
+        super::due(&mut self.told.hold, wanted.clone(), now, patience)
+            .then_some(Order::Hold(wanted))
+    }
+
+    /// Probes, for the services that this node would take over, while the wait still runs.
+    pub(super) fn probe_ahead(&mut self, now: Instant) {
+        let Some(report) = &self.report else { return };
+        let timers = self.state.timers;
+        let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
+        let mut able: placement::Able = BTreeSet::from([self.me]);
+        let mut silent = Vec::new();
+        for (node, peer) in &report.peers {
+            match peer.heard {
+                Some(heard) if now.since(heard) >= early && self.state.view.contains_key(node) => {
+                    silent.push(*node);
+                }
+                Some(_) if peer.daemon_alive => {
+                    able.insert(*node);
+                }
+                Some(_) | None => {}
+            }
+        }
+        if silent.is_empty() {
+            self.probed.clear();
+            self.probing_ahead.clear();
+            return;
+        }
+        for node in silent {
+            able.remove(&node);
+            for (service, to) in placement::successors(&self.state, &able, node) {
+                let known = self.probed.contains_key(&service);
+                if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
+                    let epoch = self.state.assignments.get(&service).map(|it| it.epoch);
+                    let epoch = epoch.unwrap_or_default();
+                    let probing = Probing::under_proof(timers.heartbeat);
+                    self.command(Command::Probe { service, epoch, probing });
+                }
+            }
+        }
+    }
+
+    pub(super) fn local_deadline(&self, now: Instant) -> Instant {
+        let times = self.local.values().filter_map(|local| match local.phase {
+            Phase::Probing(again) => again,
+            Phase::Stopped(_, after) => Some(after),
+            Phase::Claiming
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Releasing(_) => None,
+        });
+        times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Whether the guard holds all addresses of a service under that epoch, or any under any.
+    fn guard_holds(&self, service: &ServiceId, epoch: Option<Epoch>) -> bool {
+        let Some(report) = &self.report else { return false };
+        let addresses = self.addresses(service);
+        match epoch {
+            Some(epoch) => addresses
+                .iter()
+                .all(|address| report.held.contains(&Holding { address: *address, epoch })),
+            None => report.held.iter().any(|it| addresses.contains(&it.address)),
+        }
+    }
+
+    fn addresses(&self, service: &ServiceId) -> Vec<core::net::IpAddr> {
+        let config = self.state.config.as_ref().and_then(|it| it.services.get(service));
+        config.map(|it| it.addresses.iter().map(|address| address.ip).collect()).unwrap_or_default()
+    }
+
+    fn program_wanted(&self, service: &ServiceId) -> bool {
+        let config = self.state.config.as_ref().and_then(|it| it.services.get(service));
+        config.is_some_and(|it| it.program.is_some())
+    }
+
+    fn has_lease(&self, now: Instant) -> bool {
+        self.report.as_ref().is_some_and(|report| report.lease_until > now && !report.released)
+    }
+
+    fn lapsed(&self) -> Epoch {
+        self.report.as_ref().map(|report| report.lapsed).unwrap_or_default()
+    }
+
+    fn is_up(&self, service: &ServiceId, epoch: Epoch) -> bool {
+        self.local.get(service).is_some_and(|local| local.epoch == epoch && local.is_up())
+    }
+
+    fn set_phase(&mut self, service: &ServiceId, phase: Phase) {
+        if let Some(local) = self.local.get_mut(service) {
+            local.phase = phase;
+        }
+    }
+
+    /// How thoroughly to probe: in full for the first assignment of all.
+    fn probing(&self, service: &ServiceId) -> Probing {
+        let assignment = self.state.assignments.get(service);
+        let first = assignment.is_some_and(|it| it.first_epoch == Some(it.epoch));
+        if first { Probing::first() } else { Probing::under_proof(self.state.timers.heartbeat) }
+    }
+
+    fn failure_pause(&self, service: &ServiceId, cause: Cause) -> Span {
+        let failures = self.state.assignments.get(service).map(|it| it.failures.values().sum());
+        let failures: u32 = failures.unwrap_or(0);
+        if cause != Cause::Failed || failures == 0 {
+            return Span::ZERO;
+        }
+        let pause = FAILURE_PAUSE.times(1 << failures.min(10));
+        if pause < FAILURE_PAUSE_MAX { pause } else { FAILURE_PAUSE_MAX }
+    }
+
+    /// What a service's stages count from: the last sign of life of the node that lost it.
+    fn origin(&self, now: Instant, service: &ServiceId, epoch: Epoch) -> Instant {
+        let about = |it: &crate::state::Moved| it.service == *service && it.epoch == epoch;
+        let incident = self.state.incidents.iter().rev().find(|it| it.moved.iter().any(about));
+        let lost = incident.filter(|it| matches!(it.cause, Cause::Silent | Cause::DaemonAway));
+        let report = self.report.as_ref();
+        lost.and_then(|it| report?.peers.get(&it.node)?.heard).unwrap_or(now)
+    }
+
+    fn reached(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, reached: Reached) {
+        let node = self.me;
+        let Some(local) = self.local.get_mut(service).filter(|it| it.epoch == epoch) else {
+            return;
+        };
+        local.stages.push(Stage {
+            node,
+            service: Some(service.clone()),
+            reached,
+            after: now.since(local.origin),
+            detail: String::new(),
+        });
+    }
+
+    /// Has the stages so far committed.
+    fn tell_stages(&mut self, service: &ServiceId) {
+        let Some(local) = self.local.get_mut(service) else { return };
+        let stages = core::mem::take(&mut local.stages);
+        let (service, epoch) = (service.clone(), local.epoch);
+        if !stages.is_empty() {
+            self.observations.push_back(Change::Observe { service, epoch, stages });
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! The node: what one member of the cluster decides and performs.
+//!
+//! This is the machine inside `stead daemon`, on every member. What the cluster agreed on comes in
+//! as committed changes; what this node sees comes in as its guard's reports and the results of
+//! what it performed. Out go proposals, orders to the guard, and commands that touch the world,
+//! each with its epoch.
+//!
+//! ```text
+//!   guard's reports ─┐                        ┌─▶ orders to the guard
+//!   committed log ───┼─▶ Node::handle ─▶ poll ┼─▶ proposals to the log
+//!   results ─────────┘        │               └─▶ claim, announce, start, stop, notices
+//!                             ├── election     (everyone: the coordinator fell silent)
+//!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
+//!                             └── local        (everyone: the services of this node)
+//! ```
+//!
+//! Happy path of a takeover: a node falls silent; were it the coordinator, [`election`] makes the
+//! best survivor lead. [`coordinator`] has the node revoked, waits D, makes the proof and proposes
+//! the takeover. Once it is committed, [`local`] on the new holder claims, announces and starts.
+//!
+//! Everything is level-triggered: after every event the machine compares what the state wants with
+//! what is there, so no message is needed twice, and one that was lost costs a round only.
+//!
+//! Absent on purpose: sockets, processes, files, clocks, randomness.
+
+mod command;
+mod coordinator;
+mod election;
+mod event;
+mod local;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub use command::Command;
+use coordinator::Coordinator;
+use election::Election;
+pub use event::{Event, Fate, LogView};
+use local::Local;
+pub use local::{LocalView, Phase};
+
+use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
+use crate::lease::{Admission, Holding, LogTail, Order, Report, VoterSets};
+use crate::notice::Notice;
+use crate::state::{Change, Outcome, State};
+use crate::time::{Instant, Span};
+
+/// How long a read of the log's end may take before it is asked for again.
+const READ_PATIENCE: Span = Span::from_millis(1_000);
+
+/// What a proposal is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The coordinator's decision.
+    Decision,
+    /// This node's record that it stopped a service.
+    Stopped(ServiceId),
+    /// This node's stages of an incident.
+    Observation,
+}
+
+/// A proposal under way.
+#[derive(Clone, Debug)]
+struct Proposal {
+    purpose: Purpose,
+    /// Where it was committed. It is over once that is applied here.
+    committed: Option<Index>,
+}
+
+/// What the guard was told, and when, so that an order is repeated only if it seems to be lost.
+#[derive(Debug, Default)]
+struct Told {
+    vote: Told1<Term>,
+    peers: Told1<BTreeSet<NodeId>>,
+    lead: Told1<(VoterSets, BTreeMap<NodeId, Admission>)>,
+    revoked: BTreeMap<NodeId, Instant>,
+    hold: Told1<Vec<Holding>>,
+    applied: Option<(Index, LogTail)>,
+}
+
+/// One thing that was told.
+type Told1<T> = Option<(T, Instant)>;
+
+/// Whether to tell `value`: it is new, or it was told so long ago that it must have been lost.
+fn due<T: PartialEq>(told: &mut Told1<T>, value: T, now: Instant, patience: Span) -> bool {
+    if told.as_ref().is_some_and(|(old, at)| *old == value && now.since(*at) < patience) {
+        return false;
+    }
+    *told = Some((value, now));
+    true
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Node {
+    me: NodeId,
+    state: State,
+    /// The term of the last applied entry.
+    applied_term: Term,
+    log: LogView,
+    report: Option<Report>,
+    /// The end of the log at the time of this run's read.
+    current: Option<Index>,
+    read_asked: Option<Instant>,
+    /// This run has applied all that was committed before it began: it may start things (rule H2).
+    ready: bool,
+    store_failed: bool,
+    election: Election,
+    coordinator: Coordinator,
+    /// Nodes whose removal this node has proposed in that term. They get no echo until they are
+    /// admitted again, whatever became of the proposal (rule C2).
+    removing: (Term, BTreeSet<NodeId>),
+    local: BTreeMap<ServiceId, Local>,
+    /// Programs that a former run left, and under which epoch, until this run is ready.
+    found: BTreeMap<ServiceId, Epoch>,
+    /// Probes that were made ahead of an assignment, and when they came back clean.
+    probed: BTreeMap<ServiceId, Instant>,
+    /// Services whose addresses were probed ahead for the present suspicion.
+    probing_ahead: BTreeSet<ServiceId>,
+    proposals: BTreeMap<u64, Proposal>,
+    next_ticket: u64,
+    observations: VecDeque<Change>,
+    voter_change: Option<Instant>,
+    told: Told,
+    commands: VecDeque<Command>,
+}
+
+impl Node {
+    /// A daemon that just started, with the state that its disk had.
+    #[must_use]
+    pub fn new(me: NodeId, state: State) -> Self {
+        Self {
+            me,
+            state,
+            applied_term: Term::default(),
+            log: LogView::default(),
+            report: None,
+            current: None,
+            read_asked: None,
+            ready: false,
+            store_failed: false,
+            election: Election::default(),
+            coordinator: Coordinator::default(),
+            removing: (Term::default(), BTreeSet::new()),
+            local: BTreeMap::new(),
+            found: BTreeMap::new(),
+            probed: BTreeMap::new(),
+            probing_ahead: BTreeSet::new(),
+            proposals: BTreeMap::new(),
+            next_ticket: 0,
+            observations: VecDeque::new(),
+            voter_change: None,
+            told: Told::default(),
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// Takes an event. Never fails, never waits.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Report(report) => self.on_report(now, report),
+            Event::GuardLost => {
+                self.report = None;
+                self.told = Told::default();
+                self.notice(Notice::GuardLost);
+            }
+            Event::Log(view) => self.on_log(view),
+            Event::Current(index) => self.current = Some(index),
+            Event::Applied { index, term, change } => self.on_applied(index, term, change),
+            Event::Restored(state) => self.state = state,
+            Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
+            Event::StoreFailed(detail) => self.on_store_failed(detail),
+            Event::Probed { .. }
+            | Event::Announced { .. }
+            | Event::Started { .. }
+            | Event::Ended { .. }
+            | Event::Stopped { .. }
+            | Event::Monitored { .. }
+            | Event::Found { .. } => self.on_performed(now, event),
+        }
+        self.become_ready(now);
+        self.elect(now);
+        self.coordinate(now);
+        self.reconcile(now);
+        self.tell_guard(now);
+        self.send_observation();
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When to call again at the latest. Calling earlier is harmless.
+    #[must_use]
+    pub fn next_deadline(&self, now: Instant) -> Instant {
+        let tick = now + self.state.timers.heartbeat;
+        let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
+        next.max(now)
+    }
+
+    /// What every member agrees on, as far as this node has applied it.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The guard's last report.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// The log, as this node sees it.
+    #[must_use]
+    pub fn log(&self) -> &LogView {
+        &self.log
+    }
+
+    /// Whether this run may start things.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    fn on_report(&mut self, now: Instant, report: Report) {
+        let known = self.report.as_ref();
+        let new_guard = known.is_none_or(|known| known.incarnation != report.incarnation);
+        let had = known.is_some_and(|known| known.lease_until > known.at);
+        let distrusted = known.is_some_and(|known| known.clock_distrusted);
+        let has = report.lease_until > report.at;
+        if new_guard {
+            self.notice(Notice::GuardConnected);
+            self.told = Told::default();
+        }
+        if has && !had {
+            self.notice(Notice::LeaseGained);
+        } else if had && !has {
+            self.notice(Notice::LeaseLost);
+        }
+        if report.clock_distrusted && !distrusted {
+            self.notice(Notice::ClockDistrusted);
+        }
+        self.report = Some(report);
+        self.command(Command::Guard(Order::Alive));
+        self.probe_ahead(now);
+    }
+
+    fn on_log(&mut self, view: LogView) {
+        let leader = (view.leader, view.term);
+        let news = view.leader.is_some() && leader != (self.log.leader, self.log.term);
+        if let Some(leader) = view.leader.filter(|leader| news && *leader != self.me) {
+            self.notice(Notice::Coordinator(self.state.name(leader), view.term));
+        }
+        self.log = view;
+    }
+
+    fn on_applied(&mut self, index: Index, term: Term, change: Option<Change>) {
+        self.applied_term = term;
+        let Some(change) = change else {
+            self.state.applied = index;
+            return;
+        };
+        let outcome = self.state.apply(index, change.clone());
+        match outcome {
+            Outcome::Done | Outcome::Joined(_) => {
+                self.coordinator_applied(&change);
+                self.tell_change(&change);
+            }
+            Outcome::Refused(_) => {}
+        }
+    }
+
+    /// Says a committed change in words.
+    fn tell_change(&mut self, change: &Change) {
+        let name = |node: &NodeId| self.state.name(*node);
+        let notice = match change {
+            Change::Found { .. } | Change::Configure { .. } | Change::Settle { .. } => {
+                Notice::Configured(self.state.revision)
+            }
+            Change::Admit { node, .. } => Notice::Admitted(name(node)),
+            Change::Takeover(takeover) => {
+                Notice::Removed(self.state.name(takeover.node), takeover.proof, takeover.cause)
+            }
+            Change::Assign { service, node, .. } => {
+                let epoch = self.state.assignments.get(service).map(|it| it.epoch);
+                Notice::Assigned(service.clone(), name(node), epoch.unwrap_or_default())
+            }
+            Change::Stop { service, cause, .. } => Notice::Stopping(service.clone(), *cause),
+            Change::Stopped { service, node, cause, .. } => {
+                Notice::Stopped(service.clone(), name(node), *cause)
+            }
+            Change::Standby { node, on } => Notice::Standby(name(node), *on),
+            Change::Leave { node } => Notice::Membership(name(node), false),
+            Change::Join { .. } => {
+                let newest = self.state.members.keys().next_back();
+                Notice::Membership(newest.map(name).unwrap_or_default(), true)
+            }
+            Change::AddToken { .. } | Change::Clear { .. } | Change::Observe { .. } => return,
+        };
+        self.notice(notice);
+    }
+
+    fn on_proposed(&mut self, ticket: u64, fate: Fate) {
+        let Some(proposal) = self.proposals.get_mut(&ticket) else { return };
+        match fate {
+            Fate::Committed(index, outcome) => {
+                proposal.committed = Some(index);
+                let observation = proposal.purpose == Purpose::Observation;
+                if let Outcome::Refused(refusal) = outcome
+                    && refusal != crate::state::Refusal::Stale
+                    && !observation
+                {
+                    self.notice(Notice::Refused(alloc::format!("{refusal}")));
+                }
+            }
+            // It may still come; whoever wants it proposes it again, and one of both is refused.
+            Fate::Unknown | Fate::Lost => {
+                self.proposals.remove(&ticket);
+            }
+        }
+    }
+
+    /// Gives everything up: the store can't be relied upon, so neither can this node's word.
+    fn on_store_failed(&mut self, detail: String) {
+        if !self.store_failed {
+            self.store_failed = true;
+            self.notice(Notice::StoreFailed(detail));
+        }
+    }
+
+    fn become_ready(&mut self, now: Instant) {
+        self.proposals.retain(|_, it| it.committed.is_none_or(|index| index > self.state.applied));
+        if self.ready || self.store_failed {
+            return;
+        }
+        let current = self.current.is_some_and(|index| self.state.applied >= index);
+        if current && self.report.is_some() {
+            // Not before the guard has said what it holds: what is there must not be taken for lost.
+            self.ready = true;
+            self.take_stock(now);
+        } else if self.current.is_none()
+            && self.log.leader.is_some()
+            && self.read_asked.is_none_or(|asked| now.since(asked) > READ_PATIENCE)
+        {
+            self.read_asked = Some(now);
+            self.command(Command::ReadIndex);
+        }
+    }
+
+    /// Brings the guard's knowledge up to this node's.
+    fn tell_guard(&mut self, now: Instant) {
+        let Some(report) = &self.report else { return };
+        let patience = self.state.timers.heartbeat.times(2);
+        let mut orders = VecDeque::new();
+        let voted = report.vote_known && report.term >= self.log.term;
+        let term = self.log.term;
+        if !voted && term > Term::default() && due(&mut self.told.vote, term, now, patience) {
+            orders.push_back(Order::Vote(term));
+        }
+        let peers = self.state.members.keys().copied().filter(|node| *node != self.me);
+        let peers: BTreeSet<_> = peers.collect();
+        if !report.peers.keys().eq(peers.iter())
+            && due(&mut self.told.peers, peers.clone(), now, patience)
+        {
+            orders.push_back(Order::Timers(self.state.timers));
+            orders.push_back(Order::Peers(peers));
+        }
+        if let Some(hold) = self.hold_order(now) {
+            orders.push_back(hold);
+        }
+        // After the holdings: once the guard knows the index of an admission it may take a lease
+        // for it, and then nothing of before may be held (rule H1).
+        let applied = if self.ready { self.state.applied } else { Index(0) };
+        if self.told.applied != Some((applied, self.log.tail)) {
+            self.told.applied = Some((applied, self.log.tail));
+            orders.push_back(Order::Timers(self.state.timers));
+            orders.push_back(Order::Applied { applied, log_tail: self.log.tail });
+        }
+        self.commands.extend(orders.into_iter().map(Command::Guard));
+    }
+
+    /// Whether a decision is under way.
+    fn deciding(&self) -> bool {
+        self.proposals.values().any(|it| it.purpose == Purpose::Decision)
+    }
+
+    fn propose(&mut self, purpose: Purpose, change: Change) {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        self.proposals.insert(ticket, Proposal { purpose, committed: None });
+        self.command(Command::Propose { ticket, change });
+    }
+
+    fn send_observation(&mut self) {
+        let busy = self.proposals.values().any(|it| it.purpose == Purpose::Observation);
+        if !busy && let Some(change) = self.observations.pop_front() {
+            self.propose(Purpose::Observation, change);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.command(Command::Notice(notice));
+    }
+}

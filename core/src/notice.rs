@@ -1,0 +1,190 @@
+//! What an operator is told: the same lines in the journal, in `status` and in the tests.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, ServiceId, Term};
+use crate::state::{Cause, ProofRecord};
+use crate::time::Span;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As planned.
+    Info,
+    /// Something is lost that redundancy made up for.
+    Warning,
+    /// Somebody must look.
+    Error,
+}
+
+/// One thing that happened, as this node saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The guard answers.
+    GuardConnected,
+    /// The guard does not answer.
+    GuardLost,
+    /// This node's lease began.
+    LeaseGained,
+    /// This node's lease ended; what stood on it stopped.
+    LeaseLost,
+    /// The guard refuses leases: the clock's rate left the bound.
+    ClockDistrusted,
+    /// The coordinator fell silent.
+    CoordinatorSilent(String),
+    /// A node was asked to lead.
+    Campaign(String),
+    /// A node coordinates.
+    Coordinator(String, Term),
+    /// A node was suspected and revoked.
+    Suspected(String, Span),
+    /// A suspected node was heard before its lease ran out.
+    Refuted(String),
+    /// A node is out of the view.
+    Removed(String, ProofRecord, Cause),
+    /// A node is in the view.
+    Admitted(String),
+    /// A node was elected voter, or is one no longer.
+    Voter(String, bool),
+    /// A service has a holder.
+    Assigned(ServiceId, String, Epoch),
+    /// A service has to stop.
+    Stopping(ServiceId, Cause),
+    /// A service stopped.
+    Stopped(ServiceId, String, Cause),
+    /// A service could go nowhere.
+    Nowhere(ServiceId),
+    /// This node answers for the service's addresses.
+    Claimed(ServiceId, Epoch),
+    /// Somebody else answers for an address.
+    Conflict(ServiceId, String),
+    /// The program runs.
+    Started(ServiceId),
+    /// It could not be started.
+    StartFailed(ServiceId, String),
+    /// The first monitor was good.
+    Verified(ServiceId),
+    /// A monitor found it not working.
+    MonitorFailed(ServiceId, String),
+    /// The program ended by itself.
+    Ended(ServiceId, String),
+    /// An address vanished behind stead's back and is back.
+    AddressRestored(String),
+    /// A change was refused, which should not happen.
+    Refused(String),
+    /// The store failed: this node gives up what it has.
+    StoreFailed(String),
+    /// The wanted state changed.
+    Configured(u64),
+    /// A node went on or off standby.
+    Standby(String, bool),
+    /// A node joined or left.
+    Membership(String, bool),
+    /// The round trip is longer than the timers allow for.
+    RoundTripExceeded(String, Span),
+}
+
+impl Notice {
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::GuardLost
+            | Self::LeaseLost
+            | Self::ClockDistrusted
+            | Self::Nowhere(_)
+            | Self::Conflict(..)
+            | Self::StartFailed(..)
+            | Self::StoreFailed(_) => Severity::Error,
+            Self::CoordinatorSilent(_)
+            | Self::Suspected(..)
+            | Self::Removed(..)
+            | Self::MonitorFailed(..)
+            | Self::Ended(..)
+            | Self::AddressRestored(_)
+            | Self::RoundTripExceeded(..)
+            | Self::Refused(_) => Severity::Warning,
+            Self::GuardConnected
+            | Self::LeaseGained
+            | Self::Campaign(_)
+            | Self::Coordinator(..)
+            | Self::Refuted(_)
+            | Self::Admitted(_)
+            | Self::Voter(..)
+            | Self::Assigned(..)
+            | Self::Stopping(..)
+            | Self::Stopped(..)
+            | Self::Claimed(..)
+            | Self::Started(_)
+            | Self::Verified(_)
+            | Self::Configured(_)
+            | Self::Standby(..)
+            | Self::Membership(..) => Severity::Info,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GuardConnected => f.write_str("the guard answers"),
+            Self::GuardLost => f.write_str("the guard does not answer: nothing can be served here"),
+            Self::LeaseGained => f.write_str("this node has a lease"),
+            Self::LeaseLost => f.write_str("this node lost its lease: everything here stops"),
+            Self::ClockDistrusted => f.write_str(
+                "the clock's rate is off by more than 1/1000: no lease (is a time daemon slewing?)",
+            ),
+            Self::CoordinatorSilent(node) => write!(f, "the coordinator {node} fell silent"),
+            Self::Campaign(node) => write!(f, "{node} is asked to coordinate"),
+            Self::Coordinator(node, term) => write!(f, "{node} coordinates (term {term})"),
+            Self::Suspected(node, silent) => {
+                write!(f, "{node} is suspected: not heard for {silent}")
+            }
+            Self::Refuted(node) => write!(f, "{node} is heard again before its lease ran out"),
+            Self::Removed(node, proof, cause) => {
+                write!(f, "{node} is out of the view: {cause}; {proof}")
+            }
+            Self::Admitted(node) => write!(f, "{node} is in the view"),
+            Self::Voter(node, true) => write!(f, "{node} votes"),
+            Self::Voter(node, false) => write!(f, "{node} votes no longer"),
+            Self::Assigned(service, node, epoch) => {
+                write!(f, "{service} is assigned to {node} (epoch {epoch})")
+            }
+            Self::Stopping(service, cause) => write!(f, "{service} has to stop here: {cause}"),
+            Self::Stopped(service, node, cause) => {
+                write!(f, "{service} stopped on {node}: {cause}")
+            }
+            Self::Nowhere(service) => write!(f, "{service} can go nowhere: no node is able"),
+            Self::Claimed(service, epoch) => {
+                write!(f, "{service}: this node answers for its addresses (epoch {epoch})")
+            }
+            Self::Conflict(service, detail) => write!(f, "{service}: {detail}"),
+            Self::Started(service) => write!(f, "{service} was started"),
+            Self::StartFailed(service, detail) => write!(f, "{service} did not start: {detail}"),
+            Self::Verified(service) => write!(f, "{service} works"),
+            Self::MonitorFailed(service, detail) => write!(f, "{service} does not work: {detail}"),
+            Self::Ended(service, detail) => write!(f, "{service} ended by itself: {detail}"),
+            Self::AddressRestored(address) => {
+                write!(f, "{address} had been removed behind stead's back and is there again")
+            }
+            Self::Refused(detail) => write!(f, "a change was refused: {detail}"),
+            Self::StoreFailed(detail) => {
+                write!(f, "the store failed, this node gives up its services: {detail}")
+            }
+            Self::Configured(revision) => write!(f, "the configuration is at revision {revision}"),
+            Self::Standby(node, true) => write!(f, "{node} is on standby"),
+            Self::Standby(node, false) => write!(f, "{node} is off standby"),
+            Self::Membership(node, true) => write!(f, "{node} joined"),
+            Self::Membership(node, false) => write!(f, "{node} left"),
+            Self::RoundTripExceeded(node, span) => write!(
+                f,
+                "the round trip to {node} takes {span}: more than the configured round-trip, so \
+                 stalls shorter than the ride-out may cost a lease"
+            ),
+        }
+    }
+}

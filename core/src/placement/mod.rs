@@ -1,0 +1,134 @@
+//! Where services go.
+//!
+//! The first form of the planner: a service stays where it is while it can; otherwise it goes to
+//! the best eligible node. "Best" is decided by, in this order: the operator's wish, the fewest
+//! failures there, the rank in the service's own list,
+//! the fewest services already there, the lowest number. Same state, same
+//! answer, on every node. Rules, capacities and reasons per node come with a later step.
+//!
+//! Nothing here assigns anything without a [`Proof`].
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::fencing::Proof;
+use crate::id::{NodeId, ServiceId};
+use crate::state::{Cause, Change, Stage, State, Takeover};
+
+/// The nodes that may take a service: in the view, heard, with their daemon alive.
+pub type Able = BTreeSet<NodeId>;
+
+/// The best node for a service, leaving out `without`.
+#[must_use]
+pub fn best(
+    state: &State,
+    able: &Able,
+    service: &ServiceId,
+    without: Option<NodeId>,
+    load: &BTreeMap<NodeId, usize>,
+) -> Option<NodeId> {
+    let assignment = state.assignments.get(service)?;
+    let config = state.config.as_ref()?.services.get(service)?;
+    let eligible = |node: &NodeId| {
+        Some(*node) != without && state.view.contains_key(node) && !state.standby.contains(node)
+    };
+    let rank = |node: NodeId| {
+        let name = state.name(node);
+        config.prefer.iter().position(|it| *it == name).unwrap_or(usize::MAX)
+    };
+    able.iter().copied().filter(eligible).min_by_key(|node| {
+        let wished = assignment.wish != Some(*node);
+        let failures = assignment.failures.get(node).copied().unwrap_or_default();
+        (wished, failures, rank(*node), load.get(node).copied().unwrap_or_default(), *node)
+    })
+}
+
+/// How many services each node holds.
+#[must_use]
+pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
+    let mut load = BTreeMap::new();
+    for assignment in state.assignments.values() {
+        if let Some(node) = assignment.holder.node() {
+            *load.entry(node).or_default() += 1;
+        }
+    }
+    load
+}
+
+/// Where the services of `node` go when it is removed from the view.
+#[must_use]
+pub fn successors(state: &State, able: &Able, node: NodeId) -> Vec<(ServiceId, Option<NodeId>)> {
+    let mut load = load(state);
+    let held = state.held_by(node).map(|(service, _)| service.clone());
+    held.map(|service| {
+        let to = best(state, able, &service, Some(node), &load);
+        if let Some(to) = to {
+            *load.entry(to).or_default() += 1;
+        }
+        (service, to)
+    })
+    .collect()
+}
+
+/// The takeover of a node's services: its removal from the view and their new holders.
+///
+/// Asks for the proof that the node can do no harm.
+#[must_use]
+pub fn takeover(
+    state: &State,
+    able: &Able,
+    node: NodeId,
+    proof: Proof,
+    cause: Cause,
+    stages: Vec<Stage>,
+) -> Option<Takeover> {
+    let admitted = state.view.get(&node)?;
+    Some(Takeover {
+        node,
+        incarnation: admitted.incarnation,
+        base: state.epoch,
+        proof: proof.record(),
+        cause,
+        assignments: successors(state, able, node),
+        stages,
+    })
+}
+
+/// The next assignment of a service that nobody can be running, if there is one to make.
+#[must_use]
+pub fn assignment(state: &State, able: &Able) -> Option<Change> {
+    let load = load(state);
+    let config = state.config.as_ref()?;
+    state.assignments.iter().filter(|(service, _)| config.services.contains_key(service)).find_map(
+        |(service, assignment)| {
+            Proof::unheld(state, service)?;
+            let node = best(state, able, service, None, &load)?;
+            Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
+        },
+    )
+}
+
+/// The next service that should leave its node though that works: it is on standby, or the service
+/// goes back to a node that it prefers.
+#[must_use]
+pub fn departure(state: &State, able: &Able) -> Option<Change> {
+    let load = load(state);
+    let config = state.config.as_ref()?;
+    state.assignments.iter().find_map(|(service, assignment)| {
+        let crate::state::Holder::Node(node) = assignment.holder else { return None };
+        let wanted = config.services.get(service)?;
+        let stop = |cause, wish| {
+            let (service, base) = (service.clone(), assignment.epoch);
+            Some(Change::Stop { service, base, cause, wish })
+        };
+        if state.standby.contains(&node) {
+            // Nobody else could take it: then it is better here than nowhere.
+            let to = best(state, able, service, Some(node), &load)?;
+            return stop(Cause::Planned, Some(to));
+        }
+        let rank = |node| wanted.prefer.iter().position(|it| *it == state.name(node));
+        let to = best(state, able, service, None, &load)?;
+        let better = rank(to).is_some_and(|to| rank(node).is_none_or(|here| to < here));
+        if wanted.failback && better && to != node { stop(Cause::Failback, Some(to)) } else { None }
+    })
+}

@@ -1,0 +1,367 @@
+//! How each change changes the state.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::change::{Change, Digest, Outcome, Refusal, Takeover};
+use super::config::Config;
+use super::incident::{Cause, Incident, Moved, Reached, Stage};
+use super::{Holder, INCIDENTS_KEPT, Member, State};
+use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId};
+use crate::lease::Admission;
+use crate::time::Span;
+use crate::timers::Timers;
+
+type Applied = Result<Outcome, Refusal>;
+
+/// How many stages of one incident are kept; a takeover of many services has many.
+const STAGES_KEPT: usize = 2_000;
+
+impl State {
+    /// Applies the entry at `index`. A refused change leaves everything but `applied` as it was.
+    pub fn apply(&mut self, index: Index, change: Change) -> Outcome {
+        self.applied = index;
+        self.change(index, change).unwrap_or_else(Outcome::Refused)
+    }
+
+    fn change(&mut self, index: Index, change: Change) -> Applied {
+        if let Change::Found { cluster, config, node, key } = change {
+            return self.found(cluster, config, node, key);
+        }
+        if self.cluster.is_none() {
+            return Err(Refusal::NotFounded);
+        }
+        match change {
+            Change::Found { .. } => Err(Refusal::AlreadyFounded),
+            Change::Configure { base, config } => self.configure(base, config),
+            Change::Settle { revision } => self.settle(revision),
+            Change::AddToken { token, node } => self.add_token(token, node),
+            Change::Join { token, key } => self.join(&token, key),
+            Change::Leave { node } => self.leave(node),
+            Change::Admit { node, incarnation } => self.admit(index, node, incarnation),
+            Change::Takeover(takeover) => self.take_over(index, takeover),
+            Change::Assign { service, base, node } => self.assign(index, service, base, node),
+            Change::Stop { service, base, cause, wish } => self.stop(&service, base, cause, wish),
+            Change::Stopped { service, node, epoch, cause, took } => {
+                self.stopped(&service, node, epoch, cause, took)
+            }
+            Change::Standby { node, on } => self.set_standby(node, on),
+            Change::Clear { service } => self.clear(service.as_ref()),
+            Change::Observe { service, epoch, stages } => self.observe(&service, epoch, stages),
+        }
+    }
+
+    fn found(&mut self, cluster: ClusterId, config: Config, node: String, key: Digest) -> Applied {
+        if self.cluster.is_some() {
+            return Err(Refusal::AlreadyFounded);
+        }
+        if !config.nodes.contains_key(&node) {
+            return Err(Refusal::NotAwaited(node));
+        }
+        self.timers = derive(&config)?;
+        self.cluster = Some(cluster);
+        self.next_node = 2;
+        self.members.insert(NodeId(1), Member { name: node, key });
+        self.take_config(config);
+        Ok(Outcome::Done)
+    }
+
+    fn configure(&mut self, base: u64, config: Config) -> Applied {
+        if base != self.revision {
+            return Err(Refusal::Stale);
+        }
+        let missing = self.members.values().find(|it| !config.nodes.contains_key(&it.name));
+        if let Some(member) = missing {
+            return Err(Refusal::MemberMissing(member.name.clone()));
+        }
+        let timers = derive(&config)?;
+        if timers != self.timers {
+            if self.former_timers.is_some() {
+                return Err(Refusal::Unsettled);
+            }
+            // Leases under the old timers run on: others wait by the longer until it is settled.
+            self.former_timers = Some(self.timers);
+            self.timers = timers;
+        }
+        self.take_config(config);
+        Ok(Outcome::Done)
+    }
+
+    fn take_config(&mut self, config: Config) {
+        for service in config.services.keys() {
+            self.assignments.entry(service.clone()).or_default();
+        }
+        // A service that is no longer wanted is stopped by its holder first, and forgotten then.
+        for (service, assignment) in &mut self.assignments {
+            if !config.services.contains_key(service)
+                && let Holder::Node(node) = assignment.holder
+            {
+                assignment.holder = Holder::Stopping { node, cause: Cause::Planned };
+            }
+        }
+        let changed = |service: &ServiceId| {
+            let old = self.config.as_ref().and_then(|old| old.services.get(service));
+            old.is_some_and(|old| config.services.get(service) != Some(old))
+        };
+        let changed: Vec<_> = self.assignments.keys().filter(|it| changed(it)).cloned().collect();
+        self.config = Some(config);
+        self.revision += 1;
+        // What runs by an old description is stopped and started by the new one, in place.
+        for service in changed {
+            let Some(assignment) = self.assignments.get_mut(&service) else { continue };
+            if let Holder::Node(node) = assignment.holder {
+                assignment.holder = Holder::Stopping { node, cause: Cause::Planned };
+                assignment.wish = Some(node);
+            }
+        }
+        self.forget_unwanted();
+    }
+
+    fn forget_unwanted(&mut self) {
+        let Some(config) = &self.config else { return };
+        self.assignments.retain(|service, assignment| {
+            config.services.contains_key(service) || assignment.holder.node().is_some()
+        });
+    }
+
+    fn settle(&mut self, revision: u64) -> Applied {
+        if revision != self.revision || self.former_timers.is_none() {
+            return Err(Refusal::Stale);
+        }
+        self.former_timers = None;
+        Ok(Outcome::Done)
+    }
+
+    fn add_token(&mut self, token: Digest, node: String) -> Applied {
+        let configured = self.config.as_ref().is_some_and(|it| it.nodes.contains_key(&node));
+        if !configured || self.node(&node).is_some() {
+            return Err(Refusal::NotAwaited(node));
+        }
+        // A newer token for the same node replaces the older one.
+        self.tokens.retain(|_, other| *other != node);
+        self.tokens.insert(token, node);
+        Ok(Outcome::Done)
+    }
+
+    fn join(&mut self, token: &Digest, key: Digest) -> Applied {
+        let name = self.tokens.get(token).cloned().ok_or(Refusal::BadToken)?;
+        let configured = self.config.as_ref().is_some_and(|it| it.nodes.contains_key(&name));
+        if !configured || self.node(&name).is_some() {
+            return Err(Refusal::NotAwaited(name));
+        }
+        self.tokens.remove(token);
+        let node = NodeId(self.next_node);
+        self.next_node += 1;
+        self.members.insert(node, Member { name, key });
+        Ok(Outcome::Joined(node))
+    }
+
+    fn leave(&mut self, node: NodeId) -> Applied {
+        if !self.members.contains_key(&node) {
+            return Err(Refusal::NoSuchNode);
+        }
+        if self.members.len() == 1 {
+            return Err(Refusal::LastMember);
+        }
+        if let Some((service, _)) = self.held_by(node).next() {
+            return Err(Refusal::StillServes(service.clone()));
+        }
+        self.members.remove(&node);
+        self.standby.remove(&node);
+        if self.view.remove(&node).is_some() {
+            self.epoch = self.epoch.next();
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn admit(&mut self, index: Index, node: NodeId, incarnation: Incarnation) -> Applied {
+        if !self.members.contains_key(&node) {
+            return Err(Refusal::NoSuchNode);
+        }
+        if self.view.get(&node).is_some_and(|known| known.incarnation >= incarnation) {
+            return Err(Refusal::Stale);
+        }
+        self.view.insert(node, Admission { incarnation, index });
+        self.epoch = self.epoch.next();
+        // Its former start ended with the lease and all that stood on it. What is still assigned to
+        // it needs a new epoch to start again there, or to be reported as stopped.
+        for assignment in self.assignments.values_mut() {
+            if assignment.holder.node() == Some(node) {
+                self.epoch = self.epoch.next();
+                assignment.epoch = self.epoch;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn take_over(&mut self, index: Index, takeover: Takeover) -> Applied {
+        let Takeover { node, incarnation, base, cause, assignments, stages, proof: _ } = takeover;
+        let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
+        if base != self.epoch || !admitted {
+            return Err(Refusal::Stale);
+        }
+        self.view.remove(&node);
+        self.epoch = self.epoch.next();
+        let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();
+        let mut moved = Vec::new();
+        for service in held {
+            let planned = assignments.iter().find(|(name, _)| *name == service);
+            let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
+            self.epoch = self.epoch.next();
+            let (epoch, took) = (self.epoch, Span::ZERO);
+            if let Some(assignment) = self.assignments.get_mut(&service) {
+                assignment.epoch = epoch;
+                assignment.wish = None;
+                assignment.holder = to.map_or(Holder::Stopped { node, cause, took }, Holder::Node);
+            }
+            moved.push(Moved { service, to, epoch });
+        }
+        self.forget_unwanted();
+        self.record(index, node, cause, moved, stages);
+        Ok(Outcome::Done)
+    }
+
+    fn assign(&mut self, index: Index, service: ServiceId, base: Epoch, node: NodeId) -> Applied {
+        if !self.view.contains_key(&node) {
+            return Err(Refusal::NotEligible(node));
+        }
+        let epoch = self.epoch.next();
+        let assignment = self.assignments.get_mut(&service).ok_or(Refusal::NoSuchService)?;
+        if assignment.epoch != base || assignment.holder.node().is_some() {
+            return Err(Refusal::Stale);
+        }
+        let before = core::mem::replace(&mut assignment.holder, Holder::Node(node));
+        assignment.epoch = epoch;
+        assignment.wish = None;
+        if before == Holder::Never {
+            assignment.first_epoch = Some(epoch);
+        }
+        self.epoch = epoch;
+        match before {
+            Holder::Stopped { node: from, cause, took } => {
+                let stage = Stage {
+                    node: from,
+                    service: Some(service.clone()),
+                    reached: Reached::Stopped,
+                    after: took,
+                    detail: String::new(),
+                };
+                let moved = Vec::from([Moved { service, to: Some(node), epoch }]);
+                self.record(index, from, cause, moved, Vec::from([stage]));
+            }
+            Holder::Never | Holder::Node(_) | Holder::Stopping { .. } => {}
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn stop(
+        &mut self,
+        service: &ServiceId,
+        base: Epoch,
+        cause: Cause,
+        wish: Option<NodeId>,
+    ) -> Applied {
+        if let Some(wish) = wish
+            && (!self.view.contains_key(&wish) || self.standby.contains(&wish))
+        {
+            return Err(Refusal::NotEligible(wish));
+        }
+        let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
+        let Holder::Node(node) = assignment.holder else { return Err(Refusal::Stale) };
+        if assignment.epoch != base {
+            return Err(Refusal::Stale);
+        }
+        if wish == Some(node) && cause == Cause::Planned {
+            return Err(Refusal::AlreadyThere);
+        }
+        assignment.holder = Holder::Stopping { node, cause };
+        assignment.wish = wish;
+        Ok(Outcome::Done)
+    }
+
+    fn stopped(
+        &mut self,
+        service: &ServiceId,
+        node: NodeId,
+        epoch: Epoch,
+        cause: Cause,
+        took: Span,
+    ) -> Applied {
+        let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
+        if assignment.holder.node() != Some(node) || assignment.epoch != epoch {
+            return Err(Refusal::Stale);
+        }
+        let cause = match assignment.holder {
+            Holder::Stopping { cause, .. } => cause,
+            Holder::Never | Holder::Stopped { .. } | Holder::Node(_) => cause,
+        };
+        if cause == Cause::Failed {
+            *assignment.failures.entry(node).or_default() += 1;
+        }
+        assignment.holder = Holder::Stopped { node, cause, took };
+        self.epoch = self.epoch.next();
+        assignment.epoch = self.epoch;
+        self.forget_unwanted();
+        Ok(Outcome::Done)
+    }
+
+    fn set_standby(&mut self, node: NodeId, on: bool) -> Applied {
+        if !self.members.contains_key(&node) {
+            return Err(Refusal::NoSuchNode);
+        }
+        let changed = if on { self.standby.insert(node) } else { self.standby.remove(&node) };
+        if changed { Ok(Outcome::Done) } else { Err(Refusal::AlreadyThere) }
+    }
+
+    fn clear(&mut self, service: Option<&ServiceId>) -> Applied {
+        if let Some(service) = service {
+            let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
+            assignment.failures.clear();
+            return Ok(Outcome::Done);
+        }
+        self.assignments.values_mut().for_each(|assignment| assignment.failures.clear());
+        Ok(Outcome::Done)
+    }
+
+    fn observe(&mut self, service: &ServiceId, epoch: Epoch, stages: Vec<Stage>) -> Applied {
+        let about = |it: &Moved| it.service == *service && it.epoch == epoch;
+        let incident = self.incidents.iter_mut().rev().find(|it| it.moved.iter().any(about));
+        let incident = incident.ok_or(Refusal::Stale)?;
+        let known = |stages: &[Stage], new: &Stage| {
+            stages.iter().any(|old| {
+                (&old.service, old.node, old.reached) == (&new.service, new.node, new.reached)
+            })
+        };
+        for stage in stages {
+            if !known(&incident.stages, &stage) && incident.stages.len() < STAGES_KEPT {
+                incident.stages.push(stage);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn record(
+        &mut self,
+        index: Index,
+        node: NodeId,
+        cause: Cause,
+        moved: Vec<Moved>,
+        mut stages: Vec<Stage>,
+    ) {
+        if moved.is_empty() {
+            return;
+        }
+        self.incident_count += 1;
+        stages.sort_by_key(|stage: &Stage| -> (Reached, NodeId) { (stage.reached, stage.node) });
+        let number = self.incident_count;
+        self.incidents.push_back(Incident { number, index, node, cause, moved, stages });
+        while self.incidents.len() > INCIDENTS_KEPT {
+            self.incidents.pop_front();
+        }
+    }
+}
+
+/// The timers of a configuration. Its reader has checked that they follow.
+fn derive(config: &Config) -> Result<Timers, Refusal> {
+    Timers::derive(config.ride_out, config.round_trip).map_err(|_| Refusal::Stale)
+}

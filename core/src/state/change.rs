@@ -1,0 +1,251 @@
+//! The changes that the log carries, and how each may be refused.
+//!
+//! Every change names what it was decided upon (an epoch, a revision, an incarnation), so that one
+//! that comes late, twice or with unknown fate changes nothing.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::Config;
+use super::incident::{Cause, Stage};
+use crate::id::{ClusterId, Epoch, Incarnation, NodeId, ServiceId};
+use crate::time::Span;
+
+/// The SHA-256 of a node's public key (SPKI), or of a join token.
+pub type Digest = [u8; 32];
+
+/// One change of the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// The cluster begins: its first entry.
+    Found {
+        /// Its identity.
+        cluster: ClusterId,
+        /// The wanted state.
+        config: Config,
+        /// The first member's name.
+        node: String,
+        /// The first member's public key.
+        key: Digest,
+    },
+    /// A new wanted state, decided upon that revision of the old one.
+    Configure {
+        /// The revision that the operator saw.
+        base: u64,
+        /// The wanted state.
+        config: Config,
+    },
+    /// Every lease that was given under the former timers has run out.
+    Settle {
+        /// The revision that brought the new timers.
+        revision: u64,
+    },
+    /// A token lets one node join, once.
+    AddToken {
+        /// The token's digest; the token itself is nowhere.
+        token: Digest,
+        /// The node it is for.
+        node: String,
+    },
+    /// A node joins with a token.
+    Join {
+        /// The token's digest.
+        token: Digest,
+        /// The node's public key.
+        key: Digest,
+    },
+    /// A node leaves for good.
+    Leave {
+        /// Which.
+        node: NodeId,
+    },
+    /// A start of a node's guard may hold a lease and give echoes that count.
+    Admit {
+        /// Which.
+        node: NodeId,
+        /// Its guard's start.
+        incarnation: Incarnation,
+    },
+    /// A node is out of the view, and its services go to others.
+    Takeover(Takeover),
+    /// A service that nobody holds gets a holder.
+    Assign {
+        /// Which.
+        service: ServiceId,
+        /// The epoch of the assignment as it was seen.
+        base: Epoch,
+        /// The new holder.
+        node: NodeId,
+    },
+    /// The holder shall stop, so that the service can go elsewhere or start anew.
+    Stop {
+        /// Which.
+        service: ServiceId,
+        /// The epoch of the assignment as it was seen.
+        base: Epoch,
+        /// Why.
+        cause: Cause,
+        /// Where it should go.
+        wish: Option<NodeId>,
+    },
+    /// The holder has stopped: the proof that lets it start elsewhere.
+    Stopped {
+        /// Which.
+        service: ServiceId,
+        /// The holder.
+        node: NodeId,
+        /// The epoch under which it had been started.
+        epoch: Epoch,
+        /// Why.
+        cause: Cause,
+        /// How long it took to stop.
+        took: Span,
+    },
+    /// A node shall (not) be without services.
+    Standby {
+        /// Which.
+        node: NodeId,
+        /// Whether.
+        on: bool,
+    },
+    /// Forget how often services failed, all or one.
+    Clear {
+        /// Which; all if none.
+        service: Option<ServiceId>,
+    },
+    /// A node tells what it saw of an incident.
+    Observe {
+        /// The service.
+        service: ServiceId,
+        /// The epoch of its assignment.
+        epoch: Epoch,
+        /// The stages.
+        stages: Vec<Stage>,
+    },
+}
+
+/// A node's removal from the view, and where its services go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The node.
+    pub node: NodeId,
+    /// The admitted start that the proof is about.
+    pub incarnation: Incarnation,
+    /// The view's epoch that it was decided upon.
+    pub base: Epoch,
+    /// Why the node can do no harm.
+    pub proof: ProofRecord,
+    /// What happened.
+    pub cause: Cause,
+    /// A new holder for each of its services, or nobody.
+    pub assignments: Vec<(ServiceId, Option<NodeId>)>,
+    /// The coordinator's stages.
+    pub stages: Vec<Stage>,
+}
+
+/// What a proof rests on, for the record. The proof itself is a type (`fencing::Proof`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProofRecord {
+    /// The holder's own committed record.
+    Stopped,
+    /// Nobody ever held it.
+    NeverHeld,
+    /// The lease has certainly run out.
+    LeaseExpired,
+    /// The node's guard gave its lease up.
+    Released,
+}
+
+impl fmt::Display for ProofRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "the holder stopped it",
+            Self::NeverHeld => "nobody ever held it",
+            Self::LeaseExpired => "the lease has run out",
+            Self::Released => "the lease was given up",
+        })
+    }
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It changed the state.
+    Done,
+    /// A node joined under this identity.
+    Joined(NodeId),
+    /// It changed nothing.
+    Refused(Refusal),
+}
+
+/// Why a change changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The cluster has begun already.
+    AlreadyFounded,
+    /// The cluster has not begun.
+    NotFounded,
+    /// It was decided upon something that is no longer so.
+    Stale,
+    /// There is no such node.
+    NoSuchNode,
+    /// There is no such service.
+    NoSuchService,
+    /// The token is unknown, or was used.
+    BadToken,
+    /// The configuration names no such node, or it has joined already.
+    NotAwaited(String),
+    /// The node can't take the service now.
+    NotEligible(NodeId),
+    /// The service is there already.
+    AlreadyThere,
+    /// The last member can't leave.
+    LastMember,
+    /// The configuration lacks a node that is a member: it must leave first.
+    MemberMissing(String),
+    /// The node still serves something: put it on standby first.
+    StillServes(ServiceId),
+    /// Former timers have not run out yet.
+    Unsettled,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyFounded => f.write_str("the cluster exists already"),
+            Self::NotFounded => f.write_str("there is no cluster yet; begin one with `stead init`"),
+            Self::Stale => {
+                f.write_str("the cluster has changed in the meantime; look and try again")
+            }
+            Self::NoSuchNode => f.write_str("no such node"),
+            Self::NoSuchService => f.write_str("no such service"),
+            Self::BadToken => f.write_str(
+                "the token is unknown or was used; make a new one with `stead token NODE`",
+            ),
+            Self::NotAwaited(name) => write!(
+                f,
+                "{name} is not in the configuration or has joined already; see `stead status`"
+            ),
+            Self::NotEligible(_) => {
+                f.write_str("that node can't take it: it is away, on standby or without its daemon")
+            }
+            Self::AlreadyThere => f.write_str("it is there already"),
+            Self::LastMember => f.write_str("the last member can't leave its own cluster"),
+            Self::MemberMissing(name) => write!(
+                f,
+                "{name} is a member and missing from the configuration; let it leave first with \
+                 `stead leave {name}`"
+            ),
+            Self::StillServes(service) => write!(
+                f,
+                "it still serves {service}; put it on standby first with `stead standby NODE`"
+            ),
+            Self::Unsettled => f.write_str(
+                "leases under the timers before these have not all run out; try again in a second",
+            ),
+        }
+    }
+}
