@@ -11,3 +11,4 @@ pub mod clock;
 pub mod gate;
 pub mod namespace;
 pub mod netlink;
+pub mod packet;

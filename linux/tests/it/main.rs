@@ -4,3 +4,5 @@
 mod gate;
 mod namespace;
 mod netlink;
+mod packet;
+mod pair;

@@ -1,0 +1,86 @@
+//! Frames on a wire: announcements, probes and echoes, built and read by hand.
+//!
+//! # What it is for
+//! Telling a segment where an address lives now (gratuitous ARP in both forms, unsolicited neighbour
+//! advertisements), asking whether somebody else uses it (ARP probe, duplicate address detection),
+//! noticing a stranger who claims it, and asking one particular node by its MAC whether it answers.
+//! Whole Ethernet frames go through an `AF_PACKET` socket, so an address can be announced or probed
+//! without being configured.
+//!
+//! # How it is laid out
+//! `arp`, `neighbor` and `echo` turn values into bytes and bytes into values; they know no socket,
+//! and no bytes make them panic. [`claim`] judges one received frame. [`PacketSocket`] carries them.
+//!
+//! # Failures
+//! What is not understood is `None`: other traffic is no error. The socket reports a vanished or
+//! downed interface. A frame that the lease gate drops on its way out comes back as `ENOBUFS`.
+//!
+//! # Deliberately absent
+//! No `PACKET_QDISC_BYPASS`: frames sent that way would pass by the lease gate. Tagged frames: a
+//! VLAN is its own interface, and a frame with a tag is not of this segment. IPv6 extension headers
+//! and fragments in neighbour discovery (RFC 6980 forbids the latter; nobody sends the former).
+
+pub mod arp;
+pub mod echo;
+mod frame;
+pub mod neighbor;
+mod socket;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::netlink::Mac;
+pub use frame::Frame;
+pub use socket::{PacketError, PacketSocket, Wanted};
+
+/// What a received frame says about an address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A stranger uses the address: it said so, or it sends from it.
+    Uses(Mac),
+    /// A stranger asks whether it may take the address (RFC 5227 2.1.1, RFC 4862 5.4.3).
+    Probes(Mac),
+}
+
+/// Whether this frame shows a stranger claiming `addr`. `own` are the MACs that are not strangers:
+/// all interfaces of this node on the segment.
+#[must_use]
+pub fn claim(bytes: &[u8], addr: IpAddr, own: &[Mac]) -> Option<Claim> {
+    let frame = Frame::parse(bytes)?;
+    let found = match addr {
+        IpAddr::V4(addr) => claim_v4(&frame, addr)?,
+        IpAddr::V6(addr) => claim_v6(&frame, addr)?,
+    };
+    let (Claim::Uses(mac) | Claim::Probes(mac)) = found;
+    // A frame that comes from ourselves (looped back by a switch) is ours whatever it contains.
+    (!own.contains(&mac) && !own.contains(&frame.source)).then_some(found)
+}
+
+fn claim_v4(frame: &Frame<'_>, addr: Ipv4Addr) -> Option<Claim> {
+    let arp = arp::Arp::parse(frame)?;
+    if addr.is_unspecified() {
+        return None;
+    }
+    let probes = arp.sender_ip.is_unspecified()
+        && arp.target_ip == addr
+        && arp.operation == arp::Operation::Request;
+    if arp.sender_ip == addr {
+        Some(Claim::Uses(arp.sender_mac))
+    } else {
+        probes.then_some(Claim::Probes(arp.sender_mac))
+    }
+}
+
+fn claim_v6(frame: &Frame<'_>, addr: Ipv6Addr) -> Option<Claim> {
+    let message = neighbor::Message::parse(frame)?;
+    let claimant = message.link_layer.unwrap_or(frame.source);
+    match message.kind {
+        neighbor::Kind::Advertisement { .. } => {
+            (message.target == addr).then_some(Claim::Uses(claimant))
+        }
+        neighbor::Kind::Solicitation if message.source == addr => Some(Claim::Uses(claimant)),
+        neighbor::Kind::Solicitation => {
+            let probes = message.source.is_unspecified() && message.target == addr;
+            probes.then_some(Claim::Probes(claimant))
+        }
+    }
+}
