@@ -32,6 +32,7 @@ mod record;
 mod rpc;
 mod status;
 mod store;
+pub mod transport;
 mod types;
 
 pub use crate::codec::DecodeError;
