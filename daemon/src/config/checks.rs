@@ -26,6 +26,9 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     timers(&draft.cluster, findings);
     link_count(draft, findings);
     node_count(draft, findings);
+    if draft.links.len() > MOST_LINKS || draft.nodes.len() > MOST_NODES {
+        return;
+    }
     for node in &draft.nodes {
         node_links(draft, node, findings);
     }
@@ -238,7 +241,8 @@ fn wishes(draft: &Draft, findings: &mut Findings) {
     for service in &draft.services {
         let name = shown(service.name.get_ref());
         let mut seen: BTreeMap<&str, Range<usize>> = BTreeMap::new();
-        for wish in &service.prefer {
+        // A list that is longer than all nodes together shows its mistakes at its beginning.
+        for wish in service.prefer.iter().take(2 * MOST_NODES) {
             unknown_node(draft, &name, wish, findings);
             if let Some(first) = seen.get(wish.get_ref().as_str()) {
                 let message = format!("service {name} prefers {} twice", shown(wish.get_ref()));

@@ -11,12 +11,10 @@ use stead_core::time::Span;
 
 use super::duration::say;
 
-const LINKS_STAY: &str = "the guards open the sockets of their links when they start, and a link \
-    works only once every node has it: this version keeps the links that the cluster was made with";
-const ADDRESSES_STAY: &str = "the other nodes send their heartbeats to its old address: \
-    run `stead leave` on it, apply this file, and let it join again";
-const LEAVE_FIRST: &str = "it is a member and has a vote, which only it can hand back: \
-    run `stead leave` on it, then apply this file";
+const LINKS_STAY: &str = "guards open their links when they start: this version can't change them";
+const ADDRESSES_STAY: &str =
+    "heartbeats go to the old address: `stead leave` first, then apply and join";
+const LEAVE_FIRST: &str = "it is a member and has a vote: `stead leave` first, then apply";
 
 /// Whether a change can be made while the cluster runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +76,8 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         changes.link(name, pair);
     }
     for (name, pair) in pairs(&old.nodes, &new.nodes) {
-        changes.node(name, pair);
+        let stays = |link: &str| old.links.contains_key(link) && new.links.contains_key(link);
+        changes.node(name, pair, stays);
     }
     for (name, pair) in pairs(&old.services, &new.services) {
         changes.service(&name.0, pair);
@@ -147,7 +146,8 @@ impl Changes {
         }
     }
 
-    fn node(&mut self, name: &str, pair: Pair<'_, NodeConfig>) {
+    /// Of a link that comes or goes, the change of the link says enough: `stays` tells the others.
+    fn node(&mut self, name: &str, pair: Pair<'_, NodeConfig>, stays: impl Fn(&str) -> bool) {
         let (old, new) = match pair {
             Pair::Removed => {
                 return self.member(format!("node {name}: removed"), name, LEAVE_FIRST);
@@ -162,7 +162,8 @@ impl Changes {
         };
         let site = |node: &NodeConfig| node.site.clone().unwrap_or_else(|| "none".to_owned());
         self.value(&format!("node {name}: site"), &site(old), &site(new));
-        for (link, pair) in pairs(&old.addresses, &new.addresses) {
+        let addresses = pairs(&old.addresses, &new.addresses);
+        for (link, pair) in addresses.filter(|(link, _)| stays(link)) {
             let what = match pair {
                 Pair::Both(old, new) if old == new => continue,
                 Pair::Both(old, new) => format!("node {name}: on link {link} {old} -> {new}"),

@@ -40,7 +40,7 @@ name = "{cluster}"
 # A service whose node dies stays away a little longer than this.
 ride-out = "300ms"
 
-# A link is a network on which every node has an address; heartbeats go over all of them.
+# A link is a network on which every node has an address. Heartbeats go over all links.
 {links}{second}
 [nodes.{node}]
 addresses = { {own} }
@@ -49,8 +49,8 @@ addresses = { {own} }
 # [nodes.OTHER]
 # addresses = { {other} }
 
-# A service is one or more addresses that move together, and the program behind them. The addresses
-# belong to no machine; the number behind the / is the prefix of their network.
+# A service is one or more addresses that move together, and the program behind them.
+# The addresses belong to no machine; behind the / is the prefix of their network.
 # [services.web]
 # addresses = ["10.0.0.100/24"]
 # The program stays in the foreground; its arguments pass through no shell.

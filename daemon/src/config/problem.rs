@@ -8,7 +8,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
 
 /// How many problems one report lists. A file of another kind altogether has thousands.
-const LISTED: usize = 30;
+pub(super) const LISTED: usize = 30;
 
 /// The text of a file under the name that reports give it.
 pub(super) type Source = Arc<NamedSource<String>>;
@@ -138,6 +138,11 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// How many errors are noted.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.len()
+    }
+
     /// Nothing found yet.
     pub(super) fn new(file: &str, text: &str) -> Self {
         Self {
@@ -183,16 +188,28 @@ impl Findings {
         if !self.errors.is_empty() {
             return Err(self.rejected());
         }
-        self.warnings.sort_by_key(Problem::offset);
-        Ok(self.warnings)
+        let mut warnings = std::mem::take(&mut self.warnings);
+        self.place(&mut warnings);
+        Ok(warnings)
     }
 
     /// The errors that were noted, as the reason why the file can't be used.
     pub(super) fn rejected(mut self) -> Rejected {
-        self.errors.sort_by_key(Problem::offset);
-        let unlisted = self.errors.len().saturating_sub(LISTED);
-        self.errors.truncate(LISTED);
-        Rejected { file: self.file, problems: self.errors, unlisted }
+        let mut problems = std::mem::take(&mut self.errors);
+        let unlisted = problems.len().saturating_sub(LISTED);
+        self.place(&mut problems);
+        Rejected { file: self.file, problems, unlisted }
+    }
+
+    /// Puts problems into the order of the file and gives those that are listed their lines.
+    ///
+    /// It is done at the end because counting lines takes as long as the file is.
+    fn place(&self, problems: &mut Vec<Problem>) {
+        problems.sort_by_key(Problem::offset);
+        problems.truncate(LISTED);
+        for problem in problems {
+            (problem.line, problem.column) = position(self.text(), problem.offset());
+        }
     }
 
     fn problem(
@@ -203,10 +220,9 @@ impl Findings {
         help: String,
     ) -> Problem {
         let at = within(self.text(), at);
-        let (line, column) = position(self.text(), at.start);
         let labels = vec![LabeledSpan::new_primary_with_span(None, at)];
         let (file, source) = (self.file.clone(), Arc::clone(&self.source));
-        Problem { severity, file, line, column, message, help, source, labels }
+        Problem { severity, file, line: 1, column: 1, message, help, source, labels }
     }
 }
 

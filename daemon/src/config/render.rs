@@ -54,12 +54,10 @@ fn write_service(out: &mut String, service: &ServiceConfig) -> fmt::Result {
         writeln!(out, "program = {{ command = {command}, stop-timeout = \"{stop_timeout}\" }}")?;
     }
     if let Some(Monitor { command, interval, timeout }) = &service.monitor {
-        let (interval, timeout) = (duration::write(*interval), duration::write(*timeout));
-        let command = list(command);
-        writeln!(
-            out,
-            "monitor = {{ command = {command}, interval = \"{interval}\", timeout = \"{timeout}\" }}"
-        )?;
+        let (command, interval) = (list(command), duration::write(*interval));
+        let timeout = duration::write(*timeout);
+        write!(out, "monitor = {{ command = {command}, interval = \"{interval}\"")?;
+        writeln!(out, ", timeout = \"{timeout}\" }}")?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::de::Error;
 
-use super::problem::Findings;
+use super::problem::{Findings, LISTED};
 use super::section::shown;
 
 /// What the parser calls a key or table that stands twice.
@@ -26,10 +26,10 @@ pub(super) fn note(errors: &[Error], findings: &mut Findings) -> bool {
     let mut noted_line = None;
     let mut doubled_table = false;
     for (at, error) in places {
-        let line = line_of(&text, at.start);
-        if noted_line.as_ref() == Some(&line) {
+        if noted_line.as_ref().is_some_and(|noted: &Range<usize>| at.start <= noted.end) {
             continue;
         }
+        let line = line_of(&text, at.start);
         let content = text.get(line.clone()).unwrap_or("");
         let duplicate = error.message() == DUPLICATE;
         let header = content.trim_start().starts_with('[');
@@ -64,7 +64,8 @@ fn note_duplicate(text: &str, at: &Range<usize>, line: &Range<usize>, findings: 
     } else {
         (format!("the key `{name}` stands twice in its table"), "keep one of the two lines")
     };
-    let first = earlier(text, at, line);
+    // Looking back takes as long as the file is, and what isn't listed needs no second place.
+    let first = if findings.errors() < LISTED { earlier(text, at, line) } else { None };
     let problem = findings.error(at, message, help);
     if let Some(first) = first {
         problem.compare("again here", &first, "first here");

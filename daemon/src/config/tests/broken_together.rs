@@ -106,8 +106,8 @@ fn two_families_on_one_link() {
                 :                                               `-- IPv4
              11 | [nodes.node3]
                 `----
-              help: give all nodes addresses of one family there; a second link may use the other family on
-                    the same cable
+              help: give all nodes addresses of one family there; a second link may use the other
+                    family on the same cable
         "#]],
     );
 }
@@ -177,18 +177,19 @@ fn a_ride_out_that_is_too_long() {
     check(
         &good_but("\"shop\"", "\"shop\"\nride-out = \"2min\""),
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x a ride-out of 2 min is too long
-           ,-[cluster.toml:3:12]
-         2 | name = "shop"
-         3 | ride-out = "2min"
-           :            ^^^^^^
-         4 |
-           `----
-          help: the longest is 1 min: a service stays away at least that long when its node dies
-    "#]],
+            Error:
+              x a ride-out of 2 min is too long
+               ,-[cluster.toml:3:12]
+             2 | name = "shop"
+             3 | ride-out = "2min"
+               :            ^^^^^^
+             4 |
+               `----
+              help: the longest is 1 min: a service stays away at least that long when its node
+                    dies
+        "#]],
     );
 }
 
@@ -197,18 +198,19 @@ fn a_round_trip_that_does_not_fit() {
     check(
         &good_but("\"shop\"", "\"shop\"\nround-trip = \"120ms\""),
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x a round trip of 120 ms does not fit into a ride-out of 300 ms: less than a third does
-           ,-[cluster.toml:3:14]
-         2 | name = "shop"
-         3 | round-trip = "120ms"
-           :              ^^^^^^^
-         4 |
-           `----
-          help: if the network is that slow, write  ride-out = "480ms"  or longer
-    "#]],
+            Error:
+              x a round trip of 120 ms does not fit into a ride-out of 300 ms: less than a third
+              | does
+               ,-[cluster.toml:3:14]
+             2 | name = "shop"
+             3 | round-trip = "120ms"
+               :              ^^^^^^^
+             4 |
+               `----
+              help: if the network is that slow, write  ride-out = "480ms"  or longer
+        "#]],
     );
 }
 
@@ -266,7 +268,8 @@ fn a_file_of_another_program() {
                :       ^
              2 |   version: 2
                `----
-              help: a line sets a key, like  site = "east" , or begins a table, like  [nodes.node1]
+              help: a line sets a key, like  site = "east" , or begins a table, like
+                    [nodes.node1]
 
             Error:
               x not TOML: key with no value, expected `=`
@@ -295,7 +298,8 @@ fn a_file_of_another_program() {
              4 | }
                : ^
                `----
-              help: a line sets a key, like  site = "east" , or begins a table, like  [nodes.node1]
+              help: a line sets a key, like  site = "east" , or begins a table, like
+                    [nodes.node1]
         "#]],
     );
 }
@@ -347,4 +351,33 @@ fn a_file_that_is_far_too_long() {
           help: is it another file? A large cluster needs a tenth of that
     "#]],
     );
+}
+
+#[test]
+fn one_mistake_is_one_problem() {
+    let count = |text: &str| match super::read("cluster.toml", text) {
+        Ok(_) => 0,
+        Err(rejected) => rejected.problems().len(),
+    };
+    for (piece, mistake) in [
+        ("[cluster]", "[clutser]"),
+        ("name =", "nmae ="),
+        ("addresses =", "adresses ="),
+        ("[links.lan]", "[links.lna]"),
+        ("{ lan = \"10.0.0.1\"", "{ lan = \"10.0.0.257\""),
+    ] {
+        // The other nodes keep their addresses on the link that is called otherwise now.
+        let expected = if piece == "[links.lan]" { 3 } else { 1 };
+        assert_eq!(count(&good_but(piece, mistake)), expected, "{mistake}");
+    }
+    assert_eq!(count(&super::GOOD.replace("[nodes.", "[node.")), 1);
+    assert_eq!(count(&super::GOOD.replace("[services.", "[service.")), 1);
+}
+
+#[test]
+fn a_report_stays_short() {
+    let text: String = (0..1_000).map(|n| format!("key{n} = 1\n")).collect();
+    let rejected = super::read("cluster.toml", &text).expect_err("no key is known");
+    expect!["cluster.toml can't be used: 30 problems here and 973 more; nothing was changed"]
+        .assert_eq(&rejected.to_string());
 }

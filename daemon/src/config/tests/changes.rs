@@ -115,26 +115,18 @@ fn nodes_and_links() {
     check(
         &text,
         expect![[r#"
-        link backup: removed
-          refused: the guards open the sockets of their links when they start, and a link works only once every node has it: this version keeps the links that the cluster was made with
-        link dmz: added, port 7744
-          refused: the guards open the sockets of their links when they start, and a link works only once every node has it: this version keeps the links that the cluster was made with
-        link lan: port 7744 -> 7000
-          refused: the guards open the sockets of their links when they start, and a link works only once every node has it: this version keeps the links that the cluster was made with
-        node node1: no longer on link backup
-          refused: the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again
-        node node1: fd00::1 on link dmz
-          refused: the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again
-        node node2: no longer on link backup
-          refused: the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again
-        node node2: fd00::2 on link dmz
-          refused: the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again
-        node node2: on link lan 10.0.0.2 -> 10.0.0.22
-          refused: the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again
-        node node3: removed
-          refused: it is a member and has a vote, which only it can hand back: run `stead leave` on it, then apply this file
-        node node4: added, fd00::3 on dmz, 10.0.0.3 on lan; it may join
-    "#]],
+            link backup: removed
+              refused: guards open their links when they start: this version can't change them
+            link dmz: added, port 7744
+              refused: guards open their links when they start: this version can't change them
+            link lan: port 7744 -> 7000
+              refused: guards open their links when they start: this version can't change them
+            node node2: on link lan 10.0.0.2 -> 10.0.0.22
+              refused: heartbeats go to the old address: `stead leave` first, then apply and join
+            node node3: removed
+              refused: it is a member and has a vote: `stead leave` first, then apply
+            node node4: added, fd00::3 on dmz, 10.0.0.3 on lan; it may join
+        "#]],
     );
 }
 
@@ -149,7 +141,7 @@ fn changes_as_data() {
             "what": "node node2: on link lan 10.0.0.2 -> 10.0.0.22",
             "live": "unless-member",
             "node": "node2",
-            "reason": "the other nodes send their heartbeats to its old address: run `stead leave` on it, apply this file, and let it join again"
+            "reason": "heartbeats go to the old address: `stead leave` first, then apply and join"
           },
           {
             "what": "service mail: added, 10.0.0.100/24",
@@ -159,5 +151,6 @@ fn changes_as_data() {
             "what": "service web: removed; it stops everywhere",
             "live": "yes"
           }
-        ]"#]].assert_eq(&json);
+        ]"#]]
+    .assert_eq(&json);
 }

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
+mod broken_services;
 mod broken_together;
 mod broken_values;
 mod changes;
@@ -45,7 +46,7 @@ fn report(text: &str) -> String {
 }
 
 fn drawn(diagnostic: &dyn Diagnostic) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none()).with_width(100);
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none()).with_width(88);
     let mut out = String::new();
     handler.render_report(&mut out, diagnostic).expect("a report is drawn into a string");
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();

@@ -105,8 +105,8 @@ failback = true
            :        ^^^
          4 | [nodes.node1]
            `----
-          help: if it breaks, every node is cut off from every other: a second link on another network
-                keeps them together
+          help: if it breaks, every node is cut off from every other: a second link on another
+                network keeps them together
           ! two nodes and no tie-breaker: when one dies, the survivor stops too
            ,-[cluster.toml:6:8]
          5 | addresses = { lan = "10.0.0.1" }
@@ -114,8 +114,8 @@ failback = true
            :        ^^^^^
          7 | addresses = { lan = "10.0.0.2" }
            `----
-          help: one of two is no majority, and the survivor can't tell a dead peer from a cut cable; a
-                third node gives it one, even a small one that runs no service
+          help: one of two is no majority, and the survivor can't tell a dead peer from a cut
+                cable; a third node gives it one, even a small one that runs no service
           ! `failback` of service web has no effect
             ,-[cluster.toml:10:12]
           9 | addresses = ["10.0.0.100/24"]
@@ -123,7 +123,8 @@ failback = true
             :            ^^^^
             `----
           help: it goes back to the nodes that `prefer` lists, and there is no `prefer`
-    "#]].assert_eq(&warnings(text));
+    "#]]
+    .assert_eq(&warnings(text));
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn the_first_file_is_usable_as_it_is() {
         # A service whose node dies stays away a little longer than this.
         ride-out = "300ms"
 
-        # A link is a network on which every node has an address; heartbeats go over all of them.
+        # A link is a network on which every node has an address. Heartbeats go over all links.
         [links.lan]
         # A second link on other cables keeps the nodes together when this one breaks.
         # [links.backup]
@@ -169,25 +170,26 @@ fn the_first_file_is_usable_as_it_is() {
         # [nodes.OTHER]
         # addresses = { lan = "..." }
 
-        # A service is one or more addresses that move together, and the program behind them. The addresses
-        # belong to no machine; the number behind the / is the prefix of their network.
+        # A service is one or more addresses that move together, and the program behind them.
+        # The addresses belong to no machine; behind the / is the prefix of their network.
         # [services.web]
         # addresses = ["10.0.0.100/24"]
         # The program stays in the foreground; its arguments pass through no shell.
         # program = ["/usr/sbin/nginx", "-g", "daemon off;"]
         # The service works as long as this ends with status 0.
         # monitor = ["/usr/bin/curl", "-fsS", "http://10.0.0.100/"]
-    "##]].assert_eq(&one);
+    "##]]
+    .assert_eq(&one);
     expect![[r#"
           ! `lan` is the only link
             ,-[cluster.toml:12:8]
-         11 | # A link is a network on which every node has an address; heartbeats go over all of them.
+         11 | # A link is a network on which every node has an address. Heartbeats go over all links.
          12 | [links.lan]
             :        ^^^
          13 | # A second link on other cables keeps the nodes together when this one breaks.
             `----
-          help: if it breaks, every node is cut off from every other: a second link on another network
-                keeps them together
+          help: if it breaks, every node is cut off from every other: a second link on another
+                network keeps them together
           ! a cluster of one node: nothing can take over from it
             ,-[cluster.toml:16:8]
          15 |
