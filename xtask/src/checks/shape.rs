@@ -55,11 +55,13 @@ pub fn line_length(tree: &Tree) -> Vec<Finding> {
 }
 
 /// Every folder of source opens with a `lib.rs`, `main.rs` or `mod.rs` that begins with its page.
+/// Folders of tests open as they like.
 pub fn pages(tree: &Tree) -> Vec<Finding> {
     let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for file in tree.rust() {
         let Some((folder, name)) = file.path.rsplit_once('/') else { continue };
-        if folder.ends_with("/src") || folder.contains("/src/") {
+        let is_source = folder.ends_with("/src") || folder.contains("/src/");
+        if is_source && !folder.ends_with("/tests") {
             folders.entry(folder).or_default().push(name);
         }
     }
