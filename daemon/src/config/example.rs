@@ -40,7 +40,7 @@ name = "{cluster}"
 # A service whose node dies stays away a little longer than this.
 ride-out = "300ms"
 
-# A link is a network on which every node has an address. Heartbeats go over all links.
+# A link is a network on which every node has an address. Heartbeats use all of them.
 {links}{second}
 [nodes.{node}]
 addresses = { {own} }

@@ -66,7 +66,7 @@ pub(super) const MONITOR: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-const HOMES: [(&str, &[Key]); 7] = [
+pub(super) const HOMES: [(&str, &[Key]); 7] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use expect_test::expect;
 
-use super::super::{Example, example, read, read_file, render};
+use super::super::{Example, example, keys, read, read_file, render};
 use super::{GOOD, drawn, good_but};
 
 /// The warnings about a usable file, as a terminal without colours shows them.
@@ -158,7 +158,7 @@ fn the_first_file_is_usable_as_it_is() {
         # A service whose node dies stays away a little longer than this.
         ride-out = "300ms"
 
-        # A link is a network on which every node has an address. Heartbeats go over all links.
+        # A link is a network on which every node has an address. Heartbeats use all of them.
         [links.lan]
         # A second link on other cables keeps the nodes together when this one breaks.
         # [links.backup]
@@ -183,7 +183,7 @@ fn the_first_file_is_usable_as_it_is() {
     expect![[r#"
           ! `lan` is the only link
             ,-[cluster.toml:12:8]
-         11 | # A link is a network on which every node has an address. Heartbeats go over all links.
+         11 | # A link is a network on which every node has an address. Heartbeats use all of them.
          12 | [links.lan]
             :        ^^^
          13 | # A second link on other cables keeps the nodes together when this one breaks.
@@ -248,4 +248,18 @@ fn a_file_on_disk_is_read_like_its_text() {
     std::fs::write(&path, GOOD).expect("a file for the test");
     let checked = read_file(&path).expect("the file is usable");
     assert_eq!(checked.config, read("cluster.toml", GOOD).expect("the file is usable").config);
+}
+
+#[test]
+fn the_reference_shows_a_usable_file_and_names_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/cluster.toml.md");
+    let reference = std::fs::read_to_string(path).expect("the reference of the file");
+    let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert_eq!(warnings(example.expect("an example in the reference")), "");
+    for (place, keys) in keys::HOMES {
+        for key in keys {
+            let row = format!("| `{}` |", key.name);
+            assert!(reference.contains(&row), "the reference has no `{}` of {place}", key.name);
+        }
+    }
 }

@@ -1,0 +1,69 @@
+//! How the rest of the daemon asks the driver: a picture to look at, and changes to submit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_core::id::Index;
+use stead_core::state::{Change, Outcome};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::view::View;
+
+/// A change could not be submitted, or its fate is not known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Nobody leads the log: too few nodes can talk to each other.
+    #[error("nobody coordinates at the moment; nothing was changed (see `stead status`)")]
+    NoCoordinator,
+    /// It was sent and no answer came in time.
+    #[error("no answer in time: {0}; the change may still come, look at `stead status` before you repeat it")]
+    Unknown(String),
+    /// It was certainly not made.
+    #[error("{0}; nothing was changed")]
+    Lost(String),
+    /// The daemon is ending.
+    #[error("the daemon is ending; nothing was changed")]
+    Ending,
+}
+
+/// A change on its way to the driver.
+pub(super) struct Submission {
+    pub(super) change: Change,
+    pub(super) deadline: Duration,
+    pub(super) answer: oneshot::Sender<Result<(Index, Outcome), SubmitError>>,
+}
+
+/// Talks to the driver. Copies talk to the same one.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) submissions: mpsc::Sender<Submission>,
+}
+
+impl Handle {
+    /// The present picture.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// Waits for the next picture. False when the driver is gone.
+    pub async fn changed(&mut self) -> bool {
+        self.view.changed().await.is_ok()
+    }
+
+    /// Submits a change to whoever coordinates, and waits until it is committed.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]. A refusal by the state is no error here but an [`Outcome`].
+    pub async fn submit(
+        &self,
+        change: Change,
+        deadline: Duration,
+    ) -> Result<(Index, Outcome), SubmitError> {
+        let (answer, fate) = oneshot::channel();
+        let submission = Submission { change, deadline, answer };
+        self.submissions.send(submission).await.map_err(|_| SubmitError::Ending)?;
+        fate.await.map_err(|_| SubmitError::Ending)?
+    }
+}

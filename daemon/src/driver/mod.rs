@@ -1,0 +1,4 @@
+//! The driver.
+
+pub mod handle;
+pub mod view;

@@ -1,0 +1,50 @@
+//! What a daemon shows of itself and of the cluster: one consistent picture, renewed at every
+//! change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use stead_core::id::ServiceId;
+use stead_core::lease::Report;
+use stead_core::node::LocalView;
+use stead_core::state::State;
+use stead_core::time::Instant;
+use stead_log::Status;
+use stead_log::transport::{Connected, Refusal};
+
+use crate::guard::ipc::Hello;
+use crate::identity::Identity;
+
+/// The picture.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// When it was taken, on this node's clock.
+    pub at: Instant,
+    /// The same on the wall clock, for people.
+    pub wall: SystemTime,
+    /// Which node shows it.
+    pub identity: Arc<Identity>,
+    /// What every member agrees on, as far as this node has applied it.
+    pub state: Arc<State>,
+    /// The log.
+    pub log: Status,
+    /// This run has applied all that was committed before it began.
+    pub ready: bool,
+    /// This node coordinates, and may decide.
+    pub coordinating: bool,
+    /// The guard's last report; nothing while it does not answer.
+    pub report: Option<Report>,
+    /// What the guard said of itself.
+    pub guard: Option<Hello>,
+    /// What the guard can't do at present, newest last, in words.
+    pub guard_troubles: Vec<String>,
+    /// The services of this node.
+    pub local: BTreeMap<ServiceId, LocalView>,
+    /// Peers that can be reached and not talked to.
+    pub refused: Vec<Refusal>,
+    /// Datagrams on the links that were not taken: from where, why, how often.
+    pub rejected: BTreeMap<(std::net::SocketAddr, crate::guard::Rejected), u64>,
+    /// Live connections to other daemons, with their versions.
+    pub connected: Vec<Connected>,
+}

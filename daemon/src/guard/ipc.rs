@@ -1,0 +1,128 @@
+//! What guard and daemon say to each other: one message a packet, over a Unix socket of mode 0600.
+//!
+//! Both are the same binary but may be of different versions while one of them is being upgraded,
+//! so each message begins with the version of this format, and the guard says its own first.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::{NodeId, Term};
+use stead_core::lease::{Order, Report};
+use stead_core::time::Span;
+
+use super::seal::Rejected;
+
+/// The version of this format.
+pub const VERSION: u8 = 1;
+/// The longest message.
+pub const LONGEST: usize = 60 * 1024;
+
+/// From the daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToGuard {
+    /// Where everything is. Before any order that needs it.
+    Network(Network),
+    /// For the lease machine.
+    Order(Order),
+}
+
+/// The network as the configuration has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// This node's own address on each link.
+    pub links: Vec<SocketAddr>,
+    /// The others' addresses on each link.
+    pub peers: BTreeMap<NodeId, Vec<SocketAddr>>,
+    /// Every address of every service, wherever it is now: the gate is shut for all that this node
+    /// does not hold.
+    pub places: Vec<Place>,
+    /// How long a held address may outlive its last refreshing in the kernel.
+    pub lifetime: Span,
+}
+
+/// Where an address belongs on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its network's prefix.
+    pub prefix: u8,
+    /// The interface; if none, the one whose own network contains the address.
+    pub interface: Option<String>,
+}
+
+/// From the guard.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum FromGuard {
+    /// The first message.
+    Hello(Hello),
+    /// The lease machine's state.
+    Report(Report),
+    /// The term of the daemon's vote is known.
+    VoteKnown(Term),
+    /// An address had been removed by somebody else and is there again.
+    Restored(IpAddr),
+    /// Something does not work, in words.
+    Trouble(String),
+    /// What was refused on the links since the last time: from where, why, how often.
+    Rejected(Vec<(SocketAddr, Rejected, u64)>),
+    /// The guard was asked to end: stop everything here, then order the release.
+    Ending,
+}
+
+/// What a guard says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// The form of the gate.
+    pub gate: String,
+    /// Whether it runs with real-time priority, or why not.
+    pub realtime: Result<(), String>,
+    /// Whether its memory is locked, or why not.
+    pub locked: Result<(), String>,
+    /// How late the kernel may shut the gate.
+    pub slack: Span,
+}
+
+/// A message that can't be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum IpcError {
+    /// The other side speaks another version.
+    #[error(
+        "the other process speaks version {0} of the guard's protocol, this one {VERSION}: restart \
+         the older of guard and daemon"
+    )]
+    Version(u8),
+    /// It is damaged.
+    #[error("a message between guard and daemon is damaged")]
+    Damaged(#[from] postcard::Error),
+    /// It is empty.
+    #[error("an empty message between guard and daemon")]
+    Empty,
+}
+
+/// Encodes a message.
+///
+/// # Errors
+/// It can't be encoded, which only a bug explains.
+pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, IpcError> {
+    let mut bytes = vec![VERSION];
+    bytes.extend(postcard::to_allocvec(message)?);
+    Ok(bytes)
+}
+
+/// Decodes a message.
+///
+/// # Errors
+/// See [`IpcError`].
+pub fn decode<M: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<M, IpcError> {
+    match bytes.split_first() {
+        None => Err(IpcError::Empty),
+        Some((&VERSION, message)) => Ok(postcard::from_bytes(message)?),
+        Some((version, _)) => Err(IpcError::Version(*version)),
+    }
+}

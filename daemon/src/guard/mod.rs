@@ -1,0 +1,6 @@
+//! The guard.
+
+pub mod ipc;
+mod seal;
+
+pub use seal::Rejected;

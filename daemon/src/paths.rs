@@ -1,0 +1,94 @@
+//! Where a node keeps what.
+
+use std::path::{Path, PathBuf};
+
+/// The three folders of a node. Several nodes on one machine (demo, tests) have three each.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Wanted state, for people: `/etc/stead`.
+    pub etc: PathBuf,
+    /// What must survive a reboot: `/var/lib/stead`.
+    pub state: PathBuf,
+    /// What must not: `/run/stead`.
+    pub run: PathBuf,
+}
+
+impl Paths {
+    /// The folders of one node below a common one.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self { etc: root.join("etc"), state: root.join("state"), run: root.join("run") }
+    }
+
+    /// The wanted state.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.etc.join("cluster.toml")
+    }
+
+    /// Which node of which cluster this is.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.state.join("node.json")
+    }
+
+    /// The folder of the node's own key and certificate.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.state.join("keys")
+    }
+
+    /// The secret that heartbeats are sealed with.
+    #[must_use]
+    pub fn heartbeat_secret(&self) -> PathBuf {
+        self.state.join("heartbeat.key")
+    }
+
+    /// The folder of the replicated log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
+    /// The counter of the guard's starts.
+    #[must_use]
+    pub fn incarnation(&self) -> PathBuf {
+        self.state.join("incarnation")
+    }
+
+    /// The journal of events.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("events.jsonl")
+    }
+
+    /// The lock that two guards can't both hold.
+    #[must_use]
+    pub fn guard_lock(&self) -> PathBuf {
+        self.run.join("guard.lock")
+    }
+
+    /// The guard's door for the daemon.
+    #[must_use]
+    pub fn guard_socket(&self) -> PathBuf {
+        self.run.join("guard.sock")
+    }
+
+    /// The lock that two daemons can't both hold.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.run.join("daemon.lock")
+    }
+
+    /// The local API.
+    #[must_use]
+    pub fn api_socket(&self) -> PathBuf {
+        self.run.join("stead.sock")
+    }
+
+    /// Notes about running programs, and their output.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.run.join("programs")
+    }
+}
