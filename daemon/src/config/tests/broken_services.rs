@@ -20,6 +20,7 @@ fn addresses_of_services_that_no_machine_may_have() {
     check(
         &good_but("[\"10.0.0.100/24\"]", list),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 5 problems; nothing was changed
 
             Error:
@@ -86,6 +87,7 @@ fn addresses_of_services_in_long_form() {
     check(
         &good_but("[\"10.0.0.100/24\"]", list),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 6 problems; nothing was changed
 
             Error:
@@ -161,36 +163,37 @@ monitor = { command = ["curl"], timeout = "0s" }"#;
     check(
         &good_but("24\"]", lines),
         expect![[r#"
-          x cluster.toml can't be used: 3 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
-        Error:
-          x `program` of [services.web] must be a list, one entry per argument
-            ,-[cluster.toml:16:11]
-         15 | addresses = ["10.0.0.100/24"]
-         16 | program = "/usr/sbin/nginx -g"
-            :           ^^^^^^^^^^^^^^^^^^^^
-         17 | monitor = { command = ["curl"], timeout = "0s" }
-            `----
-          help: no shell splits it; write  program = ["/usr/sbin/nginx", "-g"]
+            Error:
+              x `program` of [services.web] must be a list, one entry per argument
+                ,-[cluster.toml:16:11]
+             15 | addresses = ["10.0.0.100/24"]
+             16 | program = "/usr/sbin/nginx -g"
+                :           ^^^^^^^^^^^^^^^^^^^^
+             17 | monitor = { command = ["curl"], timeout = "0s" }
+                `----
+              help: no shell splits it; write  program = ["/usr/sbin/nginx", "-g"]
 
-        Error:
-          x `curl` is not an absolute path
-            ,-[cluster.toml:17:24]
-         16 | program = "/usr/sbin/nginx -g"
-         17 | monitor = { command = ["curl"], timeout = "0s" }
-            :                        ^^^^^^
-            `----
-          help: write the whole path; `command -v curl` prints it
+            Error:
+              x `curl` is not an absolute path
+                ,-[cluster.toml:17:24]
+             16 | program = "/usr/sbin/nginx -g"
+             17 | monitor = { command = ["curl"], timeout = "0s" }
+                :                        ^^^^^^
+                `----
+              help: write the whole path; `command -v curl` prints it
 
-        Error:
-          x `timeout` can't be zero
-            ,-[cluster.toml:17:43]
-         16 | program = "/usr/sbin/nginx -g"
-         17 | monitor = { command = ["curl"], timeout = "0s" }
-            :                                           ^^^^
-            `----
-          help: write a time that is long enough, for example  timeout = "2s"
-    "#]],
+            Error:
+              x `timeout` can't be zero
+                ,-[cluster.toml:17:43]
+             16 | program = "/usr/sbin/nginx -g"
+             17 | monitor = { command = ["curl"], timeout = "0s" }
+                :                                           ^^^^
+                `----
+              help: write a time that is long enough, for example  timeout = "2s"
+        "#]],
     );
 }
 
@@ -200,6 +203,7 @@ fn a_program_without_command() {
     check(
         &good_but("24\"]", lines),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 3 problems; nothing was changed
 
             Error:

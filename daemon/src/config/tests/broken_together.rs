@@ -15,6 +15,7 @@ fn a_node_without_address_on_a_link_and_on_a_link_that_is_none() {
     check(
         &text,
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -35,6 +36,7 @@ fn an_address_given_twice() {
     check(
         &good_but("10.0.0.3", "10.0.0.1"),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -62,6 +64,7 @@ fn a_service_on_the_address_of_a_node() {
     check(
         &good_but("10.0.0.100/24", "10.0.0.1/24"),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -91,6 +94,7 @@ fn two_families_on_one_link() {
     check(
         &good_but("fd00::2", "10.1.0.2"),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -118,6 +122,7 @@ fn wishes_for_nodes_that_are_none() {
     check(
         &good_but("24\"]", lines),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 3 problems; nothing was changed
 
             Error:
@@ -157,18 +162,19 @@ fn a_ride_out_that_is_too_short() {
     check(
         &good_but("\"shop\"", "\"shop\"\nride-out = \"10ms\""),
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x a ride-out of 10 ms is too short to be kept
-           ,-[cluster.toml:3:12]
-         2 | name = "shop"
-         3 | ride-out = "10ms"
-           :            ^^^^^^
-         4 |
-           `----
-          help: the shortest is 20 ms; 300 ms suits most networks, 50 ms a quiet one
-    "#]],
+            Error:
+              x a ride-out of 10 ms is too short to be kept
+               ,-[cluster.toml:3:12]
+             2 | name = "shop"
+             3 | ride-out = "10ms"
+               :            ^^^^^^
+             4 |
+               `----
+              help: the shortest is 20 ms; 300 ms suits most networks, 50 ms a quiet one
+        "#]],
     );
 }
 
@@ -177,6 +183,7 @@ fn a_ride_out_that_is_too_long() {
     check(
         &good_but("\"shop\"", "\"shop\"\nride-out = \"2min\""),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -198,6 +205,7 @@ fn a_round_trip_that_does_not_fit() {
     check(
         &good_but("\"shop\"", "\"shop\"\nround-trip = \"120ms\""),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -228,28 +236,29 @@ fn a_port_that_is_none_and_too_many_nodes() {
     check(
         &text,
         expect![[r#"
-          x cluster.toml can't be used: 2 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 2 problems; nothing was changed
 
-        Error:
-          x `port = 0` is out of range in [links.lan]
-           ,-[cluster.toml:5:8]
-         4 | [links.lan]
-         5 | port = 0
-           :        ^
-         6 | [links.backup]
-           `----
-          help: it goes from 1 to 65535, for example  port = 7744
+            Error:
+              x `port = 0` is out of range in [links.lan]
+               ,-[cluster.toml:5:8]
+             4 | [links.lan]
+             5 | port = 0
+               :        ^
+             6 | [links.backup]
+               `----
+              help: it goes from 1 to 65535, for example  port = 7744
 
-        Error:
-          x 17 nodes, and 16 is the most
-            ,-[cluster.toml:41:8]
-         40 | addresses = { lan = "10.0.0.16", backup = "fd00::16" }
-         41 | [nodes.node17]
-            :        ^^^^^^
-         42 | addresses = { lan = "10.0.0.17", backup = "fd00::17" }
-            `----
-          help: every node votes, and more votes make every decision slower: make two clusters
-    "#]],
+            Error:
+              x 17 nodes, and 16 is the most
+                ,-[cluster.toml:41:8]
+             40 | addresses = { lan = "10.0.0.16", backup = "fd00::16" }
+             41 | [nodes.node17]
+                :        ^^^^^^
+             42 | addresses = { lan = "10.0.0.17", backup = "fd00::17" }
+                `----
+              help: every node votes, and more votes make every decision slower: make two clusters
+        "#]],
     );
 }
 
@@ -259,6 +268,7 @@ fn a_file_of_another_program() {
     check(
         text,
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 4 problems; nothing was changed
 
             Error:
@@ -312,6 +322,7 @@ fn a_file_that_is_not_text() {
     let error = read_file(&path).expect_err("the file is refused");
     let report = drawn(&error).replace(&folder.path().display().to_string(), "FOLDER");
     expect![[r#"
+        Error:
           x FOLDER/cluster.toml can't be used: 1 problem; nothing was changed
 
         Error:
@@ -330,6 +341,7 @@ fn a_file_that_is_not_text() {
 fn a_file_that_is_not_there() {
     let error = read_file("/nonexistent/cluster.toml".as_ref()).expect_err("there is no such file");
     expect![[r#"
+        Error:
           x can't read /nonexistent/cluster.toml; nothing was changed
           `-> No such file or directory (os error 2)
           help: name another file, or make this one readable
@@ -342,14 +354,15 @@ fn a_file_that_is_far_too_long() {
     check(
         &"#".repeat(2 << 20),
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x the file is longer than 1024 KiB
-           ,-[cluster.toml:1:1]
-           `----
-          help: is it another file? A large cluster needs a tenth of that
-    "#]],
+            Error:
+              x the file is longer than 1024 KiB
+               ,-[cluster.toml:1:1]
+               `----
+              help: is it another file? A large cluster needs a tenth of that
+        "#]],
     );
 }
 

@@ -13,26 +13,27 @@ fn an_empty_file() {
     check(
         "",
         expect![[r#"
-          x cluster.toml can't be used: 3 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
-        Error:
-          x the table [cluster] is missing
-           ,-[cluster.toml:1:1]
-           `----
-          help: begin the file with two lines:  [cluster]  and  name = "shop"
+            Error:
+              x the table [cluster] is missing
+               ,-[cluster.toml:1:1]
+               `----
+              help: begin the file with two lines:  [cluster]  and  name = "shop"
 
-        Error:
-          x the file has no links
-           ,-[cluster.toml:1:1]
-           `----
-          help: there must be at least one: begin it with a line like  [links.lan]
+            Error:
+              x the file has no links
+               ,-[cluster.toml:1:1]
+               `----
+              help: there must be at least one: begin it with a line like  [links.lan]
 
-        Error:
-          x the file has no nodes
-           ,-[cluster.toml:1:1]
-           `----
-          help: there must be at least one: begin it with a line like  [nodes.node1]
-    "#]],
+            Error:
+              x the file has no nodes
+               ,-[cluster.toml:1:1]
+               `----
+              help: there must be at least one: begin it with a line like  [nodes.node1]
+        "#]],
     );
 }
 
@@ -42,6 +43,7 @@ fn a_mistyped_key_and_one_in_the_wrong_table() {
     check(
         &text,
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
@@ -74,6 +76,7 @@ fn keys_before_the_first_table() {
     check(
         &good_but("[cluster]", "ride-out = \"300ms\"\nlink = \"lan\"\n[cluster]"),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
@@ -105,38 +108,39 @@ fn durations_without_unit() {
     check(
         &good_but("name = \"shop\"", lines),
         expect![[r#"
-          x cluster.toml can't be used: 3 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
-        Error:
-          x `ride-out = 300` has no unit
-           ,-[cluster.toml:3:12]
-         2 | name = "shop"
-         3 | ride-out = 300
-           :            ^^^
-         4 | round-trip = "2"
-           `----
-          help: write  ride-out = "300ms"  (units: us, ms, s, min, h)
+            Error:
+              x `ride-out = 300` has no unit
+               ,-[cluster.toml:3:12]
+             2 | name = "shop"
+             3 | ride-out = 300
+               :            ^^^
+             4 | round-trip = "2"
+               `----
+              help: write  ride-out = "300ms"  (units: us, ms, s, min, h)
 
-        Error:
-          x `2` has no unit
-           ,-[cluster.toml:4:14]
-         3 | ride-out = 300
-         4 | round-trip = "2"
-           :              ^^^
-         5 | daemon-grace = 1.5
-           `----
-          help: write  round-trip = "2ms"  (units: us, ms, s, min, h)
+            Error:
+              x `2` has no unit
+               ,-[cluster.toml:4:14]
+             3 | ride-out = 300
+             4 | round-trip = "2"
+               :              ^^^
+             5 | daemon-grace = 1.5
+               `----
+              help: write  round-trip = "2ms"  (units: us, ms, s, min, h)
 
-        Error:
-          x `daemon-grace = 1.5` has no unit
-           ,-[cluster.toml:5:16]
-         4 | round-trip = "2"
-         5 | daemon-grace = 1.5
-           :                ^^^
-         6 |
-           `----
-          help: write  daemon-grace = "1.5s"  (units: us, ms, s, min, h)
-    "#]],
+            Error:
+              x `daemon-grace = 1.5` has no unit
+               ,-[cluster.toml:5:16]
+             4 | round-trip = "2"
+             5 | daemon-grace = 1.5
+               :                ^^^
+             6 |
+               `----
+              help: write  daemon-grace = "1.5s"  (units: us, ms, s, min, h)
+        "#]],
     );
 }
 
@@ -147,38 +151,39 @@ fn durations_in_units_of_other_tools() {
     check(
         &good_but("name = \"shop\"", lines),
         expect![[r#"
-          x cluster.toml can't be used: 3 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
-        Error:
-          x `msec` is not a unit of time
-           ,-[cluster.toml:3:12]
-         2 | name = "shop"
-         3 | ride-out = "300 msec"
-           :            ^^^^^^^^^^
-         4 | round-trip = "fast"
-           `----
-          help: write  ride-out = "300ms"  (units: us, ms, s, min, h)
+            Error:
+              x `msec` is not a unit of time
+               ,-[cluster.toml:3:12]
+             2 | name = "shop"
+             3 | ride-out = "300 msec"
+               :            ^^^^^^^^^^
+             4 | round-trip = "fast"
+               `----
+              help: write  ride-out = "300ms"  (units: us, ms, s, min, h)
 
-        Error:
-          x `fast` is not a duration
-           ,-[cluster.toml:4:14]
-         3 | ride-out = "300 msec"
-         4 | round-trip = "fast"
-           :              ^^^^^^
-         5 | daemon-grace = "5m"
-           `----
-          help: write it like this:  round-trip = "2ms"  (units: us, ms, s, min, h)
+            Error:
+              x `fast` is not a duration
+               ,-[cluster.toml:4:14]
+             3 | ride-out = "300 msec"
+             4 | round-trip = "fast"
+               :              ^^^^^^
+             5 | daemon-grace = "5m"
+               `----
+              help: write it like this:  round-trip = "2ms"  (units: us, ms, s, min, h)
 
-        Error:
-          x `m` is not a unit of time
-           ,-[cluster.toml:5:16]
-         4 | round-trip = "fast"
-         5 | daemon-grace = "5m"
-           :                ^^^^
-         6 |
-           `----
-          help: write  daemon-grace = "5min"  (units: us, ms, s, min, h)
-    "#]],
+            Error:
+              x `m` is not a unit of time
+               ,-[cluster.toml:5:16]
+             4 | round-trip = "fast"
+             5 | daemon-grace = "5m"
+               :                ^^^^
+             6 |
+               `----
+              help: write  daemon-grace = "5min"  (units: us, ms, s, min, h)
+        "#]],
     );
 }
 
@@ -188,28 +193,29 @@ fn names_that_are_none() {
     check(
         &text,
         expect![[r#"
-          x cluster.toml can't be used: 2 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 2 problems; nothing was changed
 
-        Error:
-          x the name of the cluster has characters other than a to z, 0 to 9 and -
-           ,-[cluster.toml:2:8]
-         1 | [cluster]
-         2 | name = "My Shop"
-           :        ^^^^^^^^^
-         3 |
-           `----
-          help: for example  my-shop
+            Error:
+              x the name of the cluster has characters other than a to z, 0 to 9 and -
+               ,-[cluster.toml:2:8]
+             1 | [cluster]
+             2 | name = "My Shop"
+               :        ^^^^^^^^^
+             3 |
+               `----
+              help: for example  my-shop
 
-        Error:
-          x the name of the node has characters other than a to z, 0 to 9 and -
-            ,-[cluster.toml:11:8]
-         10 | addresses = { lan = "10.0.0.2", backup = "fd00::2" }
-         11 | [nodes.Node_3]
-            :        ^^^^^^
-         12 | addresses = { lan = "10.0.0.3", backup = "fd00::3" }
-            `----
-          help: for example  node-3
-    "#]],
+            Error:
+              x the name of the node has characters other than a to z, 0 to 9 and -
+                ,-[cluster.toml:11:8]
+             10 | addresses = { lan = "10.0.0.2", backup = "fd00::2" }
+             11 | [nodes.Node_3]
+                :        ^^^^^^
+             12 | addresses = { lan = "10.0.0.3", backup = "fd00::3" }
+                `----
+              help: for example  node-3
+        "#]],
     );
 }
 
@@ -218,6 +224,7 @@ fn a_text_without_quotes() {
     check(
         &good_but("\"shop\"", "shop"),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -238,17 +245,18 @@ fn a_list_that_is_never_closed() {
     check(
         &good_but("[\"10.0.0.100/24\"]", "[\"10.0.0.100/24\""),
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x not TOML: unclosed array, expected `]`
-            ,-[cluster.toml:15:29]
-         14 | [services.web]
-         15 | addresses = ["10.0.0.100/24"
-            :                             ^
-            `----
-          help: `[` and `]` don't match in this line
-    "#]],
+            Error:
+              x not TOML: unclosed array, expected `]`
+                ,-[cluster.toml:15:29]
+             14 | [services.web]
+             15 | addresses = ["10.0.0.100/24"
+                :                             ^
+                `----
+              help: `[` and `]` don't match in this line
+        "#]],
     );
 }
 
@@ -258,6 +266,7 @@ fn a_quote_that_is_never_closed_and_another_mistake() {
     check(
         &text,
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
@@ -289,6 +298,7 @@ fn a_node_copied_and_not_renamed() {
     check(
         &good_but("[services", copy),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -319,6 +329,7 @@ fn a_key_that_stands_twice() {
     check(
         &good_but("name = \"shop\"", "name = \"shop\"\nname = \"store\""),
         expect![[r#"
+            Error:
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
@@ -344,18 +355,19 @@ fn nodes_as_a_list_of_tables() {
     check(
         text,
         expect![[r#"
-          x cluster.toml can't be used: 1 problem; nothing was changed
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
 
-        Error:
-          x `nodes` of the file must be tables with a name each, and this is a list
-           ,-[cluster.toml:4:1]
-         3 | [links.lan]
-         4 | [[nodes]]
-           : ^^^^^^^^^
-         5 | name = "node1"
-           `----
-          help: write it like this:  [nodes.node1]
-    "#]],
+            Error:
+              x `nodes` of the file must be tables with a name each, and this is a list
+               ,-[cluster.toml:4:1]
+             3 | [links.lan]
+             4 | [[nodes]]
+               : ^^^^^^^^^
+             5 | name = "node1"
+               `----
+              help: write it like this:  [nodes.node1]
+        "#]],
     );
 }
 
@@ -367,37 +379,38 @@ fn addresses_of_nodes_with_prefix_port_or_name() {
     check(
         &text,
         expect![[r#"
-          x cluster.toml can't be used: 3 problems; nothing was changed
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
-        Error:
-          x the address of a node has no prefix, and this is `10.0.0.1/24`
-           ,-[cluster.toml:8:21]
-         7 | [nodes.node1]
-         8 | addresses = { lan = "10.0.0.1/24", backup = "fd00::1" }
-           :                     ^^^^^^^^^^^^^
-         9 | [nodes.node2]
-           `----
-          help: write  "10.0.0.1"  (the interface already knows the prefix)
+            Error:
+              x the address of a node has no prefix, and this is `10.0.0.1/24`
+               ,-[cluster.toml:8:21]
+             7 | [nodes.node1]
+             8 | addresses = { lan = "10.0.0.1/24", backup = "fd00::1" }
+               :                     ^^^^^^^^^^^^^
+             9 | [nodes.node2]
+               `----
+              help: write  "10.0.0.1"  (the interface already knows the prefix)
 
-        Error:
-          x the address of a node has no port, and this is `10.0.0.2:7744`
-            ,-[cluster.toml:10:21]
-          9 | [nodes.node2]
-         10 | addresses = { lan = "10.0.0.2:7744", backup = "fd00::2" }
-            :                     ^^^^^^^^^^^^^^^
-         11 | [nodes.node3]
-            `----
-          help: write  "10.0.0.2"  here and the port in the link's table
+            Error:
+              x the address of a node has no port, and this is `10.0.0.2:7744`
+                ,-[cluster.toml:10:21]
+              9 | [nodes.node2]
+             10 | addresses = { lan = "10.0.0.2:7744", backup = "fd00::2" }
+                :                     ^^^^^^^^^^^^^^^
+             11 | [nodes.node3]
+                `----
+              help: write  "10.0.0.2"  here and the port in the link's table
 
-        Error:
-          x `node3.example.com` is not an IP address
-            ,-[cluster.toml:12:21]
-         11 | [nodes.node3]
-         12 | addresses = { lan = "node3.example.com", backup = "fd00::3" }
-            :                     ^^^^^^^^^^^^^^^^^^^
-         13 |
-            `----
-          help: write an address like  "10.0.0.1" or "fd00::1"  (names are not looked up)
-    "#]],
+            Error:
+              x `node3.example.com` is not an IP address
+                ,-[cluster.toml:12:21]
+             11 | [nodes.node3]
+             12 | addresses = { lan = "node3.example.com", backup = "fd00::3" }
+                :                     ^^^^^^^^^^^^^^^^^^^
+             13 |
+                `----
+              help: write an address like  "10.0.0.1" or "fd00::1"  (names are not looked up)
+        "#]],
     );
 }

@@ -50,5 +50,11 @@ fn drawn(diagnostic: &dyn Diagnostic) -> String {
     let mut out = String::new();
     handler.render_report(&mut out, diagnostic).expect("a report is drawn into a string");
     let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
-    format!("{}\n", lines.join("\n").trim_end())
+    // A line without indent keeps the indents of the others when they are compared.
+    let head = match diagnostic.severity() {
+        Some(miette::Severity::Warning) => "Warning:",
+        Some(miette::Severity::Advice) => "Advice:",
+        Some(miette::Severity::Error) | None => "Error:",
+    };
+    format!("{head}\n{}\n", lines.join("\n").trim_end())
 }

@@ -98,6 +98,7 @@ addresses = ["10.0.0.100/24"]
 failback = true
 "#;
     expect![[r#"
+        Warning:
           ! `lan` is the only link
            ,-[cluster.toml:3:8]
          2 | name = "shop"
@@ -107,6 +108,7 @@ failback = true
            `----
           help: if it breaks, every node is cut off from every other: a second link on another
                 network keeps them together
+        Warning:
           ! two nodes and no tie-breaker: when one dies, the survivor stops too
            ,-[cluster.toml:6:8]
          5 | addresses = { lan = "10.0.0.1" }
@@ -116,6 +118,7 @@ failback = true
            `----
           help: one of two is no majority, and the survivor can't tell a dead peer from a cut
                 cable; a third node gives it one, even a small one that runs no service
+        Warning:
           ! `failback` of service web has no effect
             ,-[cluster.toml:10:12]
           9 | addresses = ["10.0.0.100/24"]
@@ -131,6 +134,7 @@ failback = true
 fn four_nodes() {
     let node = "[nodes.node4]\naddresses = { lan = \"10.0.0.4\", backup = \"fd00::4\" }\n[services";
     expect![[r#"
+        Warning:
           ! an even number of nodes (4): cut into two halves, both stop
             ,-[cluster.toml:14:8]
          13 |
@@ -181,6 +185,7 @@ fn the_first_file_is_usable_as_it_is() {
     "##]]
     .assert_eq(&one);
     expect![[r#"
+        Warning:
           ! `lan` is the only link
             ,-[cluster.toml:12:8]
          11 | # A link is a network on which every node has an address. Heartbeats use all of them.
@@ -190,6 +195,7 @@ fn the_first_file_is_usable_as_it_is() {
             `----
           help: if it breaks, every node is cut off from every other: a second link on another
                 network keeps them together
+        Warning:
           ! a cluster of one node: nothing can take over from it
             ,-[cluster.toml:16:8]
          15 |
@@ -198,7 +204,8 @@ fn the_first_file_is_usable_as_it_is() {
          17 | addresses = { lan = "10.0.0.1" }
             `----
           help: three nodes survive the loss of any one of them
-    "#]].assert_eq(&warnings(&one));
+    "#]]
+    .assert_eq(&warnings(&one));
     let backup = ("backup", "fd00::1".parse().expect("an address"));
     let two = example(&Example { cluster: "shop", node: "node1", links: &[lan, backup] });
     let checked = read("cluster.toml", &two).expect("the file is usable");
