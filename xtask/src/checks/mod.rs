@@ -4,7 +4,7 @@
 //! and what the core may not touch), [`shape`] (lengths and opening pages), [`words`] (names that
 //! the glossary refuses), [`marks`] (unfinished work, machine paths, `unsafe`), [`dependencies`]
 //! (each argued for, all from one place), [`licences`] (`deny.toml` against what cargo resolved),
-//! [`links`] (the book's references to files).
+//! [`links`] (the book's references to files), [`book`] (texts that must keep up with the code).
 //!
 //! Happy path: every check runs, also after one has findings, and says how long its list is.
 //! Failure: what can't be read or parsed is a finding or an error, never a check that passes.
@@ -12,6 +12,7 @@
 //! Deliberately absent: function length, wildcard arms and unwritten code, which clippy denies, and
 //! advisories on dependencies, which need a database from the network.
 
+mod book;
 mod dependencies;
 mod layers;
 mod licences;
@@ -29,7 +30,7 @@ use crate::tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 16] = [
     ("layers", layers::edges),
     ("openraft stays in log", layers::consensus),
     ("core is pure", layers::core_is_pure),
@@ -44,6 +45,8 @@ const CHECKS: [(&str, Check); 14] = [
     ("pre-releases are pinned", dependencies::pinned),
     ("one source of crates", dependencies::sources),
     ("links", links::resolve),
+    ("keys of cluster.toml", book::keys),
+    ("what tests can't show", book::absent),
 ];
 
 /// Runs every check and prints what it found.
