@@ -23,6 +23,9 @@ use crate::status::{Role, Status, follow};
 use crate::store::Store;
 use crate::types::{Change, Raft, Types};
 
+/// The wait before a majority is asked for again.
+const QUORUM_RETRY: Duration = Duration::from_millis(5);
+
 /// One node's part of the replicated log. Dropping it shuts it down without waiting.
 pub struct Log {
     pub(crate) node: NodeId,
@@ -111,7 +114,8 @@ impl Log {
     }
 
     /// Proposes a change and waits until it is committed and applied here; returns its index and
-    /// the machine's outcome. Returns by `deadline`, whatever happens.
+    /// the machine's outcome. Returns by `deadline`, whatever happens. A leader that no majority
+    /// answers at the moment is given until then to hear from one.
     ///
     /// # Errors
     /// See [`ProposeError`]; it tells apart what was not proposed from what may still be committed.
@@ -123,13 +127,35 @@ impl Log {
         if change.len() > CHANGE_BYTES {
             return Err(ProposeError::TooLong { bytes: change.len(), most: CHANGE_BYTES });
         }
-        // Dropping the future doesn't take the entry back: that is what the error says.
-        let written = tokio::time::timeout(deadline, self.raft.client_write(Change(change))).await;
-        match written {
-            Ok(Ok(written)) => Ok((Index(written.log_id.index), written.data)),
-            Ok(Err(error)) => Err(not_written(error)),
-            Err(_elapsed) => Err(ProposeError::Deadline { waited: deadline }),
+        let end = Instant::now() + deadline;
+        loop {
+            // Dropping the future doesn't take the entry back: that is what the error says.
+            let write = self.raft.client_write(Change(change.clone()));
+            match tokio::time::timeout_at(end, write).await {
+                Ok(Ok(written)) => return Ok((Index(written.log_id.index), written.data)),
+                Ok(Err(error)) => match not_written(error) {
+                    ProposeError::NoQuorum => self.wait_for_quorum(end).await?,
+                    error => return Err(error),
+                },
+                Err(_elapsed) => return Err(ProposeError::Deadline { waited: deadline }),
+            }
         }
+    }
+
+    /// A leader takes proposals only while a majority answers it, and a new one has not been
+    /// answered yet: wait for that, rather than make every caller ask again.
+    async fn wait_for_quorum(&self, end: Instant) -> Result<(), ProposeError> {
+        let left = end.saturating_duration_since(Instant::now());
+        match read_index(&self.raft, left).await {
+            Ok(_) => {}
+            // The engine may give up before our deadline; not to ask it in a tight loop:
+            Err(NotRead::NoQuorum) => {
+                tokio::time::sleep_until(end.min(Instant::now() + QUORUM_RETRY)).await;
+            }
+            Err(NotRead::NotLeader { leader }) => return Err(ProposeError::NotLeader { leader }),
+            Err(NotRead::Stopped) => return Err(ProposeError::Stopped),
+        }
+        if Instant::now() < end { Ok(()) } else { Err(ProposeError::NoQuorum) }
     }
 
     /// Up to where a reader must have applied to see all that was committed before this call.

@@ -1,4 +1,8 @@
 //! Logs with real disks and real networks, in one process, and a child process to be killed.
 
 mod consensus;
+mod crash;
+mod disk;
+mod guard;
+mod store;
 mod support;
