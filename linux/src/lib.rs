@@ -8,7 +8,15 @@
 //! Every `unsafe` block says why it is sound; bytes from the network and the disk never panic.
 
 pub mod clock;
+pub mod durable;
 pub mod gate;
+pub mod lock;
 pub mod namespace;
 pub mod netlink;
 pub mod packet;
+pub mod poller;
+pub mod process;
+pub mod realtime;
+pub mod seqpacket;
+pub mod udp;
+pub mod wire;

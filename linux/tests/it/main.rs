@@ -1,8 +1,11 @@
 //! System calls tried on the real kernel, each test in network namespaces of its own. Needs root.
 #![allow(missing_docs)]
 
+mod files;
 mod gate;
+mod heartbeat;
 mod namespace;
 mod netlink;
 mod packet;
 mod pair;
+mod process;

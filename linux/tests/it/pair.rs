@@ -25,6 +25,7 @@ pub const NODE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 pub const SERVICE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
 
 pub struct Pair {
+    pub client: NetNs,
     pub node: NetNs,
     pub wire: PacketSocket,
     sequence: u16,
@@ -71,7 +72,7 @@ impl Pair {
         }
         let open = || PacketSocket::open("eth0", Wanted::Echoes);
         let wire = client.run(open).expect("inside").expect("a packet socket");
-        let mut pair = Self { node, wire, sequence: 0 };
+        let mut pair = Self { client, node, wire, sequence: 0 };
         pair.wait_until("everything answers", |pair| WAYS.iter().all(|way| pair.answers(*way)));
         pair
     }
