@@ -23,6 +23,12 @@ use crate::status::{Role, Status, follow};
 use crate::store::Store;
 use crate::types::{Change, Raft, Types};
 
+/// When a deadline is over; one that no clock can hold is a day.
+pub(crate) fn end_of(deadline: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(deadline).unwrap_or(now + Duration::from_secs(86_400))
+}
+
 /// The wait before a majority is asked for again.
 const QUORUM_RETRY: Duration = Duration::from_millis(5);
 
@@ -127,16 +133,19 @@ impl Log {
         if change.len() > CHANGE_BYTES {
             return Err(ProposeError::TooLong { bytes: change.len(), most: CHANGE_BYTES });
         }
-        let end = Instant::now() + deadline;
+        let end = end_of(deadline);
         loop {
             // Dropping the future doesn't take the entry back: that is what the error says.
             let write = self.raft.client_write(Change(change.clone()));
             match tokio::time::timeout_at(end, write).await {
                 Ok(Ok(written)) => return Ok((Index(written.log_id.index), written.data)),
-                Ok(Err(error)) => match not_written(error) {
-                    ProposeError::NoQuorum => self.wait_for_quorum(end).await?,
-                    error => return Err(error),
-                },
+                Ok(Err(error)) => {
+                    let error = not_written(error);
+                    if !matches!(error, ProposeError::NoQuorum) {
+                        return Err(error);
+                    }
+                    self.wait_for_quorum(end).await?;
+                }
                 Err(_elapsed) => return Err(ProposeError::Deadline { waited: deadline }),
             }
         }

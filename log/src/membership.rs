@@ -13,13 +13,14 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::entry::RaftPayload;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
 use openraft::raft::{ClientWriteResponse, Precondition};
-use stead_core::id::NodeId;
+use stead_core::id::{Index, NodeId};
 use tokio::time::Instant;
 
 use crate::error::MembershipError;
-use crate::log::Log;
+use crate::log::{Log, end_of};
 use crate::rpc::NotRead;
 use crate::rpc::server::read_index;
+use crate::status::Role;
 use crate::types::{LogId, Membership, Payload, Types};
 
 /// The membership as one set of voters and all members.
@@ -37,7 +38,8 @@ impl Log {
     /// See [`MembershipError`]; after a deadline the node may be a learner.
     pub async fn add_voter(&self, node: NodeId, deadline: Duration) -> Result<(), MembershipError> {
         let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
-        let end = Instant::now() + deadline;
+        let end = end_of(deadline);
+        self.settled(end).await?;
         let plan = self.plan()?;
         if plan.voters.contains(&node) {
             return Ok(());
@@ -67,7 +69,8 @@ impl Log {
         deadline: Duration,
     ) -> Result<(), MembershipError> {
         let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
-        let end = Instant::now() + deadline;
+        let end = end_of(deadline);
+        self.settled(end).await?;
         let mut plan = self.plan()?;
         if !plan.members.remove(&node) {
             return Ok(());
@@ -76,14 +79,33 @@ impl Log {
             if plan.voters.is_empty() {
                 return Err(MembershipError::LastVoter(node));
             }
-            let asked = read_index(&self.raft, end.saturating_duration_since(Instant::now()));
-            asked.await.map_err(|error| match error {
-                NotRead::NotLeader { leader } => MembershipError::NotLeader { leader },
-                NotRead::NoQuorum => MembershipError::NoQuorum,
-                NotRead::Stopped => MembershipError::Stopped,
-            })?;
+            self.majority_answers(end).await?;
         }
         self.step(plan, end, deadline).await
+    }
+
+    /// Asks a majority of the present voters whether this node leads.
+    async fn majority_answers(&self, end: Instant) -> Result<Index, MembershipError> {
+        let left = end.saturating_duration_since(Instant::now());
+        read_index(&self.raft, left).await.map_err(|error| match error {
+            NotRead::NotLeader { leader } => MembershipError::NotLeader { leader },
+            NotRead::NoQuorum => MembershipError::NoQuorum,
+            NotRead::Stopped => MembershipError::Stopped,
+        })
+    }
+
+    /// Waits until this leader has committed an entry of its own term, without which it may not
+    /// judge what the membership is.
+    async fn settled(&self, end: Instant) -> Result<(), MembershipError> {
+        let own = self.majority_answers(end).await?;
+        let mut status = self.status();
+        let committed =
+            status.wait_for(|status| status.committed >= Some(own) || status.role == Role::Stopped);
+        match tokio::time::timeout_at(end, committed).await {
+            Ok(Ok(status)) if status.role != Role::Stopped => Ok(()),
+            Ok(_) => Err(MembershipError::Stopped),
+            Err(_elapsed) => Err(MembershipError::NoQuorum),
+        }
     }
 
     /// The newest membership in the log. One that is still joint is another change's.

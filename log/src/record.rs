@@ -110,12 +110,30 @@ impl From<types::Entry> for Entry {
 
 impl Entry {
     pub fn into_entry(self) -> Result<types::Entry, DecodeError> {
+        if self.membership.as_ref().is_some_and(|membership| membership.voters.is_empty()) {
+            return Err(DecodeError::Contradiction("a membership without voters".into()));
+        }
         let membership = self.membership.map(TryInto::try_into).transpose()?;
         Ok(types::Entry {
             log_id: self.position.into(),
             payload: types::Payload { change: self.change.map(types::Change), membership },
         })
     }
+}
+
+/// Whether `entries` can stand behind `previous`: without gaps, and no term before an earlier one.
+pub(crate) fn contiguous(previous: Option<Position>, entries: &[Entry]) -> Result<(), DecodeError> {
+    let mut before = previous;
+    for entry in entries {
+        let next = before.map_or(Some(0), |before| before.index.checked_add(1));
+        let later = before.is_none_or(|before| before.term <= entry.position.term);
+        if next != Some(entry.position.index) || !later {
+            let text = format!("entry {:?} behind {before:?}", entry.position);
+            return Err(DecodeError::Contradiction(text));
+        }
+        before = Some(entry.position);
+    }
+    Ok(())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,19 +103,18 @@ impl Peer {
         request: &Request,
         ttl: Duration,
     ) -> Result<(VoteResponse<Types>, Vec<u8>), RPCError<Types>> {
-        match self.ask(RPCTypes::Vote, Lane::Log, request, ttl).await? {
-            Response::Vote { vote, granted, last, enclosed } => {
-                let vote = Vote::from(vote);
-                Ok((VoteResponse::new(vote, last.map(Into::into), granted), enclosed))
-            }
-            other => Err(mismatch(&other)),
-        }
+        let response = self.ask(RPCTypes::Vote, Lane::Log, request, ttl).await?;
+        let Response::Vote { vote, granted, last, enclosed } = response else {
+            return Err(mismatch());
+        };
+        let vote = Vote::from(vote);
+        Ok((VoteResponse::new(vote, last.map(Into::into), granted), enclosed))
     }
 }
 
 /// An answer of the wrong kind: a broken peer.
-fn mismatch(response: &Response) -> RPCError<Types> {
-    RPCError::Unreachable(Unreachable::from_string(format!("unexpected answer {response:?}")))
+fn mismatch() -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::from_string("the answer is to another question"))
 }
 
 impl RaftNetworkV2<Types> for Peer {
@@ -139,15 +138,14 @@ impl RaftNetworkV2<Types> for Peer {
             entries: rpc.entries.into_iter().map(Into::into).collect(),
             committed: rpc.leader_commit.map(Into::into),
         };
-        match self.ask(RPCTypes::AppendEntries, Lane::Log, &request, ttl).await? {
-            Response::Append(appended) => Ok(match appended {
-                Appended::All => AppendEntriesResponse::Success,
-                Appended::UpTo(last) => AppendEntriesResponse::PartialSuccess(last.map(Into::into)),
-                Appended::Conflict => AppendEntriesResponse::Conflict,
-                Appended::HigherVote(vote) => AppendEntriesResponse::HigherVote(vote.into()),
-            }),
-            other => Err(mismatch(&other)),
-        }
+        let response = self.ask(RPCTypes::AppendEntries, Lane::Log, &request, ttl).await?;
+        let Response::Append(appended) = response else { return Err(mismatch()) };
+        Ok(match appended {
+            Appended::All => AppendEntriesResponse::Success,
+            Appended::UpTo(last) => AppendEntriesResponse::PartialSuccess(last.map(Into::into)),
+            Appended::Conflict => AppendEntriesResponse::Conflict,
+            Appended::HigherVote(vote) => AppendEntriesResponse::HigherVote(vote.into()),
+        })
     }
 
     async fn vote(
@@ -194,10 +192,10 @@ impl RaftNetworkV2<Types> for Peer {
         };
         let asked = self.ask(RPCTypes::InstallSnapshot, Lane::Bulk, &request, SNAPSHOT_TTL);
         tokio::select! {
-            response = asked => match response? {
-                Response::Snapshot { vote } => Ok(SnapshotResponse::new(vote.into())),
-                other => Err(mismatch(&other).into()),
-            },
+            response = asked => {
+                let Response::Snapshot { vote } = response? else { return Err(mismatch().into()) };
+                Ok(SnapshotResponse::new(vote.into()))
+            }
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }
@@ -212,22 +210,24 @@ impl RaftNetworkV2<Types> for Peer {
             to: *req.to_node_id(),
             last: req.last_log_id().copied().map(Into::into),
         };
-        match self.ask(RPCTypes::TransferLeader, Lane::Log, &request, option.soft_ttl()).await? {
-            Response::Transfer(Transferred::Done) => Ok(Ok(())),
-            Response::Transfer(Transferred::VoteChanged { expected, actual }) => {
-                Ok(Err(TransferLeaderError::VoteChanged {
+        let ttl = option.soft_ttl();
+        let response = self.ask(RPCTypes::TransferLeader, Lane::Log, &request, ttl).await?;
+        let Response::Transfer(transferred) = response else { return Err(mismatch()) };
+        Ok(match transferred {
+            Transferred::Done => Ok(()),
+            Transferred::VoteChanged { expected, actual } => {
+                Err(TransferLeaderError::VoteChanged {
                     expected: expected.into(),
                     actual: actual.into(),
-                }))
+                })
             }
-            Response::Transfer(Transferred::NotFlushed { expected, actual }) => {
-                Ok(Err(TransferLeaderError::LogNotFlushed {
+            Transferred::NotFlushed { expected, actual } => {
+                Err(TransferLeaderError::LogNotFlushed {
                     expected: expected.map(Into::into),
                     actual: actual.map(Into::into),
-                }))
+                })
             }
-            other => Err(mismatch(&other)),
-        }
+        })
     }
 
     fn backoff(&self) -> Option<Backoff> {

@@ -57,6 +57,7 @@ async fn answer(
 ) -> Result<Response, String> {
     match request {
         Request::Append { vote, previous, entries, committed } => {
+            record::contiguous(previous, &entries).map_err(|error| error.to_string())?;
             let entries: Result<_, DecodeError> =
                 entries.into_iter().map(record::Entry::into_entry).collect();
             let rpc = AppendEntriesRequest {

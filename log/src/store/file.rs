@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use stead_core::id::{ClusterId, NodeId};
 
 use super::writer::Op;
-use super::{Disk, StoreError, make_directory};
+use super::{Disk, StoreError, make_directory, sync_directory};
 use crate::codec::{decode, encode};
 use crate::record;
 use crate::types::Entry;
@@ -65,7 +65,9 @@ impl StoreFile {
             let database = match disk {
                 Disk::Directory(path) => {
                     make_directory(&path)?;
-                    builder.create(path.join("log.redb"))
+                    let database = builder.create(path.join("log.redb"));
+                    sync_directory(&path)?;
+                    database
                 }
                 Disk::Backend { backend, .. } => builder.create_with_backend(Boxed(backend)),
             };
@@ -113,15 +115,15 @@ impl StoreFile {
             entries: BTreeMap::new(),
         };
         let log = transaction.open_table(LOG).map_err(StoreError::disk)?;
-        let mut next = loaded.purged.map(|purged| purged.index + 1);
+        let mut next = loaded.purged.map_or(0, |purged| purged.index + 1);
         for row in log.iter().map_err(StoreError::disk)? {
             let (index, bytes) = row.map_err(StoreError::disk)?;
             let entry: record::Entry = read("an entry", bytes.value())?;
             let index = index.value();
-            if index != entry.position.index || next.is_some_and(|next| next != index) {
-                return Err(StoreError::Hole { missing: next.unwrap_or(index) });
+            if index != entry.position.index || index != next {
+                return Err(StoreError::Hole { missing: next });
             }
-            next = Some(index + 1);
+            next = index + 1;
             let entry = entry
                 .into_entry()
                 .map_err(|source| StoreError::Decode { what: "an entry", source })?;

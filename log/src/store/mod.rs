@@ -338,3 +338,13 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| StoreError::Directory { path: path.into(), source })
 }
+
+/// Makes sure that a file that was just made is found again after a power cut.
+fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for directory in std::iter::once(path).chain(parent) {
+        let synced = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|source| StoreError::Directory { path: directory.into(), source })?;
+    }
+    Ok(())
+}

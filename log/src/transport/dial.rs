@@ -115,7 +115,9 @@ impl Shared {
         write_bytes(&mut stream, &hello::encode(&own)).await.map_err(io)?;
         let answer = read_bytes(&mut stream, HELLO_BYTES).await.map_err(|error| match error {
             FrameError::Io(error) => io(error),
-            other => refused(RefusalReason::Garbage(other.to_string())),
+            FrameError::TooLong { .. } | FrameError::Decode(_) | FrameError::Unexpected => {
+                refused(RefusalReason::Garbage(error.to_string()))
+            }
         })?;
         let answer: HelloAnswer = hello::decode(&answer)
             .ok_or_else(|| refused(RefusalReason::Garbage("no answer to the hello".into())))?;

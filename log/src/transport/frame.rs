@@ -57,8 +57,11 @@ pub(super) async fn write_bytes(
     bytes: &[u8],
 ) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    stream.write_u32(length).await?;
-    stream.write_all(bytes).await?;
+    // One write, one TLS record, one packet where it fits.
+    let mut whole = Vec::with_capacity(bytes.len() + 4);
+    whole.extend_from_slice(&length.to_be_bytes());
+    whole.extend_from_slice(bytes);
+    stream.write_all(&whole).await?;
     stream.flush().await
 }
 

@@ -60,8 +60,11 @@ const KEPT: usize = 64;
 /// One that was not seen again for this long is over.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
+/// The same thing seen again. A stranger's port is another one each time.
+type Key = (Option<NodeId>, IpAddr, RefusalReason);
+
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<BTreeMap<(Option<NodeId>, IpAddr, RefusalReason), Refusal>>);
+pub(super) struct Refusals(Mutex<BTreeMap<Key, Refusal>>);
 
 impl Refusals {
     pub fn note(&self, node: Option<NodeId>, address: SocketAddr, reason: RefusalReason) {

@@ -33,8 +33,11 @@ pub(super) struct Shared {
     log: Mutex<Option<Arc<dyn Service>>>,
     links: Mutex<HashMap<(NodeId, Lane), Link>>,
     connected: Mutex<BTreeMap<(NodeId, Lane), Connected>>,
-    incoming: Mutex<HashMap<(NodeId, Lane), VecDeque<(u64, AbortHandle)>>>,
+    incoming: Mutex<HashMap<(NodeId, Lane), Queue>>,
 }
+
+/// Connections of one member for one purpose, the oldest first.
+type Queue = VecDeque<(u64, AbortHandle)>;
 
 /// Nothing that holds one of these locks can panic half way through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

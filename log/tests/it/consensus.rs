@@ -32,11 +32,8 @@ async fn a_follower_refuses_and_names_the_leader_and_reads_through_it() {
     let follower = cluster.members.iter().find(|(node, _)| **node != leader).unwrap().1;
     wait("the follower to know the leader", || async {
         let error = follower.log.propose(b"x".to_vec(), ATTEMPT).await.unwrap_err();
-        match error {
-            ProposeError::NotLeader { leader: Some(named) } if named == leader => Some(()),
-            ProposeError::NotLeader { .. } => None,
-            other => panic!("{other}"),
-        }
+        let ProposeError::NotLeader { leader: named } = error else { panic!("{error}") };
+        (named == Some(leader)).then_some(())
     })
     .await;
     assert!(follower.log.read_index(ATTEMPT).await.unwrap() >= index);
@@ -134,9 +131,8 @@ async fn a_member_that_lags_behind_the_log_is_sent_a_snapshot() {
     let recipe = Recipe { snapshots, ..Recipe::new(cluster.path(away)) };
     cluster.start_with(away, recipe).await;
     cluster.all_hold(&changes).await;
-    let told = cluster.members[&away].told.lock().unwrap();
+    let told = cluster.members[&away].told.lock().unwrap().clone();
     assert!(told.iter().any(|event| matches!(event, stead_log::Event::Restored { .. })));
-    drop(told);
 
     // The same from its own disk.
     cluster.stop(away).await;

@@ -128,7 +128,12 @@ async fn a_log_whose_guard_does_not_answer_does_not_open_and_can_be_shut_down() 
     cluster.stop(NodeId(1)).await;
     let recipe = Recipe { listener: guards[0].clone(), ..Recipe::new(cluster.path(NodeId(1))) };
     cluster.start_with(NodeId(1), recipe).await;
+    let asked = guards[0].asked.load(Ordering::SeqCst);
     guards[0].silent.store(true, Ordering::SeqCst);
+    wait("its election to wait for the guard", || async {
+        (guards[0].asked.load(Ordering::SeqCst) > asked + 2).then_some(())
+    })
+    .await;
     let shut = tokio::time::timeout(PATIENCE, cluster.stop(NodeId(1))).await;
     assert!(shut.is_ok());
 }

@@ -23,7 +23,10 @@ pub const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// A machine that keeps every change it was given, in order.
 #[derive(Clone, Default)]
-pub struct Book(Arc<Mutex<Vec<(u64, Vec<u8>)>>>);
+pub struct Book(Arc<Mutex<Pages>>);
+
+/// Indices and changes.
+type Pages = Vec<(u64, Vec<u8>)>;
 
 impl Book {
     pub fn changes(&self) -> Vec<Vec<u8>> {

@@ -293,13 +293,16 @@ async fn strangers_may_ask_to_join_once_and_nothing_else() {
     assert!(busy, "tokens can be guessed without end");
     noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(HelloRefusal::JoinBusy)).await;
 
+    let closing = identity();
     let closed = Peers::start(PeersOptions {
         join: None,
-        ..options(2, identity(), Members::new(BTreeMap::new()))
+        ..options(2, closing.clone(), Members::new(BTreeMap::new()))
     })
     .unwrap();
-    let key = closed.refused();
-    assert!(key.is_empty());
+    let (at, key) = (closed.listening()[0], closing.key());
+    let refused = stranger.join(at, key, b"token", PATIENCE).await;
+    assert!(matches!(refused, Err(JoinError::Unreachable(_))), "{refused:?}");
+    noted(&closed, |reason| *reason == RefusalReason::ByUs(HelloRefusal::JoinClosed)).await;
 }
 
 #[test]
