@@ -4,4 +4,5 @@ pub mod config;
 pub mod driver;
 pub mod guard;
 pub mod identity;
+pub mod journal;
 pub mod paths;
