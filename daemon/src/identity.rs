@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::{ClusterId, NodeId};
-use stead_linux::durable::write_atomically;
+use stead_linux::durable::{Counter, write_atomically};
 
 use crate::paths::Paths;
 
@@ -93,7 +93,8 @@ impl Identity {
             .map_err(|error| IdentityError::Damaged { path, detail: error.to_string() })
     }
 
-    /// Writes it with the heartbeat secret: the last step of joining.
+    /// Writes it, after the heartbeat secret and the counter of the guard's starts: the last step
+    /// of joining. The folder must be there.
     ///
     /// # Errors
     /// See [`IdentityError`].
@@ -103,6 +104,11 @@ impl Identity {
                 .map_err(|error| IdentityError::Write { path, source: io::Error::other(error) })
         };
         write(paths.heartbeat_secret(), secret)?;
+        let path = paths.incarnation();
+        if !path.exists() {
+            Counter::create(&path)
+                .map_err(|error| IdentityError::Write { path, source: io::Error::other(error) })?;
+        }
         let text = serde_json::to_vec_pretty(self).map_err(|error| IdentityError::Damaged {
             path: paths.identity(),
             detail: error.to_string(),

@@ -50,6 +50,12 @@ impl Paths {
         self.state.join("log")
     }
 
+    /// The wanted state that a cluster begins with, until its log has it.
+    #[must_use]
+    pub fn founding(&self) -> PathBuf {
+        self.state.join("founding.toml")
+    }
+
     /// The counter of the guard's starts.
     #[must_use]
     pub fn incarnation(&self) -> PathBuf {

@@ -1,0 +1,159 @@
+//! The daemon's end of the guard's door: connects, and connects again, as long as the daemon runs.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stead_core::id::Term;
+use stead_core::lease::Order;
+use stead_linux::seqpacket::{Connection, Received, SeqpacketError};
+use stead_log::{Boxed, NotLearnt, TermListener};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+
+use crate::guard::ipc::{self, FromGuard, ToGuard};
+
+/// The time between two attempts to reach the guard.
+const RETRY: Duration = Duration::from_millis(20);
+/// How long the guard may take to learn of a vote before it is told again.
+const LEARN_PATIENCE: Duration = Duration::from_millis(50);
+
+/// What the link tells the driver.
+#[derive(Debug)]
+pub(super) enum GuardEvent {
+    /// The guard answers. Its first words.
+    Connected,
+    /// Something from the guard.
+    Said(FromGuard),
+    /// The connection ended.
+    Lost,
+}
+
+/// Sends to the guard. Copies share the connection.
+#[derive(Clone)]
+pub(super) struct GuardLink {
+    connection: Arc<Mutex<Option<Arc<Fd>>>>,
+    /// The term of the vote that the guard knows, in the present connection.
+    vote_known: watch::Receiver<Option<Term>>,
+}
+
+struct Fd(Connection);
+
+impl AsRawFd for Fd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl GuardLink {
+    /// Begins to connect; what the guard says goes to `events`.
+    pub(super) fn start(path: PathBuf, events: mpsc::Sender<GuardEvent>) -> Self {
+        let (told, vote_known) = watch::channel(None);
+        let connection = Arc::new(Mutex::new(None));
+        let link = Self { connection: connection.clone(), vote_known };
+        tokio::spawn(async move {
+            let mut last = None;
+            while !events.is_closed() {
+                match Connection::connect(&path) {
+                    Ok(connected) => {
+                        last = None;
+                        drop(serve(connected, &connection, &told, &events).await);
+                        *connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                        told.send_replace(None);
+                        if events.send(GuardEvent::Lost).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        let text = crate::guard::chain(&error);
+                        if last.as_ref() != Some(&text) {
+                            tracing::warn!("the guard can't be reached: {text}");
+                            last = Some(text);
+                        }
+                    }
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        });
+        link
+    }
+
+    /// Sends a message, if the guard is there and takes it. What is lost is said again by whoever
+    /// needs it.
+    pub(super) fn send(&self, message: &ToGuard) {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(connection) = connection else { return };
+        match ipc::encode(message) {
+            Ok(bytes) => match connection.0.send(&bytes) {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
+                // Its end shows where it is read from.
+                Err(SeqpacketError::Closed) => {}
+                Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+            },
+            Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+        }
+    }
+}
+
+/// Reads from one connection until it ends.
+async fn serve(
+    connected: Connection,
+    slot: &Mutex<Option<Arc<Fd>>>,
+    told: &watch::Sender<Option<Term>>,
+    events: &mpsc::Sender<GuardEvent>,
+) -> std::io::Result<()> {
+    let fd = Arc::new(Fd(connected));
+    let reading = AsyncFd::new(Reading(fd.clone()))?;
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(fd.clone());
+    if events.send(GuardEvent::Connected).await.is_err() {
+        return Ok(());
+    }
+    let mut buffer = vec![0; ipc::LONGEST];
+    loop {
+        let mut ready = reading.readable().await?;
+        loop {
+            let length = match fd.0.receive(&mut buffer) {
+                Ok(Received::Message(length)) => length,
+                Ok(Received::Nothing) => break,
+                Ok(Received::Closed) => return Ok(()),
+                Err(error) => return Err(std::io::Error::other(error)),
+            };
+            let message: FromGuard =
+                ipc::decode(&buffer[..length]).map_err(std::io::Error::other)?;
+            if let FromGuard::VoteKnown(term) = message {
+                told.send_replace(Some(term));
+                continue;
+            }
+            if events.send(GuardEvent::Said(message)).await.is_err() {
+                return Ok(());
+            }
+        }
+        ready.clear_ready();
+    }
+}
+
+struct Reading(Arc<Fd>);
+
+impl AsRawFd for Reading {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl TermListener for GuardLink {
+    /// The guard learns of every term before a vote in it leaves this node.
+    fn learn(&self, term: Term) -> Boxed<'_, Result<(), NotLearnt>> {
+        let mut known = self.vote_known.clone();
+        Box::pin(async move {
+            self.send(&ToGuard::Order(Order::Vote(term)));
+            let learnt = known.wait_for(|known| known.is_some_and(|known| known >= term));
+            match tokio::time::timeout(LEARN_PATIENCE, learnt).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        })
+    }
+}

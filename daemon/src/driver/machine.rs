@@ -1,0 +1,91 @@
+//! The replicated state behind the log: how changes and states are written down.
+//!
+//! Every encoded thing begins with the version of its format, for it outlives the program that
+//! wrote it: on disk, and on the way to a member of another version.
+
+use stead_core::id::Index;
+use stead_core::state::{Change, Outcome, Refusal, State};
+use stead_log::{Machine, RestoreError};
+
+/// The version of the encoding of changes, outcomes and states.
+const FORMAT: u8 = 1;
+
+/// Bytes that are none of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// Of another version.
+    #[error("format {0} of another version of stead, this one reads {FORMAT}")]
+    Version(u8),
+    /// Damaged.
+    #[error("damaged or incomplete")]
+    Damaged(#[from] postcard::Error),
+    /// Nothing at all.
+    #[error("empty")]
+    Empty,
+}
+
+/// Encodes a value of the log.
+///
+/// # Errors
+/// It can't be encoded, which only a bug explains.
+pub fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = vec![FORMAT];
+    bytes.extend(postcard::to_allocvec(value)?);
+    Ok(bytes)
+}
+
+/// Decodes a value of the log.
+///
+/// # Errors
+/// See [`FormatError`].
+pub fn decode<T: for<'a> serde::Deserialize<'a>>(bytes: &[u8]) -> Result<T, FormatError> {
+    match bytes.split_first() {
+        None => Err(FormatError::Empty),
+        Some((&FORMAT, value)) => Ok(postcard::from_bytes(value)?),
+        Some((version, _)) => Err(FormatError::Version(*version)),
+    }
+}
+
+/// The state that the log applies to.
+#[derive(Default)]
+pub(super) struct Replica {
+    state: State,
+}
+
+impl Machine for Replica {
+    fn apply(&mut self, index: Index, change: &[u8]) -> Vec<u8> {
+        let outcome = match decode::<Change>(change) {
+            Ok(change) => self.state.apply(index, change),
+            // Every member of this version refuses it alike; nothing has changed.
+            Err(_) => Outcome::Refused(Refusal::Stale),
+        };
+        encode(&outcome).unwrap_or_default()
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        encode(&self.state).unwrap_or_default()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        self.state = decode(bytes).map_err(|error| RestoreError(error.to_string()))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_change_is_refused_and_changes_nothing() {
+        let mut replica = Replica::default();
+        for bytes in [&b""[..], b"\x01", b"\x02\x00", b"\x01\xff\xff\xff", &[1; 40]] {
+            let outcome: Outcome = decode(&replica.apply(Index(1), bytes)).unwrap();
+            assert!(matches!(outcome, Outcome::Refused(_)));
+        }
+        assert!(replica.state.cluster.is_none());
+        assert!(replica.restore(b"\x07").is_err());
+        let snapshot = replica.snapshot();
+        assert!(replica.restore(&snapshot).is_ok());
+    }
+}

@@ -1,0 +1,161 @@
+//! What daemons ask each other: to propose a change on behalf of one that does not lead.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::{Index, NodeId};
+use stead_core::node::Fate;
+use stead_core::state::{Change, Outcome};
+use stead_log::network::{CallError, Service};
+use stead_log::transport::Peers;
+use stead_log::{Boxed, Log, ProposeError};
+
+use super::machine::{decode, encode};
+
+/// How often a proposal that nobody took is tried again before its deadline.
+const RETRY: Duration = Duration::from_millis(20);
+/// How much of a deadline goes to the way there and back.
+const ON_THE_WAY: Duration = Duration::from_millis(50);
+
+/// A request between daemons.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    /// Propose this change, if you lead.
+    Propose { change: Change, deadline_ms: u64 },
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Committed(Index, Outcome),
+    /// Its fate is not known.
+    Unknown(String),
+    /// It was not proposed.
+    Lost(String),
+    /// The request can't be read.
+    NotUnderstood(String),
+}
+
+/// Proposes changes, here or at whoever leads.
+#[derive(Clone)]
+pub(super) struct Proposer {
+    me: NodeId,
+    log: Arc<OnceLock<Arc<Log>>>,
+}
+
+/// What became of a proposal, with the reason in words where it is not known to be committed.
+pub(super) type Proposed = (Fate, String);
+
+impl Proposer {
+    pub(super) fn new(me: NodeId) -> Self {
+        Self { me, log: Arc::new(OnceLock::new()) }
+    }
+
+    /// From now on there is a log.
+    pub(super) fn set_log(&self, log: Arc<Log>) {
+        drop(self.log.set(log));
+    }
+
+    /// Proposes until it is committed, its fate is unknown, or the deadline has come.
+    pub(super) async fn propose(&self, peers: &Peers, change: Change, deadline: Duration) -> Proposed {
+        let end = tokio::time::Instant::now() + deadline;
+        loop {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let proposed = self.try_once(peers, change.clone(), left).await;
+            let again = proposed.0 == Fate::Lost && left > RETRY * 2;
+            if !again {
+                return proposed;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn try_once(&self, peers: &Peers, change: Change, deadline: Duration) -> Proposed {
+        let Some(log) = self.log.get() else {
+            return (Fate::Lost, "the log is not open yet".into());
+        };
+        let leader = log.status().borrow().leader;
+        match leader {
+            None => (Fate::Lost, "nobody leads the log".into()),
+            Some(leader) if leader == self.me => self.propose_here(change, deadline).await,
+            Some(leader) => propose_there(peers, leader, change, deadline).await,
+        }
+    }
+
+    async fn propose_here(&self, change: Change, deadline: Duration) -> Proposed {
+        let Some(log) = self.log.get() else {
+            return (Fate::Lost, "the log is not open yet".into());
+        };
+        let bytes = match encode(&change) {
+            Ok(bytes) => bytes,
+            Err(error) => return (Fate::Lost, error.to_string()),
+        };
+        match log.propose(bytes, deadline).await {
+            Ok((index, outcome)) => match decode(&outcome) {
+                Ok(outcome) => (Fate::Committed(index, outcome), String::new()),
+                Err(error) => (Fate::Unknown, error.to_string()),
+            },
+            Err(error) => (fate_of(&error), error.to_string()),
+        }
+    }
+}
+
+fn fate_of(error: &ProposeError) -> Fate {
+    match error {
+        ProposeError::NotLeader { .. } | ProposeError::NoQuorum | ProposeError::TooLong { .. } => {
+            Fate::Lost
+        }
+        ProposeError::Deadline { .. } | ProposeError::Superseded { .. } | ProposeError::Stopped => {
+            Fate::Unknown
+        }
+    }
+}
+
+async fn propose_there(peers: &Peers, leader: NodeId, change: Change, deadline: Duration) -> Proposed {
+    let there = deadline.saturating_sub(ON_THE_WAY).max(ON_THE_WAY);
+    let deadline_ms = u64::try_from(there.as_millis()).unwrap_or(u64::MAX);
+    let request = match encode(&Request::Propose { change, deadline_ms }) {
+        Ok(request) => request,
+        Err(error) => return (Fate::Lost, error.to_string()),
+    };
+    let answer = match peers.call(leader, request, deadline).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let fate = match &error {
+                CallError::Unreachable { .. }
+                | CallError::Refused { .. }
+                | CallError::TooLong { .. } => Fate::Lost,
+                CallError::Broken { .. } | CallError::Deadline { .. } => Fate::Unknown,
+            };
+            return (fate, error.to_string());
+        }
+    };
+    match decode(&answer) {
+        Ok(Answer::Committed(index, outcome)) => (Fate::Committed(index, outcome), String::new()),
+        Ok(Answer::Unknown(detail)) => (Fate::Unknown, detail),
+        Ok(Answer::Lost(detail) | Answer::NotUnderstood(detail)) => (Fate::Lost, detail),
+        Err(error) => (Fate::Unknown, error.to_string()),
+    }
+}
+
+/// Answers the other daemons. Only members get here: the transport has checked their keys.
+impl Service for Proposer {
+    fn handle(&self, _from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
+        let proposer = self.clone();
+        Box::pin(async move {
+            let answer = match decode::<Request>(&request) {
+                Ok(Request::Propose { change, deadline_ms }) => {
+                    let deadline = Duration::from_millis(deadline_ms.min(60_000));
+                    match proposer.propose_here(change, deadline).await {
+                        (Fate::Committed(index, outcome), _) => Answer::Committed(index, outcome),
+                        (Fate::Unknown, detail) => Answer::Unknown(detail),
+                        (Fate::Lost, detail) => Answer::Lost(detail),
+                    }
+                }
+                Err(error) => Answer::NotUnderstood(error.to_string()),
+            };
+            encode(&answer).unwrap_or_default()
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Performing what the machine says. Nothing here waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_core::id::{Epoch, NodeId, ServiceId};
+use stead_core::node::{Command, Event, Fate};
+use stead_core::notice::Notice;
+use stead_core::state::State;
+use stead_core::state::config::ServiceConfig;
+use stead_core::time::Instant;
+use stead_linux::clock::boottime;
+use stead_log::Log;
+use stead_log::transport::Peers;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::guard_link::GuardLink;
+use super::peers::Proposer;
+use crate::agent::Programs;
+use crate::guard::chain;
+use crate::guard::ipc::ToGuard;
+use crate::journal::Journal;
+use crate::redirect::{self, Redirect, Target};
+
+/// How long a proposal of the machine's may take. It proposes again what did not come.
+const PROPOSAL_DEADLINE: Duration = Duration::from_millis(1_000);
+/// How long a change of the voters may take.
+const VOTERS_DEADLINE: Duration = Duration::from_millis(5_000);
+
+/// All hands of a daemon.
+pub(super) struct Performers {
+    pub(super) me: NodeId,
+    pub(super) log: Arc<Log>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) proposer: Proposer,
+    pub(super) guard: GuardLink,
+    pub(super) programs: Programs,
+    pub(super) redirect: Redirect,
+    /// Where results go.
+    pub(super) results: UnboundedSender<Event>,
+    pub(super) journal: Journal,
+}
+
+impl Performers {
+    /// Performs one command.
+    pub(super) fn perform(&mut self, state: &State, command: Command) {
+        match command {
+            Command::Guard(order) => self.guard.send(&ToGuard::Order(order)),
+            Command::ReadIndex => self.read_index(),
+            Command::Propose { ticket, change } => self.propose(ticket, change),
+            Command::Campaign(to) => self.campaign(to),
+            Command::AddVoter(node) => self.change_voters(node, true),
+            Command::RemoveVoter(node) => self.change_voters(node, false),
+            Command::Probe { service, epoch, probing } => {
+                self.probe(state, service, epoch, probing);
+            }
+            Command::Announce { service, epoch } => self.announce(state, service, epoch),
+            Command::Quiet { service } => self.redirect.quiet(&service),
+            Command::Start { service, epoch } => self.start(state, service, epoch),
+            Command::Stop { service, epoch } => self.programs.stop(service, epoch),
+            Command::Notice(notice) => self.notice(&notice),
+        }
+    }
+
+    /// Tells people.
+    pub(super) fn notice(&self, notice: &Notice) {
+        self.journal.write(Instant(boottime()), notice);
+    }
+
+    fn read_index(&self) {
+        let (log, results) = (self.log.clone(), self.results.clone());
+        tokio::spawn(async move {
+            match log.read_index(PROPOSAL_DEADLINE).await {
+                Ok(index) => drop(results.send(Event::Current(index))),
+                // The machine asks again.
+                Err(error) => tracing::debug!("no read: {}", chain(&error)),
+            }
+        });
+    }
+
+    fn propose(&self, ticket: u64, change: stead_core::state::Change) {
+        let (proposer, peers) = (self.proposer.clone(), self.peers.clone());
+        let results = self.results.clone();
+        tokio::spawn(async move {
+            let (fate, detail) = proposer.propose(&peers, change, PROPOSAL_DEADLINE).await;
+            if !matches!(fate, Fate::Committed(..)) {
+                tracing::debug!("a proposal was not committed: {detail}");
+            }
+            drop(results.send(Event::Proposed { ticket, fate }));
+        });
+    }
+
+    fn campaign(&self, to: NodeId) {
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            if let Err(error) = log.campaign(to).await {
+                tracing::debug!("no election called: {}", chain(&error));
+            }
+        });
+    }
+
+    fn change_voters(&self, node: NodeId, add: bool) {
+        let (log, journal) = (self.log.clone(), self.journal.clone());
+        let peers = self.peers.members().clone();
+        tokio::spawn(async move {
+            let changed = if add {
+                log.add_voter(node, VOTERS_DEADLINE).await
+            } else {
+                log.remove_voter(node, VOTERS_DEADLINE).await
+            };
+            match changed {
+                Ok(()) => {
+                    drop(peers);
+                    let name = format!("node {node}");
+                    journal.write(Instant(boottime()), &Notice::Voter(name, add));
+                }
+                Err(error) => tracing::warn!("the voters were not changed: {}", chain(&error)),
+            }
+        });
+    }
+
+    fn config<'a>(state: &'a State, service: &ServiceId) -> Option<&'a ServiceConfig> {
+        state.config.as_ref()?.services.get(service)
+    }
+
+    /// The service's addresses with the interfaces that they belong on here.
+    fn targets(state: &State, service: &ServiceId) -> Result<Vec<Target>, String> {
+        let config = Self::config(state, service);
+        let addresses = config.map(|it| it.addresses.clone()).unwrap_or_default();
+        let all = state.config.iter().flat_map(|config| config.services.values());
+        let moving: Vec<_> = all.flat_map(|it| &it.addresses).map(|it| it.ip).collect();
+        let target = |address| {
+            redirect::target(address, &moving).map_err(|error| chain(&error))
+        };
+        addresses.iter().map(target).collect()
+    }
+
+    fn probe(
+        &mut self,
+        state: &State,
+        service: ServiceId,
+        epoch: Epoch,
+        probing: stead_core::redirect::Probing,
+    ) {
+        match Self::targets(state, &service) {
+            Ok(targets) => self.redirect.probe(service, epoch, targets, probing),
+            Err(detail) => {
+                let conflict = Some(detail);
+                drop(self.results.send(Event::Probed { service, epoch, conflict }));
+            }
+        }
+    }
+
+    fn announce(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
+        match Self::targets(state, &service) {
+            Ok(targets) => self.redirect.announce(service, epoch, targets),
+            Err(detail) => self.notice(&Notice::Conflict(service, detail)),
+        }
+    }
+
+    fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
+        if let Some(config) = Self::config(state, &service) {
+            let config = config.clone();
+            self.programs.start(service, epoch, &config);
+        } else {
+            let failed = Some("the service is not in the configuration any more".to_string());
+            drop(self.results.send(Event::Started { service, epoch, failed }));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Starting a daemon, and ending it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_core::id::NodeId;
+use stead_core::node::Node;
+use stead_core::state::{Change, State};
+use stead_linux::lock::Lock;
+use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptions};
+use stead_log::{Disk, Log, Options, Snapshots, Timers};
+use tokio::sync::{mpsc, watch};
+
+use super::guard_link::GuardLink;
+use super::handle::Handle;
+use super::machine::Replica;
+use super::peers::Proposer;
+use super::perform::Performers;
+use super::task::{Inputs, Task};
+use super::view::View;
+use super::{network, task};
+use crate::agent::Programs;
+use crate::api;
+use crate::config;
+use crate::guard::chain;
+use crate::identity::{self, Identity};
+use crate::journal::Journal;
+use crate::paths::Paths;
+use crate::redirect::Redirect;
+
+/// How long the founding of a cluster is tried.
+const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
+/// Room for events of one kind that wait to be taken.
+const WAITING: usize = 1_024;
+
+/// The daemon could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon can't {step}: {detail}")]
+pub struct DaemonError {
+    step: &'static str,
+    detail: String,
+}
+
+fn failed<E: std::error::Error + 'static>(step: &'static str) -> impl Fn(E) -> DaemonError {
+    move |error| DaemonError { step, detail: chain(&error) }
+}
+
+/// Runs the daemon until it is asked to end. What it runs for others goes on without it.
+///
+/// # Errors
+/// It could not start, or its store failed (then it has given up its services first).
+pub fn run(paths: &Paths) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(failed("start its runtime"))?;
+    let ended = runtime.block_on(daemon(paths));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
+    let identity = Identity::load(paths).map_err(failed("read this node's identity"))?;
+    let identity = Arc::new(identity);
+    std::fs::create_dir_all(&paths.run).map_err(failed("make its folder"))?;
+    let _lock = Lock::acquire(&paths.daemon_lock()).map_err(failed("be the only one"))?;
+    let secret = identity::heartbeat_secret(paths).map_err(failed("read its secret"))?;
+    let key = Key::load(&paths.keys()).map_err(failed("read its key"))?;
+    let journal = Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
+
+    let (guard_events, guard) = mpsc::channel(WAITING);
+    let link = GuardLink::start(paths.guard_socket(), guard_events);
+    let (results, performed) = mpsc::unbounded_channel();
+    let (notices, noticed) = mpsc::unbounded_channel();
+    let (submissions, submitted) = mpsc::channel(WAITING);
+
+    let members = Members::new(network::known(&identity.members));
+    let proposer = Proposer::new(identity.node);
+    let desk = Arc::new(api::join::Desk::new(secret));
+    let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
+    let (log, events) = open_log(paths, &identity, &link, &peers).await?;
+    let log = Arc::new(log);
+    proposer.set_log(log.clone());
+
+    let node = Node::new(identity.node, State::default());
+    let mut programs = Programs::new(paths.programs(), &identity.name, results.clone());
+    programs.find();
+    let redirect = Redirect::new(results.clone(), notices);
+    let view = task::first_view(&identity, &node, &log);
+    let (shown, seen) = watch::channel(Arc::new(view));
+    let handle = Handle { view: seen, submissions };
+    desk.open(handle.clone());
+    let performers = Performers {
+        me: identity.node,
+        log: log.clone(),
+        peers: peers.clone(),
+        proposer,
+        guard: link,
+        programs,
+        redirect,
+        results,
+        journal: journal.clone(),
+    };
+    let found = found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle.clone());
+    tokio::spawn(found);
+    let (ending, ended) = watch::channel(false);
+    let served = api::serve(paths, key.key().0, handle, journal, ended);
+    let served = served.map_err(failed("open its local API"))?;
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    let inputs = Inputs { guard, log: events, performed, noticed, submitted };
+    let task = Task::new(identity, node, performers, members, shown, inputs);
+    let over = tokio::select! {
+        over = task.run() => over,
+        () = asked_to_end() => Ok(()),
+    };
+    ending.send_replace(true);
+    drop(tokio::time::timeout(Duration::from_secs(1), served).await);
+    log.shutdown().await;
+    over.map_err(|detail| DaemonError { step: "go on", detail })
+}
+
+fn open_peers(
+    identity: &Identity,
+    key: &Key,
+    members: &Members,
+    proposer: &Proposer,
+    desk: Arc<api::join::Desk>,
+) -> Result<Peers, DaemonError> {
+    let own = identity.members.iter().find(|it| it.node == identity.node);
+    Peers::start(PeersOptions {
+        node: identity.node,
+        cluster: identity.cluster,
+        identity: key.clone(),
+        listen: own.map(|it| it.addresses.clone()).unwrap_or_default(),
+        members: members.clone(),
+        daemon: Arc::new(proposer.clone()),
+        join: Some(desk),
+        software: concat!("stead ", env!("CARGO_PKG_VERSION")).to_string(),
+        versions: PROTOCOL,
+    })
+    .map_err(failed("listen for the other daemons"))
+}
+
+async fn open_log(
+    paths: &Paths,
+    identity: &Identity,
+    link: &GuardLink,
+    peers: &Arc<Peers>,
+) -> Result<(Log, stead_log::Events), DaemonError> {
+    let opened = Log::open(Options {
+        node: identity.node,
+        cluster: identity.cluster,
+        disk: Disk::Directory(paths.log()),
+        timers: Timers::default(),
+        snapshots: Snapshots::default(),
+        machine: Box::new(Replica::default()),
+        listener: Arc::new(link.clone()),
+        network: peers.clone(),
+    });
+    opened.await.map_err(failed("open its log"))
+}
+
+/// Begins the cluster, if this node was told to.
+async fn found(paths: Paths, identity: Arc<Identity>, key: [u8; 32], log: Arc<Log>, handle: Handle) {
+    let path = paths.founding();
+    let Ok(text) = std::fs::read_to_string(&path) else { return };
+    let config = match config::read("founding.toml", &text) {
+        Ok(checked) => checked.config,
+        Err(error) => {
+            tracing::error!("the cluster can't be founded: {}", chain(&error));
+            return;
+        }
+    };
+    // An error says that it is initialized already: a former run came that far.
+    drop(log.initialize([identity.node]).await);
+    let (cluster, node) = (identity.cluster, identity.name.clone());
+    let change = Change::Found { cluster, config, node, key };
+    match handle.submit(change, FOUNDING_PATIENCE).await {
+        Ok(_) => drop(std::fs::remove_file(path)),
+        Err(error) => tracing::error!("the cluster is not founded yet: {}", chain(&error)),
+    }
+}
+
+/// The node that founds a cluster is alone in it at first.
+#[must_use]
+pub fn first_node() -> NodeId {
+    NodeId(1)
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

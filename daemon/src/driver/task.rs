@@ -1,0 +1,314 @@
+//! The one task that owns the machine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use stead_core::id::Index;
+use stead_core::lease::LogTail;
+use stead_core::node::{Event, Fate, LogView, Node};
+use stead_core::notice::Notice;
+use stead_core::state::{Change, State};
+use stead_core::time::Instant;
+use stead_linux::clock::boottime;
+use stead_log::transport::Members;
+use stead_log::{Committed, Events, Log, Status};
+use tokio::sync::{mpsc, watch};
+
+use super::guard_link::GuardEvent;
+use super::handle::{Submission, SubmitError};
+use super::machine::decode;
+use super::network;
+use super::perform::Performers;
+use super::view::View;
+use crate::guard::Rejected;
+use crate::guard::chain;
+use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard};
+use crate::identity::Identity;
+
+/// How often the picture is renewed when nothing but reports come.
+const VIEW_PAUSE: Duration = Duration::from_millis(50);
+/// How many troubles of the guard are shown.
+const TROUBLES_KEPT: usize = 8;
+
+/// Where events come from.
+pub(super) struct Inputs {
+    pub(super) guard: mpsc::Receiver<GuardEvent>,
+    pub(super) log: Events,
+    pub(super) performed: mpsc::UnboundedReceiver<Event>,
+    pub(super) noticed: mpsc::UnboundedReceiver<Notice>,
+    pub(super) submitted: mpsc::Receiver<Submission>,
+}
+
+/// The task.
+pub(super) struct Task {
+    identity: Arc<Identity>,
+    node: Node,
+    performers: Performers,
+    members: Members,
+    shown: watch::Sender<Arc<View>>,
+    shown_at: tokio::time::Instant,
+    status: watch::Receiver<Status>,
+    inputs: Inputs,
+    hello: Option<Hello>,
+    troubles: VecDeque<String>,
+    rejected: BTreeMap<(SocketAddr, Rejected), u64>,
+    /// The network that the guard was told.
+    told: Option<Network>,
+    /// The copy of the state that pictures share until it changes.
+    state: (Index, Arc<State>),
+    /// The store failed: the daemon ends once everything is given up.
+    failed: Option<String>,
+}
+
+impl Task {
+    pub(super) fn new(
+        identity: Arc<Identity>,
+        node: Node,
+        performers: Performers,
+        members: Members,
+        shown: watch::Sender<Arc<View>>,
+        inputs: Inputs,
+    ) -> Self {
+        let status = performers.log.status();
+        let state = (Index(0), Arc::new(node.state().clone()));
+        Self {
+            identity,
+            node,
+            performers,
+            members,
+            shown,
+            shown_at: tokio::time::Instant::now(),
+            status,
+            inputs,
+            hello: None,
+            troubles: VecDeque::new(),
+            rejected: BTreeMap::new(),
+            told: None,
+            state,
+            failed: None,
+        }
+    }
+
+    /// Runs until the log or the store is gone.
+    ///
+    /// # Errors
+    /// Why, in words.
+    pub(super) async fn run(mut self) -> Result<(), String> {
+        let log = log_view(&self.status.borrow_and_update().clone());
+        self.handle(Event::Log(log));
+        loop {
+            let deadline = self.node.next_deadline(Instant(boottime()));
+            let wait = Duration::from_micros(deadline.0.saturating_sub(boottime()));
+            tokio::select! {
+                biased;
+                Some(event) = self.inputs.guard.recv() => self.on_guard(event),
+                event = self.inputs.log.next() => match event {
+                    Some(event) => self.on_log(event),
+                    None => return Err("the log has ended".to_string()),
+                },
+                Ok(()) = self.status.changed() => {
+                    let view = log_view(&self.status.borrow_and_update().clone());
+                    self.handle(Event::Log(view));
+                }
+                Some(event) = self.inputs.performed.recv() => self.handle(event),
+                Some(notice) = self.inputs.noticed.recv() => self.performers.notice(&notice),
+                Some(submission) = self.inputs.submitted.recv() => self.submit(submission),
+                () = tokio::time::sleep(wait) => self.handle(Event::Tick),
+            }
+            if let Some(detail) = self.over() {
+                return Err(detail);
+            }
+        }
+    }
+
+    /// Gives an event to the machine and performs what it says.
+    fn handle(&mut self, event: Event) {
+        self.node.handle(Instant(boottime()), event);
+        while let Some(command) = self.node.poll() {
+            self.performers.perform(self.node.state(), command);
+        }
+        self.show(false);
+    }
+
+    fn on_guard(&mut self, event: GuardEvent) {
+        match event {
+            GuardEvent::Connected => {
+                self.told = None;
+                self.tell_network();
+            }
+            GuardEvent::Lost => {
+                self.hello = None;
+                self.handle(Event::GuardLost);
+            }
+            GuardEvent::Said(FromGuard::Hello(hello)) => self.hello = Some(hello),
+            GuardEvent::Said(FromGuard::Report(report)) => self.handle(Event::Report(report)),
+            GuardEvent::Said(FromGuard::VoteKnown(_)) => {}
+            GuardEvent::Said(FromGuard::Restored(address)) => {
+                self.performers.notice(&Notice::AddressRestored(address.to_string()));
+            }
+            GuardEvent::Said(FromGuard::Trouble(trouble)) => {
+                tracing::warn!("guard: {trouble}");
+                self.troubles.retain(|known| *known != trouble);
+                self.troubles.push_back(trouble);
+                while self.troubles.len() > TROUBLES_KEPT {
+                    self.troubles.pop_front();
+                }
+            }
+            GuardEvent::Said(FromGuard::Rejected(rejected)) => {
+                for (from, reason, count) in rejected {
+                    *self.rejected.entry((from, reason)).or_default() += count;
+                }
+            }
+            GuardEvent::Said(FromGuard::Ending) => self.handle(Event::Retire),
+        }
+    }
+
+    fn on_log(&mut self, event: stead_log::Event) {
+        match event {
+            stead_log::Event::Applied { index, term, entry } => {
+                let change = match entry {
+                    Committed::Noop => None,
+                    Committed::Change(bytes) => read(&bytes),
+                    Committed::Membership { change, .. } => change.and_then(|bytes| read(&bytes)),
+                };
+                let known = change.is_some();
+                self.handle(Event::Applied { index, term, change });
+                if known {
+                    self.state_changed();
+                }
+            }
+            stead_log::Event::Restored { snapshot, .. } => match decode::<State>(&snapshot) {
+                Ok(state) => {
+                    self.handle(Event::Restored(state));
+                    self.state_changed();
+                }
+                Err(error) => self.fail(format!("a snapshot can't be read: {}", chain(&error))),
+            },
+            stead_log::Event::Failed(failure) => self.fail(chain(&failure)),
+        }
+    }
+
+    fn fail(&mut self, detail: String) {
+        self.handle(Event::StoreFailed(detail.clone()));
+        self.failed = Some(detail);
+    }
+
+    /// Once the store failed and nothing is left here, the daemon ends, so that whoever watches it
+    /// sees that.
+    fn over(&self) -> Option<String> {
+        let failed = self.failed.as_ref()?;
+        let released = self.node.report().is_none_or(|report| report.released);
+        (released && self.node.local().next().is_none()).then(|| failed.clone())
+    }
+
+    fn state_changed(&mut self) {
+        self.members.set(self.with_known(network::members(self.node.state())));
+        self.tell_network();
+        self.show(true);
+    }
+
+    /// Before the log has brought a state, those that were known at the join are trusted.
+    fn with_known(
+        &self,
+        members: BTreeMap<stead_core::id::NodeId, stead_log::transport::Member>,
+    ) -> BTreeMap<stead_core::id::NodeId, stead_log::transport::Member> {
+        if members.contains_key(&self.identity.node) {
+            members
+        } else {
+            network::known(&self.identity.members)
+        }
+    }
+
+    /// Tells the guard where everything is.
+    fn tell_network(&mut self) {
+        let network = network::for_guard(self.node.state(), self.identity.node);
+        if network.is_some() && network != self.told {
+            if let Some(network) = &network {
+                self.performers.guard.send(&ToGuard::Network(network.clone()));
+            }
+            self.told = network;
+        }
+    }
+
+    fn submit(&mut self, submission: Submission) {
+        let Submission { change, deadline, answer } = submission;
+        let (proposer, peers) = (self.performers.proposer.clone(), self.performers.peers.clone());
+        tokio::spawn(async move {
+            let submitted = proposer.propose(&peers, change, deadline).await;
+            let submitted = match submitted {
+                (Fate::Committed(index, outcome), _) => Ok((index, outcome)),
+                (Fate::Unknown, detail) => Err(SubmitError::Unknown(detail)),
+                (Fate::Lost, detail) => Err(SubmitError::Lost(detail)),
+            };
+            drop(answer.send(submitted));
+        });
+    }
+
+    /// Renews the picture: at once when the state changed, else now and then.
+    fn show(&mut self, at_once: bool) {
+        let now = tokio::time::Instant::now();
+        if !at_once && now < self.shown_at + VIEW_PAUSE {
+            return;
+        }
+        self.shown_at = now;
+        let state = self.node.state();
+        if self.state.0 != state.applied {
+            self.state = (state.applied, Arc::new(state.clone()));
+        }
+        let at = Instant(boottime());
+        self.shown.send_replace(Arc::new(View {
+            at,
+            wall: SystemTime::now(),
+            identity: self.identity.clone(),
+            state: self.state.1.clone(),
+            log: self.status.borrow().clone(),
+            ready: self.node.is_ready(),
+            coordinating: self.node.is_quorate_coordinator(at),
+            report: self.node.report().cloned(),
+            guard: self.hello.clone(),
+            guard_troubles: self.troubles.iter().cloned().collect(),
+            local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
+            refused: self.performers.peers.refused(),
+            rejected: self.rejected.clone(),
+            connected: self.performers.peers.connected(),
+        }));
+    }
+}
+
+/// The picture before anything happened.
+pub(super) fn first_view(identity: &Arc<Identity>, node: &Node, log: &Log) -> View {
+    View {
+        at: Instant(boottime()),
+        wall: SystemTime::now(),
+        identity: identity.clone(),
+        state: Arc::new(node.state().clone()),
+        log: log.status().borrow().clone(),
+        ready: false,
+        coordinating: false,
+        report: None,
+        guard: None,
+        guard_troubles: Vec::new(),
+        local: BTreeMap::new(),
+        refused: Vec::new(),
+        rejected: BTreeMap::new(),
+        connected: Vec::new(),
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<Change> {
+    // One that can't be read was refused by every member's replica alike.
+    decode(bytes).inspect_err(|error| tracing::error!("an entry of the log: {error}")).ok()
+}
+
+fn log_view(status: &Status) -> LogView {
+    let tail = status.last_log.map(|(term, index)| LogTail { term, index });
+    let voters = &status.membership.voters;
+    LogView {
+        term: status.term,
+        leader: status.leader,
+        voters: if voters.is_empty() { Vec::new() } else { vec![voters.clone()] },
+        tail: tail.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,379 @@
+//! What the lease means to the kernel: which addresses stand on which interface, and how long they
+//! may answer.
+//!
+//! Three lines, each behind the one before: the gate shuts at the end of the lease without anyone's
+//! help; the guard removes the address when it sees the lease end; and the address itself has a
+//! finite lifetime in the kernel (whole seconds), should the guard be gone and never come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use stead_core::time::{Instant, Span};
+use stead_linux::clock::{boottime, jiffy};
+use stead_linux::gate::{Gate, GateError};
+use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkError};
+
+use super::ipc::Place;
+
+/// How long the process may be held up between reading the clock and the kernel's work before the
+/// time is set anew.
+const HELD_UP: Duration = Duration::from_millis(2);
+/// The tick that is assumed of a kernel that does not say its own.
+const LONGEST_TICK: Duration = Duration::from_millis(10);
+/// The time between two attempts at what did not work.
+const RETRY: Span = Span::from_millis(100);
+/// The lifetime of an address before the daemon has said one.
+const FIRST_LIFETIME: Span = Span::from_millis(3_000);
+
+/// The kernel could not be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KernelError {
+    /// The gate can't be installed.
+    #[error("the lease gate can't be installed, so nothing can be served here")]
+    Gate(#[from] GateError),
+    /// Links and addresses can't be managed.
+    #[error("links and addresses can't be managed, so nothing can be served here")]
+    Netlink(#[from] NetlinkError),
+}
+
+/// An address that stands.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    index: u32,
+    prefix: u8,
+    refreshed: Instant,
+    /// Its interface can carry it: up, with a carrier.
+    usable: bool,
+}
+
+/// The guard's hands in the kernel.
+pub(super) struct Kernel {
+    gate: Gate,
+    netlink: Netlink,
+    pub(super) monitor: Monitor,
+    devices: BTreeSet<String>,
+    places: BTreeMap<IpAddr, Place>,
+    lifetime: Span,
+    standing: BTreeMap<IpAddr, Standing>,
+    wanted: (Vec<IpAddr>, Instant),
+    retry_at: Option<Instant>,
+    /// What does not work at present, by address, so that it is said once.
+    broken: BTreeMap<IpAddr, String>,
+    /// What to tell the daemon: addresses that were put back, and troubles.
+    pub(super) restored: Vec<IpAddr>,
+    pub(super) troubles: Vec<String>,
+}
+
+impl Kernel {
+    /// Takes over from a former guard, if there was one: everything shut, its addresses gone.
+    pub(super) fn take_over(instance: &str) -> Result<Self, KernelError> {
+        let mut netlink = Netlink::open()?;
+        // Before the list is read, so that nothing that appears in between is missed.
+        let monitor = Monitor::open()?;
+        let devices = devices(&mut netlink)?;
+        let names: Vec<_> = devices.iter().map(String::as_str).collect();
+        let gate = Gate::install(instance, &names)?;
+        let mut kernel = Self {
+            gate,
+            netlink,
+            monitor,
+            devices,
+            places: BTreeMap::new(),
+            lifetime: FIRST_LIFETIME,
+            standing: BTreeMap::new(),
+            wanted: (Vec::new(), Instant::START),
+            retry_at: None,
+            broken: BTreeMap::new(),
+            restored: Vec::new(),
+            troubles: Vec::new(),
+        };
+        let left: Vec<_> = kernel.gate.managed().collect();
+        kernel.clear(&left)?;
+        Ok(kernel)
+    }
+
+    /// How late the kernel may shut the gate at most.
+    pub(super) fn slack() -> Span {
+        let late = HELD_UP + jiffy().unwrap_or(LONGEST_TICK);
+        Span(late.as_micros().try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Takes the places of all service addresses. Those of no service are let go.
+    pub(super) fn set_places(&mut self, places: &[Place], lifetime: Span) {
+        self.lifetime = lifetime.max(FIRST_LIFETIME);
+        let places: BTreeMap<_, _> = places.iter().map(|it| (it.address, it.clone())).collect();
+        if places == self.places {
+            return;
+        }
+        let gone: Vec<_> =
+            self.standing.keys().copied().filter(|it| !places.contains_key(it)).collect();
+        self.drop_addresses(&gone);
+        self.places = places;
+        let managed: Vec<_> = self.places.keys().copied().collect();
+        if let Err(error) = self.gate.manage(&managed) {
+            self.gate_failed(&error);
+        }
+    }
+
+    /// These addresses may answer until then, and no others.
+    pub(super) fn enforce(&mut self, addresses: Vec<IpAddr>, until: Instant) {
+        self.wanted = (addresses, until);
+        self.apply();
+    }
+
+    /// The addresses that stand where they can be used.
+    pub(super) fn stands(&self, address: IpAddr) -> bool {
+        self.standing.get(&address).is_some_and(|it| it.usable)
+    }
+
+    /// When something that did not work is to be tried again.
+    pub(super) fn deadline(&self) -> Instant {
+        self.retry_at.unwrap_or(Instant::NEVER)
+    }
+
+    /// Tries again what did not work, if it is time.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.apply();
+        }
+    }
+
+    /// Lets everything go.
+    pub(super) fn shut(&mut self) {
+        self.enforce(Vec::new(), Instant::START);
+    }
+
+    fn apply(&mut self) {
+        self.retry_at = None;
+        let (wanted, until) = self.wanted.clone();
+        let gone: Vec<_> =
+            self.standing.keys().copied().filter(|it| !wanted.contains(it)).collect();
+        self.drop_addresses(&gone);
+        self.broken.retain(|address, _| wanted.contains(address));
+        let now = Instant(boottime());
+        for address in &wanted {
+            let refresh = Span(self.lifetime.0 / 3);
+            let known = self.standing.get(address).copied();
+            if known.is_none_or(|it| now.since(it.refreshed) > refresh)
+                && let Err(detail) = self.stand(*address, now)
+            {
+                self.break_down(*address, detail);
+            }
+        }
+        let open: Vec<_> = self.standing.keys().copied().collect();
+        if open.is_empty() {
+            return;
+        }
+        if let Err(error) = self.gate.open_until(&open, until.0, HELD_UP) {
+            self.gate_failed(&error);
+        }
+    }
+
+    /// Puts an address on its interface, or renews its lifetime there.
+    fn stand(&mut self, address: IpAddr, now: Instant) -> Result<(), String> {
+        let place = self.places.get(&address).cloned();
+        let place = place.ok_or_else(|| format!("{address} is in no service's configuration"))?;
+        let link = self.link_for(&place)?;
+        let seconds = u32::try_from(self.lifetime.0.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        let mut spec = AddressSpec::new(address, place.prefix).for_seconds(seconds);
+        // Never chosen as the source of what this node begins by itself.
+        spec.preferred_seconds = Some(0);
+        self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
+        let usable = link.up && link.carrier;
+        let (index, prefix) = (link.index, place.prefix);
+        self.standing.insert(address, Standing { index, prefix, refreshed: now, usable });
+        if !usable {
+            return Err(format!("{address} can't be used: {} is down", link.name));
+        }
+        self.broken.remove(&address);
+        Ok(())
+    }
+
+    fn link_for(&mut self, place: &Place) -> Result<Link, String> {
+        if let Some(name) = &place.interface {
+            return self.netlink.link_named(name).map_err(|error| chain(&error));
+        }
+        let own = self.netlink.addresses().map_err(|error| chain(&error))?;
+        let foreign = |address: &IpAddr| !self.places.contains_key(address);
+        let inside = |address: &IpAddr, prefix| {
+            prefix > 0 && network(*address, prefix) == network(place.address, prefix)
+        };
+        let own = own.iter().filter(|it| foreign(&it.addr) && inside(&it.addr, it.prefix));
+        let own = own.max_by_key(|it| it.prefix);
+        let index = own.map(|it| it.index).ok_or_else(|| {
+            format!(
+                "no interface of this node has an address in the network of {}/{}: name one with \
+                 `interface`",
+                place.address, place.prefix
+            )
+        })?;
+        self.netlink.link(index).map_err(|error| chain(&error))
+    }
+
+    fn drop_addresses(&mut self, addresses: &[IpAddr]) {
+        if addresses.is_empty() {
+            return;
+        }
+        if let Err(error) = self.gate.shut_many(addresses) {
+            self.gate_failed(&error);
+        }
+        for address in addresses {
+            let Some(standing) = self.standing.remove(address) else { continue };
+            let deleted =
+                self.netlink.delete_address(standing.index, *address, standing.prefix);
+            if let Err(error) = deleted
+                && !error.not_there()
+            {
+                self.troubles.push(format!("{address} can't be removed: {}", chain(&error)));
+            }
+        }
+    }
+
+    /// Removes addresses wherever they stand: what a former guard left.
+    fn clear(&mut self, addresses: &[IpAddr]) -> Result<(), NetlinkError> {
+        for standing in self.netlink.addresses()? {
+            if addresses.contains(&standing.addr) {
+                let (index, prefix) = (standing.index, standing.prefix);
+                match self.netlink.delete_address(index, standing.addr, prefix) {
+                    Err(error) if !error.not_there() => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the kernel tells of links and addresses, and mends what others changed.
+    pub(super) fn read_monitor(&mut self) {
+        loop {
+            match self.monitor.poll() {
+                Ok(None) => return,
+                Ok(Some(event)) => self.on_event(&event),
+                Err(error) => {
+                    self.troubles.push(chain(&error));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::AddressRemoved { index, addr, .. } => {
+                let ours = self.standing.get(addr).is_some_and(|it| it.index == *index);
+                if ours {
+                    self.standing.remove(addr);
+                    self.apply();
+                    if self.standing.contains_key(addr) {
+                        self.restored.push(*addr);
+                    }
+                }
+            }
+            Event::Link { index, up, carrier, gone, .. } => {
+                self.rescan();
+                let usable = *up && *carrier && !*gone;
+                let changed: Vec<_> = self
+                    .standing
+                    .iter_mut()
+                    .filter(|(_, it)| it.index == *index && it.usable != usable)
+                    .map(|(address, it)| {
+                        it.usable = usable;
+                        (*address, *gone)
+                    })
+                    .collect();
+                for (address, gone) in changed {
+                    if gone {
+                        self.standing.remove(&address);
+                    }
+                    if !usable {
+                        self.break_down(address, format!("{address} lost its interface"));
+                    } else {
+                        self.broken.remove(&address);
+                    }
+                }
+            }
+            Event::Overrun => {
+                self.rescan();
+                // Renewed as if their time had come: what is gone is put back by it.
+                self.standing.values_mut().for_each(|it| it.refreshed = Instant::START);
+                self.apply();
+            }
+            Event::AddressAdded { .. } => {}
+        }
+    }
+
+    /// Brings the gate to interfaces that are new.
+    fn rescan(&mut self) {
+        match devices(&mut self.netlink) {
+            Ok(devices) if devices != self.devices => {
+                let names: Vec<_> = devices.iter().map(String::as_str).collect();
+                match self.gate.watch(&names) {
+                    Ok(_) => self.devices = devices,
+                    Err(error) => self.gate_failed(&error),
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.troubles.push(chain(&error)),
+        }
+    }
+
+    fn break_down(&mut self, address: IpAddr, detail: String) {
+        self.retry_at = Some(Instant(boottime()) + RETRY);
+        if self.broken.get(&address) != Some(&detail) {
+            self.troubles.push(detail.clone());
+            self.broken.insert(address, detail);
+        }
+    }
+
+    /// A gate that does not obey is put back, shut; until it is, nothing counts as standing.
+    fn gate_failed(&mut self, error: &GateError) {
+        self.troubles.push(chain(error));
+        self.retry_at = Some(Instant(boottime()) + RETRY);
+        if let Err(error) = self.gate.repair() {
+            self.troubles.push(chain(&error));
+            let all: Vec<_> = self.standing.keys().copied().collect();
+            for address in all {
+                let Some(standing) = self.standing.remove(&address) else { continue };
+                // The gate can't be shut: then the address has to go.
+                let gone =
+                    self.netlink.delete_address(standing.index, address, standing.prefix);
+                if let Err(error) = gone {
+                    self.troubles.push(chain(&error));
+                }
+            }
+        }
+    }
+}
+
+/// All interfaces that something could come in by.
+fn devices(netlink: &mut Netlink) -> Result<BTreeSet<String>, NetlinkError> {
+    let links = netlink.links()?;
+    Ok(links.into_iter().filter(|link| !link.loopback).map(|link| link.name).collect())
+}
+
+/// The network part of an address.
+fn network(address: IpAddr, prefix: u8) -> (bool, u128) {
+    match address {
+        IpAddr::V4(address) => {
+            let host = 32 - u32::from(prefix.min(32));
+            (true, u128::from((u64::from(address.to_bits()) >> host) << host))
+        }
+        IpAddr::V6(address) => {
+            let host = 128 - u32::from(prefix.min(128));
+            (false, address.to_bits().checked_shr(host).unwrap_or(0))
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
