@@ -24,6 +24,8 @@ const ACK_TEXT: u16 = 1;
 const NESTED: u16 = 0x8000;
 const HEADER: usize = 16;
 const FAMILY_HEADER: usize = 4;
+/// The step after which it is unknown whether the batch was applied.
+pub(super) const ANSWER: &str = "read the kernel's answer";
 /// No acknowledgement and no part of a dump is longer (the kernel caps both well below).
 const RECEIVE_BYTES: usize = 64 * 1024;
 
@@ -175,9 +177,7 @@ impl Channel {
         self.send(&batch.encode(first)).map_err(|error| Refusal::new("send the batch", error))?;
         let mut acknowledged = false;
         let mut refusal = None;
-        while let Some(bytes) =
-            self.receive().map_err(|error| Refusal::new("read the kernel's answer", error))?
-        {
+        while let Some(bytes) = self.receive().map_err(|error| Refusal::new(ANSWER, error))? {
             for answer in messages(&bytes) {
                 let at = answer.sequence.wrapping_sub(first);
                 if answer.kind != NLMSG_ERROR || at > count {
@@ -200,7 +200,7 @@ impl Channel {
             Some(refusal) => Err(refusal),
             None if acknowledged => Ok(()),
             None => Err(Refusal::new(
-                "read the kernel's answer",
+                ANSWER,
                 io::Error::new(io::ErrorKind::UnexpectedEof, "the batch was not acknowledged"),
             )),
         }

@@ -12,13 +12,14 @@
 //!
 //! # Failures
 //! A program that can't be started is an error of `spawn`, not a child that ends at once. Signals
-//! through a pidfd never reach another process. A group's number may be used again once all its
-//! members are gone *and* its leader was waited for: signal the group before that.
+//! through a pidfd never reach another process. A group whose leader was waited for is not signalled
+//! any more, since its number may be another's; its session's members are, one by one.
 //!
 //! # Deliberately absent
 //! No double fork, no threads, no waiting: the caller's loop polls. Containment that a program can't
 //! leave (cgroups) is elsewhere; a session can be left by whoever calls setsid(2).
 
+mod mark;
 mod peer;
 mod proc;
 mod spawn;
@@ -28,8 +29,9 @@ use std::io;
 use thiserror::Error;
 
 pub use nix::sys::signal::Signal;
+pub use mark::Mark;
 pub use peer::{Peer, peer_of};
-pub use proc::{Identity, Process, session_members};
+pub use proc::{Identity, Process, session_members, signal_session};
 pub use spawn::{Running, Spec, spawn};
 
 /// What went wrong with a process.

@@ -188,6 +188,27 @@ pub fn session_members(session: i32) -> Result<Vec<Identity>, ProcessError> {
     Ok(members)
 }
 
+/// Sends a signal to every process of a session, each by its identity, and returns how many there
+/// were: to be repeated until there are none. The session's number must be known to be the right
+/// one: it is not used again as long as a member lives, but afterwards it is.
+///
+/// # Errors
+/// See [`ProcessError`]; some may have been signalled.
+pub fn signal_session(session: i32, signal: Signal) -> Result<usize, ProcessError> {
+    if session <= 1 {
+        return Err(ProcessError::Number(session));
+    }
+    let members = session_members(session)?;
+    for member in &members {
+        let Some(process) = Process::find(*member)? else { continue };
+        match process.signal(signal) {
+            Ok(()) | Err(ProcessError::Gone(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(members.len())
+}
+
 /// `None` if there is no such process.
 pub(super) fn pidfd_open(pid: i32) -> Result<Option<OwnedFd>, ProcessError> {
     if pid <= 0 {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::proc::{pidfd_open, signal_group};
-use super::{Identity, Process, ProcessError, Signal};
+use super::{Identity, Mark, Process, ProcessError, Signal};
 
 /// What to start, and in which surroundings.
 pub struct Spec {
@@ -25,6 +25,8 @@ pub struct Spec {
     pub output: Option<File>,
     /// The network namespace it lives in, if not ours.
     pub network: Option<OwnedFd>,
+    /// What it does before it becomes the program.
+    pub mark: Mark,
 }
 
 impl Spec {
@@ -32,7 +34,15 @@ impl Spec {
     pub fn new(program: impl Into<PathBuf>, args: &[&str]) -> Self {
         let args = args.iter().map(OsString::from).collect();
         let program = program.into();
-        Self { program, args, environment: None, folder: None, output: None, network: None }
+        Self {
+            program,
+            args,
+            environment: None,
+            folder: None,
+            output: None,
+            network: None,
+            mark: Mark::default(),
+        }
     }
 }
 
@@ -41,6 +51,7 @@ impl Spec {
 pub struct Running {
     child: Child,
     process: Process,
+    ended: bool,
 }
 
 /// Starts a program in a session of its own.
@@ -69,15 +80,19 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
         None => (Stdio::null(), Stdio::null()),
     };
     command.stdout(out).stderr(err);
-    let network = spec.network;
+    let (network, mark) = (spec.network, spec.mark);
+    let starter = i32::try_from(std::process::id()).unwrap_or(0);
     // SAFETY: between fork and exec the closure makes plain system calls only: no allocation, no
     // lock, nothing that another thread may have left in the middle.
     unsafe {
-        command.pre_exec(move || detach(network.as_ref().map(AsRawFd::as_raw_fd)));
+        command.pre_exec(move || {
+            detach(network.as_ref().map(AsRawFd::as_raw_fd))?;
+            mark.leave(starter)
+        });
     }
     let mut child = command.spawn().map_err(failed("the program can't be run"))?;
     match hold(&child) {
-        Ok(process) => Ok(Running { child, process }),
+        Ok(process) => Ok(Running { child, process, ended: false }),
         Err(error) => {
             // Better none than one that nobody watches.
             let _ = child.kill();
@@ -137,7 +152,9 @@ impl Running {
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
         let pid = self.identity().pid;
         let refused = |source| ProcessError::Refused { step: "wait for", pid, source };
-        self.child.try_wait().map_err(refused)
+        let status = self.child.try_wait().map_err(refused)?;
+        self.ended |= status.is_some();
+        Ok(status)
     }
 
     /// Waits until it has ended. Only for callers that have nothing else to do.
@@ -147,7 +164,9 @@ impl Running {
     pub fn wait(&mut self) -> Result<ExitStatus, ProcessError> {
         let pid = self.identity().pid;
         let refused = |source| ProcessError::Refused { step: "wait for", pid, source };
-        self.child.wait().map_err(refused)
+        let status = self.child.wait().map_err(refused)?;
+        self.ended = true;
+        Ok(status)
     }
 
     /// Sends a signal to it alone.
@@ -158,12 +177,15 @@ impl Running {
         self.process.signal(signal)
     }
 
-    /// Sends a signal to it and all that it started and that has not left its group. To be called
-    /// before its end was seen by [`Running::try_wait`].
+    /// Sends a signal to it and all that it started and that has not left its group.
     ///
     /// # Errors
-    /// See [`ProcessError`].
+    /// [`ProcessError::Gone`] once its end was seen by [`Running::try_wait`]: what it left behind is
+    /// reached with [`super::signal_session`].
     pub fn signal_group(&self, signal: Signal) -> Result<(), ProcessError> {
+        if self.ended {
+            return Err(ProcessError::Gone(self.identity().pid));
+        }
         signal_group(self.identity().pid, signal)
     }
 }

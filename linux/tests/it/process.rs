@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use stead_linux::namespace::NetNs;
 use stead_linux::process::{
-    Identity, Process, ProcessError, Running, Spec, peer_of, session_members, spawn,
+    Identity, Process, ProcessError, Running, Spec, peer_of, session_members, signal_session, spawn,
 };
 use stead_linux::seqpacket::{Connection, LONGEST, Listener, Received, SeqpacketError};
 
@@ -102,6 +102,18 @@ fn a_group_is_ended_as_a_whole() {
     run.0.signal_group(Signal::SIGKILL).expect("sent");
     run.0.wait().expect("ended");
     wait_until("none is left", || members().is_empty());
+}
+
+#[test]
+fn what_a_dead_leader_left_is_found_and_ended() {
+    let mut run = shell("sleep 600 & sleep 600 &", None);
+    let session = run.0.identity().pid;
+    run.0.wait().expect("ended");
+    assert!(matches!(run.0.signal_group(Signal::SIGKILL), Err(ProcessError::Gone(_))));
+    wait_until("none is left", || {
+        signal_session(session, Signal::SIGKILL).expect("signalled") == 0
+    });
+    assert!(matches!(signal_session(0, Signal::SIGKILL), Err(ProcessError::Number(0))));
 }
 
 #[test]
