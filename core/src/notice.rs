@@ -78,6 +78,10 @@ pub enum Notice {
     Refused(String),
     /// The store failed: this node gives up what it has.
     StoreFailed(String),
+    /// This node was asked to end: it stops what it has and gives its lease up.
+    Retiring,
+    /// The addresses of a service are not there.
+    ClaimFailed(ServiceId),
     /// The wanted state changed.
     Configured(u64),
     /// A node went on or off standby.
@@ -101,6 +105,7 @@ impl Notice {
             | Self::StartFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
+            | Self::ClaimFailed(_)
             | Self::Suspected(..)
             | Self::Removed(..)
             | Self::MonitorFailed(..)
@@ -110,6 +115,7 @@ impl Notice {
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
+            | Self::Retiring
             | Self::Campaign(_)
             | Self::Coordinator(..)
             | Self::Refuted(_)
@@ -174,6 +180,10 @@ impl fmt::Display for Notice {
             Self::Refused(detail) => write!(f, "a change was refused: {detail}"),
             Self::StoreFailed(detail) => {
                 write!(f, "the store failed, this node gives up its services: {detail}")
+            }
+            Self::Retiring => f.write_str("this node is ending: what runs here stops first"),
+            Self::ClaimFailed(service) => {
+                write!(f, "{service}: its addresses can't be used on this node")
             }
             Self::Configured(revision) => write!(f, "the configuration is at revision {revision}"),
             Self::Standby(node, true) => write!(f, "{node} is on standby"),

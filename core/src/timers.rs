@@ -91,7 +91,7 @@ impl Timers {
         if ride_out.0 > LONGEST_RIDE_OUT.0 {
             return Err(TimersError::RideOutTooLong(ride_out));
         }
-        if round_trip.0 * 3 >= ride_out.0 {
+        if round_trip.0.saturating_mul(3) >= ride_out.0 {
             return Err(TimersError::RoundTripTooLong { round_trip, ride_out });
         }
         let twentieth = ride_out.0 / 20;

@@ -27,7 +27,7 @@ pub type VoterSets = Vec<BTreeSet<NodeId>>;
 #[derive(Debug)]
 pub(super) struct Authority {
     pub(super) term: Term,
-    voters: VoterSets,
+    pub(super) voters: VoterSets,
     admitted: BTreeMap<NodeId, Admission>,
     /// Nodes that get no echo, with the time at which they had last been heard when that began.
     revoked: BTreeMap<NodeId, Instant>,

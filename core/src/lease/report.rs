@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::VoterSets;
 use super::heartbeat::LogTail;
 use super::holding::Holding;
 use super::peer::LinkId;
@@ -26,6 +27,8 @@ pub struct Report {
     pub vote_known: bool,
     /// The term in which it acts as the coordinator's guard.
     pub coordinates: Option<Term>,
+    /// Whose echoes it counts, as its coordinator's daemon told it.
+    pub voters: VoterSets,
     /// Until when this node's lease holds. An instant in the past: there is none.
     pub lease_until: Instant,
     /// Until when this node's authority as a coordinator holds.

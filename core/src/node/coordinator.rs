@@ -55,7 +55,7 @@ impl Node {
             self.coordinator = Coordinator::default();
             return;
         };
-        if self.log.leader != Some(self.me) || self.store_failed {
+        if self.log.leader != Some(self.me) || self.is_leaving() {
             self.coordinator = Coordinator::default();
             return;
         }
@@ -299,6 +299,10 @@ impl Node {
     /// answers in this term (rule G10): the caller is quorate.
     fn adjust_voters(&mut self, now: Instant, report: &Report) {
         if self.voter_change.is_some_and(|since| now.since(since) < Span::from_millis(2_000)) {
+            return;
+        }
+        // The guard has to count by the present voters before there are others (rule C4).
+        if report.voters != self.log.voters {
             return;
         }
         let [voters] = &self.log.voters[..] else { return };

@@ -59,7 +59,7 @@ impl Node {
     fn candidates(&self, now: Instant) -> Option<alloc::vec::Vec<NodeId>> {
         let report = self.report.as_ref()?;
         let leads = self.log.leader == Some(self.me);
-        if report.hears_coordinator || leads || !report.vote_known || self.store_failed {
+        if report.hears_coordinator || leads || !report.vote_known || self.is_leaving() {
             return None;
         }
         // A leader that was just elected needs a moment to be heard as a coordinator.

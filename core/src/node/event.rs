@@ -94,6 +94,9 @@ pub enum Event {
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// This node was asked to end: it stops what it runs and gives its lease up. It is over when
+    /// another guard has started.
+    Retire,
     /// The store failed: nothing that this node says can be relied upon from now on.
     StoreFailed(String),
 }

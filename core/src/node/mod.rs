@@ -108,6 +108,8 @@ pub struct Node {
     /// This run has applied all that was committed before it began: it may start things (rule H2).
     ready: bool,
     store_failed: bool,
+    /// This node was asked to end.
+    retiring: bool,
     election: Election,
     coordinator: Coordinator,
     /// Nodes whose removal this node has proposed in that term. They get no echo until they are
@@ -142,6 +144,7 @@ impl Node {
             read_asked: None,
             ready: false,
             store_failed: false,
+            retiring: false,
             election: Election::default(),
             coordinator: Coordinator::default(),
             removing: (Term::default(), BTreeSet::new()),
@@ -173,6 +176,7 @@ impl Node {
             Event::Applied { index, term, change } => self.on_applied(index, term, change),
             Event::Restored(state) => self.state = state,
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
+            Event::Retire => self.on_retire(),
             Event::StoreFailed(detail) => self.on_store_failed(detail),
             Event::Probed { .. }
             | Event::Announced { .. }
@@ -234,6 +238,7 @@ impl Node {
         let distrusted = known.is_some_and(|known| known.clock_distrusted);
         let has = report.lease_until > report.at;
         if new_guard {
+            self.retiring = false;
             self.notice(Notice::GuardConnected);
             self.told = Told::default();
         }
@@ -331,6 +336,18 @@ impl Node {
             self.store_failed = true;
             self.notice(Notice::StoreFailed(detail));
         }
+    }
+
+    fn on_retire(&mut self) {
+        if !self.retiring {
+            self.retiring = true;
+            self.notice(Notice::Retiring);
+        }
+    }
+
+    /// Whether everything here has to stop, and the lease to be given up.
+    fn is_leaving(&self) -> bool {
+        self.store_failed || self.retiring
     }
 
     fn become_ready(&mut self, now: Instant) {
