@@ -28,6 +28,8 @@ use crate::time::{Instant, Span};
 
 /// How long after a conflict the address is probed again.
 const CONFLICT_PAUSE: Span = Span::from_millis(1_000);
+/// How many conflicts in a row are waited for before another node may try.
+const CONFLICTS: u32 = 3;
 /// The first pause before a failed service is given back, doubled with each failure.
 const FAILURE_PAUSE: Span = Span::from_millis(50);
 /// The longest such pause.
@@ -71,13 +73,26 @@ pub(super) struct Local {
     origin: Instant,
     stages: Vec<Stage>,
     verified: bool,
+    /// How often in a row its addresses were found in use.
+    conflicts: u32,
+    /// Since when the guard ought to hold its addresses and does not.
+    unheld: Option<Instant>,
     /// Since when it is being stopped.
     stopping: Option<Instant>,
 }
 
 impl Local {
     fn new(epoch: Epoch, phase: Phase, origin: Instant) -> Self {
-        Self { epoch, phase, origin, stages: Vec::new(), verified: false, stopping: None }
+        Self {
+            epoch,
+            phase,
+            origin,
+            stages: Vec::new(),
+            verified: false,
+            conflicts: 0,
+            unheld: None,
+            stopping: None,
+        }
     }
 
     /// Whether its addresses shall be held.
@@ -180,6 +195,7 @@ impl Node {
             | Event::Applied { .. }
             | Event::Restored(_)
             | Event::Proposed { .. }
+            | Event::Retire
             | Event::StoreFailed(_) => {}
         }
     }
@@ -199,7 +215,12 @@ impl Node {
             }
             (Some(conflict), Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
                 local.phase = Phase::Probing(Some(now + CONFLICT_PAUSE));
-                self.notice(Notice::Conflict(service, conflict));
+                local.conflicts += 1;
+                let hopeless = local.conflicts >= CONFLICTS;
+                self.notice(Notice::Conflict(service.clone(), conflict));
+                if hopeless {
+                    self.begin_stop(now, &service, Cause::Failed);
+                }
             }
             (None, _) => {
                 self.probed.insert(service, now);
@@ -277,7 +298,7 @@ impl Node {
             }
             return;
         };
-        let lost = self.store_failed || !self.has_lease(now) || self.lapsed() >= local.epoch;
+        let lost = self.is_leaving() || !self.has_lease(now) || self.lapsed() >= local.epoch;
         if local.is_up() {
             match assigned {
                 Some((epoch, Holder::Node(_))) if epoch == local.epoch && !lost => {}
@@ -285,7 +306,28 @@ impl Node {
                 Some(_) | None => self.begin_stop(now, service, Cause::Lost),
             }
         }
+        self.watch_addresses(now, service);
         self.advance_service(now, service);
+    }
+
+    /// A service whose addresses can't be held here (no interface, no carrier) goes elsewhere.
+    fn watch_addresses(&mut self, now: Instant, service: &ServiceId) {
+        let Some(local) = self.local.get(service) else { return };
+        let up = match local.phase {
+            Phase::Claiming | Phase::Starting | Phase::Running => true,
+            Phase::Probing(_) | Phase::Stopping(_) | Phase::Releasing(_) | Phase::Stopped(..) => {
+                false
+            }
+        };
+        let missing = up && self.report.is_some() && !self.guard_holds(service, Some(local.epoch));
+        let limit = self.state.timers.ride_out;
+        let Some(local) = self.local.get_mut(service) else { return };
+        if !missing {
+            local.unheld = None;
+        } else if now.since(*local.unheld.get_or_insert(now)) > limit {
+            self.notice(Notice::ClaimFailed(service.clone()));
+            self.begin_stop(now, service, Cause::Failed);
+        }
     }
 
     /// A service that is assigned here, and nothing of it is there.
@@ -295,7 +337,7 @@ impl Node {
             self.local.insert(service.clone(), local);
             return;
         }
-        if !self.has_lease(now) || self.lapsed() >= epoch || self.store_failed {
+        if !self.has_lease(now) || self.lapsed() >= epoch || self.is_leaving() {
             return;
         }
         let origin = self.origin(now, service, epoch);
@@ -362,6 +404,10 @@ impl Node {
         if renewed {
             // It was given to this node anew in the meantime: the next round starts it.
             self.local.remove(service);
+            return;
+        }
+        if self.is_leaving() {
+            // The release says it all: it moves everything of this node at once.
             return;
         }
         let purpose = Purpose::Stopped(service.clone());
