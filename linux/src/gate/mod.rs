@@ -51,96 +51,28 @@
 //! the address stands on a bridge, the bridge is hooked, not its ports. A frame sent with
 //! `PACKET_QDISC_BYPASS` passes by every egress hook; nothing in stead does that.
 
+mod error;
 mod plan;
 mod rules;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
-use thiserror::Error;
 
 use crate::clock;
+pub use error::GateError;
 use plan::Plan;
 use rules::{Element, Family};
-use wire::{Batch, Channel, Refusal};
+use wire::{Batch, Channel};
 
 /// The shortest time for which an address can be opened: one tick of the slowest kernel.
 pub const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Names of instances are at most this long.
 pub const INSTANCE_LENGTH: usize = 32;
-
-/// What went wrong at the gate. In every case the call changed nothing, except where it says so.
-#[derive(Debug, Error)]
-pub enum GateError {
-    /// The kernel or the sandbox has no packet filter for us.
-    #[error(
-        "can't reach the kernel's packet filter; nothing was changed; it needs nf_tables in the \
-         kernel (Linux 5.16 or later) and CAP_NET_ADMIN in this network namespace"
-    )]
-    Unreachable(#[source] io::Error),
-    /// The instance's name has other characters than a-z, 0-9 and hyphen, is empty or too long.
-    #[error("{0:?} can't name a gate: 1 to 32 of a-z, 0-9 and hyphen")]
-    Name(String),
-    /// The kernel said no.
-    #[error("the packet filter refused to {step}{}; nothing was changed", in_words(.detail))]
-    Refused {
-        /// The step of the batch that was refused.
-        step: &'static str,
-        /// The kernel's explanation; often empty.
-        detail: String,
-        /// The error number.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel was asked, but its answer is missing.
-    #[error(
-        "the packet filter's answer can't be read; what was asked may have been done or not; ask \
-         again"
-    )]
-    Unsure(#[source] io::Error),
-    /// Another process that is still alive made the table.
-    #[error(
-        "the gate's table belongs to another process that still runs; nothing was changed; end \
-         that guard first"
-    )]
-    Owned,
-    /// Somebody removed the table or emptied a set: addresses may be unguarded.
-    #[error(
-        "the gate's table was changed by somebody else: its addresses may be unguarded; repair it"
-    )]
-    Gone,
-    /// The address was never given to [`Gate::manage`].
-    #[error("{0} is not managed by this gate; nothing was changed; manage it before opening it")]
-    NotManaged(IpAddr),
-    /// The process was held up so long, so often, that the address could not be opened in time.
-    #[error(
-        "held up for {held_up:?} while opening addresses; they are shut; try again when the \
-         processor is free"
-    )]
-    Late {
-        /// The length of the last attempt.
-        held_up: Duration,
-    },
-}
-
-fn in_words(detail: &str) -> String {
-    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
-}
-
-impl From<Refusal> for GateError {
-    fn from(refusal: Refusal) -> Self {
-        let Refusal { step, detail, source } = refusal;
-        if step == wire::ANSWER {
-            return Self::Unsure(source);
-        }
-        Self::Refused { step, detail, source }
-    }
-}
 
 /// The end, in microseconds of [`clock::boottime`], after which an element surely is no more; zero
 /// where there is none. One for each slot.

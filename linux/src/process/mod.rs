@@ -28,8 +28,8 @@ use std::io;
 
 use thiserror::Error;
 
-pub use nix::sys::signal::Signal;
 pub use mark::Mark;
+pub use nix::sys::signal::Signal;
 pub use peer::{Peer, peer_of};
 pub use proc::{Identity, Process, session_members, signal_session};
 pub use spawn::{Running, Spec, spawn};

@@ -314,3 +314,21 @@ fn a_table_that_somebody_removed_is_told_and_repaired() {
     assert_eq!(gate.managed().count(), 2);
     open_both(&mut gate, LONG);
 }
+
+/// More than fits into one message of the kernel's answer, and into one of our own.
+#[test]
+fn a_thousand_addresses_are_opened_shut_and_taken_over() {
+    let ns = NetNs::create().expect("these tests need root");
+    let mut gate = gate_on(&ns, "many", &["lo"]);
+    let v4 = (0..1_000u32).map(|number| IpAddr::V4((0x0a00_0000 + number).into()));
+    let v6 = (0..1_000u128).map(|number| IpAddr::V6(((0xfd00 << 112) + number).into()));
+    let all: Vec<IpAddr> = v4.chain(v6).collect();
+    gate.manage(&all).expect("managed");
+    let open: Vec<_> = all.iter().map(|addr| (*addr, LONG)).collect();
+    gate.open_many(&open).expect("opened");
+    gate.open_many(&open).expect("opened again");
+    gate.shut_many(&all[..500]).expect("shut");
+    drop(gate);
+    let next = gate_on(&ns, "many", &["lo"]);
+    assert_eq!(next.managed().count(), all.len());
+}
