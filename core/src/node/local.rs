@@ -431,7 +431,7 @@ impl Node {
     /// while this run is not current (what a former run left is held until then).
     pub(super) fn hold_order(&mut self, now: Instant) -> Option<Order> {
         let report = self.report.as_ref().filter(|_| self.ready)?;
-        if self.store_failed && self.local.values().all(|local| !local.holds()) && !report.released
+        if self.is_leaving() && self.local.values().all(|local| !local.holds()) && !report.released
         {
             return Some(Order::Release);
         }
