@@ -26,7 +26,8 @@ pub trait Machine: Send + 'static {
         let _ = (index, membership);
     }
 
-    /// The whole state, encoded. It must contain all that later changes depend on.
+    /// The whole state, encoded. It must contain all that later changes depend on, and stay well
+    /// below 64 MiB, since it goes to a member that lags behind in one message.
     fn snapshot(&self) -> Vec<u8>;
 
     /// Replaces the state by one that [`Machine::snapshot`] encoded, here or on another member. On

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use stead_core::id::NodeId;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +26,7 @@ use super::limits::{
 };
 use super::refusals::RefusalReason;
 use super::shared::Shared;
+use crate::listener::Boxed;
 use crate::network::{Lane, Refused};
 
 /// Accepts on one address until the transport closes.
@@ -185,33 +187,18 @@ impl Shared {
         let outgoing = frames.outgoing.clone();
         match frame {
             Some(Ok(Frame::Request { id, ttl_millis, body })) => {
-                let service = self.service(lane);
-                let full = under_way.len() >= UNDER_WAY;
-                under_way.spawn(async move {
-                    let refusal = match &service {
-                        Some(_) if full => Some(Refused::Busy),
-                        Some(_) => None,
-                        None => Some(Refused::NotServing),
-                    };
-                    let body = match (refusal, service) {
-                        (None, Some(service)) => {
-                            let ttl = Duration::from_millis(ttl_millis);
-                            let handled = service.handle(node, body);
-                            match tokio::time::timeout(ttl, handled).await {
-                                Ok(answer) if answer.len() > body_bytes(lane) => {
-                                    Err(Refused::AnswerTooLong)
-                                }
-                                Ok(answer) => Ok(answer),
-                                // The caller has given up by now.
-                                Err(_elapsed) => return,
-                            }
-                        }
-                        (refusal, _) => Err(refusal.unwrap_or(Refused::NotServing)),
-                    };
-                    // An error means that the connection is closed.
-                    drop(outgoing.send(Frame::Answer { id, body }).await);
-                });
-                true
+                let refusal = match self.service(lane) {
+                    Some(_) if under_way.len() >= UNDER_WAY => Refused::Busy,
+                    Some(service) => {
+                        let ttl = Duration::from_millis(ttl_millis);
+                        let handled = service.handle(node, body);
+                        under_way.spawn(reply(id, handled, ttl, lane, outgoing));
+                        return true;
+                    }
+                    None => Refused::NotServing,
+                };
+                // Whoever asks without reading the answers is cut off.
+                outgoing.try_send(Frame::Answer { id, body: Err(refusal) }).is_ok()
             }
             // A full queue is being written: a sign of life without a pong.
             Some(Ok(Frame::Ping)) => {
@@ -229,4 +216,22 @@ impl Shared {
             None => false,
         }
     }
+}
+
+/// Waits for an answer as long as the caller does, and sends it.
+async fn reply(
+    id: u64,
+    handled: Boxed<'static, Vec<u8>>,
+    ttl: Duration,
+    lane: Lane,
+    outgoing: mpsc::Sender<Frame>,
+) {
+    let body = match tokio::time::timeout(ttl, handled).await {
+        Ok(answer) if answer.len() > body_bytes(lane) => Err(Refused::AnswerTooLong),
+        Ok(answer) => Ok(answer),
+        // The caller has given up by now.
+        Err(_elapsed) => return,
+    };
+    // An error means that the connection is closed.
+    drop(outgoing.send(Frame::Answer { id, body }).await);
 }

@@ -144,8 +144,12 @@ impl Shared {
         // Ended, aborted or panicked: the connection is gone in any case.
         drop(task.await);
         drop(guard);
-        if let Some(queue) = lock(&self.incoming).get_mut(&place) {
+        let mut incoming = lock(&self.incoming);
+        if let Some(queue) = incoming.get_mut(&place) {
             queue.retain(|(other, _)| *other != number);
+            if queue.is_empty() {
+                incoming.remove(&place);
+            }
         }
     }
 }

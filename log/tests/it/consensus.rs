@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stead_core::id::NodeId;
-use stead_log::{MembershipError, ProposeError, ReadError, Role, Snapshots};
+use stead_log::{InitializeError, MembershipError, ProposeError, ReadError, Role, Snapshots};
 
 use crate::support::{ATTEMPT, Cluster, PATIENCE, Recipe, wait};
 
@@ -182,4 +182,38 @@ async fn a_learner_that_never_answers_does_not_become_a_voter() {
     cluster.member(1).log.remove_voter(NodeId(9), PATIENCE).await.unwrap();
     let membership = cluster.member(1).log.status().borrow().membership.clone();
     assert_eq!((membership.voters.len(), membership.learners.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_leader_does_not_resume_its_term() {
+    let mut cluster = Cluster::of(1).await;
+    let before = cluster.member(1).log.status().borrow().term;
+    cluster.stop(NodeId(1)).await;
+    cluster.start(NodeId(1)).await;
+    cluster.leader().await;
+    assert!(cluster.member(1).log.status().borrow().term > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_is_refused_before_anything_happens() {
+    let cluster = Cluster::of(1).await;
+    let log = &cluster.member(1).log;
+    let long = log.propose(vec![0; stead_log::CHANGE_BYTES + 1], ATTEMPT).await;
+    assert!(matches!(long, Err(ProposeError::TooLong { .. })), "{long:?}");
+    let again = log.initialize([NodeId(1)]).await;
+    assert!(matches!(again, Err(InitializeError::InUse)), "{again:?}");
+    let last = log.remove_voter(NodeId(1), ATTEMPT).await;
+    assert!(matches!(last, Err(MembershipError::LastVoter(NodeId(1)))), "{last:?}");
+    log.add_voter(NodeId(1), ATTEMPT).await.unwrap();
+    log.remove_voter(NodeId(42), ATTEMPT).await.unwrap();
+    log.propose(b"as long as the clock goes".to_vec(), Duration::MAX).await.unwrap();
+
+    let mut fresh = Cluster::empty();
+    fresh.start(NodeId(1)).await;
+    let other = fresh.member(1).log.initialize([NodeId(2)]).await;
+    assert!(matches!(other, Err(InitializeError::NotAMember)), "{other:?}");
+    let nobody = fresh.member(1).log.read_index(Duration::from_millis(50)).await;
+    assert!(matches!(nobody, Err(ReadError::NoLeader { leader: None })), "{nobody:?}");
+    let nobody = fresh.member(1).log.propose(b"x".to_vec(), ATTEMPT).await;
+    assert!(matches!(nobody, Err(ProposeError::NotLeader { leader: None })), "{nobody:?}");
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use stead_core::id::{ClusterId, NodeId};
 use stead_log::transport::Identity;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A key with a certificate over it, both in DER.
 pub struct Papers {
@@ -20,6 +21,20 @@ pub struct Papers {
 }
 
 impl Papers {
+    /// This one's certificate, and a key that is not in it.
+    pub fn stolen(&self) -> Self {
+        let key = Self::dated(2000, 2100).key;
+        Self { certificate: self.certificate.clone(), key }
+    }
+
+    /// Without looking whether the two belong together.
+    fn certified(&self) -> Arc<SingleCertAndKey> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let chain = vec![CertificateDer::from(self.certificate.clone())];
+        Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)))
+    }
+
     /// Valid from one year to another, in the wall clock's time.
     pub fn dated(from: i32, to: i32) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -86,11 +101,7 @@ pub async fn connect(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone));
     let config = match papers {
-        Some(papers) => {
-            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(papers.key.clone()));
-            let chain = vec![CertificateDer::from(papers.certificate.clone())];
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
+        Some(papers) => builder.with_client_cert_resolver(papers.certified()),
         None => builder.with_no_client_auth(),
     };
     let tcp = TcpStream::connect(address).await?;
@@ -106,10 +117,14 @@ pub fn hello(versions: (u16, u16), cluster: ClusterId, node: NodeId, purpose: &[
     postcard::to_extend("raw client", bytes).unwrap()
 }
 
+pub async fn try_send(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_u32(u32::try_from(bytes.len()).unwrap()).await?;
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
 pub async fn send(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) {
-    stream.write_u32(u32::try_from(bytes.len()).unwrap()).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
-    stream.flush().await.unwrap();
+    try_send(stream, bytes).await.unwrap();
 }
 
 pub async fn receive(stream: &mut TlsStream<TcpStream>) -> std::io::Result<Vec<u8>> {
@@ -122,4 +137,24 @@ pub async fn receive(stream: &mut TlsStream<TcpStream>) -> std::io::Result<Vec<u
 pub async fn closed(stream: &mut TlsStream<TcpStream>) {
     let mut buffer = [0; 4096];
     while let Ok(1..) = stream.read(&mut buffer).await {}
+}
+
+/// Accepts with these papers until the test ends.
+pub async fn serve(papers: &Papers) -> SocketAddr {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(papers.certified());
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            // The other side is expected to end it.
+            drop(acceptor.accept(tcp).await);
+        }
+    });
+    address
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use stead_core::id::{ClusterId, NodeId};
 use stead_log::network::inproc::Hub;
 use stead_log::{
-    Disk, Event, Failure, Log, NoListener, OpenError, Options, ProposeError, Role, Snapshots,
-    StoreError, Timers,
+    DecodeError, Disk, Event, Failure, Log, NoListener, OpenError, Options, ProposeError, Role,
+    Snapshots, StoreError, Timers,
 };
 
 use crate::disk::{Fault, Memory, Step, perform};
@@ -239,4 +239,31 @@ async fn a_store_without_a_thread_does_the_same() {
     member.log.shutdown().await;
     let again = single(Memory::with(memory.bytes()).inline()).await;
     wait("the change", || async { again.book.contains(b"inline").then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_release_is_refused_by_name() {
+    let memory = Memory::default();
+    led(memory.disk()).await.log.shutdown().await;
+    let database = redb::Builder::new().create_with_backend(memory.clone()).unwrap();
+    let write = database.begin_write().unwrap();
+    let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("meta");
+    write.open_table(table).unwrap().insert("vote", [9, 1, 1, 1].as_slice()).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let options = Options {
+        node: NodeId(1),
+        cluster: CLUSTER,
+        disk: memory.disk(),
+        timers: quick(),
+        snapshots: Snapshots::default(),
+        machine: Box::new(Book::default()),
+        listener: Arc::new(NoListener),
+        network: Hub::new().port(NodeId(1)),
+    };
+    let error = Log::open(options).await.err();
+    let Some(OpenError::Store(StoreError::Decode { what: "the vote", source })) = error else {
+        panic!("{error:?}");
+    };
+    assert!(matches!(source, DecodeError::Version { found: 9, known: 1 }), "{source}");
 }

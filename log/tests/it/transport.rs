@@ -139,6 +139,31 @@ async fn dates_and_names_in_certificates_do_not_matter() {
     assert!(nodes.says(2, 3, "among themselves").await.is_some());
 }
 
+/// A certificate is public. Whoever shows another's must not pass for it without its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_without_its_key_is_worth_nothing() {
+    let nodes = Nodes::start(2);
+    let papers = Papers::dated(2000, 2100);
+    let key = papers.identity().key();
+    let thief = papers.stolen();
+    let address = raw::serve(&thief).await;
+    nodes.members.insert(NodeId(9), Member { addresses: vec![address], key });
+    assert_eq!(nodes.says(1, 9, "hello").await, None);
+    let node = noted(nodes.at(1), |reason| matches!(reason, RefusalReason::Tls(_))).await;
+    assert_eq!(node, Some(NodeId(9)));
+
+    let greeting = raw::hello((1, 1), CLUSTER, NodeId(9), &[0, 0]);
+    if let Ok(mut stream) = raw::connect(nodes.address(2), Some(&thief)).await {
+        // It may be closed before all is said.
+        drop(raw::try_send(&mut stream, &greeting).await);
+        assert!(raw::receive(&mut stream).await.is_err(), "the thief was answered");
+    }
+    noted(nodes.at(2), |reason| matches!(reason, RefusalReason::Tls(_))).await;
+    let mut owner = raw::connect(nodes.address(2), Some(&papers)).await.unwrap();
+    raw::send(&mut owner, &greeting).await;
+    raw::receive(&mut owner).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_of_members_holds_at_once() {
     let nodes = Nodes::start(2);
