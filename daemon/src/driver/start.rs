@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::id::NodeId;
 use stead_core::node::Node;
 use stead_core::state::{Change, State};
 use stead_linux::lock::Lock;
@@ -17,7 +16,6 @@ use super::machine::Replica;
 use super::peers::Proposer;
 use super::perform::Performers;
 use super::task::{Inputs, Task};
-use super::view::View;
 use super::{network, task};
 use crate::agent::Programs;
 use crate::api;
@@ -180,12 +178,6 @@ async fn found(paths: Paths, identity: Arc<Identity>, key: [u8; 32], log: Arc<Lo
         Ok(_) => drop(std::fs::remove_file(path)),
         Err(error) => tracing::error!("the cluster is not founded yet: {}", chain(&error)),
     }
-}
-
-/// The node that founds a cluster is alone in it at first.
-#[must_use]
-pub fn first_node() -> NodeId {
-    NodeId(1)
 }
 
 async fn asked_to_end() {
