@@ -17,6 +17,9 @@ use crate::placement::{self, Able};
 use crate::state::{Cause, Change, Reached, Stage};
 use crate::time::{Instant, Span};
 
+/// The time between two changes of the voters.
+const VOTER_PAUSE: Span = Span::from_millis(1_000);
+
 /// What a coordinator keeps for its term and its guard's start. Either changes: it begins anew.
 #[derive(Debug, Default)]
 pub(super) struct Coordinator {
@@ -298,7 +301,7 @@ impl Node {
     /// Every member votes; nobody else does. One change at a time, and only with a majority that
     /// answers in this term (rule G10): the caller is quorate.
     fn adjust_voters(&mut self, now: Instant, report: &Report) {
-        if self.voter_change.is_some_and(|since| now.since(since) < Span::from_millis(2_000)) {
+        if self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE) {
             return;
         }
         // The guard has to count by the present voters before there are others (rule C4).
@@ -306,15 +309,20 @@ impl Node {
             return;
         }
         let [voters] = &self.log.voters[..] else { return };
-        let missing = self.state.view.keys().find(|it| !voters.contains(it)).copied();
+        let missing = self.state.members.keys().filter(|it| !voters.contains(it)).copied();
+        let missing: Vec<_> = missing.collect();
         let gone = voters.iter().find(|it| !self.state.members.contains_key(it)).copied();
-        if let Some(node) = missing.filter(|node| self.heard_lately(now, report, *node)) {
-            self.voter_change = Some(now);
-            self.command(Command::AddVoter(node));
-        } else if let Some(node) = gone {
-            self.voter_change = Some(now);
-            self.command(Command::RemoveVoter(node));
-        }
+        // A node that just joined is not heard yet: it learns from the log whom to talk to. Those
+        // that are heard go first; of the others each is tried in turn.
+        let heard = missing.iter().copied().find(|node| self.heard_lately(now, report, *node));
+        let turn = (now.0 / VOTER_PAUSE.0) as usize % missing.len().max(1);
+        let command = match (gone, heard.or(missing.get(turn).copied())) {
+            (Some(node), _) => Command::RemoveVoter(node),
+            (None, Some(node)) => Command::AddVoter(node),
+            (None, None) => return,
+        };
+        self.voter_change = Some(now);
+        self.command(command);
     }
 
     /// When the coordinator has to look again.
