@@ -1,0 +1,287 @@
+//! The requests and answers of the local API, as they stand on the line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Problem;
+
+/// The version of this form.
+pub const VERSION: u32 = 1;
+/// The longest request in bytes: a configuration of the largest size, escaped.
+pub const LONGEST_REQUEST: usize = 8 << 20;
+
+/// What can be asked. On the line its name stands in `do`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The state of the cluster as this node sees it: a [`super::report::StatusReport`].
+    Status {
+        /// Go on sending it whenever it changes.
+        #[serde(default)]
+        watch: bool,
+    },
+    /// The configuration in force: a [`ConfigAnswer`].
+    Config,
+    /// What applying that text would change: a [`PlanAnswer`].
+    Plan {
+        /// The text of a `cluster.toml`.
+        text: String,
+    },
+    /// Apply that text: an [`ApplyAnswer`].
+    Apply {
+        /// The text of a `cluster.toml`.
+        text: String,
+        /// The revision that it was compared with.
+        base: u64,
+    },
+    /// A token for a node that shall join: a [`TokenAnswer`].
+    Token {
+        /// The node's name in the configuration.
+        node: String,
+    },
+    /// Move a service: a [`ChangeAnswer`].
+    Move {
+        /// Which.
+        service: String,
+        /// Where to.
+        node: String,
+    },
+    /// Put a node on or off standby: a [`ChangeAnswer`].
+    Standby {
+        /// Which.
+        node: String,
+        /// On or off.
+        on: bool,
+    },
+    /// Forget how often services failed: a [`ChangeAnswer`].
+    Clear {
+        /// Which; all if none.
+        #[serde(default)]
+        service: Option<String>,
+    },
+    /// Let a node leave for good: a [`ChangeAnswer`].
+    Leave {
+        /// Which; the answering one if none.
+        #[serde(default)]
+        node: Option<String>,
+    },
+    /// Lines of the journal, each a [`crate::journal::Entry`].
+    Events {
+        /// How many of the newest.
+        #[serde(default)]
+        last: Option<usize>,
+        /// None before this time, RFC 3339 in UTC.
+        #[serde(default)]
+        since: Option<String>,
+        /// Go on with every line to come.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// One incident, the newest if no number is given: a [`super::report::IncidentReport`].
+    Incident {
+        /// Its number.
+        #[serde(default)]
+        number: Option<u64>,
+    },
+    /// The timers in force: a [`super::report::TimersReport`].
+    Timers,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigAnswer {
+    /// Its number, counted from 1.
+    pub revision: u64,
+    /// Its text, with every value spelled out.
+    pub text: String,
+}
+
+/// What applying would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    /// The revision that it was compared with.
+    pub base: u64,
+    /// The changes; none if the text says what is in force.
+    pub changes: Vec<PlannedChange>,
+    /// What in the text deserves a second look.
+    pub warnings: Vec<TextProblem>,
+}
+
+impl PlanAnswer {
+    /// Whether applying would be refused.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.changes.iter().any(|change| change.refused.is_some())
+    }
+}
+
+/// One change of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedChange {
+    /// What would change.
+    pub what: String,
+    /// Why it would be refused, if so.
+    pub refused: Option<String>,
+}
+
+/// A problem of a text, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextProblem {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl From<&Problem> for TextProblem {
+    fn from(problem: &Problem) -> Self {
+        let Problem { line, column, message, help, .. } = problem;
+        Self { line: *line, column: *column, message: message.clone(), help: help.clone() }
+    }
+}
+
+/// A configuration was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyAnswer {
+    /// Its number.
+    pub revision: u64,
+    /// What changed; nothing if it was in force already.
+    pub changes: Vec<PlannedChange>,
+}
+
+/// A token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The node it is for.
+    pub node: String,
+    /// The token. It is nowhere else.
+    pub token: String,
+    /// Where the answering node can be reached, one address per link.
+    pub addresses: Vec<String>,
+}
+
+/// A change is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeAnswer {
+    /// Its position in the log; nothing if nothing had to be changed.
+    pub index: Option<u64>,
+    /// The node that it is about, if it is about one.
+    pub node: Option<String>,
+    /// What the operator should know or do now, if anything.
+    pub next: Option<String>,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What failed.
+    pub message: String,
+    /// Whether something changed all the same.
+    pub changed: Changed,
+    /// What to do next; empty if the message says it.
+    pub next: String,
+    /// The problems of a text, if that is the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<TextProblem>,
+}
+
+/// Whether something changed although a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Changed {
+    /// Nothing.
+    No,
+    /// It may have, now or later.
+    Unknown,
+}
+
+impl Failure {
+    /// Nothing was changed.
+    pub fn unchanged(message: impl Into<String>, next: impl Into<String>) -> Self {
+        let (message, next) = (message.into(), next.into());
+        Self { message, changed: Changed::No, next, problems: Vec::new() }
+    }
+}
+
+/// One line of an answer. Fields are only ever added.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// The version of this form.
+    pub v: u32,
+    /// The whole answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<serde_json::Value>,
+    /// One of many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<serde_json::Value>,
+    /// Lines that this client was too slow to get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+    /// There are no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end: bool,
+    /// It was not carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+impl Answer {
+    /// An empty line, to be filled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { v: VERSION, ok: None, item: None, skipped: None, end: false, error: None }
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<Result<serde_json::Value, Failure>> for Answer {
+    fn from(result: Result<serde_json::Value, Failure>) -> Self {
+        match result {
+            Ok(value) => Self { ok: Some(value), ..Self::new() },
+            Err(failure) => Self { error: Some(failure), ..Self::new() },
+        }
+    }
+}
+
+/// Writes a request as its line, without the end of line.
+///
+/// # Errors
+/// It can't be written as JSON, which only a bug explains.
+pub fn encode(request: &Request) -> serde_json::Result<String> {
+    let mut value = serde_json::to_value(request)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("v".to_owned(), VERSION.into());
+    }
+    serde_json::to_string(&value)
+}
+
+/// Reads a request from its line.
+///
+/// # Errors
+/// Says what is wrong with it. Nothing was changed.
+pub fn decode(line: &[u8]) -> Result<Request, Failure> {
+    let wrong = |message: String| {
+        Failure::unchanged(message, "send one object a line, such as {\"v\":1,\"do\":\"status\"}")
+    };
+    let mut value: serde_json::Value =
+        serde_json::from_slice(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+    let object = value.as_object_mut().ok_or_else(|| wrong("no object".to_owned()))?;
+    let version = object.remove("v").and_then(|it| it.as_u64());
+    if version != Some(u64::from(VERSION)) {
+        let asked = version.map_or("no version".to_owned(), |it| format!("version {it}"));
+        return Err(Failure::unchanged(
+            format!("the request names {asked} of the API, this daemon speaks {VERSION}"),
+            "use the command line of the daemon's version: restart the daemon after an upgrade",
+        ));
+    }
+    serde_json::from_value(value).map_err(|error| wrong(format!("no request: {error}")))
+}

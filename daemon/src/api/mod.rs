@@ -1,0 +1,64 @@
+//! The local API: what the command line asks the daemon, over a Unix socket.
+//!
+//! A client writes one request a line, `{"v":1,"do":"status"}`, and gets one answer a line,
+//! `{"v":1,"ok":…}` or `{"v":1,"error":{"message":…,"changed":…,"next":…}}`. `events` and a watched
+//! `status` answer with many lines: `{"v":1,"item":…}`, and at the end `{"v":1,"end":true}`.
+//!
+//! The happy path: [`serve`] makes the socket, `server` reads lines, `requests` turns each into a
+//! look at the picture or a change that the driver submits, and `report` says in which form the
+//! picture is shown. [`client`] is the other end. [`join`] is the door for new members, and
+//! [`token`] what opens it.
+//!
+//! Failures: who may not use the socket can't open it (mode 0660 for the group `stead`, else 0600).
+//! A client that sends garbage gets an answer and keeps its connection; one that sends too much, or
+//! reads too slowly, loses it, and no other client notices. Of a change whose fate is not known the
+//! answer says so (`"changed":"unknown"`).
+//!
+//! Deliberately absent: TCP, HTTP and roles (they come later), any state of its own, and the
+//! operator's file: `cluster.toml` is read by the command line, and the truth is in the log.
+
+pub mod client;
+pub mod join;
+pub mod message;
+pub mod report;
+mod requests;
+mod server;
+mod socket;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod token;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::driver::handle::Handle;
+use crate::journal::Journal;
+use crate::paths::Paths;
+
+pub use socket::ServeError;
+
+/// What every connection works with.
+struct Desk {
+    handle: Handle,
+    journal: Journal,
+    own_key: [u8; 32],
+}
+
+/// Serves the API until `shutdown` is true or its sender is gone; the task that is returned ends
+/// then. `own_key` is the digest of this node's public key. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// The socket can't be made; nothing is served then.
+pub fn serve(
+    paths: &Paths,
+    own_key: [u8; 32],
+    handle: Handle,
+    journal: Journal,
+    shutdown: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, ServeError> {
+    let listener = socket::listen(&paths.api_socket())?;
+    let desk = Arc::new(Desk { handle, journal, own_key });
+    Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
+}

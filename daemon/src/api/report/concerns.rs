@@ -1,0 +1,285 @@
+//! Why not everything is protected: each reason with what to do about it.
+
+use stead_core::quorum::Verdict;
+use stead_log::Role;
+
+use super::{
+    Concern, Level, NodeReport, NodeState, QuorumReport, ServiceReport, ServiceState, Sight,
+};
+
+const START: &str = "systemctl start stead-guard stead-daemon";
+
+/// Every reason, worst first.
+pub(super) fn concerns(
+    sight: &Sight<'_>,
+    quorum: &QuorumReport,
+    nodes: &[NodeReport],
+    services: &[ServiceReport],
+) -> Vec<Concern> {
+    if sight.view.state.config.is_none() {
+        return vec![unfounded(sight)];
+    }
+    let mut concerns = Vec::new();
+    concerns.extend(here(sight));
+    concerns.extend(no_quorum(sight, quorum, nodes));
+    concerns.extend(services.iter().filter_map(|it| service(quorum, it)));
+    concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
+    concerns.extend(links(nodes));
+    concerns.extend(spare(quorum, nodes));
+    concerns.extend(places(nodes, services));
+    concerns.extend(nodes.iter().filter_map(membership));
+    concerns.sort_by_key(|concern| concern.level);
+    concerns
+}
+
+fn outage(what: String, since: Option<String>, next: String) -> Concern {
+    Concern { level: Level::Outage, what, since, next }
+}
+
+fn risk(what: String, since: Option<String>, next: String) -> Concern {
+    Concern { level: Level::Risk, what, since, next }
+}
+
+fn unfounded(sight: &Sight<'_>) -> Concern {
+    let what = "this node has nothing of the cluster's state yet".to_owned();
+    let next = if sight.view.identity.members.len() > 1 {
+        "wait a few seconds; if it stays so, see that the other members run and can be reached"
+    } else {
+        "wait a few seconds; if it stays so, see `stead events`"
+    };
+    outage(what, None, next.to_owned())
+}
+
+/// What this node itself suffers from.
+fn here(sight: &Sight<'_>) -> Vec<Concern> {
+    let view = sight.view;
+    let me = &view.identity.name;
+    let mut concerns = Vec::new();
+    if view.log.role == Role::Stopped {
+        concerns.push(risk(
+            format!("the disk of {me} can't be written: it gave up its services"),
+            sight.history.store(),
+            format!(
+                "free space or replace the disk, then on {me}: systemctl restart stead-guard \
+                 stead-daemon"
+            ),
+        ));
+    }
+    match &view.report {
+        None => concerns.push(risk(
+            format!("the guard of {me} does not answer: nothing can be served there"),
+            sight.history.guard(),
+            format!("on {me}: systemctl restart stead-guard; journalctl -u stead-guard"),
+        )),
+        Some(report) if report.clock_distrusted => concerns.push(risk(
+            format!("the clock of {me} runs too fast or too slow: it gets no lease"),
+            sight.history.clock(),
+            format!("on {me}: look at the time daemon (chronyc tracking); the lease comes back"),
+        )),
+        Some(report) if report.released => concerns.push(risk(
+            format!("the guard of {me} has given up its lease and is ending"),
+            None,
+            format!("on {me}, if it shall serve again: {START}"),
+        )),
+        Some(_) => {}
+    }
+    if !view.ready && view.log.role != Role::Stopped {
+        concerns.push(risk(
+            format!("{me} is still catching up with the others"),
+            None,
+            "wait a few seconds".to_owned(),
+        ));
+    }
+    concerns
+}
+
+fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> Option<Concern> {
+    let QuorumReport { verdict, voters, present, needed, .. } = quorum;
+    if *verdict == Verdict::HaveQuorum.to_string() {
+        let silent = sight.view.log.leader.is_none();
+        return silent.then(|| {
+            let next = "wait a second; if it stays so, see `stead events`".to_owned();
+            risk("nobody coordinates at present".to_owned(), sight.history.coordinator(), next)
+        });
+    }
+    let me = &sight.view.identity.name;
+    let missing = nodes.iter().filter(|it| it.votes && absent(it.state));
+    let missing: Vec<&str> = missing.map(|it| it.name.as_str()).collect();
+    let next = if missing.is_empty() {
+        "wait a few seconds; if it stays so, see `stead events`".to_owned()
+    } else {
+        let missing = missing.join(", ");
+        format!("bring back any of {missing}: its power, its links, then there: {START}")
+    };
+    Some(outage(
+        format!(
+            "no quorum: {me} hears {present} of {voters} voters and {needed} are needed, so \
+             nothing is served on this side"
+        ),
+        sight.history.coordinator(),
+        next,
+    ))
+}
+
+fn absent(state: NodeState) -> bool {
+    match state {
+        NodeState::Suspect | NodeState::Down => true,
+        NodeState::InView | NodeState::Coming | NodeState::NotJoined => false,
+    }
+}
+
+fn service(quorum: &QuorumReport, service: &ServiceReport) -> Option<Concern> {
+    let ServiceReport { name, state, .. } = service;
+    let node = service.node.as_deref().unwrap_or("no node");
+    let detail = service.detail.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+    let (what, next) = match state {
+        ServiceState::Runs | ServiceState::Held => return None,
+        ServiceState::Starting => (
+            format!("{name} is starting on {node}{detail}"),
+            "wait; if it takes long, see `stead events`".to_owned(),
+        ),
+        ServiceState::Stopping => (
+            format!("{name} is stopping on {node}{detail}"),
+            "wait; it goes on elsewhere once it has stopped".to_owned(),
+        ),
+        ServiceState::Conflict => (
+            format!("{name} waits: another machine answers at its address{detail}"),
+            "find the machine with that hardware address and take the address from it".to_owned(),
+        ),
+        ServiceState::Lost => (
+            format!("{name} is not served: its node {node} is not heard"),
+            if quorum.verdict == Verdict::HaveQuorum.to_string() {
+                "wait a second; it goes to another node".to_owned()
+            } else {
+                "it comes back with the quorum".to_owned()
+            },
+        ),
+        ServiceState::Stopped => (
+            format!("{name} runs nowhere{detail}"),
+            if service.failures.is_empty() {
+                "bring a node back that can take it: see the nodes below".to_owned()
+            } else {
+                format!("mend why it failed (`stead events`), then: stead clear {name}")
+            },
+        ),
+    };
+    Some(outage(what, service.since.clone(), next))
+}
+
+fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {
+    let name = &node.name;
+    let since = node.since.clone();
+    match node.state {
+        NodeState::Suspect => Some(risk(
+            format!("{name} is not heard"),
+            since,
+            format!("wait a second; if it stays so, look at {name}: its power, its links"),
+        )),
+        NodeState::Down => Some(risk(
+            format!("{name} is down"),
+            since,
+            format!("find out why, then on {name}: {START}; it comes back by itself"),
+        )),
+        NodeState::Coming => Some(risk(
+            format!("{name} is heard, and not yet in the view"),
+            since,
+            format!("wait a few seconds; if it stays so, on {name}: systemctl status stead-daemon"),
+        )),
+        NodeState::InView if node.daemon == Some(false) => {
+            let config = sight.view.state.config.as_ref();
+            let grace = config.map(|it| it.daemon_grace.to_string()).unwrap_or_default();
+            Some(risk(
+                format!("the daemon of {name} is away; it keeps its services for {grace}"),
+                None,
+                format!("on {name}: systemctl restart stead-daemon; journalctl -u stead-daemon"),
+            ))
+        }
+        NodeState::InView | NodeState::NotJoined => None,
+    }
+}
+
+/// Links that are silent while their nodes are heard on others.
+fn links(nodes: &[NodeReport]) -> Vec<Concern> {
+    let mut concerns = Vec::new();
+    let heard: Vec<&NodeReport> =
+        nodes.iter().filter(|it| it.state == NodeState::InView && it.guard == Some(true)).collect();
+    let mut names: Vec<&str> =
+        heard.iter().flat_map(|it| it.links.iter().map(|link| link.name.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    for link in names {
+        let on = |up: bool| {
+            let of = |node: &&&NodeReport| {
+                node.links.iter().any(|it| it.name == link && it.up == Some(up))
+            };
+            heard.iter().filter(of).map(|it| it.name.as_str()).collect::<Vec<_>>()
+        };
+        let (up, silent) = (on(true), on(false));
+        let next = "look at the cables, ports and addresses of that link; the next fault of a \
+                    link is a fault of a node";
+        if silent.is_empty() {
+            continue;
+        }
+        let what = if up.is_empty() {
+            format!("nothing is heard on the link {link}")
+        } else {
+            format!("nothing is heard on the link {link} from {}", silent.join(", "))
+        };
+        concerns.push(risk(what, None, next.to_owned()));
+    }
+    concerns
+}
+
+/// Whether one more voter may fail.
+fn spare(quorum: &QuorumReport, nodes: &[NodeReport]) -> Option<Concern> {
+    if quorum.spare > 0 || quorum.verdict != Verdict::HaveQuorum.to_string() {
+        return None;
+    }
+    let (present, voters) = (quorum.present, quorum.voters);
+    let what = match voters {
+        1 => "there is one voter only: if it fails, everything stops".to_owned(),
+        2 => "of two voters the survivor of a failure stops".to_owned(),
+        _ => format!("one more failure stops the cluster: {present} of {voters} voters are here"),
+    };
+    let next = if present < voters {
+        "bring the missing voters back before anything else".to_owned()
+    } else if nodes.iter().any(|it| it.state == NodeState::NotJoined) {
+        "let the nodes below join that have not".to_owned()
+    } else {
+        "add a third node: to cluster.toml, `stead apply`, `stead token NODE`".to_owned()
+    };
+    Some(risk(what, None, next))
+}
+
+/// Whether another node could take the services of one that fails.
+fn places(nodes: &[NodeReport], services: &[ServiceReport]) -> Option<Concern> {
+    let able = |it: &&NodeReport| it.state == NodeState::InView && !it.standby;
+    let able: Vec<&str> = nodes.iter().filter(able).map(|it| it.name.as_str()).collect();
+    let standby = nodes.iter().find(|it| it.state == NodeState::InView && it.standby)?;
+    if services.is_empty() || able.len() > 1 {
+        return None;
+    }
+    let what = match able.first() {
+        Some(able) => format!("only {able} may serve: if it fails, its services have no place"),
+        None => "every node that is here is on standby: none may serve".to_owned(),
+    };
+    let next = format!("stead standby {} --off", standby.name);
+    Some(risk(what, standby.since.clone(), next))
+}
+
+fn membership(node: &NodeReport) -> Option<Concern> {
+    let name = &node.name;
+    match node.state {
+        NodeState::NotJoined => Some(risk(
+            format!("{name} is in the configuration and has not joined"),
+            None,
+            format!("stead token {name}, and on {name} what that prints"),
+        )),
+        NodeState::InView if !node.votes => Some(risk(
+            format!("{name} has no vote yet"),
+            None,
+            "wait a few seconds: it gets its vote when its log is complete".to_owned(),
+        )),
+        NodeState::InView | NodeState::Suspect | NodeState::Coming | NodeState::Down => None,
+    }
+}

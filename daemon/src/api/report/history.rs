@@ -1,0 +1,146 @@
+//! Since when: read off the journal's lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stead_core::id::ServiceId;
+use stead_core::notice::Notice;
+
+use crate::journal::Entry;
+
+/// When each thing that is not over began, as far as the lines reach back.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    nodes: BTreeMap<String, String>,
+    standby: BTreeMap<String, String>,
+    services: BTreeMap<ServiceId, Trouble>,
+    assigned: BTreeMap<(ServiceId, u64), String>,
+    guard: Option<String>,
+    clock: Option<String>,
+    coordinator: Option<String>,
+    store: Option<String>,
+}
+
+/// What a service suffers from.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// Since when.
+    pub(super) since: String,
+    /// The newest line about it.
+    pub(super) text: String,
+    /// Its program is to blame: that its address is served again is no end of it.
+    program: bool,
+}
+
+impl History {
+    pub(super) fn of(entries: &[Arc<Entry>]) -> Self {
+        let mut history = Self::default();
+        for entry in entries {
+            history.add(entry);
+        }
+        history
+    }
+
+    pub(super) fn node(&self, name: &str) -> Option<String> {
+        self.nodes.get(name).cloned()
+    }
+
+    pub(super) fn standby(&self, name: &str) -> Option<String> {
+        self.standby.get(name).cloned()
+    }
+
+    pub(super) fn service(&self, service: &ServiceId) -> Option<&Trouble> {
+        self.services.get(service)
+    }
+
+    /// When that assignment was made.
+    pub(super) fn assigned(&self, service: &ServiceId, epoch: u64) -> Option<&str> {
+        self.assigned.get(&(service.clone(), epoch)).map(String::as_str)
+    }
+
+    pub(super) fn guard(&self) -> Option<String> {
+        self.guard.clone()
+    }
+
+    pub(super) fn clock(&self) -> Option<String> {
+        self.clock.clone()
+    }
+
+    pub(super) fn coordinator(&self) -> Option<String> {
+        self.coordinator.clone()
+    }
+
+    pub(super) fn store(&self) -> Option<String> {
+        self.store.clone()
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        let Some(notice) = &entry.notice else { return };
+        let time = &entry.time;
+        let begin = |slot: &mut Option<String>| {
+            slot.get_or_insert_with(|| time.clone());
+        };
+        match notice {
+            Notice::GuardConnected => self.guard = None,
+            Notice::GuardLost => begin(&mut self.guard),
+            Notice::LeaseGained => self.clock = None,
+            Notice::ClockDistrusted => begin(&mut self.clock),
+            Notice::CoordinatorSilent(_) => begin(&mut self.coordinator),
+            Notice::Coordinator(..) => self.coordinator = None,
+            Notice::StoreFailed(_) => begin(&mut self.store),
+            Notice::Suspected(node, _) | Notice::Removed(node, ..) => {
+                self.nodes.entry(node.clone()).or_insert_with(|| time.clone());
+            }
+            Notice::Refuted(node) | Notice::Admitted(node) => {
+                self.nodes.remove(node);
+            }
+            Notice::Standby(node, true) => {
+                self.standby.entry(node.clone()).or_insert_with(|| time.clone());
+            }
+            Notice::Standby(node, false) => {
+                self.standby.remove(node);
+            }
+            Notice::Assigned(service, _, epoch) => {
+                self.assigned.insert((service.clone(), epoch.0), time.clone());
+            }
+            Notice::StartFailed(service, _)
+            | Notice::MonitorFailed(service, _)
+            | Notice::Ended(service, _) => self.trouble(service, entry, true),
+            Notice::Stopping(service, _)
+            | Notice::Stopped(service, ..)
+            | Notice::Nowhere(service)
+            | Notice::ClaimFailed(service)
+            | Notice::Conflict(service, _) => self.trouble(service, entry, false),
+            Notice::Claimed(service, _) => {
+                if self.services.get(service).is_some_and(|it| !it.program) {
+                    self.services.remove(service);
+                }
+            }
+            Notice::Started(service) | Notice::Verified(service) => {
+                self.services.remove(service);
+            }
+            Notice::LeaseLost
+            | Notice::Retiring
+            | Notice::Campaign(_)
+            | Notice::Voter(..)
+            | Notice::AddressRestored(_)
+            | Notice::Refused(_)
+            | Notice::Configured(_)
+            | Notice::Membership(..)
+            | Notice::RoundTripExceeded(..) => {}
+        }
+    }
+
+    fn trouble(&mut self, service: &ServiceId, entry: &Entry, program: bool) {
+        let known = self.services.entry(service.clone()).or_insert_with(|| Trouble {
+            since: entry.time.clone(),
+            text: String::new(),
+            program: false,
+        });
+        // What follows from a cause, such as the stop, says less than the cause.
+        if program || !known.program {
+            known.text.clone_from(&entry.text);
+        }
+        known.program |= program;
+    }
+}

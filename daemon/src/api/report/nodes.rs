@@ -1,0 +1,227 @@
+//! The nodes, as this one sees them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::NodeId;
+use stead_core::lease::{LinkId, PeerReport, Report};
+use stead_core::state::config::{Config, NodeConfig};
+
+use super::Sight;
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Its name.
+    pub name: String,
+    /// Its number; nothing if it has not joined.
+    pub number: Option<u64>,
+    /// Where it stands.
+    pub site: Option<String>,
+    /// Where it is with regard to the view.
+    pub state: NodeState,
+    /// Since when that is so, if it is not in the view and this node knows.
+    pub since: Option<String>,
+    /// It shall be without services.
+    pub standby: bool,
+    /// It has a vote.
+    pub votes: bool,
+    /// It coordinates.
+    pub coordinates: bool,
+    /// Its links, by name.
+    pub links: Vec<LinkReport>,
+    /// Its daemon works; nothing if that can't be known now.
+    pub daemon: Option<bool>,
+    /// Its guard works; nothing if that can't be known now.
+    pub guard: Option<bool>,
+    /// The version of its daemon.
+    pub version: Option<String>,
+    /// The round trip to it in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// How late its kernel may shut its gate, in milliseconds.
+    pub slack_ms: Option<f64>,
+    /// The form of its gate; of this node only.
+    pub gate: Option<String>,
+    /// Whether its guard runs with real-time priority; of this node only.
+    pub realtime: Option<bool>,
+    /// Why it doesn't.
+    pub realtime_reason: Option<String>,
+    /// Whether its guard's memory is locked; of this node only.
+    pub locked: Option<bool>,
+    /// Why it isn't.
+    pub locked_reason: Option<String>,
+}
+
+/// Where a node is with regard to the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeState {
+    /// In the view and heard.
+    InView,
+    /// In the view and not heard.
+    Suspect,
+    /// Heard and not in the view: about to come.
+    Coming,
+    /// Not in the view, and not heard.
+    Down,
+    /// Configured, and not a member yet.
+    NotJoined,
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InView => "in view",
+            Self::Suspect => "suspect",
+            Self::Coming => "coming",
+            Self::Down => "down",
+            Self::NotJoined => "not joined",
+        })
+    }
+}
+
+/// One link of one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// The link's name.
+    pub name: String,
+    /// The node's address there.
+    pub address: String,
+    /// Whether something arrives from it; of this node's own: from anyone. Nothing if unknown.
+    pub up: Option<bool>,
+    /// How long ago the last heartbeat arrived, in milliseconds.
+    pub heard_ms: Option<f64>,
+}
+
+pub(super) fn nodes(sight: &Sight<'_>) -> Vec<NodeReport> {
+    let Some(config) = &sight.view.state.config else { return Vec::new() };
+    config.nodes.iter().map(|(name, node)| report(sight, config, name, node)).collect()
+}
+
+fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> NodeReport {
+    let state = &sight.view.state;
+    let number = state.node(name);
+    let own = number == Some(sight.me());
+    let mut report = NodeReport {
+        name: name.to_owned(),
+        number: number.map(|it| it.0),
+        site: node.site.clone(),
+        state: number.map_or(NodeState::NotJoined, |it| place(sight, it)),
+        since: None,
+        standby: number.is_some_and(|it| state.standby.contains(&it)),
+        votes: number.is_some_and(|it| sight.view.log.membership.voters.contains(&it)),
+        coordinates: number.is_some() && number == sight.view.log.leader,
+        links: links(sight, config, number, node),
+        daemon: None,
+        guard: None,
+        version: None,
+        round_trip_ms: None,
+        slack_ms: None,
+        gate: None,
+        realtime: None,
+        realtime_reason: None,
+        locked: None,
+        locked_reason: None,
+    };
+    if report.state != NodeState::InView {
+        report.since = sight.history.node(name);
+    }
+    if own {
+        fill_own(sight, &mut report);
+    } else if let Some(number) = number {
+        fill_peer(sight, number, &mut report);
+    }
+    report
+}
+
+fn place(sight: &Sight<'_>, node: NodeId) -> NodeState {
+    match (sight.view.state.view.contains_key(&node), sight.hears(node)) {
+        (true, true) => NodeState::InView,
+        (true, false) => NodeState::Suspect,
+        (false, true) => NodeState::Coming,
+        (false, false) => NodeState::Down,
+    }
+}
+
+fn fill_own(sight: &Sight<'_>, report: &mut NodeReport) {
+    report.daemon = Some(true);
+    report.guard = Some(sight.view.report.is_some());
+    report.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let Some(hello) = &sight.view.guard else { return };
+    report.slack_ms = Some(hello.slack.as_millis_f64());
+    report.gate = Some(hello.gate.clone());
+    report.realtime = Some(hello.realtime.is_ok());
+    report.realtime_reason = hello.realtime.clone().err();
+    report.locked = Some(hello.locked.is_ok());
+    report.locked_reason = hello.locked.clone().err();
+}
+
+fn fill_peer(sight: &Sight<'_>, node: NodeId, report: &mut NodeReport) {
+    let connected = sight.view.connected.iter().find(|it| it.node == node);
+    report.version = connected.map(|it| {
+        let software = it.software.as_str();
+        software.strip_prefix("stead ").unwrap_or(software).to_owned()
+    });
+    let Some(peer) = peer(sight, node) else { return };
+    let heard = sight.hears(node);
+    report.guard = Some(heard);
+    report.daemon = heard.then_some(peer.daemon_alive);
+    report.slack_ms = Some(peer.slack.as_millis_f64());
+    report.round_trip_ms =
+        (peer.round_trip.as_micros() > 0).then(|| peer.round_trip.as_millis_f64());
+}
+
+fn peer<'a>(sight: &Sight<'a>, node: NodeId) -> Option<&'a PeerReport> {
+    sight.view.report.as_ref()?.peers.get(&node)
+}
+
+/// The links of a node. Guards number them by their names' order.
+fn links(
+    sight: &Sight<'_>,
+    config: &Config,
+    node: Option<NodeId>,
+    its: &NodeConfig,
+) -> Vec<LinkReport> {
+    let patience = sight.view.state.timers.suspect_after;
+    let numbered = config.links.keys().zip(0..=LinkId::MAX);
+    numbered
+        .filter_map(|(name, link)| {
+            let address = its.addresses.get(name)?.to_string();
+            let report = sight.view.report.as_ref();
+            let heard = node.zip(report).and_then(|(node, report)| heard(sight, report, node, link));
+            let since = heard.zip(report).map(|(heard, report)| report.at.since(heard));
+            Some(LinkReport {
+                name: name.clone(),
+                address,
+                up: if node.is_some() && expected(sight, node) {
+                    Some(since.is_some_and(|since| since <= patience))
+                } else {
+                    None
+                },
+                heard_ms: since.map(|since| since.as_millis_f64()),
+            })
+        })
+        .collect()
+}
+
+/// Whether silence on a link says something: there is a guard that listens, and somebody to hear.
+fn expected(sight: &Sight<'_>, node: Option<NodeId>) -> bool {
+    let Some(report) = &sight.view.report else { return false };
+    if node != Some(sight.me()) {
+        return true;
+    }
+    report.peers.keys().any(|peer| sight.hears(*peer))
+}
+
+/// When something last arrived on a link: from that node, or from anyone if it is this one.
+fn heard(
+    sight: &Sight<'_>,
+    report: &Report,
+    node: NodeId,
+    link: LinkId,
+) -> Option<stead_core::time::Instant> {
+    if node == sight.me() {
+        return report.peers.values().filter_map(|peer| peer.links.get(&link)).max().copied();
+    }
+    report.peers.get(&node)?.links.get(&link).copied()
+}

@@ -1,0 +1,152 @@
+//! What deserves a look although all is protected.
+
+use std::collections::BTreeMap;
+
+use crate::guard::Rejected;
+
+use super::{Concern, Level, NodeReport, ServiceReport, ServiceState, Sight};
+
+pub(super) fn notes(
+    sight: &Sight<'_>,
+    nodes: &[NodeReport],
+    services: &[ServiceReport],
+) -> Vec<Concern> {
+    let mut notes = Notes(Vec::new());
+    notes.standby(sight, nodes);
+    notes.services(services);
+    notes.network(sight, nodes);
+    notes.guard(sight, nodes);
+    notes.refused(sight);
+    notes.rejected(sight);
+    if sight.view.state.former_timers.is_some() {
+        let what = "leases under the former timers are still running out";
+        notes.note(what.to_owned(), "wait a second".to_owned());
+    }
+    notes.0
+}
+
+struct Notes(Vec<Concern>);
+
+impl Notes {
+    fn note(&mut self, what: String, next: String) {
+        self.since(what, None, next);
+    }
+
+    fn since(&mut self, what: String, since: Option<String>, next: String) {
+        self.0.push(Concern { level: Level::Note, what, since, next });
+    }
+
+    fn standby(&mut self, sight: &Sight<'_>, nodes: &[NodeReport]) {
+        for NodeReport { name, .. } in nodes.iter().filter(|it| it.standby) {
+            let what = format!("{name} is on standby: it votes and serves nothing");
+            let next = format!("when it may serve again: stead standby {name} --off");
+            self.since(what, sight.history.standby(name), next);
+        }
+    }
+
+    fn services(&mut self, services: &[ServiceReport]) {
+        for service in services {
+            let name = &service.name;
+            for (node, count) in &service.failures {
+                let times = if *count == 1 { "once" } else { &format!("{count} times") };
+                let what = format!("{name} failed {times} on {node}, and other nodes come first");
+                self.note(what, format!("when that is mended: stead clear {name}"));
+            }
+            let (Some(node), Some(best)) = (&service.node, service.prefers.first()) else {
+                continue;
+            };
+            if service.state == ServiceState::Runs && node != best {
+                let what = format!("{name} is on {node} and would rather be on {best}");
+                self.note(what, format!("when it suits you: stead move {name} {best}"));
+            }
+        }
+    }
+
+    fn network(&mut self, sight: &Sight<'_>, nodes: &[NodeReport]) {
+        let state = &sight.view.state;
+        let Some(config) = &state.config else { return };
+        if config.links.len() == 1 && config.nodes.len() > 1 {
+            let what = "there is one link only: when it fails, nodes fail with it";
+            let next = "add a second one on other cables to cluster.toml";
+            self.note(what.to_owned(), next.to_owned());
+        }
+        let round_trip = state.timers.round_trip;
+        for node in nodes {
+            let Some(measured) = node.round_trip_ms else { continue };
+            if measured > round_trip.as_millis_f64() {
+                let what = format!(
+                    "the round trip to {} takes {measured:.1} ms, more than the configured \
+                     {round_trip}: stalls shorter than the ride-out may cost a lease",
+                    node.name
+                );
+                let next = "raise round-trip in cluster.toml, or mend the network";
+                self.note(what, next.to_owned());
+            }
+        }
+    }
+
+    fn guard(&mut self, sight: &Sight<'_>, nodes: &[NodeReport]) {
+        let me = &sight.view.identity.name;
+        if let Some(own) = nodes.iter().find(|it| it.name == *me) {
+            if let Some(reason) = &own.realtime_reason {
+                let what = format!("the guard of {me} has no real-time priority: {reason}");
+                let next = "allow it (the systemd unit does), or raise the ride-out";
+                self.note(what, next.to_owned());
+            }
+            if let Some(reason) = &own.locked_reason {
+                let what = format!("the memory of the guard of {me} is not locked: {reason}");
+                let next = "allow it (the systemd unit does), or raise the ride-out";
+                self.note(what, next.to_owned());
+            }
+        }
+        if let Some(hello) = &sight.view.guard
+            && hello.version != env!("CARGO_PKG_VERSION")
+        {
+            let what = format!(
+                "the guard of {me} is of version {}, its daemon of {}",
+                hello.version,
+                env!("CARGO_PKG_VERSION")
+            );
+            let next = format!("when {me} is on standby: systemctl restart stead-guard");
+            self.note(what, next);
+        }
+        for trouble in &sight.view.guard_troubles {
+            let next = format!("on {me}: journalctl -u stead-guard");
+            self.note(format!("the guard of {me}: {trouble}"), next);
+        }
+    }
+
+    fn refused(&mut self, sight: &Sight<'_>) {
+        for refusal in &sight.view.refused {
+            let whom = match refusal.node {
+                Some(node) => sight.view.state.name(node),
+                None => "somebody".to_owned(),
+            };
+            let times = if refusal.count == 1 { "once" } else { &format!("{} times", refusal.count) };
+            self.note(
+                format!("{whom} at {} was not talked to, {times}: {}", refusal.address, refusal.reason),
+                "see the runbook: version, cluster and key must fit".to_owned(),
+            );
+        }
+    }
+
+    /// Datagrams that were not taken, together per reason: strangers can't fill the screen.
+    fn rejected(&mut self, sight: &Sight<'_>) {
+        let mut reasons: BTreeMap<Rejected, (u64, usize, String)> = BTreeMap::new();
+        for ((from, reason), count) in &sight.view.rejected {
+            let known = reasons.entry(*reason).or_insert_with(|| (0, 0, from.to_string()));
+            known.0 = known.0.saturating_add(*count);
+            known.1 += 1;
+        }
+        for (reason, (count, senders, first)) in reasons {
+            let others = match senders {
+                1 => String::new(),
+                _ => format!(" and {} more", senders - 1),
+            };
+            self.note(
+                format!("{count} datagrams from {first}{others} were not taken: {reason}"),
+                "harmless; find the sender if it should not be there".to_owned(),
+            );
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The services: where they are, and which failures of them would be noticed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::{Epoch, NodeId, ServiceId};
+use stead_core::node::Phase;
+use stead_core::state::config::ServiceConfig;
+use stead_core::state::{Assignment, Holder, Reached};
+
+use super::Sight;
+use crate::journal::parse;
+
+/// Another node's start is believed to be under way for this long; then it is its own to tell.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    /// Its name.
+    pub name: String,
+    /// Where it is on its way up or down.
+    pub state: ServiceState,
+    /// Its holder.
+    pub node: Option<String>,
+    /// The number of its assignment.
+    pub epoch: u64,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// It has a program.
+    pub program: bool,
+    /// It has a monitor.
+    pub monitor: bool,
+    /// Its monitor was good under this assignment; nothing if it has none or can't be known.
+    pub verified: Option<bool>,
+    /// What is wrong, if something is and this node knows.
+    pub detail: Option<String>,
+    /// Since when.
+    pub since: Option<String>,
+    /// Which failures are noticed.
+    pub noticed: Vec<String>,
+    /// Which are not.
+    pub unnoticed: Vec<String>,
+    /// The nodes that it would rather run on, best first.
+    pub prefers: Vec<String>,
+    /// How often it failed on which node since that was last cleared.
+    pub failures: BTreeMap<String, u32>,
+}
+
+/// Where a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// It runs, and if it has a monitor that is good.
+    Runs,
+    /// Another node holds it, and its details are known there.
+    Held,
+    /// It is on its way up.
+    Starting,
+    /// Somebody else answers for an address of it.
+    Conflict,
+    /// It is on its way down.
+    Stopping,
+    /// It is nowhere.
+    Stopped,
+    /// Its node is not heard.
+    Lost,
+}
+
+impl ServiceState {
+    /// Whether clients are served, as far as is known.
+    #[must_use]
+    pub fn serves(self) -> bool {
+        match self {
+            Self::Runs | Self::Held => true,
+            Self::Starting | Self::Conflict | Self::Stopping | Self::Stopped | Self::Lost => false,
+        }
+    }
+}
+
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Runs => "runs",
+            Self::Held => "held",
+            Self::Starting => "starting",
+            Self::Conflict => "conflict",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+pub(super) fn services(sight: &Sight<'_>) -> Vec<ServiceReport> {
+    let state = &sight.view.state;
+    let wanted = |name: &ServiceId| state.config.as_ref()?.services.get(name);
+    let report = |(name, assignment): (&ServiceId, &Assignment)| {
+        report(sight, name, assignment, wanted(name))
+    };
+    state.assignments.iter().map(report).collect()
+}
+
+fn report(
+    sight: &Sight<'_>,
+    name: &ServiceId,
+    assignment: &Assignment,
+    wanted: Option<&ServiceConfig>,
+) -> ServiceReport {
+    let monitored = wanted.is_some_and(|it| it.monitor.is_some());
+    let (state, verified) = place(sight, name, assignment, monitored);
+    let trouble = sight.history.service(name).filter(|_| !state.serves());
+    let (noticed, unnoticed) = notice(wanted);
+    let name_of = |node: NodeId| sight.view.state.name(node);
+    ServiceReport {
+        name: name.0.clone(),
+        state,
+        node: assignment.holder.node().map(name_of),
+        epoch: assignment.epoch.0,
+        addresses: wanted
+            .map(|it| it.addresses.iter().map(|at| format!("{}/{}", at.ip, at.prefix)).collect())
+            .unwrap_or_default(),
+        program: wanted.is_some_and(|it| it.program.is_some()),
+        monitor: monitored,
+        verified: verified.filter(|_| monitored),
+        detail: trouble.map(|it| it.text.clone()),
+        since: trouble.map(|it| it.since.clone()),
+        noticed,
+        unnoticed,
+        prefers: wanted.map(|it| it.prefer.clone()).unwrap_or_default(),
+        failures: assignment
+            .failures
+            .iter()
+            .map(|(node, count)| (sight.view.state.name(*node), *count))
+            .collect(),
+    }
+}
+
+/// Where it is, and whether its monitor was good.
+fn place(
+    sight: &Sight<'_>,
+    name: &ServiceId,
+    assignment: &Assignment,
+    monitored: bool,
+) -> (ServiceState, Option<bool>) {
+    let node = match assignment.holder {
+        Holder::Never | Holder::Stopped { .. } => return (ServiceState::Stopped, None),
+        Holder::Stopping { .. } => return (ServiceState::Stopping, None),
+        Holder::Node(node) => node,
+    };
+    if !sight.hears(node) || !sight.view.state.view.contains_key(&node) {
+        return (ServiceState::Lost, None);
+    }
+    if node != sight.me() {
+        return elsewhere(sight, name, assignment.epoch, monitored);
+    }
+    let Some(local) = sight.view.local.get(name).filter(|it| it.epoch == assignment.epoch) else {
+        return (ServiceState::Starting, Some(false));
+    };
+    let state = match local.phase {
+        Phase::Running if local.verified || !monitored => ServiceState::Runs,
+        Phase::Running | Phase::Probing(None) | Phase::Claiming | Phase::Starting => {
+            ServiceState::Starting
+        }
+        Phase::Probing(Some(_)) => ServiceState::Conflict,
+        Phase::Stopping(_) | Phase::Releasing(_) => ServiceState::Stopping,
+        Phase::Stopped(..) => ServiceState::Stopped,
+    };
+    (state, Some(local.verified))
+}
+
+/// Where a service of another node is, by what that node committed of it.
+fn elsewhere(
+    sight: &Sight<'_>,
+    name: &ServiceId,
+    epoch: Epoch,
+    monitored: bool,
+) -> (ServiceState, Option<bool>) {
+    let incidents = &sight.view.state.incidents;
+    let about = |it: &stead_core::state::Moved| it.service == *name && it.epoch == epoch;
+    let incident = incidents.iter().rev().find(|it| it.moved.iter().any(about));
+    let reached = |stage: Reached| {
+        incident.is_some_and(|it| {
+            it.stages.iter().any(|at| at.reached == stage && at.service.as_ref() == Some(name))
+        })
+    };
+    if reached(Reached::Verified) {
+        return (ServiceState::Runs, Some(true));
+    }
+    if reached(Reached::Started) && !monitored {
+        return (ServiceState::Runs, None);
+    }
+    let assigned = sight.history.assigned(name, epoch.0).and_then(parse);
+    let fresh = assigned.is_some_and(|at| {
+        sight.view.wall.duration_since(at).is_ok_and(|since| since < STARTING)
+    });
+    if fresh && incident.is_some() {
+        return (ServiceState::Starting, Some(false));
+    }
+    (ServiceState::Held, None)
+}
+
+/// Which failures of a service are noticed, and which are not.
+fn notice(wanted: Option<&ServiceConfig>) -> (Vec<String>, Vec<String>) {
+    let mut noticed = vec!["its node dies, or loses its lease".to_owned()];
+    let mut unnoticed = Vec::new();
+    let Some(wanted) = wanted else { return (noticed, unnoticed) };
+    if wanted.program.is_some() {
+        noticed.push("its program ends".to_owned());
+    }
+    match &wanted.monitor {
+        Some(monitor) => {
+            let within = (monitor.interval + monitor.timeout).as_micros().div_ceil(1_000_000);
+            noticed.push(format!("its monitor fails: within {within} s"));
+        }
+        None if wanted.program.is_some() => {
+            unnoticed.push("its program hangs or answers wrongly (it has no monitor)".to_owned());
+        }
+        None => unnoticed.push(
+            "only the node's death is noticed: what answers at the addresses is not looked at \
+             (no monitor)"
+                .to_owned(),
+        ),
+    }
+    (noticed, unnoticed)
+}
