@@ -99,7 +99,7 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         // handles of hosts may live on; the programs do not
-        drop(self.launcher.end());
+        self.launcher.end();
         for host in self.hosts() {
             let _ = host.kill_all();
         }

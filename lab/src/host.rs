@@ -106,9 +106,8 @@ impl Host {
     /// Starts a program on the host with the standard streams that the command names.
     pub fn spawn_as_is(&self, command: Command) -> std::io::Result<Process> {
         let child = self.0.launcher.start(command, self.namespace())?;
-        let pid = i32::try_from(child.id()).map_err(std::io::Error::other)?;
-        let host = self.name().to_owned();
-        Ok(Process { host, pid, child: Arc::new(Mutex::new(child)) })
+        let pid = i32::try_from(lock(&child).id()).map_err(std::io::Error::other)?;
+        Ok(Process { host: self.name().to_owned(), pid, child })
     }
 
     /// All processes on the host, those that its programs started included.

@@ -6,6 +6,7 @@ use stead_linux::namespace::NetNs;
 
 use crate::bed::Bed;
 use crate::error::{LabError, Step};
+use crate::launcher::lock;
 use crate::root::Power;
 
 /// A bed that outlives us: how to enter it and how to end it.
@@ -35,7 +36,7 @@ impl Bed {
             let pid = self.hold(&name, namespace)?;
             enter.push((name, entry(power, pid)));
         }
-        let tree = self.launcher.end();
+        let tree = self.launcher.release();
         let kept = tree.map(stead_linux::namespace::ProcessTree::keep).transpose();
         let first = kept.step(|| "cannot leave the bed's programs running".to_owned())?;
         let end = first.map_or_else(String::new, |first| format!("kill -KILL {first}"));
@@ -48,7 +49,7 @@ impl Bed {
         let mut sleep = Command::new("sleep");
         sleep.arg("infinity").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = self.launcher.start(sleep, namespace);
-        child.map(|child| child.id()).step(|| format!("cannot hold {name} open"))
+        child.map(|child| lock(&child).id()).step(|| format!("cannot hold {name} open"))
     }
 }
 

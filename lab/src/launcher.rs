@@ -7,7 +7,7 @@
 use std::io;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use stead_linux::namespace::{ChildSetup, NetNs, ProcessTree};
@@ -25,6 +25,8 @@ pub(crate) struct Launcher {
     orders: Mutex<Option<Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<Option<ProcessTree>>>>,
     contained: bool,
+    /// Every program that was started: a process namespace ends only when all are collected.
+    children: Mutex<Vec<Arc<Mutex<Child>>>>,
 }
 
 /// A lock whose holder panicked guards nothing but plain data here.
@@ -59,7 +61,7 @@ impl Launcher {
             .step(|| "the launcher's thread ended".to_owned())?
             .step(|| "cannot enter the bed's process namespace".to_owned())?;
         let (orders, thread) = (Mutex::new(Some(orders)), Mutex::new(Some(thread)));
-        Ok(Launcher { orders, thread, contained })
+        Ok(Launcher { orders, thread, contained, children: Mutex::default() })
     }
 
     /// The programs live in a process namespace of their own.
@@ -68,18 +70,34 @@ impl Launcher {
     }
 
     /// Starts a program in a network namespace, in a session of its own.
-    pub(crate) fn start(&self, command: Command, network: NetNs) -> io::Result<Child> {
+    pub(crate) fn start(&self, command: Command, network: NetNs) -> io::Result<Arc<Mutex<Child>>> {
         let (answer, result) = channel();
         let order = Order { command, network, answer };
         let sent = lock(&self.orders).as_ref().map(|orders| orders.send(order).is_ok());
         if sent != Some(true) {
             return Err(io::Error::other("the bed has ended"));
         }
-        result.recv().map_err(io::Error::other)?
+        let child = Arc::new(Mutex::new(result.recv().map_err(io::Error::other)??));
+        lock(&self.children).push(Arc::clone(&child));
+        Ok(child)
     }
 
-    /// Ends the thread and hands out the process namespace, which ends when it is dropped.
-    pub(crate) fn end(&self) -> Option<ProcessTree> {
+    /// Ends the thread and every program.
+    pub(crate) fn end(&self) {
+        let tree = self.release();
+        if let Some(tree) = &tree {
+            tree.kill();
+        }
+        for child in lock(&self.children).drain(..) {
+            let mut child = lock(&child);
+            // whoever has ended already is only collected
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends the thread and hands out the process namespace with all programs in it.
+    pub(crate) fn release(&self) -> Option<ProcessTree> {
         lock(&self.orders).take();
         let thread = lock(&self.thread).take()?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -88,7 +106,7 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        drop(self.end());
+        self.end();
     }
 }
 

@@ -10,10 +10,11 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 
 use super::child::mount_own_proc;
@@ -21,6 +22,8 @@ use super::{NamespaceError, file, system};
 
 const KEEP: u8 = b'k';
 const PROC_OURS: u8 = b'p';
+/// The kernel needs milliseconds.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A process namespace on a leash.
 #[derive(Debug)]
@@ -94,14 +97,29 @@ impl ProcessTree {
         }
         Ok(self.first.as_raw())
     }
+
+    /// Kills every process in the namespace. The kernel is not done with it before the parents of
+    /// all of them have collected them: collect yours (`Child::wait`) before dropping the tree.
+    pub fn kill(&self) {
+        // of a process that is gone already there is nothing to kill
+        let _ = kill(self.first, Signal::SIGKILL);
+    }
 }
 
+/// Kills what is inside and waits until it is gone; not for ever, should somebody have forgotten to
+/// collect a child.
 impl Drop for ProcessTree {
     fn drop(&mut self) {
-        if self.leash.take().is_some() {
-            // closing the leash would do; the signal makes sure that waiting ends
-            let _ = kill(self.first, Signal::SIGKILL);
-            let _ = waitpid(self.first, None);
+        if self.leash.take().is_none() {
+            return;
+        }
+        self.kill();
+        let deadline = Instant::now() + GONE_WITHIN;
+        while Instant::now() < deadline {
+            match waitpid(self.first, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(1)),
+                Ok(_) | Err(_) => break,
+            }
         }
     }
 }

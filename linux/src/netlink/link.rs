@@ -3,12 +3,12 @@
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{
-    BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    InfoData, InfoKind, InfoMacVlan, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    LinkProtoInfoBridge, MacVlanMode,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Mac, Netlink, NetlinkError};
 
@@ -218,21 +218,21 @@ impl Netlink {
     }
 
     /// Lets a bridge drop or pass the frames of one of its ports; the carrier is not touched.
-    /// Refused (ENETDOWN) until the port is [`Link::running`]; when it loses and regains its
-    /// carrier, the kernel goes back to forwarding by itself.
+    /// Refused (ENETDOWN) until the port is [`Link::running`]. The kernel goes back to forwarding
+    /// by itself when the port's carrier or any other of its settings changes; that is also why the
+    /// bridge is asked here and not the interface.
     pub fn set_port_state(&mut self, index: u32, state: PortState) -> Result<(), NetlinkError> {
+        // IFLA_BRPORT_STATE and BR_STATE_* of linux/if_link.h and linux/if_bridge.h
+        const STATE: u16 = 1;
         let wanted = match state {
-            PortState::Disabled => BridgePortState::Disabled,
-            PortState::Forwarding => BridgePortState::Forwarding,
+            PortState::Disabled => 0,
+            PortState::Forwarding => 3,
         };
-        let what = LinkAttribute::LinkInfo(vec![
-            LinkInfo::PortKind(InfoPortKind::Bridge),
-            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::State(wanted)])),
-        ]);
+        let what = LinkProtoInfoBridge::Other(DefaultNla::new(STATE, vec![wanted]));
         let mut link = message(index);
-        link.attributes.push(what);
-        let action = format_args!("set the bridge port of interface {index} to {state:?}");
-        self.change(action, RouteNetlinkMessage::NewLink(link), 0)
+        link.header.interface_family = AddressFamily::Bridge;
+        link.attributes.push(LinkAttribute::ProtoInfoBridge(vec![what]));
+        self.set(format_args!("set the bridge port of interface {index} to {state:?}"), link)
     }
 
     /// Deletes an interface (a veth takes its peer along).
