@@ -223,6 +223,12 @@ impl Log {
     pub async fn campaign(&self, to: NodeId) -> Result<(), CampaignError> {
         let vote = self.raft.server_metrics().borrow_watched().vote;
         let last = self.raft.data_metrics().borrow_watched().last_log;
+        if to == self.node && !vote.committed {
+            // A former campaign of this node's got nowhere: there is no leader whose place could be
+            // handed over, and the voters' leases were dropped already. So a plain election.
+            let elected = self.raft.trigger().elect(false).await;
+            return elected.map_err(|_| CampaignError::Stopped);
+        }
         // Only `to` judges the log, and only its own.
         let request = TransferLeaderRequest::<Types>::new(vote, to, last);
         match self.raft.handle_transfer_leader(request).await {

@@ -76,9 +76,11 @@ impl Node {
             let heard = peer.heard.is_some_and(|heard| now.since(heard) < fresh);
             if heard && !peer.hears_coordinator {
                 hearing_nobody.insert(*node);
-                if peer.daemon_alive {
-                    candidates.push((peer.log_tail, *node));
-                }
+            }
+            // Whoever can lead counts, although it may not have noticed yet: so every survivor
+            // arrives at the same one.
+            if heard && peer.daemon_alive {
+                candidates.push((peer.log_tail, *node));
             }
         }
         let quorum = crate::quorum::decide(&hearing_nobody, &self.log.voters);
