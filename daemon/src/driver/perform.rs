@@ -29,7 +29,6 @@ const VOTERS_DEADLINE: Duration = Duration::from_millis(5_000);
 
 /// All hands of a daemon.
 pub(super) struct Performers {
-    pub(super) me: NodeId,
     pub(super) log: Arc<Log>,
     pub(super) peers: Arc<Peers>,
     pub(super) proposer: Proposer,
@@ -49,8 +48,8 @@ impl Performers {
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
             Command::Campaign(to) => self.campaign(to),
-            Command::AddVoter(node) => self.change_voters(node, true),
-            Command::RemoveVoter(node) => self.change_voters(node, false),
+            Command::AddVoter(node) => self.change_voters(state.name(node), node, true),
+            Command::RemoveVoter(node) => self.change_voters(state.name(node), node, false),
             Command::Probe { service, epoch, probing } => {
                 self.probe(state, service, epoch, probing);
             }
@@ -99,9 +98,8 @@ impl Performers {
         });
     }
 
-    fn change_voters(&self, node: NodeId, add: bool) {
+    fn change_voters(&self, name: String, node: NodeId, add: bool) {
         let (log, journal) = (self.log.clone(), self.journal.clone());
-        let peers = self.peers.members().clone();
         tokio::spawn(async move {
             let changed = if add {
                 log.add_voter(node, VOTERS_DEADLINE).await
@@ -109,11 +107,7 @@ impl Performers {
                 log.remove_voter(node, VOTERS_DEADLINE).await
             };
             match changed {
-                Ok(()) => {
-                    drop(peers);
-                    let name = format!("node {node}");
-                    journal.write(Instant(boottime()), &Notice::Voter(name, add));
-                }
+                Ok(()) => journal.write(Instant(boottime()), &Notice::Voter(name, add)),
                 Err(error) => tracing::warn!("the voters were not changed: {}", chain(&error)),
             }
         });

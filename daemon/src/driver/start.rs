@@ -90,7 +90,6 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let handle = Handle { view: seen, submissions };
     desk.open(handle.clone());
     let performers = Performers {
-        me: identity.node,
         log: log.clone(),
         peers: peers.clone(),
         proposer,
