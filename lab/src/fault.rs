@@ -48,8 +48,8 @@ impl Bed {
         link.set_carrier(true)
     }
 
-    /// Power loss: first nothing leaves the host any more, then every process on it is killed. So no
-    /// FIN, RST or ICMP tells anybody, as no dead machine does.
+    /// Power loss: first nothing leaves the host any more, then every process on it is killed. So
+    /// no FIN, RST or ICMP tells anybody, as no dead machine does.
     pub fn silence_then_kill(&self, host: &Host) -> Result<(), LabError> {
         self.cut(host)?;
         host.kill_all()

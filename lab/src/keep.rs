@@ -21,7 +21,8 @@ pub struct Kept {
 impl Bed {
     /// Leaves everything standing, programs included, when this process ends. In each namespace a
     /// `sleep` holds it open, so nothing has to be bound to a file and an ordinary user can do it
-    /// too. Relays and probers are threads of this process: they end, and a relayed cable with them.
+    /// too. Relays and probers are threads of this process: they end, and a relayed cable with
+    /// them.
     pub fn keep(self, power: Power) -> Result<Kept, LabError> {
         if !self.launcher.contained() {
             let cause = "this system allows no process namespace with a /proc of its own";

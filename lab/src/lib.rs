@@ -1,14 +1,15 @@
 //! Networks to break: hosts, switches, routers, cables and faults, all out of network namespaces.
 //!
-//! What it is for: `stead demo`, the end-to-end tests and the benchmark stand on it. A [`Bed`] is one
-//! such network. Its hosts are network namespaces that share this machine's disk; its switches are
-//! bridges in namespaces of their own, so that no host can see or repair what was done to them.
+//! What it is for: `stead demo`, the end-to-end tests and the benchmark stand on it. A [`Bed`] is
+//! one such network. Its hosts are network namespaces that share this machine's disk; its switches
+//! are bridges in namespaces of their own, so that no host can see or repair what was done to them.
 //!
-//! Happy path: [`Bed::new`], [`Bed::switch`], [`Bed::host`], [`Bed::connect`], [`Host::spawn`]; then
-//! a [`prober`] in the client's namespace measures what a client sees while faults are made:
-//! [`Bed::cut`] (frames dropped in the switch while the carrier stays up), [`Bed::silence_then_kill`]
-//! (power loss: nothing leaves the host any more, then every process is killed),
-//! [`Host::freeze`], [`Bed::unplug`] (carrier lost), and a [`relay`] for delay, loss and reordering.
+//! Happy path: [`Bed::new`], [`Bed::switch`], [`Bed::host`], [`Bed::connect`], [`Host::spawn`];
+//! then a [`prober`] in the client's namespace measures what a client sees while faults are made:
+//! [`Bed::cut`] (frames dropped in the switch while the carrier stays up),
+//! [`Bed::silence_then_kill`] (power loss: nothing leaves the host any more, then every process is
+//! killed), [`Host::freeze`], [`Bed::unplug`] (carrier lost), and a [`relay`] for delay, loss and
+//! reordering.
 //!
 //! Failures: [`LabError`] says which step of what failed. Whatever way the process ends, the bed
 //! ends with it: namespaces are held by file descriptors, programs live in a process namespace that

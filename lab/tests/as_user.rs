@@ -1,6 +1,6 @@
-//! The lab as an ordinary user. Started as root, this program starts itself again as nobody; that one
-//! moves into a user namespace, builds a bed and breaks it. It has no test harness, because a process
-//! with several threads can't enter a user namespace.
+//! The lab as an ordinary user. Started as root, this program starts itself again as nobody; that
+//! one moves into a user namespace, builds a bed and breaks it. It has no test harness, because a
+//! process with several threads can't enter a user namespace.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;

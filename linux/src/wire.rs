@@ -6,8 +6,8 @@
 //! are and needs to know nothing about the header.
 //!
 //! Happy path: two [`Wire`]s, wait for either to become readable, [`Wire::receive`] from one,
-//! [`Wire::send`] to the other. Failures: a link that is down loses frames, as a cable does; that is
-//! no error here. Deliberately absent: looking into frames (see the module `packet`).
+//! [`Wire::send`] to the other. Failures: a link that is down loses frames, as a cable does; that
+//! is no error here. Deliberately absent: looking into frames (see the module `packet`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

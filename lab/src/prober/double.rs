@@ -1,8 +1,8 @@
 //! Two nodes that hold the same address, found without trust in anybody's ARP cache.
 //!
-//! Every beat, each node is asked at its own Ethernet address for the service's address. A node that
-//! holds it answers; one that does not, stays silent. A beat to which two answered is a beat in which
-//! both held it.
+//! Every beat, each node is asked at its own Ethernet address for the service's address. A node
+//! that holds it answers; one that does not, stays silent. A beat to which two answered is a beat
+//! in which both held it.
 
 use std::io;
 use std::net::IpAddr;
@@ -31,8 +31,8 @@ const ECHO: u16 = 0x5d00;
 pub enum Question {
     /// An ICMP echo request: does its network stack answer for the address?
     Echo,
-    /// An ARP request or neighbour solicitation: does it claim the address on the segment? The answer
-    /// names no question: it counts for the beat in which it arrives.
+    /// An ARP request or neighbour solicitation: does it claim the address on the segment? The
+    /// answer names no question: it counts for the beat in which it arrives.
     Resolve,
 }
 

@@ -2,16 +2,17 @@
 //!
 //! Each prober is a thread in a host's namespace, real-time where that is permitted, that asks at a
 //! fixed beat (a millisecond) whatever became of the questions before. [`Prober::http`] is a client
-//! that opens a fresh TCP connection to a small web service for every question, [`Prober::udp`] sends
-//! a datagram, [`LongProber`] keeps one TCP connection as long as it lives, and [`DoubleProber`] asks
-//! every node by its own Ethernet address, to find two that hold the same address.
+//! that opens a fresh TCP connection to a small web service for every question, [`Prober::udp`]
+//! sends a datagram, [`LongProber`] keeps one TCP connection as long as it lives, and
+//! [`DoubleProber`] asks every node by its own Ethernet address, to find two that hold the same
+//! address.
 //!
 //! All of them can be read while they run: [`Prober::longest_gap_since`], [`Prober::strip`],
 //! [`Prober::node_now`]; [`Prober::finish`] ends them with a [`Report`] that serialises to JSON.
 //! Times are microseconds of CLOCK_BOOTTIME ([`now`]), comparable between processes of one machine.
 //!
-//! A gap is the time between two answers as they *arrived*, so a gap shorter than a beat plus a round
-//! trip does not exist. When the prober itself was not scheduled it saw nothing either:
+//! A gap is the time between two answers as they *arrived*, so a gap shorter than a beat plus a
+//! round trip does not exist. When the prober itself was not scheduled it saw nothing either:
 //! [`Gap::stalled_us`] says how much of a gap is that.
 //!
 //! Failures: what goes wrong with one question is counted, not raised. A prober that cannot start

@@ -1,4 +1,5 @@
-//! A datagram for every question. The question is the time of asking, so the answer needs no memory.
+//! A datagram for every question. The question is the time of asking, so the answer needs no
+//! memory.
 
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

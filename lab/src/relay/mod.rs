@@ -1,10 +1,10 @@
 //! A program in the cable that delays, loses and reorders frames.
 //!
 //! The kernels we build on need not have netem, so frames go through user space: two veths end in a
-//! namespace of the relay's own, and one thread carries frames from one to the other. Each direction
-//! has its own [`Impairment`], changeable at any time; a frame obeys the one that held when it came.
-//! Chance follows from a seed, so the n-th frame of a direction always has the same fate; what the
-//! n-th frame is, the kernel's timing decides.
+//! namespace of the relay's own, and one thread carries frames from one to the other. Each
+//! direction has its own [`Impairment`], changeable at any time; a frame obeys the one that held
+//! when it came. Chance follows from a seed, so the n-th frame of a direction always has the same
+//! fate; what the n-th frame is, the kernel's timing decides.
 //!
 //! Failures: a frame that finds the far link down is lost, as in a cable, and counted. When the
 //! thread cannot go on, the cable is dead and [`Relay::failure`] says why.

@@ -1,14 +1,14 @@
 //! A small service to be moved about: it tells every client which node answered.
 //!
-//! One thread, one port, three ways to ask. `GET` over TCP gets an HTTP/1.0 answer whose body is the
-//! node's name in a line. Any other line over TCP comes back with the node's name behind it, again
-//! and again on the same connection. A datagram comes back with the node's name behind it, from the
-//! very address that was asked.
+//! One thread, one port, three ways to ask. `GET` over TCP gets an HTTP/1.0 answer whose body is
+//! the node's name in a line. Any other line over TCP comes back with the node's name behind it,
+//! again and again on the same connection. A datagram comes back with the node's name behind it,
+//! from the very address that was asked.
 //!
 //! It may start before its address is there (IP_FREEBIND), so it can stand ready on every node.
 //!
-//! Failures: a socket that cannot be opened ends [`Service::bind`]. A client that misbehaves loses its
-//! connection; when too many are open, the oldest loses its own.
+//! Failures: a socket that cannot be opened ends [`Service::bind`]. A client that misbehaves loses
+//! its connection; when too many are open, the oldest loses its own.
 //!
 //! Deliberately absent: everything else that makes a web server.
 

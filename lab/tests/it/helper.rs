@@ -54,7 +54,7 @@ pub fn two_sites(name: &str) -> TwoSites {
 }
 
 pub fn output() -> PathBuf {
-    std::env::temp_dir().join(format!("stead-lab-{}.log", std::process::id()))
+    PathBuf::from("/dev/null")
 }
 
 /// This binary again, running only `as_program` below.
