@@ -17,6 +17,8 @@ use crate::launcher::lock;
 
 /// So many frames are taken from one side before the other side has its turn.
 const TURN: usize = 64;
+/// As the probers: above ordinary programs, below everything that is measured.
+const PRIORITY: i32 = 2;
 
 pub(super) struct Carrier {
     to_host: Wire,
@@ -48,6 +50,8 @@ impl Carrier {
     }
 
     pub(super) fn carry(mut self) {
+        // a cable does not wait for the processor; where it is refused, delays are less exact
+        let _ = stead_linux::realtime::set_fifo(PRIORITY);
         if let Err(error) = self.carry_on() {
             *lock(&self.shared.failure) = Some(error.to_string());
         }
