@@ -56,6 +56,12 @@ impl Paths {
         self.state.join("founding.toml")
     }
 
+    /// Says that the log had something in it once.
+    #[must_use]
+    pub fn log_began(&self) -> PathBuf {
+        self.state.join("log-began")
+    }
+
     /// The counter of the guard's starts.
     #[must_use]
     pub fn incarnation(&self) -> PathBuf {

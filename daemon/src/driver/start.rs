@@ -79,6 +79,7 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let (log, events) = open_log(paths, &identity, &link, &peers).await?;
     let log = Arc::new(log);
+    check_memory(paths, &log)?;
     proposer.set_log(log.clone());
 
     let node = Node::new(identity.node, State::default());
@@ -106,7 +107,8 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let served = served.map_err(failed("open its local API"))?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     let inputs = Inputs { guard, log: events, performed, noticed, submitted };
-    let task = Task::new(identity, node, performers, members, shown, inputs);
+    let began = paths.log_began();
+    let task = Task::new(identity, node, performers, members, shown, inputs, began);
     let over = tokio::select! {
         over = task.run() => over,
         () = asked_to_end() => Ok(()),
@@ -156,6 +158,26 @@ async fn open_log(
         network: peers.clone(),
     });
     opened.await.map_err(failed("open its log"))
+}
+
+/// A node whose log is gone does not know what it voted for, and could vote twice in one term (rule
+/// T2). It may take part again only as a new member.
+fn check_memory(paths: &Paths, log: &Log) -> Result<(), DaemonError> {
+    let empty = log.status().borrow().last_log.is_none();
+    if empty && paths.log_began().exists() {
+        return Err(DaemonError {
+            step: "go on with the log it finds",
+            detail: format!(
+                "the log in {} is empty, but there was one: this node no longer knows what it \
+                 voted for. Nothing was changed. Restore the folder only if it is no older than \
+                 the node's last run; else let the node leave (`stead leave NODE` on another), \
+                 empty {} and join again",
+                paths.log().display(),
+                paths.state.display()
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Begins the cluster, if this node was told to.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use stead_core::notice::Notice;
 use stead_core::state::{Change, State};
 use stead_core::time::Instant;
 use stead_linux::clock::boottime;
+use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
 use stead_log::{Committed, Events, Log, Status};
 use tokio::sync::{mpsc, watch};
@@ -58,6 +60,8 @@ pub(super) struct Task {
     told: Option<Network>,
     /// The copy of the state that pictures share until it changes.
     state: (Index, Arc<State>),
+    /// Where to note that the log has something in it, until that is done.
+    began: Option<PathBuf>,
     /// The store failed: the daemon ends once everything is given up.
     failed: Option<String>,
 }
@@ -70,6 +74,7 @@ impl Task {
         members: Members,
         shown: watch::Sender<Arc<View>>,
         inputs: Inputs,
+        began: PathBuf,
     ) -> Self {
         let status = performers.log.status();
         let state = (Index(0), Arc::new(node.state().clone()));
@@ -87,6 +92,7 @@ impl Task {
             rejected: BTreeMap::new(),
             told: None,
             state,
+            began: Some(began).filter(|path| !path.exists()),
             failed: None,
         }
     }
@@ -166,6 +172,12 @@ impl Task {
     }
 
     fn on_log(&mut self, event: stead_log::Event) {
+        if let Some(path) = self.began.take()
+            && let Err(error) = write_atomically(&path, b"", 0o600)
+        {
+            tracing::warn!("{} can't be written: {}", path.display(), chain(&error));
+            self.began = Some(path);
+        }
         match event {
             stead_log::Event::Applied { index, term, entry } => {
                 let change = match entry {

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use crate::tree::{Finding, Tree};
 
 const KEYS: &str = "daemon/src/config/keys.rs";
-const REFERENCE: &str = "docs/reference/cluster-toml.md";
+const REFERENCE: &str = "docs/reference/cluster.toml.md";
 const ABSENT: &str = "tests/absent.toml";
 
 /// Every key that the reader of `cluster.toml` knows stands in the reference.
