@@ -37,6 +37,8 @@ pub(super) struct Authority {
     echoed: BTreeMap<NodeId, Sequence>,
     /// When each voter had last heard of an earlier coordinator.
     earlier: BTreeMap<NodeId, Instant>,
+    /// When the newest datagram was sent that a majority has echoed.
+    proven: Option<Instant>,
     /// Q.
     pub(super) until: Instant,
 }
@@ -51,6 +53,7 @@ impl Authority {
             first,
             echoed: BTreeMap::new(),
             earlier: BTreeMap::new(),
+            proven: None,
             until: Instant::START,
         }
     }
@@ -99,7 +102,9 @@ impl Authority {
             return;
         }
         if let Some(time) = sent.time(sequence) {
-            self.until = self.until.max(time + lease);
+            self.proven = self.proven.max(Some(time));
+            // Never by timers that were in force before.
+            self.until = self.proven.map_or(Instant::START, |proven| proven + lease);
         }
     }
 

@@ -47,7 +47,12 @@ pub enum Order {
     /// The other members.
     Peers(BTreeSet<NodeId>),
     /// All addresses that this node shall answer for.
-    Hold(Vec<Holding>),
+    Hold {
+        /// The daemon counts these orders; the guard reports which one it has obeyed last.
+        number: u64,
+        /// The addresses.
+        addresses: Vec<Holding>,
+    },
     /// Give the lease up for good: everything that it stood for is stopped.
     Release,
 }

@@ -11,6 +11,7 @@ use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::time::{Instant, Span};
+use crate::timers::Timers;
 
 /// The state of a guard at one instant of this node's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,10 @@ pub struct Report {
     pub clock_distrusted: bool,
     /// The addresses that it holds open.
     pub held: Vec<Holding>,
+    /// The number of the newest order about holdings that it obeyed since the daemon connected.
+    pub hold_number: u64,
+    /// The timers by which it counts.
+    pub timers: Timers,
     /// Holdings up to this epoch were lost with a lease.
     pub lapsed: Epoch,
     /// The other guards.

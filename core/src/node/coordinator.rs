@@ -69,10 +69,11 @@ impl Node {
             self.notice(Notice::Coordinator(self.state.name(self.me), self.log.term));
         }
         if self.removing.0 != self.log.term {
-            self.removing = (self.log.term, BTreeSet::new());
+            self.removing = (self.log.term, BTreeMap::new());
         }
+        self.begin_term();
         self.lead(now, &report);
-        if !self.is_quorate_coordinator(now) || self.applied_term != self.log.term || !self.ready {
+        if !self.is_quorate_coordinator(now) || !self.has_begun() {
             return;
         }
         self.watch(now, &report);
@@ -86,16 +87,30 @@ impl Node {
         }
     }
 
-    /// Tells the guard whom it may echo. Before the first entry of the own term is applied that is
-    /// nobody (rule C1).
+    /// Has this coordinator's term begin in the log. It needs no authority: it says who leads.
+    fn begin_term(&mut self) {
+        let term = self.log.term;
+        if self.state.term < term && !self.is_proposed(&Purpose::Beginning) {
+            self.propose(Purpose::Beginning, Change::Lead { term });
+        }
+    }
+
+    /// Whether all that earlier coordinators decided is applied here, and nothing of theirs that
+    /// comes later counts.
+    fn has_begun(&self) -> bool {
+        self.ready && self.state.term == self.log.term
+    }
+
+    /// Tells the guard whom it may echo. Before the beginning of the own term is applied that is
+    /// nobody (rule C1), nor before it counts by the timers in force.
     fn lead(&mut self, now: Instant, report: &Report) {
         if report.term != self.log.term || !report.vote_known {
             return;
         }
         let mut admitted = BTreeMap::new();
-        if self.applied_term == self.log.term && self.ready {
+        if self.has_begun() && report.timers == self.state.timers {
             admitted.clone_from(&self.state.view);
-            admitted.retain(|node, _| !self.removing.1.contains(node));
+            admitted.retain(|node, _| !self.removing.1.contains_key(node));
         }
         let lead = (self.log.voters.clone(), admitted);
         let known = report.coordinates == Some(self.log.term);
@@ -103,7 +118,7 @@ impl Node {
             return;
         }
         let patience = self.state.timers.heartbeat.times(2);
-        if super::due(&mut self.told.lead, lead.clone(), now, patience) {
+        if super::orders::due(&mut self.told.lead, lead.clone(), now, patience) {
             let (voters, admitted) = lead;
             self.command(Command::Guard(Order::Lead { term: self.log.term, voters, admitted }));
         }
@@ -117,7 +132,7 @@ impl Node {
             let cause = self.trouble(now, report, node);
             match (self.coordinator.suspects.get(&node).copied(), cause) {
                 (None, Some(cause)) => self.suspect(now, report, node, cause),
-                (Some(_), None) if !self.removing.1.contains(&node) => {
+                (Some(_), None) => {
                     if self.heard_lately(now, report, node) {
                         self.coordinator.suspects.remove(&node);
                         self.command(Command::Guard(Order::Readmit(node)));
@@ -125,7 +140,7 @@ impl Node {
                     }
                 }
                 (Some(_), Some(_)) => self.revoke(now, report, node),
-                (None, None) | (Some(_), None) => {}
+                (None, None) => {}
             }
         }
         let view = &self.state.view;
@@ -150,6 +165,10 @@ impl Node {
         // A coordinator that was just elected listens for a while before it judges.
         if now.since(heard) > self.state.timers.suspect_after {
             return Some(Cause::Silent);
+        }
+        // Its removal is in the log or may get there: there is no way back but through it.
+        if let Some(cause) = self.removing.1.get(&node) {
+            return Some(*cause);
         }
         let grace = self.state.config.as_ref()?.daemon_grace;
         let away = self.coordinator.daemon_away.get(&node)?;
@@ -185,7 +204,7 @@ impl Node {
         let able = self.able(now, report);
         self.removal(now, report, &able)
             .or_else(|| self.admission(now, report))
-            .or_else(|| self.settlement(now))
+            .or_else(|| self.settlement(now, report))
             .or_else(|| placement::assignment(&self.state, &able))
             .or_else(|| placement::departure(&self.state, &able))
             .or_else(|| {
@@ -220,7 +239,9 @@ impl Node {
             let released =
                 Proof::released(&self.state, report, node).map(|it| (it, Cause::Released));
             let proof = released.or_else(|| {
-                let cause = suspicion?.cause;
+                let Suspicion { cause, heard, .. } = suspicion?;
+                // A report from before the last refutation may still show the revocation of then.
+                report.peers.get(&node)?.revoked.filter(|revoked| *revoked >= heard)?;
                 let proof = Proof::lease_expired(now, &self.state, report, node)?;
                 Some((proof, cause))
             });
@@ -229,7 +250,7 @@ impl Node {
             let origin = suspicion.map(|it| it.heard).or(heard).unwrap_or(now);
             let stages = self.stages(now, origin, suspicion);
             let change = placement::takeover(&self.state, able, node, proof, cause, stages)?;
-            self.removing.1.insert(node);
+            self.removing.1.insert(node, cause);
             return Some(Change::Takeover(change));
         }
         None
@@ -273,9 +294,12 @@ impl Node {
     }
 
     /// Former timers are settled once every lease under them has run out.
-    fn settlement(&mut self, now: Instant) -> Option<Change> {
+    fn settlement(&mut self, now: Instant, report: &Report) -> Option<Change> {
         let former = self.state.former_timers?;
         let revision = self.state.revision;
+        if report.timers != self.state.timers {
+            return None;
+        }
         let known = self.coordinator.former_since.filter(|(of, _)| *of == revision);
         let (_, since) = *self.coordinator.former_since.insert(known.unwrap_or((revision, now)));
         let enough = former.wait(crate::timers::UNKNOWN_SLACK).times(2);

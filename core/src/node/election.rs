@@ -14,6 +14,8 @@ use crate::time::{Instant, Span};
 
 /// How long the best candidate has before the second best is made to campaign, and so on.
 const RANK_PATIENCE: Span = Span::from_millis(30);
+/// How many round trips an election takes at most: the vote, and the word of it.
+const ELECTION_ROUND_TRIPS: u64 = 2;
 
 /// The election that this node is waiting for.
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl Node {
             return;
         };
         let since = *self.election.since.get_or_insert(now);
-        let due = since + RANK_PATIENCE.times(u64::from(self.election.tried));
+        let due = since + self.rank_patience().times(u64::from(self.election.tried));
         if now < due || candidates.is_empty() {
             return;
         }
@@ -55,6 +57,10 @@ impl Node {
         self.command(Command::Campaign(to));
     }
 
+    fn rank_patience(&self) -> Span {
+        RANK_PATIENCE + self.state.timers.round_trip.times(ELECTION_ROUND_TRIPS)
+    }
+
     /// Whom to make campaign, best first; nothing if there should be no election.
     fn candidates(&self, now: Instant) -> Option<alloc::vec::Vec<NodeId>> {
         let report = self.report.as_ref()?;
@@ -65,7 +71,7 @@ impl Node {
         // A leader that was just elected needs a moment to be heard as a coordinator.
         let (leader, term, since) = self.election.newest?;
         let patience =
-            if leader.is_some() { self.state.timers.ride_out } else { RANK_PATIENCE.times(2) };
+            if leader.is_some() { self.state.timers.ride_out } else { self.rank_patience().times(2) };
         if term == Term::default() || now.since(since) < patience {
             return None;
         }

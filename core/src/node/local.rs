@@ -16,20 +16,19 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
-use super::{Command, Event, Node, Purpose};
-use crate::id::{Epoch, NodeId, ServiceId};
-use crate::lease::{Holding, Order};
+use super::{Command, Node, Purpose};
+use crate::id::{Epoch, ServiceId};
 use crate::notice::Notice;
-use crate::placement;
 use crate::redirect::Probing;
 use crate::state::{Cause, Change, Holder, Reached, Stage};
 use crate::time::{Instant, Span};
 
 /// How long after a conflict the address is probed again.
-const CONFLICT_PAUSE: Span = Span::from_millis(1_000);
+pub(super) const CONFLICT_PAUSE: Span = Span::from_millis(1_000);
 /// How many conflicts in a row are waited for before another node may try.
-const CONFLICTS: u32 = 3;
+pub(super) const CONFLICTS: u32 = 3;
 /// The first pause before a failed service is given back, doubled with each failure.
 const FAILURE_PAUSE: Span = Span::from_millis(50);
 /// The longest such pause.
@@ -67,14 +66,16 @@ pub struct LocalView {
 
 #[derive(Debug)]
 pub(super) struct Local {
-    epoch: Epoch,
-    phase: Phase,
+    pub(super) epoch: Epoch,
+    pub(super) phase: Phase,
+    /// As its assignment had them: the configuration may have changed since.
+    pub(super) addresses: Vec<IpAddr>,
     /// What its stages count from.
     origin: Instant,
     stages: Vec<Stage>,
-    verified: bool,
+    pub(super) verified: bool,
     /// How often in a row its addresses were found in use.
-    conflicts: u32,
+    pub(super) conflicts: u32,
     /// Since when the guard ought to hold its addresses and does not.
     unheld: Option<Instant>,
     /// Since when it is being stopped.
@@ -82,10 +83,11 @@ pub(super) struct Local {
 }
 
 impl Local {
-    fn new(epoch: Epoch, phase: Phase, origin: Instant) -> Self {
+    pub(super) fn new(epoch: Epoch, phase: Phase, origin: Instant) -> Self {
         Self {
             epoch,
             phase,
+            addresses: Vec::new(),
             origin,
             stages: Vec::new(),
             verified: false,
@@ -96,10 +98,20 @@ impl Local {
     }
 
     /// Whether its addresses shall be held.
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         match self.phase {
             Phase::Claiming | Phase::Starting | Phase::Running | Phase::Stopping(_) => true,
             Phase::Probing(_) | Phase::Releasing(_) | Phase::Stopped(..) => false,
+        }
+    }
+
+    /// Whether its program may be there.
+    pub(super) fn may_run(&self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Running | Phase::Stopping(_) => true,
+            Phase::Probing(_) | Phase::Claiming | Phase::Releasing(_) | Phase::Stopped(..) => {
+                false
+            }
         }
     }
 
@@ -119,161 +131,6 @@ impl Node {
             let Local { epoch, phase, verified, .. } = local;
             (service, LocalView { epoch: *epoch, phase: *phase, verified: *verified })
         })
-    }
-
-    /// This run is current: what a former run left is taken over where it still is assigned under
-    /// the same epoch, and stopped otherwise. What should be here and is not was lost.
-    pub(super) fn take_stock(&mut self, now: Instant) {
-        let found = core::mem::take(&mut self.found);
-        let held = self.report.as_ref().map(|report| report.held.clone()).unwrap_or_default();
-        let assigned: Vec<_> =
-            self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
-        for (service, epoch) in assigned {
-            let addresses = self.addresses(&service);
-            let open = !addresses.is_empty()
-                && addresses
-                    .iter()
-                    .all(|address| held.contains(&Holding { address: *address, epoch }));
-            let program = self.program_wanted(&service);
-            let there = open && (!program || found.get(&service) == Some(&epoch));
-            let local = if there {
-                self.command(Command::Announce { service: service.clone(), epoch });
-                self.command(Command::Start { service: service.clone(), epoch });
-                Local::new(epoch, Phase::Running, now)
-            } else {
-                let left = found.get(&service).copied().unwrap_or(epoch);
-                self.command(Command::Stop { service: service.clone(), epoch: left });
-                Local::new(left, Phase::Stopping(Cause::Lost), now)
-            };
-            self.local.insert(service, local);
-        }
-        for (service, epoch) in found {
-            if !self.local.contains_key(&service) {
-                self.command(Command::Stop { service: service.clone(), epoch });
-                self.local.insert(service, Local::new(epoch, Phase::Stopping(Cause::Lost), now));
-            }
-        }
-    }
-
-    /// Takes the result of a command.
-    pub(super) fn on_performed(&mut self, now: Instant, event: Event) {
-        match event {
-            Event::Probed { service, epoch, conflict } => {
-                self.on_probed(now, service, epoch, conflict);
-            }
-            Event::Announced { service, epoch } => {
-                self.reached(now, &service, epoch, Reached::Announced);
-            }
-            Event::Started { service, epoch, failed } => {
-                self.on_started(now, &service, epoch, failed);
-            }
-            Event::Ended { service, epoch, detail } => {
-                if self.is_up(&service, epoch) {
-                    self.notice(Notice::Ended(service.clone(), detail));
-                    self.begin_stop(now, &service, Cause::Failed);
-                }
-            }
-            Event::Stopped { service, epoch } => {
-                if let Some(local) = self.local.get_mut(&service)
-                    && local.epoch == epoch
-                    && let Phase::Stopping(cause) = local.phase
-                {
-                    local.phase = Phase::Releasing(cause);
-                }
-            }
-            Event::Monitored { service, epoch, failed } => {
-                self.on_monitored(now, &service, epoch, failed);
-            }
-            Event::Found { service, epoch } => {
-                self.found.insert(service, epoch);
-            }
-            Event::Tick
-            | Event::Report(_)
-            | Event::GuardLost
-            | Event::Log(_)
-            | Event::Current(_)
-            | Event::Applied { .. }
-            | Event::Restored(_)
-            | Event::Proposed { .. }
-            | Event::Retire
-            | Event::StoreFailed(_) => {}
-        }
-    }
-
-    fn on_probed(
-        &mut self,
-        now: Instant,
-        service: ServiceId,
-        epoch: Epoch,
-        conflict: Option<String>,
-    ) {
-        self.probing_ahead.remove(&service);
-        let local = self.local.get_mut(&service).filter(|local| local.epoch == epoch);
-        match (conflict, local) {
-            (None, Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
-                local.phase = Phase::Claiming;
-            }
-            (Some(conflict), Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
-                local.phase = Phase::Probing(Some(now + CONFLICT_PAUSE));
-                local.conflicts += 1;
-                let hopeless = local.conflicts >= CONFLICTS;
-                self.notice(Notice::Conflict(service.clone(), conflict));
-                if hopeless {
-                    self.begin_stop(now, &service, Cause::Failed);
-                }
-            }
-            (None, _) => {
-                self.probed.insert(service, now);
-            }
-            // Asked ahead, and the former holder still answers: it will be asked again.
-            (Some(_), _) => {}
-        }
-    }
-
-    fn on_started(
-        &mut self,
-        now: Instant,
-        service: &ServiceId,
-        epoch: Epoch,
-        failed: Option<String>,
-    ) {
-        let Some(local) = self.local.get_mut(service).filter(|local| local.epoch == epoch) else {
-            return;
-        };
-        if local.phase != Phase::Starting {
-            return;
-        }
-        if let Some(detail) = failed {
-            self.notice(Notice::StartFailed(service.clone(), detail));
-            self.begin_stop(now, service, Cause::Failed);
-            return;
-        }
-        local.phase = Phase::Running;
-        self.reached(now, service, epoch, Reached::Started);
-        if self.program_wanted(service) {
-            self.notice(Notice::Started(service.clone()));
-        }
-        self.tell_stages(service);
-    }
-
-    fn on_monitored(
-        &mut self,
-        now: Instant,
-        service: &ServiceId,
-        epoch: Epoch,
-        failed: Option<String>,
-    ) {
-        let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
-        let Some(local) = self.local.get_mut(service).filter(running) else { return };
-        if let Some(detail) = failed {
-            self.notice(Notice::MonitorFailed(service.clone(), detail));
-            self.begin_stop(now, service, Cause::Failed);
-        } else if !local.verified {
-            local.verified = true;
-            self.reached(now, service, epoch, Reached::Verified);
-            self.notice(Notice::Verified(service.clone()));
-            self.tell_stages(service);
-        }
     }
 
     /// Compares what the state gives this node with what is there, and mends the difference.
@@ -319,7 +176,8 @@ impl Node {
                 false
             }
         };
-        let missing = up && self.report.is_some() && !self.guard_holds(service, Some(local.epoch));
+        let missing =
+            up && self.report.is_some() && !self.guard_holds(&local.addresses, local.epoch);
         let limit = self.state.timers.ride_out;
         let Some(local) = self.local.get_mut(service) else { return };
         if !missing {
@@ -337,11 +195,18 @@ impl Node {
             self.local.insert(service.clone(), local);
             return;
         }
-        if !self.has_lease(now) || self.lapsed() >= epoch || self.is_leaving() {
+        if self.lapsed() >= epoch {
+            // Its lease ended before it began; it needs a new epoch.
+            let local = Local::new(epoch, Phase::Stopped(Cause::Lost, now), now);
+            self.local.insert(service.clone(), local);
+            return;
+        }
+        if !self.has_lease(now) || self.is_leaving() {
             return;
         }
         let origin = self.origin(now, service, epoch);
         let mut local = Local::new(epoch, Phase::Probing(None), origin);
+        local.addresses = self.assigned_addresses(service);
         let recent = self.state.timers.lease;
         if self.probed.remove(service).is_some_and(|at| now.since(at) < recent) {
             local.phase = Phase::Claiming;
@@ -363,16 +228,14 @@ impl Node {
                 let probing = Probing::under_proof(self.state.timers.heartbeat.times(4));
                 self.command(Command::Probe { service: service.clone(), epoch, probing });
             }
-            Phase::Claiming if self.guard_holds(service, Some(epoch)) => {
+            Phase::Claiming if self.guard_holds(&local.addresses, epoch) => {
                 self.reached(now, service, epoch, Reached::Claimed);
                 self.notice(Notice::Claimed(service.clone(), epoch));
                 self.command(Command::Announce { service: service.clone(), epoch });
                 self.set_phase(service, Phase::Starting);
                 self.command(Command::Start { service: service.clone(), epoch });
             }
-            Phase::Releasing(cause)
-                if self.report.is_some() && !self.guard_holds(service, None) =>
-            {
+            Phase::Releasing(cause) if self.guard_let_go(&local.addresses) => {
                 self.command(Command::Quiet { service: service.clone() });
                 let pause = self.failure_pause(service, cause);
                 self.set_phase(service, Phase::Stopped(cause, now + pause));
@@ -411,82 +274,20 @@ impl Node {
             return;
         }
         let purpose = Purpose::Stopped(service.clone());
-        if now >= after && !self.proposals.values().any(|it| it.purpose == purpose) {
+        if now >= after && !self.is_proposed(&purpose) {
             let (node, service, epoch) = (self.me, service.clone(), assignment.epoch);
             let took = now.since(since);
             self.propose(purpose, Change::Stopped { service, node, epoch, cause, took });
         }
     }
 
-    fn begin_stop(&mut self, now: Instant, service: &ServiceId, cause: Cause) {
+    pub(super) fn begin_stop(&mut self, now: Instant, service: &ServiceId, cause: Cause) {
         let Some(local) = self.local.get_mut(service) else { return };
         local.phase = Phase::Stopping(cause);
         local.stopping = Some(now);
         let epoch = local.epoch;
         self.notice(Notice::Stopping(service.clone(), cause));
         self.command(Command::Stop { service: service.clone(), epoch });
-    }
-
-    /// The order that makes the guard hold what this node's services need; nothing if it does, or
-    /// while this run is not current (what a former run left is held until then).
-    pub(super) fn hold_order(&mut self, now: Instant) -> Option<Order> {
-        let report = self.report.as_ref().filter(|_| self.ready)?;
-        if self.is_leaving() && self.local.values().all(|local| !local.holds()) && !report.released
-        {
-            return Some(Order::Release);
-        }
-        let mut wanted = Vec::new();
-        for (service, local) in self.local.iter().filter(|(_, local)| local.holds()) {
-            let epoch = local.epoch;
-            let addresses = self.addresses(service).into_iter();
-            wanted.extend(addresses.map(|address| Holding { address, epoch }));
-        }
-        wanted.sort_unstable();
-        // What lapsed is let go of by its own phases; the guard will not hold it any more.
-        wanted.retain(|holding| holding.epoch > report.lapsed);
-        if report.held == wanted {
-            return None;
-        }
-        let patience = self.state.timers.heartbeat.times(2);
-        super::due(&mut self.told.hold, wanted.clone(), now, patience)
-            .then_some(Order::Hold(wanted))
-    }
-
-    /// Probes, for the services that this node would take over, while the wait still runs.
-    pub(super) fn probe_ahead(&mut self, now: Instant) {
-        let Some(report) = &self.report else { return };
-        let timers = self.state.timers;
-        let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
-        let mut able: placement::Able = BTreeSet::from([self.me]);
-        let mut silent = Vec::new();
-        for (node, peer) in &report.peers {
-            match peer.heard {
-                Some(heard) if now.since(heard) >= early && self.state.view.contains_key(node) => {
-                    silent.push(*node);
-                }
-                Some(_) if peer.daemon_alive => {
-                    able.insert(*node);
-                }
-                Some(_) | None => {}
-            }
-        }
-        if silent.is_empty() {
-            self.probed.clear();
-            self.probing_ahead.clear();
-            return;
-        }
-        for node in silent {
-            able.remove(&node);
-            for (service, to) in placement::successors(&self.state, &able, node) {
-                let known = self.probed.contains_key(&service);
-                if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
-                    let epoch = self.state.assignments.get(&service).map(|it| it.epoch);
-                    let epoch = epoch.unwrap_or_default();
-                    let probing = Probing::under_proof(timers.heartbeat);
-                    self.command(Command::Probe { service, epoch, probing });
-                }
-            }
-        }
     }
 
     pub(super) fn local_deadline(&self, now: Instant) -> Instant {
@@ -502,24 +303,13 @@ impl Node {
         times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 
-    /// Whether the guard holds all addresses of a service under that epoch, or any under any.
-    fn guard_holds(&self, service: &ServiceId, epoch: Option<Epoch>) -> bool {
-        let Some(report) = &self.report else { return false };
-        let addresses = self.addresses(service);
-        match epoch {
-            Some(epoch) => addresses
-                .iter()
-                .all(|address| report.held.contains(&Holding { address: *address, epoch })),
-            None => report.held.iter().any(|it| addresses.contains(&it.address)),
-        }
+    /// What an assignment to this node lets it answer for.
+    pub(super) fn assigned_addresses(&self, service: &ServiceId) -> Vec<IpAddr> {
+        let assignment = self.state.assignments.get(service);
+        assignment.map(|it| it.addresses.clone()).unwrap_or_default()
     }
 
-    fn addresses(&self, service: &ServiceId) -> Vec<core::net::IpAddr> {
-        let config = self.state.config.as_ref().and_then(|it| it.services.get(service));
-        config.map(|it| it.addresses.iter().map(|address| address.ip).collect()).unwrap_or_default()
-    }
-
-    fn program_wanted(&self, service: &ServiceId) -> bool {
+    pub(super) fn program_wanted(&self, service: &ServiceId) -> bool {
         let config = self.state.config.as_ref().and_then(|it| it.services.get(service));
         config.is_some_and(|it| it.program.is_some())
     }
@@ -532,7 +322,7 @@ impl Node {
         self.report.as_ref().map(|report| report.lapsed).unwrap_or_default()
     }
 
-    fn is_up(&self, service: &ServiceId, epoch: Epoch) -> bool {
+    pub(super) fn is_up(&self, service: &ServiceId, epoch: Epoch) -> bool {
         self.local.get(service).is_some_and(|local| local.epoch == epoch && local.is_up())
     }
 
@@ -568,7 +358,7 @@ impl Node {
         lost.and_then(|it| report?.peers.get(&it.node)?.heard).unwrap_or(now)
     }
 
-    fn reached(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, reached: Reached) {
+    pub(super) fn reached(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, reached: Reached) {
         let node = self.me;
         let Some(local) = self.local.get_mut(service).filter(|it| it.epoch == epoch) else {
             return;
@@ -583,7 +373,7 @@ impl Node {
     }
 
     /// Has the stages so far committed.
-    fn tell_stages(&mut self, service: &ServiceId) {
+    pub(super) fn tell_stages(&mut self, service: &ServiceId) {
         let Some(local) = self.local.get_mut(service) else { return };
         let stages = core::mem::take(&mut local.stages);
         let (service, epoch) = (service.clone(), local.epoch);

@@ -28,8 +28,8 @@ mod coordinator;
 mod election;
 mod event;
 mod local;
-#[cfg(test)]
-mod tests;
+mod orders;
+mod performed;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -41,11 +41,12 @@ use election::Election;
 pub use event::{Event, Fate, LogView};
 use local::Local;
 pub use local::{LocalView, Phase};
+use orders::Told;
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
-use crate::lease::{Admission, Holding, LogTail, Order, Report, VoterSets};
+use crate::lease::{Holding, Order, Report};
 use crate::notice::Notice;
-use crate::state::{Change, Outcome, State};
+use crate::state::{Cause, Change, Outcome, State};
 use crate::time::{Instant, Span};
 
 /// How long a read of the log's end may take before it is asked for again.
@@ -56,6 +57,8 @@ const READ_PATIENCE: Span = Span::from_millis(1_000);
 enum Purpose {
     /// The coordinator's decision.
     Decision,
+    /// The beginning of this coordinator's term.
+    Beginning,
     /// This node's record that it stopped a service.
     Stopped(ServiceId),
     /// This node's stages of an incident.
@@ -70,36 +73,11 @@ struct Proposal {
     committed: Option<Index>,
 }
 
-/// What the guard was told, and when, so that an order is repeated only if it seems to be lost.
-#[derive(Debug, Default)]
-struct Told {
-    vote: Told1<Term>,
-    peers: Told1<BTreeSet<NodeId>>,
-    lead: Told1<(VoterSets, BTreeMap<NodeId, Admission>)>,
-    revoked: BTreeMap<NodeId, Instant>,
-    hold: Told1<Vec<Holding>>,
-    applied: Option<(Index, LogTail)>,
-}
-
-/// One thing that was told.
-type Told1<T> = Option<(T, Instant)>;
-
-/// Whether to tell `value`: it is new, or it was told so long ago that it must have been lost.
-fn due<T: PartialEq>(told: &mut Told1<T>, value: T, now: Instant, patience: Span) -> bool {
-    if told.as_ref().is_some_and(|(old, at)| *old == value && now.since(*at) < patience) {
-        return false;
-    }
-    *told = Some((value, now));
-    true
-}
-
 /// The machine.
 #[derive(Debug)]
 pub struct Node {
     me: NodeId,
     state: State,
-    /// The term of the last applied entry.
-    applied_term: Term,
     log: LogView,
     report: Option<Report>,
     /// The end of the log at the time of this run's read.
@@ -114,7 +92,7 @@ pub struct Node {
     coordinator: Coordinator,
     /// Nodes whose removal this node has proposed in that term. They get no echo until they are
     /// admitted again, whatever became of the proposal (rule C2).
-    removing: (Term, BTreeSet<NodeId>),
+    removing: (Term, BTreeMap<NodeId, Cause>),
     local: BTreeMap<ServiceId, Local>,
     /// Programs that a former run left, and under which epoch, until this run is ready.
     found: BTreeMap<ServiceId, Epoch>,
@@ -127,6 +105,8 @@ pub struct Node {
     observations: VecDeque<Change>,
     voter_change: Option<Instant>,
     told: Told,
+    /// What the guard shall hold, and the number of the order that says so.
+    hold: (u64, Vec<Holding>),
     commands: VecDeque<Command>,
 }
 
@@ -137,7 +117,6 @@ impl Node {
         Self {
             me,
             state,
-            applied_term: Term::default(),
             log: LogView::default(),
             report: None,
             current: None,
@@ -147,7 +126,7 @@ impl Node {
             retiring: false,
             election: Election::default(),
             coordinator: Coordinator::default(),
-            removing: (Term::default(), BTreeSet::new()),
+            removing: (Term::default(), BTreeMap::new()),
             local: BTreeMap::new(),
             found: BTreeMap::new(),
             probed: BTreeMap::new(),
@@ -157,6 +136,7 @@ impl Node {
             observations: VecDeque::new(),
             voter_change: None,
             told: Told::default(),
+            hold: (0, Vec::new()),
             commands: VecDeque::new(),
         }
     }
@@ -173,7 +153,7 @@ impl Node {
             }
             Event::Log(view) => self.on_log(view),
             Event::Current(index) => self.current = Some(index),
-            Event::Applied { index, term, change } => self.on_applied(index, term, change),
+            Event::Applied { index, term: _, change } => self.on_applied(index, change),
             Event::Restored(state) => self.state = state,
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
             Event::Retire => self.on_retire(),
@@ -264,8 +244,7 @@ impl Node {
         self.log = view;
     }
 
-    fn on_applied(&mut self, index: Index, term: Term, change: Option<Change>) {
-        self.applied_term = term;
+    fn on_applied(&mut self, index: Index, change: Option<Change>) {
         let Some(change) = change else {
             self.state.applied = index;
             return;
@@ -305,7 +284,10 @@ impl Node {
                 let newest = self.state.members.keys().next_back();
                 Notice::Membership(newest.map(name).unwrap_or_default(), true)
             }
-            Change::AddToken { .. } | Change::Clear { .. } | Change::Observe { .. } => return,
+            Change::AddToken { .. }
+            | Change::Clear { .. }
+            | Change::Lead { .. }
+            | Change::Observe { .. } => return,
         };
         self.notice(notice);
     }
@@ -369,41 +351,9 @@ impl Node {
         }
     }
 
-    /// Brings the guard's knowledge up to this node's.
-    fn tell_guard(&mut self, now: Instant) {
-        let Some(report) = &self.report else { return };
-        let patience = self.state.timers.heartbeat.times(2);
-        let mut orders = VecDeque::new();
-        let voted = report.vote_known && report.term >= self.log.term;
-        let term = self.log.term;
-        if !voted && term > Term::default() && due(&mut self.told.vote, term, now, patience) {
-            orders.push_back(Order::Vote(term));
-        }
-        let peers = self.state.members.keys().copied().filter(|node| *node != self.me);
-        let peers: BTreeSet<_> = peers.collect();
-        if !report.peers.keys().eq(peers.iter())
-            && due(&mut self.told.peers, peers.clone(), now, patience)
-        {
-            orders.push_back(Order::Timers(self.state.timers));
-            orders.push_back(Order::Peers(peers));
-        }
-        if let Some(hold) = self.hold_order(now) {
-            orders.push_back(hold);
-        }
-        // After the holdings: once the guard knows the index of an admission it may take a lease
-        // for it, and then nothing of before may be held (rule H1).
-        let applied = if self.ready { self.state.applied } else { Index(0) };
-        if self.told.applied != Some((applied, self.log.tail)) {
-            self.told.applied = Some((applied, self.log.tail));
-            orders.push_back(Order::Timers(self.state.timers));
-            orders.push_back(Order::Applied { applied, log_tail: self.log.tail });
-        }
-        self.commands.extend(orders.into_iter().map(Command::Guard));
-    }
-
     /// Whether a decision is under way.
     fn deciding(&self) -> bool {
-        self.proposals.values().any(|it| it.purpose == Purpose::Decision)
+        self.is_proposed(&Purpose::Decision)
     }
 
     fn propose(&mut self, purpose: Purpose, change: Change) {
@@ -413,9 +363,14 @@ impl Node {
         self.command(Command::Propose { ticket, change });
     }
 
+    /// Whether a proposal for that purpose is under way.
+    fn is_proposed(&self, purpose: &Purpose) -> bool {
+        self.proposals.values().any(|it| it.purpose == *purpose)
+    }
+
     fn send_observation(&mut self) {
-        let busy = self.proposals.values().any(|it| it.purpose == Purpose::Observation);
-        if !busy && let Some(change) = self.observations.pop_front() {
+        if !self.is_proposed(&Purpose::Observation)
+            && let Some(change) = self.observations.pop_front() {
             self.propose(Purpose::Observation, change);
         }
     }

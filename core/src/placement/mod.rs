@@ -85,6 +85,7 @@ pub fn takeover(
     let admitted = state.view.get(&node)?;
     Some(Takeover {
         node,
+        term: state.term,
         incarnation: admitted.incarnation,
         base: state.epoch,
         proof: proof.record(),
@@ -102,6 +103,9 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
     state.assignments.iter().filter(|(service, _)| config.services.contains_key(service)).find_map(
         |(service, assignment)| {
             Proof::unheld(state, service)?;
+            if state.is_address_busy(service) {
+                return None;
+            }
             let node = best(state, able, service, None, &load)?;
             Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
         },

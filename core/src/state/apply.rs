@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use super::change::{Change, Digest, Outcome, Refusal, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
-use super::{Holder, INCIDENTS_KEPT, Member, State};
-use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId};
+use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, State};
+use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::time::Span;
 use crate::timers::Timers;
@@ -47,6 +47,7 @@ impl State {
             }
             Change::Standby { node, on } => self.set_standby(node, on),
             Change::Clear { service } => self.clear(service.as_ref()),
+            Change::Lead { term } => self.lead(term),
             Change::Observe { service, epoch, stages } => self.observe(&service, epoch, stages),
         }
     }
@@ -124,6 +125,14 @@ impl State {
         });
     }
 
+    fn lead(&mut self, term: Term) -> Applied {
+        if term <= self.term {
+            return Err(Refusal::Stale);
+        }
+        self.term = term;
+        Ok(Outcome::Done)
+    }
+
     fn settle(&mut self, revision: u64) -> Applied {
         if revision != self.revision || self.former_timers.is_none() {
             return Err(Refusal::Stale);
@@ -166,7 +175,12 @@ impl State {
         if let Some((service, _)) = self.held_by(node).next() {
             return Err(Refusal::StillServes(service.clone()));
         }
-        self.members.remove(&node);
+        if let Some(member) = self.members.remove(&node) {
+            self.left.insert(node, member);
+        }
+        while self.left.len() > LEFT_KEPT {
+            self.left.pop_first();
+        }
         self.standby.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
@@ -195,9 +209,10 @@ impl State {
     }
 
     fn take_over(&mut self, index: Index, takeover: Takeover) -> Applied {
-        let Takeover { node, incarnation, base, cause, assignments, stages, proof: _ } = takeover;
+        let Takeover { node, term, incarnation, base, cause, assignments, stages, proof: _ } =
+            takeover;
         let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
-        if base != self.epoch || !admitted {
+        if term != self.term || base != self.epoch || !admitted {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);
@@ -207,10 +222,14 @@ impl State {
         for service in held {
             let planned = assignments.iter().find(|(name, _)| *name == service);
             let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
+            let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
+            let to = to.filter(|_| wanted && !self.is_address_busy(&service));
             self.epoch = self.epoch.next();
             let (epoch, took) = (self.epoch, Span::ZERO);
+            let addresses = self.configured_addresses(&service);
             if let Some(assignment) = self.assignments.get_mut(&service) {
                 assignment.epoch = epoch;
+                assignment.addresses = addresses;
                 assignment.wish = None;
                 assignment.holder = to.map_or(Holder::Stopped { node, cause, took }, Holder::Node);
             }
@@ -226,10 +245,13 @@ impl State {
             return Err(Refusal::NotEligible(node));
         }
         let epoch = self.epoch.next();
+        let (busy, addresses) =
+            (self.is_address_busy(&service), self.configured_addresses(&service));
         let assignment = self.assignments.get_mut(&service).ok_or(Refusal::NoSuchService)?;
-        if assignment.epoch != base || assignment.holder.node().is_some() {
+        if assignment.epoch != base || assignment.holder.node().is_some() || busy {
             return Err(Refusal::Stale);
         }
+        assignment.addresses = addresses;
         let before = core::mem::replace(&mut assignment.holder, Holder::Node(node));
         assignment.epoch = epoch;
         assignment.wish = None;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::incident::{Cause, Stage};
-use crate::id::{ClusterId, Epoch, Incarnation, NodeId, ServiceId};
+use crate::id::{ClusterId, Epoch, Incarnation, NodeId, ServiceId, Term};
 use crate::time::Span;
 
 /// The SHA-256 of a node's public key (SPKI), or of a join token.
@@ -116,6 +116,13 @@ pub enum Change {
         /// Which; all if none.
         service: Option<ServiceId>,
     },
+    /// The coordinator of that term begins. Before this is applied it lets nobody have a lease, and
+    /// after it no earlier coordinator's takeover counts: such a proposal may be late and end up
+    /// in a later leader's log.
+    Lead {
+        /// The term.
+        term: Term,
+    },
     /// A node tells what it saw of an incident.
     Observe {
         /// The service.
@@ -132,6 +139,8 @@ pub enum Change {
 pub struct Takeover {
     /// The node.
     pub node: NodeId,
+    /// The term of the coordinator that decided it.
+    pub term: Term,
     /// The admitted start that the proof is about.
     pub incarnation: Incarnation,
     /// The view's epoch that it was decided upon.

@@ -17,6 +17,8 @@ mod incident;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +26,13 @@ pub use change::{Change, Digest, Outcome, ProofRecord, Refusal, Takeover};
 use config::Config;
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 
-use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId};
+use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::time::Span;
 use crate::timers::Timers;
 
+/// How many members that left are remembered.
+pub const LEFT_KEPT: usize = 16;
 /// How many incidents are remembered.
 pub const INCIDENTS_KEPT: usize = 100;
 
@@ -52,8 +56,12 @@ pub struct State {
     pub members: BTreeMap<NodeId, Member>,
     /// The number of the node that joins next.
     pub next_node: u64,
+    /// Members that left. They may still vote for a moment, and are talked to until they don't.
+    pub left: BTreeMap<NodeId, Member>,
     /// Tokens that were given out, and for which node.
     pub tokens: BTreeMap<Digest, String>,
+    /// The newest term whose coordinator has begun. What an earlier one decided comes too late.
+    pub term: Term,
     /// The view's number.
     pub epoch: Epoch,
     /// Who is in the present view, and since which start of its guard.
@@ -84,6 +92,9 @@ pub struct Assignment {
     pub epoch: Epoch,
     /// The holder.
     pub holder: Holder,
+    /// What the holder may be answering for: the service's addresses as they were configured when
+    /// this assignment was made.
+    pub addresses: Vec<IpAddr>,
     /// Where an operator wants it next.
     pub wish: Option<NodeId>,
     /// The epoch of its first assignment of all.
@@ -148,6 +159,24 @@ impl State {
     /// The services that a node may be running.
     pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = (&ServiceId, &Assignment)> {
         self.assignments.iter().filter(move |(_, it)| it.holder.node() == Some(node))
+    }
+
+    /// The addresses of a service, as they are configured now.
+    #[must_use]
+    pub fn configured_addresses(&self, service: &ServiceId) -> Vec<IpAddr> {
+        let config = self.config.as_ref().and_then(|it| it.services.get(service));
+        config.map(|it| it.addresses.iter().map(|address| address.ip).collect()).unwrap_or_default()
+    }
+
+    /// Whether another service's holder may still be answering for one of this service's addresses:
+    /// the configuration gave it to this one, and the other has not stopped yet.
+    #[must_use]
+    pub fn is_address_busy(&self, service: &ServiceId) -> bool {
+        let wanted = self.configured_addresses(service);
+        let others = self.assignments.iter().filter(|(other, it)| {
+            *other != service && it.holder.node().is_some()
+        });
+        others.flat_map(|(_, it)| &it.addresses).any(|address| wanted.contains(address))
     }
 
     /// How long others wait after a node's last sign of life, given its kernel's slack.

@@ -1,0 +1,106 @@
+//! What the lease machine says: heartbeats to the other guards, reports to its daemon.
+
+use alloc::vec::Vec;
+
+use super::heartbeat::{Echo, Heartbeat};
+use super::peer::Peer;
+use super::report::{PeerReport, Report};
+use super::{Command, Lease};
+use crate::id::{Index, NodeId};
+use crate::time::{Instant, Span};
+
+impl Lease {
+    pub(super) fn beat_all(&mut self, now: Instant) {
+        for node in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.beat(now, node);
+        }
+    }
+
+    /// Makes one datagram. Its time is read before it is handed over.
+    pub(super) fn beat(&mut self, now: Instant, to: NodeId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let coordinator = self.authority.is_some();
+        let heartbeat = Heartbeat {
+            from: self.me,
+            incarnation: self.incarnation,
+            sequence: self.sent.next(now),
+            term: self.term,
+            coordinator,
+            released: self.released,
+            daemon_alive: self.daemon_alive(now),
+            hears_coordinator: self.hears_coordinator(now),
+            slack: self.slack,
+            log_tail: self.log_tail,
+            receipt: peer.receipt(now),
+            echo: self.echo(to, peer),
+            earlier_coordinator: now.since(self.earlier_coordinator),
+        };
+        if coordinator {
+            self.coordinator_heard = self.coordinator_heard.max(now);
+        }
+        self.commands.push_back(Command::Send { to, heartbeat });
+    }
+
+    /// Whether the receipt for that peer counts, and on what terms.
+    fn echo(&self, to: NodeId, peer: &Peer) -> Option<Echo> {
+        let heard = peer.heard_newest().filter(|_| self.vote_known)?;
+        let Some(authority) = &self.authority else {
+            let to_coordinator = heard.coordinator && heard.term == self.term;
+            return to_coordinator
+                .then_some(Echo { authority: Span::ZERO, admission: Index::default() });
+        };
+        let admission = authority.admission(to, heard.incarnation)?;
+        // Counted from the receipt of what is echoed, which came after it was sent (rule C3).
+        let left = heard.at.until(authority.until);
+        // By the timers here, whatever the addressee still counts by: its daemon may be away when
+        // the timers change.
+        let most = self.timers.lease;
+        let left = if left < most { left } else { most };
+        Some(Echo { authority: left, admission: admission.index })
+    }
+
+    pub(super) fn report(&mut self, now: Instant) {
+        let peers = self.peers.iter().map(|(node, peer)| (*node, self.report_peer(*node, peer)));
+        let peers = peers.collect();
+        let authority = self.authority.as_ref();
+        let earlier = self.earlier_coordinator;
+        self.commands.push_back(Command::Report(Report {
+            at: now,
+            incarnation: self.incarnation,
+            started: self.started,
+            term: self.term,
+            vote_known: self.vote_known,
+            coordinates: authority.map(|authority| authority.term),
+            voters: authority.map(|authority| authority.voters.clone()).unwrap_or_default(),
+            lease_until: self.lease_until(),
+            quorate_until: authority.map_or(Instant::START, |authority| authority.until),
+            earlier_coordinator: authority.and_then(|a| a.earlier_coordinator(self.me, earlier)),
+            hears_coordinator: self.hears_coordinator(now),
+            released: self.released,
+            clock_distrusted: self.clock_distrusted,
+            held: self.holdings.held().to_vec(),
+            hold_number: self.hold_number,
+            timers: self.timers,
+            lapsed: self.holdings.lapsed(),
+            peers,
+        }));
+    }
+
+    fn report_peer(&self, node: NodeId, peer: &Peer) -> PeerReport {
+        let heard = peer.heard.as_ref();
+        PeerReport {
+            heard: heard.map(|heard| heard.at),
+            incarnation: heard.map(|heard| heard.incarnation).unwrap_or_default(),
+            term: heard.map(|heard| heard.term).unwrap_or_default(),
+            coordinator: heard.is_some_and(|heard| heard.coordinator),
+            daemon_alive: heard.is_some_and(|heard| heard.daemon_alive),
+            hears_coordinator: heard.is_some_and(|heard| heard.hears_coordinator),
+            released: peer.released,
+            revoked: self.authority.as_ref().and_then(|authority| authority.revoked(node)),
+            slack: heard.map_or(Span::ZERO, |heard| heard.slack),
+            log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
+            round_trip: peer.round_trip,
+            links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the guard is told.
+//!
+//! The guard's reports say what it knows and does; what differs from what this node wants is
+//! ordered, and ordered again if it seems to be lost.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::{Command, Node};
+use crate::id::{Epoch, Index, NodeId, Term};
+use crate::lease::{Admission, Holding, LogTail, Order, VoterSets};
+use crate::time::{Instant, Span};
+use crate::timers::Timers;
+
+/// What the guard was told, and when, so that an order is repeated only if it seems to be lost.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    vote: Told1<Term>,
+    follow: Told1<Term>,
+    release: Told1<()>,
+    peers: Told1<BTreeSet<NodeId>>,
+    pub(super) lead: Told1<(VoterSets, BTreeMap<NodeId, Admission>)>,
+    pub(super) revoked: BTreeMap<NodeId, Instant>,
+    hold: Told1<u64>,
+    timers: Told1<Timers>,
+    applied: Option<(Index, LogTail)>,
+}
+
+/// One thing that was told.
+pub(super) type Told1<T> = Option<(T, Instant)>;
+
+/// Whether to tell `value`: it is new, or it was told so long ago that it must have been lost.
+pub(super) fn due<T: PartialEq>(told: &mut Told1<T>, value: T, now: Instant, patience: Span) -> bool {
+    if told.as_ref().is_some_and(|(old, at)| *old == value && now.since(*at) < patience) {
+        return false;
+    }
+    *told = Some((value, now));
+    true
+}
+
+impl Node {
+    /// Brings the guard's knowledge up to this node's.
+    pub(super) fn tell_guard(&mut self, now: Instant) {
+        let hold = self.hold_order(now);
+        let Some(report) = &self.report else { return };
+        let patience = self.state.timers.heartbeat.times(2);
+        let mut orders = VecDeque::new();
+        let voted = report.vote_known && report.term >= self.log.term;
+        let term = self.log.term;
+        if !voted && term > Term::default() && due(&mut self.told.vote, term, now, patience) {
+            orders.push_back(Order::Vote(term));
+        }
+        // A daemon that started anew does not go on where the former one coordinated (rule T5).
+        let leads = self.log.leader == Some(self.me);
+        if let Some(old) = report.coordinates.filter(|old| !leads || *old != term)
+            && due(&mut self.told.follow, old, now, patience)
+        {
+            orders.push_back(Order::Follow);
+        }
+        // A member that left still counts as long as it votes.
+        let voters = self.log.voters.iter().flatten();
+        let peers = self.state.members.keys().chain(voters).filter(|node| **node != self.me);
+        let peers: BTreeSet<_> = peers.copied().collect();
+        if !report.peers.keys().eq(peers.iter())
+            && due(&mut self.told.peers, peers.clone(), now, patience)
+        {
+            orders.push_back(Order::Peers(peers));
+        }
+        orders.extend(hold);
+        // After the holdings: once the guard knows the index of an admission it may take a lease
+        // for it, and then nothing of before may be held (rule H1).
+        let applied = if self.has_leftovers() {
+            self.told.applied.map(|(applied, _)| applied).unwrap_or_default()
+        } else {
+            self.state.applied
+        };
+        if report.timers != self.state.timers
+            && due(&mut self.told.timers, self.state.timers, now, patience)
+        {
+            orders.push_back(Order::Timers(self.state.timers));
+        }
+        if self.told.applied != Some((applied, self.log.tail)) {
+            self.told.applied = Some((applied, self.log.tail));
+            orders.push_back(Order::Applied { applied, log_tail: self.log.tail });
+        }
+        self.commands.extend(orders.into_iter().map(Command::Guard));
+    }
+
+    /// Whether something of this node may run that is no longer its own: it lost its lease with it,
+    /// or a former run left it. Until it is gone the guard takes no lease by a later admission.
+    fn has_leftovers(&self) -> bool {
+        let mine = |service| {
+            let assignment = self.state.assignments.get(service);
+            assignment.is_some_and(|it| it.holder.node() == Some(self.me))
+        };
+        !self.ready || self.local.iter().any(|(service, local)| local.may_run() && !mine(service))
+    }
+
+    /// The order that makes the guard hold what this node's services need; nothing if it does, or
+    /// while this run is not current (what a former run left is held until then).
+    fn hold_order(&mut self, now: Instant) -> Option<Order> {
+        let report = self.report.as_ref().filter(|_| self.ready)?;
+        let patience = self.state.timers.heartbeat.times(2);
+        if self.is_leaving() && self.local.values().all(|local| !local.may_run()) {
+            let due = !report.released && due(&mut self.told.release, (), now, patience);
+            return due.then_some(Order::Release);
+        }
+        let mut wanted = Vec::new();
+        for (service, local) in self.local.iter().filter(|(_, local)| local.holds()) {
+            // Only what is this node's by the newest that it knows: what it lost is somebody else's
+            // as soon as it is admitted again.
+            let assignment = self.state.assignments.get(service);
+            let epoch = local.epoch;
+            if assignment.is_some_and(|it| it.holder.node() == Some(self.me) && it.epoch == epoch) {
+                let addresses = local.addresses.iter();
+                wanted.extend(addresses.map(|address| Holding { address: *address, epoch }));
+            }
+        }
+        wanted.sort_unstable();
+        // What lapsed is let go of by its own phases; the guard will not hold it any more.
+        wanted.retain(|holding| holding.epoch > report.lapsed);
+        if self.hold.0 == 0 || self.hold.1 != wanted {
+            self.hold = (self.hold.0 + 1, wanted);
+        }
+        let (number, addresses) = &self.hold;
+        if report.held == *addresses && report.hold_number == *number {
+            return None;
+        }
+        let due = due(&mut self.told.hold, *number, now, patience);
+        due.then(|| Order::Hold { number: *number, addresses: addresses.clone() })
+    }
+
+    /// Whether the guard holds these addresses under that epoch.
+    pub(super) fn guard_holds(&self, addresses: &[IpAddr], epoch: Epoch) -> bool {
+        let Some(report) = &self.report else { return false };
+        addresses
+            .iter()
+            .all(|address| report.held.contains(&Holding { address: *address, epoch }))
+    }
+
+    /// Whether the guard has let these addresses go, and no order to hold them is on its way to it.
+    pub(super) fn guard_let_go(&self, addresses: &[IpAddr]) -> bool {
+        let Some(report) = &self.report else { return false };
+        let (number, wanted) = &self.hold;
+        let among = |held: &[Holding]| held.iter().any(|it| addresses.contains(&it.address));
+        *number > 0 && report.hold_number == *number && !among(wanted) && !among(&report.held)
+    }
+}

@@ -1,0 +1,216 @@
+//! What this node's own hands report: probes, programs, monitors, and what a former run left.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::local::{CONFLICT_PAUSE, CONFLICTS, Local, Phase};
+use super::{Command, Event, Node};
+use crate::id::{Epoch, ServiceId};
+use crate::notice::Notice;
+use crate::placement;
+use crate::redirect::Probing;
+use crate::state::{Cause, Reached};
+use crate::time::{Instant, Span};
+
+impl Node {
+    /// This run is current: what a former run left is taken over where it still is assigned under
+    /// the same epoch, and stopped otherwise. What should be here and is not was lost.
+    pub(super) fn take_stock(&mut self, now: Instant) {
+        let found = core::mem::take(&mut self.found);
+        let assigned: Vec<_> =
+            self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
+        for (service, epoch) in assigned {
+            let addresses = self.assigned_addresses(&service);
+            let open = !addresses.is_empty() && self.guard_holds(&addresses, epoch);
+            let program = self.program_wanted(&service);
+            if open && (!program || found.get(&service) == Some(&epoch)) {
+                self.command(Command::Announce { service: service.clone(), epoch });
+                self.command(Command::Start { service: service.clone(), epoch });
+                let mut local = Local::new(epoch, Phase::Running, now);
+                local.addresses = addresses;
+                self.local.insert(service, local);
+            } else {
+                let left = found.get(&service).copied().unwrap_or(epoch);
+                self.stop_leftover(now, service, left);
+            }
+        }
+        for (service, epoch) in found {
+            if !self.local.contains_key(&service) {
+                self.stop_leftover(now, service, epoch);
+            }
+        }
+    }
+
+    /// Something of a former run, or lost with it: it is stopped, and what it held is let go.
+    fn stop_leftover(&mut self, now: Instant, service: ServiceId, epoch: Epoch) {
+        self.command(Command::Stop { service: service.clone(), epoch });
+        let mut local = Local::new(epoch, Phase::Stopping(Cause::Lost), now);
+        local.addresses = self.assigned_addresses(&service);
+        self.local.insert(service, local);
+    }
+
+    /// Takes the result of a command.
+    pub(super) fn on_performed(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Probed { service, epoch, conflict } => {
+                self.on_probed(now, service, epoch, conflict);
+            }
+            Event::Announced { service, epoch } => {
+                self.reached(now, &service, epoch, Reached::Announced);
+            }
+            Event::Started { service, epoch, failed } => {
+                self.on_started(now, &service, epoch, failed);
+            }
+            Event::Ended { service, epoch, detail } => {
+                if self.is_up(&service, epoch) {
+                    self.notice(Notice::Ended(service.clone(), detail));
+                    self.begin_stop(now, &service, Cause::Failed);
+                }
+            }
+            Event::Stopped { service, epoch } => {
+                if let Some(local) = self.local.get_mut(&service)
+                    && local.epoch == epoch
+                    && let Phase::Stopping(cause) = local.phase
+                {
+                    local.phase = Phase::Releasing(cause);
+                }
+            }
+            Event::Monitored { service, epoch, failed } => {
+                self.on_monitored(now, &service, epoch, failed);
+            }
+            Event::Found { service, epoch } if self.ready => {
+                // Too late to be taken over.
+                if !self.local.contains_key(&service) {
+                    self.stop_leftover(now, service, epoch);
+                }
+            }
+            Event::Found { service, epoch } => {
+                self.found.insert(service, epoch);
+            }
+            Event::Tick
+            | Event::Report(_)
+            | Event::GuardLost
+            | Event::Log(_)
+            | Event::Current(_)
+            | Event::Applied { .. }
+            | Event::Restored(_)
+            | Event::Proposed { .. }
+            | Event::Retire
+            | Event::StoreFailed(_) => {}
+        }
+    }
+
+    fn on_probed(
+        &mut self,
+        now: Instant,
+        service: ServiceId,
+        epoch: Epoch,
+        conflict: Option<String>,
+    ) {
+        self.probing_ahead.remove(&service);
+        let local = self.local.get_mut(&service).filter(|local| local.epoch == epoch);
+        match (conflict, local) {
+            (None, Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
+                local.phase = Phase::Claiming;
+            }
+            (Some(conflict), Some(local)) if matches!(local.phase, Phase::Probing(_)) => {
+                local.phase = Phase::Probing(Some(now + CONFLICT_PAUSE));
+                local.conflicts += 1;
+                let hopeless = local.conflicts >= CONFLICTS;
+                self.notice(Notice::Conflict(service.clone(), conflict));
+                if hopeless {
+                    self.begin_stop(now, &service, Cause::Failed);
+                }
+            }
+            (None, _) => {
+                self.probed.insert(service, now);
+            }
+            // Asked ahead, and the former holder still answers: it will be asked again.
+            (Some(_), _) => {}
+        }
+    }
+
+    fn on_started(
+        &mut self,
+        now: Instant,
+        service: &ServiceId,
+        epoch: Epoch,
+        failed: Option<String>,
+    ) {
+        let Some(local) = self.local.get_mut(service).filter(|local| local.epoch == epoch) else {
+            return;
+        };
+        if local.phase != Phase::Starting {
+            return;
+        }
+        if let Some(detail) = failed {
+            self.notice(Notice::StartFailed(service.clone(), detail));
+            self.begin_stop(now, service, Cause::Failed);
+            return;
+        }
+        local.phase = Phase::Running;
+        self.reached(now, service, epoch, Reached::Started);
+        if self.program_wanted(service) {
+            self.notice(Notice::Started(service.clone()));
+        }
+        self.tell_stages(service);
+    }
+
+    fn on_monitored(
+        &mut self,
+        now: Instant,
+        service: &ServiceId,
+        epoch: Epoch,
+        failed: Option<String>,
+    ) {
+        let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
+        let Some(local) = self.local.get_mut(service).filter(running) else { return };
+        if let Some(detail) = failed {
+            self.notice(Notice::MonitorFailed(service.clone(), detail));
+            self.begin_stop(now, service, Cause::Failed);
+        } else if !local.verified {
+            local.verified = true;
+            self.reached(now, service, epoch, Reached::Verified);
+            self.notice(Notice::Verified(service.clone()));
+            self.tell_stages(service);
+        }
+    }
+
+    /// Probes, for the services that this node would take over, while the wait still runs.
+    pub(super) fn probe_ahead(&mut self, now: Instant) {
+        let Some(report) = &self.report else { return };
+        let timers = self.state.timers;
+        let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
+        let mut able: placement::Able = BTreeSet::from([self.me]);
+        let mut silent = Vec::new();
+        for (node, peer) in &report.peers {
+            match peer.heard {
+                Some(heard) if now.since(heard) >= early && self.state.view.contains_key(node) => {
+                    silent.push(*node);
+                }
+                Some(_) if peer.daemon_alive => {
+                    able.insert(*node);
+                }
+                Some(_) | None => {}
+            }
+        }
+        if silent.is_empty() {
+            self.probed.clear();
+            self.probing_ahead.clear();
+            return;
+        }
+        for node in silent {
+            able.remove(&node);
+            for (service, to) in placement::successors(&self.state, &able, node) {
+                let known = self.probed.contains_key(&service);
+                if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
+                    let epoch = self.state.assignments.get(&service).map(|it| it.epoch);
+                    let epoch = epoch.unwrap_or_default();
+                    let probing = Probing::under_proof(timers.heartbeat);
+                    self.command(Command::Probe { service, epoch, probing });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Trials of the core's two machines together: a simulated cluster with virtual time (`world`),
+//! short stories in text files (`golden`), random faults from seeds (`random`), and what each part
+//! promises alone.
+
+mod golden;
+mod parts;
+mod random;
+mod state;
+mod timing;
+mod wire;
+mod world;
