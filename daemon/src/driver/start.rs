@@ -83,8 +83,9 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     proposer.set_log(log.clone());
 
     let node = Node::new(identity.node, State::default());
-    let mut programs = Programs::new(paths.programs(), &identity.name, results.clone());
-    programs.find();
+    let programs = Programs::new(paths.programs(), &identity.name, results.clone());
+    let mut programs = programs.map_err(failed("watch over programs"))?;
+    programs.find().map_err(failed("find the programs of its former run"))?;
     let redirect = Redirect::new(results.clone(), notices);
     let view = task::first_view(&identity, &node, &log);
     let (shown, seen) = watch::channel(Arc::new(view));

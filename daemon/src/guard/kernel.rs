@@ -174,11 +174,12 @@ impl Kernel {
     fn stand(&mut self, address: IpAddr, now: Instant) -> Result<(), String> {
         let place = self.places.get(&address).cloned();
         let place = place.ok_or_else(|| format!("{address} is in no service's configuration"))?;
-        let link = self.link_for(&place)?;
+        let (link, covered) = self.link_for(&place)?;
         let seconds = u32::try_from(self.lifetime.0.div_ceil(1_000_000)).unwrap_or(u32::MAX);
         let mut spec = AddressSpec::new(address, place.prefix).for_seconds(seconds);
         // Never chosen as the source of what this node begins by itself.
         spec.preferred_seconds = Some(0);
+        spec.no_prefix_route = covered;
         self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
         let usable = link.up && link.carrier;
         let (index, prefix) = (link.index, place.prefix);
@@ -190,25 +191,29 @@ impl Kernel {
         Ok(())
     }
 
-    fn link_for(&mut self, place: &Place) -> Result<Link, String> {
-        if let Some(name) = &place.interface {
-            return self.netlink.link_named(name).map_err(|error| chain(&error));
-        }
+    /// The interface of a place, and whether this node has an address of its own in that network
+    /// there. If so the way to the network is known, and the service's address must not bring one:
+    /// the kernel may forget to take it away again when an address ends by its lifetime.
+    fn link_for(&mut self, place: &Place) -> Result<(Link, bool), String> {
         let own = self.netlink.addresses().map_err(|error| chain(&error))?;
         let foreign = |address: &IpAddr| !self.places.contains_key(address);
         let inside = |address: &IpAddr, prefix| {
             prefix > 0 && network(*address, prefix) == network(place.address, prefix)
         };
         let own = own.iter().filter(|it| foreign(&it.addr) && inside(&it.addr, it.prefix));
-        let own = own.max_by_key(|it| it.prefix);
-        let index = own.map(|it| it.index).ok_or_else(|| {
+        if let Some(name) = &place.interface {
+            let link = self.netlink.link_named(name).map_err(|error| chain(&error))?;
+            let covered = own.into_iter().any(|it| it.index == link.index);
+            return Ok((link, covered));
+        }
+        let index = own.max_by_key(|it| it.prefix).map(|it| it.index).ok_or_else(|| {
             format!(
                 "no interface of this node has an address in the network of {}/{}: name one with \
                  `interface`",
                 place.address, place.prefix
             )
         })?;
-        self.netlink.link(index).map_err(|error| chain(&error))
+        Ok((self.netlink.link(index).map_err(|error| chain(&error))?, true))
     }
 
     fn drop_addresses(&mut self, addresses: &[IpAddr]) {
