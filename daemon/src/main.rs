@@ -1,2 +1,7 @@
 //! `stead`, the one binary: guard, daemon and command line.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stead::cli::main()
+}

@@ -15,7 +15,8 @@ use stead_core::state::{Change, Outcome, Refusal, State};
 use stead_log::Boxed;
 use stead_log::transport::{Join, KeyHash};
 
-use super::requests::{addresses_of, applied};
+use super::requests::applied;
+pub use super::requests::addresses_of;
 use super::token::{SECRET, digest_of};
 use crate::driver::handle::{Handle, SubmitError};
 use crate::identity::{Identity, KnownMember, SECRET_LENGTH};

@@ -151,7 +151,8 @@ async fn token(desk: &Desk, node: &str) -> Answered<TokenAnswer> {
 }
 
 /// Where a node's daemon listens, one address per link.
-pub(super) fn addresses_of(config: &Config, node: &str) -> Vec<SocketAddr> {
+#[must_use]
+pub fn addresses_of(config: &Config, node: &str) -> Vec<SocketAddr> {
     let Some(node) = config.nodes.get(node) else { return Vec::new() };
     let at = |(link, ip): (&String, &std::net::IpAddr)| {
         config.links.get(link).map(|link| SocketAddr::new(*ip, link.port))

@@ -1,0 +1,55 @@
+//! `stead apply`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::context::{Context, print, print_json};
+use super::exit::Exit;
+use super::plan::{plan, shown};
+use crate::api::message::{ApplyAnswer, Request};
+
+/// Make a file the configuration in force, on all nodes at once.
+///
+/// Shows what would change and asks first. The file stays as it is; what is in force is printed by
+/// `stead config`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stead apply /etc/stead/cluster.toml --yes")]
+pub(super) struct Apply {
+    /// The file; if not given, cluster.toml of the folder --etc
+    file: Option<PathBuf>,
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON object; asks nothing
+    #[arg(long)]
+    json: bool,
+}
+
+impl Apply {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let file = self.file.unwrap_or_else(|| context.paths.configuration());
+        let (text, plan) = plan(context, &file)?;
+        if !self.json {
+            print(&shown(&plan, context.out))?;
+        }
+        if plan.refused() {
+            if self.json {
+                print_json(&plan)?;
+            }
+            return Ok(Exit::Failed);
+        }
+        let ask = !self.yes && !self.json && context.interactive && !plan.changes.is_empty();
+        if ask && !context.confirms("Apply this?")? {
+            println!("Nothing was changed.");
+            return Ok(Exit::Failed);
+        }
+        let answer: ApplyAnswer = context.ask(&Request::Apply { text, base: plan.base })?;
+        if self.json {
+            print_json(&answer)?;
+        } else if !plan.changes.is_empty() {
+            println!("Applied: revision {} is in force.", answer.revision);
+        }
+        Ok(Exit::Done)
+    }
+}

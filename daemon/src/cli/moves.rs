@@ -1,0 +1,73 @@
+//! `stead move`.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::context::{Context, print_json};
+use super::exit::{Exit, FateUnknown};
+use crate::api::message::{ChangeAnswer, Request};
+use crate::api::report::{ServiceReport, StatusReport};
+
+/// How often to look whether it is there.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Move a service to a node.
+///
+/// It stops where it is and starts there. It stays there until it has a reason to leave: its node
+/// fails, or `failback` takes it to a node that it prefers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stead move web node2")]
+pub(super) struct Move {
+    /// The service
+    service: String,
+    /// The node
+    node: String,
+    /// How long to wait until it is there, in seconds; 0 does not wait
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    wait: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Move {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let Self { service, node, wait, json } = self;
+        let mut client = context.connect()?;
+        let request = Request::Move { service: service.clone(), node: node.clone() };
+        let answer: ChangeAnswer = client.ask(&request)?;
+        if json {
+            print_json(&answer)?;
+        }
+        let end = Instant::now() + Duration::from_secs(wait);
+        let mut now: Option<ServiceReport> = None;
+        while Instant::now() < end {
+            let status: StatusReport = client.ask(&Request::Status { watch: false })?;
+            now = status.services.into_iter().find(|it| it.name == service);
+            let there = now.as_ref().is_some_and(|it| {
+                it.node.as_deref() == Some(node.as_str()) && it.state.serves()
+            });
+            if there {
+                if !json {
+                    println!("{service} is on {node}. How long it took: stead incident");
+                }
+                return Ok(Exit::Done);
+            }
+            std::thread::sleep(LOOK);
+        }
+        if wait == 0 {
+            if !json {
+                println!("{service} is on its way to {node}: stead status");
+            }
+            return Ok(Exit::Done);
+        }
+        let state = match now {
+            Some(ServiceReport { state, node: Some(at), .. }) => format!("it is {state} on {at}"),
+            Some(ServiceReport { state, node: None, .. }) => format!("it is {state}"),
+            None => "it is not there any more".to_owned(),
+        };
+        let text = format!("{service} is not on {node} after {wait} s: {state}. See `stead events`");
+        Err(FateUnknown(text).into())
+    }
+}

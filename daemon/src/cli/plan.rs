@@ -1,0 +1,81 @@
+//! `stead plan`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::context::{Context, print, print_json};
+use super::exit::{Exit, drawn};
+use super::look::{Look, Tone, harmless, wrap};
+use crate::api::message::{PlanAnswer, Request};
+use crate::config::{read, read_file};
+
+/// Say what applying a file would change. Changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stead plan /etc/stead/cluster.toml")]
+pub(super) struct Plan {
+    /// The file; if not given, cluster.toml of the folder --etc
+    file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Plan {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let file = self.file.unwrap_or_else(|| context.paths.configuration());
+        let (_, plan) = plan(context, &file)?;
+        if self.json {
+            print_json(&plan)?;
+        } else {
+            print(&shown(&plan, context.out))?;
+        }
+        Ok(if plan.refused() { Exit::Failed } else { Exit::Done })
+    }
+}
+
+/// The text of a file and what applying it would change. The file's problems are shown in its
+/// lines, before the daemon is asked.
+pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, PlanAnswer)> {
+    // Says it best if the file can't be read or used at all.
+    drop(read_file(file)?);
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("can't read {}; nothing was changed", file.display()))?;
+    if let Ok(checked) = read(&file.display().to_string(), &text) {
+        for warning in &checked.warnings {
+            eprint!("{}", drawn(warning, context));
+        }
+    }
+    let plan = context.ask(&Request::Plan { text: text.clone() })?;
+    Ok((text, plan))
+}
+
+pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
+    if plan.changes.is_empty() {
+        return format!("Nothing would change: this is what is in force (revision {}).\n", plan.base);
+    }
+    let mut text = format!("Against revision {}:\n", plan.base);
+    for change in &plan.changes {
+        let what = harmless(&change.what);
+        let (mark, tone) = match change.refused {
+            Some(_) => ("  ! ", Tone::Bad),
+            None => ("  * ", Tone::Plain),
+        };
+        for (number, line) in wrap(&what, look.width.saturating_sub(4)).iter().enumerate() {
+            let head = if number == 0 { mark } else { "    " };
+            text.push_str(&look.paint(tone, &format!("{head}{line}")));
+            text.push('\n');
+        }
+        if let Some(reason) = &change.refused {
+            let reason = format!("refused: {}", harmless(reason));
+            for line in wrap(&reason, look.width.saturating_sub(6)) {
+                text.push_str(&format!("      {line}\n"));
+            }
+        }
+    }
+    if plan.refused() {
+        text.push_str("As long as one change is refused, none is made.\n");
+    }
+    text
+}

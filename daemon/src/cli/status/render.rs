@@ -1,0 +1,231 @@
+//! The report as a screen.
+
+use std::time::Duration;
+
+use super::super::look::{Look, Tone, harmless, wrap};
+use super::super::table::{Cell, table};
+use crate::api::report::{
+    ClusterReport, Concern, Level, NodeReport, NodeState, QuorumReport, ServiceReport,
+    ServiceState, StatusReport,
+};
+use crate::journal::parse;
+
+/// The screen.
+#[must_use]
+pub(crate) fn render(report: &StatusReport, look: Look) -> String {
+    let mut text = String::new();
+    if report.protected {
+        text.push_str(&look.paint(Tone::Good, "Protected. Nothing to do."));
+        text.push('\n');
+    }
+    for problem in &report.problems {
+        concern(look, &mut text, problem, &report.taken);
+    }
+    text.push('\n');
+    heading(look, &mut text, report);
+    if !report.nodes.is_empty() {
+        text.push('\n');
+        text.push_str(&nodes(look, report));
+    }
+    if !report.services.is_empty() {
+        text.push('\n');
+        text.push_str(&services(look, &report.services));
+        unnoticed(look, &mut text, &report.services);
+    }
+    if !report.warnings.is_empty() {
+        text.push_str(&format!("\n{}\n", look.paint(Tone::Head, "Worth a look")));
+        for warning in &report.warnings {
+            concern(look, &mut text, warning, &report.taken);
+        }
+    }
+    text
+}
+
+fn concern(look: Look, text: &mut String, concern: &Concern, taken: &str) {
+    let (head, tone) = match concern.level {
+        Level::Outage => ("Outage: ", Tone::Bad),
+        Level::Risk => ("Not protected: ", Tone::Warn),
+        Level::Note => ("  ", Tone::Plain),
+    };
+    let mut what = harmless(&concern.what);
+    if let Some(since) = &concern.since {
+        what.push_str(&format!(", since {}", ago(since, taken)));
+    }
+    if concern.level != Level::Note {
+        what.push('.');
+    }
+    let room = look.width.saturating_sub(head.len());
+    for (number, line) in wrap(&what, room).iter().enumerate() {
+        let head = if number == 0 { head } else { "    " };
+        text.push_str(&look.paint(tone, &format!("{head}{line}")));
+        text.push('\n');
+    }
+    let indent = if concern.level == Level::Note { "    " } else { "  " };
+    let room = look.width.saturating_sub(indent.len() + 4);
+    for (number, line) in wrap(&harmless(&concern.next), room).iter().enumerate() {
+        let head = if number == 0 { "Do: " } else { "    " };
+        text.push_str(&format!("{indent}{}{line}\n", look.paint(Tone::Dim, head)));
+    }
+}
+
+/// A time of day, the date where it is another day's, and how long ago that was.
+fn ago(since: &str, taken: &str) -> String {
+    let (Some(from), Some(to)) = (parse(since), parse(taken)) else { return since.to_owned() };
+    let gone = to.duration_since(from).unwrap_or(Duration::ZERO);
+    let (day, time) = since.split_once('T').unwrap_or(("", since));
+    let time = time.get(..8).unwrap_or(time);
+    let day = if taken.starts_with(day) { String::new() } else { format!("{day} ") };
+    format!("{day}{time} UTC ({})", long(gone))
+}
+
+fn long(gone: Duration) -> String {
+    match gone.as_secs() {
+        0..120 => format!("{} s", gone.as_secs()),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn heading(look: Look, text: &mut String, report: &StatusReport) {
+    let ClusterReport { name, revision, epoch, coordinator, term, .. } = &report.cluster;
+    let coordinator = match coordinator {
+        Some(node) => format!("{node} coordinates (term {term})"),
+        None => format!("nobody coordinates (term {term})"),
+    };
+    let name = if name.is_empty() { "(not known yet)" } else { name };
+    let cluster = format!("{name}, revision {revision}, view {epoch}; {coordinator}");
+    let QuorumReport { verdict, voters, present, needed, spare } = &report.quorum;
+    let may = match spare {
+        0 => "none of them may fail".to_owned(),
+        spare => format!("{spare} of them may fail"),
+    };
+    let quorum =
+        format!("{verdict}: {present} of {voters} voters are here, {needed} are needed; {may}");
+    let time = report.taken.replace('T', " ");
+    let seen = format!("{} at {} UTC", report.seen_by, time.get(..19).unwrap_or(&time));
+    for (head, line) in [("Cluster", cluster), ("Quorum", quorum), ("Seen by", seen)] {
+        let head = look.paint(Tone::Dim, &format!("{head:<8}"));
+        text.push_str(&format!("{head}{}\n", harmless(&line)));
+    }
+}
+
+fn nodes(look: Look, report: &StatusReport) -> String {
+    let mut links: Vec<&str> =
+        report.nodes.iter().flat_map(|it| it.links.iter().map(|it| it.name.as_str())).collect();
+    links.sort_unstable();
+    links.dedup();
+    let titles: Vec<String> = links.iter().map(|link| link.to_uppercase()).collect();
+    let mut heads = vec!["NODE", "SITE", "STATE"];
+    heads.extend(titles.iter().map(String::as_str));
+    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "REAL TIME"]);
+    let row = |node: &NodeReport| {
+        let mut row = vec![
+            node.name.as_str().into(),
+            node.site.as_deref().unwrap_or_default().into(),
+            state(node),
+        ];
+        let own = node.name == report.seen_by;
+        row.extend(links.iter().map(|link| heard(node, link, own)));
+        row.push(works(node.daemon));
+        row.push(works(node.guard));
+        row.push(node.version.as_deref().unwrap_or_default().into());
+        row.push(node.gate.as_deref().unwrap_or_default().into());
+        row.push(match (node.realtime, &node.realtime_reason) {
+            (Some(true), _) => Cell::new(Tone::Good, "yes"),
+            (Some(false), Some(reason)) => Cell::new(Tone::Warn, format!("no: {reason}")),
+            (Some(false), None) => Cell::new(Tone::Warn, "no"),
+            (None, _) => "".into(),
+        });
+        row
+    };
+    let rows: Vec<Vec<Cell>> = report.nodes.iter().map(row).collect();
+    table(look, &heads, &rows)
+}
+
+fn state(node: &NodeReport) -> Cell {
+    let mut text = node.state.to_string();
+    if node.standby {
+        text.push_str(", standby");
+    }
+    let tone = match node.state {
+        NodeState::InView if node.standby => Tone::Warn,
+        NodeState::InView => Tone::Good,
+        NodeState::Suspect | NodeState::Coming | NodeState::NotJoined => Tone::Warn,
+        NodeState::Down => Tone::Bad,
+    };
+    Cell::new(tone, text)
+}
+
+fn heard(node: &NodeReport, link: &str, own: bool) -> Cell {
+    let Some(link) = node.links.iter().find(|it| it.name == link) else { return "".into() };
+    match (link.up, link.heard_ms) {
+        (None, _) => Cell::new(Tone::Dim, "?"),
+        (Some(true), Some(ms)) if !own => Cell::new(Tone::Good, format!("up {ms:.0} ms")),
+        (Some(true), _) => Cell::new(Tone::Good, "up"),
+        (Some(false), Some(ms)) => {
+            let gone = Duration::from_secs_f64(ms.max(0.0) / 1_000.0);
+            Cell::new(Tone::Bad, format!("silent {}", long(gone)))
+        }
+        (Some(false), None) => Cell::new(Tone::Bad, "silent"),
+    }
+}
+
+fn works(works: Option<bool>) -> Cell {
+    match works {
+        Some(true) => Cell::new(Tone::Good, "ok"),
+        Some(false) => Cell::new(Tone::Bad, "away"),
+        None => Cell::new(Tone::Dim, "?"),
+    }
+}
+
+fn services(look: Look, services: &[ServiceReport]) -> String {
+    let row = |service: &ServiceReport| {
+        let tone = match service.state {
+            ServiceState::Runs | ServiceState::Held => Tone::Good,
+            ServiceState::Starting | ServiceState::Stopping => Tone::Warn,
+            ServiceState::Conflict | ServiceState::Stopped | ServiceState::Lost => Tone::Bad,
+        };
+        let program = match (service.program, service.monitor) {
+            (false, false) => "",
+            (true, false) => "runs, not monitored",
+            (_, true) => match service.verified {
+                Some(true) => "monitor is good",
+                Some(false) => "monitor not yet good",
+                None => "monitored there",
+            },
+        };
+        vec![
+            service.name.as_str().into(),
+            Cell::new(tone, service.state.to_string()),
+            service.node.as_deref().unwrap_or("-").into(),
+            service.epoch.to_string().into(),
+            if service.state.serves() { program.into() } else { "".into() },
+            service.addresses.join(" ").into(),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = services.iter().map(row).collect();
+    table(look, &["SERVICE", "STATE", "NODE", "EPOCH", "PROGRAM", "ADDRESSES"], &rows)
+}
+
+/// Which failures nobody would notice, together for services with the same gap.
+fn unnoticed(look: Look, text: &mut String, services: &[ServiceReport]) {
+    let mut gaps: Vec<(&str, Vec<&str>)> = Vec::new();
+    for service in services {
+        for gap in &service.unnoticed {
+            match gaps.iter_mut().find(|(known, _)| known == gap) {
+                Some((_, names)) => names.push(&service.name),
+                None => gaps.push((gap, vec![&service.name])),
+            }
+        }
+    }
+    for (gap, names) in gaps {
+        let line = format!("Not noticed of {}: {gap}", names.join(", "));
+        for (number, line) in wrap(&harmless(&line), look.width.saturating_sub(2)).iter().enumerate()
+        {
+            let indent = if number == 0 { "" } else { "  " };
+            text.push_str(&look.paint(Tone::Dim, &format!("{indent}{line}")));
+            text.push('\n');
+        }
+    }
+}
