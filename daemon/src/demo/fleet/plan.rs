@@ -1,0 +1,269 @@
+//! What a fleet is built from, and the configuration that follows from it.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use stead_lab::{LinkSpec, Mac};
+
+/// The client's number on the first network; no node has it.
+const CLIENT: u8 = 250;
+
+/// A fleet to be built.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name, for people, and the cluster's.
+    pub name: String,
+    /// The program `stead`.
+    pub program: PathBuf,
+    /// The cluster's ride-out as the configuration says it; its default if there is none.
+    pub ride_out: Option<String>,
+    /// More lines of the table `[cluster]`.
+    pub cluster: String,
+    /// Its networks. The client stands on the first.
+    pub lans: Vec<Lan>,
+    /// Its nodes. The first one founds the cluster.
+    pub nodes: Vec<NodePlan>,
+    /// Its services.
+    pub services: Vec<ServicePlan>,
+}
+
+/// A network.
+#[derive(Clone, Debug)]
+pub struct Lan {
+    /// Its name, and that of the nodes' interfaces.
+    pub name: String,
+    /// The family of the addresses by which it carries heartbeats; none: it is no link.
+    pub link: Option<Family>,
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct NodePlan {
+    /// Its name.
+    pub name: String,
+    /// Where it stands. All switches are tied to those of the last site.
+    pub site: String,
+    /// Its cables are relays that can delay and lose frames.
+    pub relayed: bool,
+}
+
+/// A service.
+#[derive(Clone, Debug, Default)]
+pub struct ServicePlan {
+    /// Its name.
+    pub name: String,
+    /// Its addresses with their prefixes.
+    pub addresses: Vec<String>,
+    /// The nodes that it would rather run on.
+    pub prefer: Vec<String>,
+    /// It goes back to a better node.
+    pub failback: bool,
+    /// Its program.
+    pub program: Vec<String>,
+    /// Its monitor.
+    pub monitor: Vec<String>,
+    /// How often the monitor looks; the default if there is none.
+    pub interval: Option<String>,
+}
+
+/// Where the small web service listens.
+pub const WEB_PORT: u16 = 8080;
+
+impl Plan {
+    /// Nodes `node1` to `nodeN` at one site, on a network for the client that is no link, one link
+    /// with IPv4 and one with IPv6.
+    #[must_use]
+    pub fn of(name: &str, program: &Path, nodes: usize) -> Self {
+        let node = |number| NodePlan::at(&format!("node{number}"), "home");
+        Self {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            ride_out: None,
+            cluster: String::new(),
+            lans: vec![
+                Lan { name: "front".to_owned(), link: None },
+                Lan { name: "ring".to_owned(), link: Some(Family::V4) },
+                Lan { name: "back".to_owned(), link: Some(Family::V6) },
+            ],
+            nodes: (1..=nodes).map(node).collect(),
+            services: Vec::new(),
+        }
+    }
+
+    /// With a service more.
+    #[must_use]
+    pub fn service(mut self, service: ServicePlan) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// The text of cluster.toml.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        let mut text = format!("[cluster]\nname = \"{}\"\n", self.name);
+        if let Some(ride_out) = &self.ride_out {
+            line(&mut text, format_args!("ride-out = {ride_out:?}"));
+        }
+        text.push_str(&self.cluster);
+        for lan in self.lans.iter().filter(|lan| lan.link.is_some()) {
+            line(&mut text, format_args!("\n[links.{}]", lan.name));
+        }
+        for (number, node) in self.nodes.iter().enumerate() {
+            let addresses = self.lans.iter().enumerate().filter_map(|(at, lan)| {
+                let address = address(at, lan.link?, octet(number));
+                Some(format!("{} = \"{address}\"", lan.name))
+            });
+            let addresses = addresses.collect::<Vec<_>>().join(", ");
+            line(&mut text, format_args!("\n[nodes.{}]\nsite = {:?}", node.name, node.site));
+            line(&mut text, format_args!("addresses = {{ {addresses} }}"));
+        }
+        for service in &self.services {
+            service.write(&mut text);
+        }
+        text
+    }
+}
+
+impl NodePlan {
+    /// A node at a site.
+    #[must_use]
+    pub fn at(name: &str, site: &str) -> Self {
+        Self { name: name.to_owned(), site: site.to_owned(), relayed: false }
+    }
+}
+
+impl ServicePlan {
+    /// The small web service behind an address of the first network; its number there is `octet`.
+    #[must_use]
+    pub fn web(name: &str, program: &Path, family: Family, octet: u8) -> Self {
+        let ip = service_address(family, octet);
+        let prefix = match family {
+            Family::V4 => 24,
+            Family::V6 => 64,
+        };
+        let program = program.display().to_string();
+        let url = std::net::SocketAddr::new(ip, WEB_PORT).to_string();
+        Self {
+            name: name.to_owned(),
+            addresses: vec![format!("{ip}/{prefix}")],
+            program: vec![program.clone(), "demo-web".to_owned(), WEB_PORT.to_string()],
+            monitor: vec![program, "demo-check".to_owned(), url],
+            ..Self::default()
+        }
+    }
+
+    /// That would rather run on these nodes.
+    #[must_use]
+    pub fn prefer(mut self, nodes: &[&str]) -> Self {
+        self.prefer = nodes.iter().map(|&node| node.to_owned()).collect();
+        self
+    }
+
+    fn write(&self, text: &mut String) {
+        line(text, format_args!("\n[services.{}]", self.name));
+        line(text, format_args!("addresses = {:?}", self.addresses));
+        if !self.prefer.is_empty() {
+            line(text, format_args!("prefer = {:?}", self.prefer));
+        }
+        if self.failback {
+            line(text, format_args!("failback = true"));
+        }
+        if !self.program.is_empty() {
+            line(text, format_args!("program = {:?}", self.program));
+        }
+        match &self.interval {
+            Some(interval) if !self.monitor.is_empty() => {
+                let command = &self.monitor;
+                line(
+                    text,
+                    format_args!("monitor = {{ command = {command:?}, interval = {interval:?} }}"),
+                );
+            }
+            None if !self.monitor.is_empty() => {
+                line(text, format_args!("monitor = {:?}", self.monitor));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // writing to a text can't fail
+    let _ = text.write_fmt(line);
+    text.push('\n');
+}
+
+fn octet(number: usize) -> u8 {
+    u8::try_from(number + 1).unwrap_or(u8::MAX)
+}
+
+fn address(lan: usize, family: Family, octet: u8) -> IpAddr {
+    let lan = u8::try_from(lan).unwrap_or(u8::MAX);
+    match family {
+        Family::V4 => Ipv4Addr::new(10, 77, lan, octet).into(),
+        Family::V6 => Ipv6Addr::new(0xfd77, lan.into(), 0, 0, 0, 0, 0, octet.into()).into(),
+    }
+}
+
+/// An address of the first network.
+#[must_use]
+pub fn service_address(family: Family, octet: u8) -> IpAddr {
+    address(0, family, octet)
+}
+
+/// The client's address on the first network.
+pub(super) fn client_address(family: Family) -> IpAddr {
+    address(0, family, CLIENT)
+}
+
+/// The Ethernet address of a node on a network.
+pub(super) fn mac(lan: usize, number: usize) -> Mac {
+    Mac([0x02, 0x77, 0, 0, u8::try_from(lan).unwrap_or(u8::MAX), octet(number)])
+}
+
+fn link(at: usize, lan: &Lan, octet: u8) -> LinkSpec {
+    LinkSpec::new(&lan.name)
+        .addr(address(at, Family::V4, octet), 24)
+        .addr(address(at, Family::V6, octet), 64)
+}
+
+pub(super) fn node_link(at: usize, lan: &Lan, number: usize) -> LinkSpec {
+    link(at, lan, octet(number)).mac(mac(at, number))
+}
+
+pub(super) fn client_link(lan: &Lan) -> LinkSpec {
+    link(0, lan, CLIENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_one_that_stead_accepts() {
+        let program = Path::new("/usr/bin/stead");
+        let web = ServicePlan::web("web", program, Family::V4, 100).prefer(&["node1"]);
+        let mut api = ServicePlan::web("api", program, Family::V6, 101);
+        api.interval = Some("200ms".to_owned());
+        api.failback = true;
+        api.prefer = vec!["node2".to_owned()];
+        let mut plan = Plan::of("fleet", program, 3).service(web).service(api);
+        plan.ride_out = Some("50ms".to_owned());
+        plan.cluster = "daemon-grace = \"2s\"\n".to_owned();
+        let read = crate::config::read("cluster.toml", &plan.configuration());
+        let config = read.expect("a usable configuration").config;
+        assert_eq!(config.nodes.len(), 3);
+        assert_eq!(config.links.len(), 2);
+        assert_eq!(config.services.len(), 2);
+    }
+}
