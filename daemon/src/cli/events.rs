@@ -42,7 +42,7 @@ impl Events {
         let Self { follow, last, since, json } = self;
         let last = Some(if since.is_some() { crate::journal::KEPT } else { last });
         let mut failed = None;
-        let mut show = |item: Streamed<Entry>| -> anyhow::Result<()> {
+        let show = |item: Streamed<Entry>| -> anyhow::Result<()> {
             match item {
                 Streamed::Item(entry) if json => print_json_line(&entry),
                 Streamed::Item(entry) => Ok(print(&shown(&entry, context.out))?),

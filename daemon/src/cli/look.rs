@@ -35,7 +35,7 @@ pub enum Tone {
 
 impl Look {
     /// Without colours, at a fixed width.
-    #[must_use]
+    #[cfg(test)]
     pub const fn plain(width: usize) -> Self {
         Self { colour: false, width }
     }

@@ -1,1 +1,281 @@
+//! What the screens show, situation by situation. `UPDATE_EXPECT=1` writes them anew; read the
+//! difference before it is committed.
 
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use expect_test::{Expect, expect};
+use stead_core::id::{Epoch, Index, NodeId, ServiceId};
+use stead_core::node::Phase;
+use stead_core::notice::Notice;
+use stead_core::state::{Cause, Change, Holder, ProofRecord, Reached, Stage, Takeover};
+use stead_core::time::{Instant, Span};
+use stead_core::timers::Timers;
+
+use super::look::Look;
+use super::status::render;
+use super::{Cli, events, incident, timers};
+use crate::api::report;
+use crate::api::tests::{CLUSTER, change_peer, change_state, picture, silence};
+use crate::driver::view::View;
+use crate::guard::Rejected;
+use crate::journal::Entry;
+
+/// A line of the journal, at that time of the day of the pictures.
+fn entry(time: &str, notice: Notice) -> Arc<Entry> {
+    Arc::new(Entry {
+        time: format!("2026-03-01T{time}.000Z"),
+        boot: 1,
+        node: "node1".to_owned(),
+        severity: notice.severity(),
+        text: notice.to_string(),
+        notice: Some(notice),
+    })
+}
+
+fn shows(view: &View, entries: &[Arc<Entry>], expected: &Expect) {
+    let report = report::status(view, entries);
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<report::StatusReport>(&json).unwrap(), report);
+    let screen = render(&report, Look::plain(100));
+    assert_eq!(report.protected, screen.starts_with("Protected. Nothing to do.\n"));
+    expected.assert_eq(&screen);
+}
+
+fn service(name: &str) -> ServiceId {
+    ServiceId::from(name)
+}
+
+/// node3 had `web` and died; node1 took it over three minutes ago.
+fn after_takeover() -> View {
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| {
+        let admitted = state.view[&NodeId(3)];
+        state.assignments.get_mut(&service("web")).unwrap().holder = Holder::Node(NodeId(3));
+        let stage = |reached, ms| Stage {
+            node: NodeId(1),
+            service: None,
+            reached,
+            after: Span::from_millis(ms),
+            detail: String::new(),
+        };
+        let takeover = Takeover {
+            node: NodeId(3),
+            incarnation: admitted.incarnation,
+            base: state.epoch,
+            proof: ProofRecord::LeaseExpired,
+            cause: Cause::Silent,
+            assignments: vec![(service("web"), Some(NodeId(1)))],
+            stages: vec![stage(Reached::Proven, 392), stage(Reached::Suspected, 317)],
+        };
+        state.apply(Index(state.applied.0 + 1), Change::Takeover(takeover));
+        let epoch = state.assignments[&service("web")].epoch;
+        let stages = [(Reached::Claimed, 396), (Reached::Started, 401), (Reached::Verified, 633)]
+            .map(|(reached, ms)| Stage { service: Some(service("web")), ..stage(reached, ms) });
+        let stages = stages.to_vec();
+        let observed = Change::Observe { service: service("web"), epoch, stages };
+        state.apply(Index(state.applied.0 + 1), observed);
+    });
+    let epoch = view.state.assignments[&service("web")].epoch;
+    view.local.get_mut(&service("web")).unwrap().epoch = epoch;
+    silence(&mut view, 3, Span::from_millis(185_000));
+    view
+}
+
+#[test]
+fn all_is_well() {
+    shows(&picture(CLUSTER, 3), &[], &expect![]);
+}
+
+#[test]
+fn a_node_died_and_another_took_over() {
+    let history = [
+        entry("11:56:54", Notice::Suspected("node3".to_owned(), Span::from_millis(317))),
+        entry(
+            "11:56:55",
+            Notice::Removed("node3".to_owned(), ProofRecord::LeaseExpired, Cause::Silent),
+        ),
+    ];
+    shows(&after_takeover(), &history, &expect![]);
+}
+
+#[test]
+fn two_of_three_are_silent() {
+    let mut view = picture(CLUSTER, 3);
+    silence(&mut view, 2, Span::from_millis(4_000));
+    silence(&mut view, 3, Span::from_millis(4_100));
+    view.log.leader = None;
+    view.coordinating = false;
+    view.local.clear();
+    let history = [
+        entry("10:00:00", Notice::CoordinatorSilent("node2".to_owned())),
+        entry("10:00:01", Notice::Coordinator("node1".to_owned(), stead_core::id::Term(5))),
+        entry("11:59:56", Notice::Suspected("node2".to_owned(), Span::from_millis(317))),
+    ];
+    shows(&view, &history, &expect![]);
+}
+
+#[test]
+fn two_nodes_only() {
+    let text = CLUSTER.replace("[nodes.node3]\n", "").replace(
+        "addresses = { lan = \"192.0.2.13\", back = \"198.51.100.13\" }\n",
+        "",
+    );
+    shows(&picture(&text, 2), &[], &expect![]);
+}
+
+#[test]
+fn the_first_node_alone_on_one_link_without_real_time() {
+    let text = CLUSTER
+        .replace("[links.back]\n", "")
+        .replace(", back = \"198.51.100.11\"", "")
+        .replace(", back = \"198.51.100.12\"", "")
+        .replace(", back = \"198.51.100.13\"", "");
+    let mut view = picture(&text, 1);
+    let hello = view.guard.as_mut().unwrap();
+    hello.realtime = Err("the limit of real-time priority is 0".to_owned());
+    hello.locked = Err("the limit of locked memory is 8 MiB".to_owned());
+    hello.version = "0.0.9".to_owned();
+    shows(&view, &[], &expect![]);
+}
+
+#[test]
+fn a_link_is_silent_while_its_nodes_are_heard() {
+    let mut view = picture(CLUSTER, 3);
+    change_peer(&mut view, 2, |peer| {
+        peer.links.insert(0, Instant(40_000_000));
+        peer.round_trip = Span::from_millis(3);
+    });
+    change_peer(&mut view, 3, |peer| {
+        peer.links.remove(&0);
+    });
+    shows(&view, &[], &expect![]);
+    change_peer(&mut view, 3, |peer| {
+        peer.links.insert(0, Instant(99_990_000));
+    });
+    let report = report::status(&view, &[]);
+    assert_eq!(report.problems[0].what, "nothing is heard on the link back from node2");
+}
+
+#[test]
+fn a_service_fails_everywhere() {
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| {
+        let web = state.assignments.get_mut(&service("web")).unwrap();
+        let (node, took) = (NodeId(1), Span::ZERO);
+        web.holder = Holder::Stopped { node, cause: Cause::Failed, took };
+        web.failures = [(NodeId(1), 3), (NodeId(2), 1)].into();
+    });
+    view.local.clear();
+    let failed = || Notice::StartFailed(service("web"), "no such file: /usr/sbin/nginx".to_owned());
+    let history = [
+        entry("11:58:00", Notice::Claimed(service("web"), Epoch(4))),
+        entry("11:58:01", failed()),
+        entry("11:58:02", Notice::Stopped(service("web"), "node1".to_owned(), Cause::Failed)),
+        entry("11:58:03", Notice::Claimed(service("web"), Epoch(6))),
+        entry("11:58:04", failed()),
+    ];
+    shows(&view, &history, &expect![]);
+}
+
+#[test]
+fn an_address_is_in_use_by_a_stranger() {
+    let mut view = picture(CLUSTER, 3);
+    let local = view.local.get_mut(&service("web")).unwrap();
+    (local.phase, local.verified) = (Phase::Probing(Some(Instant(101_000_000))), false);
+    let conflict = "192.0.2.100 is in use: 02:00:00:00:00:99 answers for it on eth0";
+    let history = [entry("11:59:30", Notice::Conflict(service("web"), conflict.to_owned()))];
+    shows(&view, &history, &expect![]);
+}
+
+#[test]
+fn standby_daemon_away_and_not_joined() {
+    let mut view = picture(CLUSTER, 2);
+    change_state(&mut view, |state| {
+        state.standby.insert(NodeId(2));
+    });
+    change_peer(&mut view, 2, |peer| peer.daemon_alive = false);
+    let history = [entry("09:15:00", Notice::Standby("node2".to_owned(), true))];
+    shows(&view, &history, &expect![]);
+}
+
+#[test]
+fn one_on_standby_of_three_is_still_protected() {
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| {
+        state.standby.insert(NodeId(3));
+    });
+    let stranger = "203.0.113.9:5000".parse().unwrap();
+    let other = "203.0.113.8:5000".parse().unwrap();
+    view.rejected =
+        [((stranger, Rejected::Seal), 12), ((other, Rejected::Seal), 1)].into_iter().collect();
+    view.guard_troubles.push("eth9 does not exist\u{1b}[31m".to_owned());
+    shows(&view, &[], &expect![]);
+}
+
+#[test]
+fn the_guard_is_away() {
+    let mut view = picture(CLUSTER, 3);
+    (view.report, view.guard) = (None, None);
+    view.local.clear();
+    shows(&view, &[entry("11:59:58", Notice::GuardLost)], &expect![]);
+}
+
+#[test]
+fn nothing_is_known_yet() {
+    let mut view = picture(CLUSTER, 1);
+    change_state(&mut view, |state| *state = stead_core::state::State::default());
+    view.ready = false;
+    view.log = stead_log::Status::default();
+    shows(&view, &[], &expect![]);
+}
+
+#[test]
+fn a_narrow_terminal() {
+    let report = report::status(&after_takeover(), &[]);
+    expect![].assert_eq(&render(&report, Look::plain(60)));
+}
+
+#[test]
+fn an_incident_stage_by_stage() {
+    let view = after_takeover();
+    let assigned = Notice::Assigned(service("web"), "node1".to_owned(), {
+        view.state.assignments[&service("web")].epoch
+    });
+    let history = [entry("11:56:55", assigned)];
+    let report = report::incident(&view.state, None, &history).unwrap();
+    expect![].assert_eq(&incident::shown(&report, Look::plain(100)));
+    assert_eq!(report::incident(&view.state, Some(1), &[]).unwrap().number, 1);
+    assert_eq!(report::incident(&view.state, Some(2), &[]), None);
+}
+
+#[test]
+fn every_timer_with_its_rule() {
+    let view = picture(CLUSTER, 3);
+    let config = view.state.config.as_ref().unwrap();
+    let slack = Some(Span::from_millis(4));
+    let former = Timers::derive(Span::from_millis(1_000), Span::from_millis(2)).unwrap();
+    let report = report::timers(config, &view.state.timers, None, slack);
+    expect![].assert_eq(&timers::shown(&report, Look::plain(120)));
+    let report = report::timers(config, &view.state.timers, Some(&former), slack);
+    assert!(report.settling && report.timers[7].ms > 1_000.0);
+}
+
+#[test]
+fn events_one_a_line() {
+    let line = entry("11:59:30", Notice::Conflict(service("web"), "x\u{1b}[2J\ny".to_owned()));
+    expect![].assert_eq(&events::shown(&line, Look::plain(100)));
+    let coloured = events::shown(&line, Look { colour: true, width: 100 });
+    assert!(coloured.contains("\x1b[1;31mERROR"));
+}
+
+#[test]
+fn the_command_line_is_well_formed_and_explained() {
+    Cli::command().debug_assert();
+    for command in Cli::command().get_subcommands() {
+        assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{}: {argument}", command.get_name());
+        }
+    }
+}

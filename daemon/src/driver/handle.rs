@@ -41,6 +41,23 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A handle without a driver: every change gets the answer that `answer` gives. For trying
+    /// what stands on the driver. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn answered_by(
+        view: watch::Receiver<Arc<View>>,
+        mut answer: impl FnMut(Change) -> Result<(Index, Outcome), SubmitError> + Send + 'static,
+    ) -> Self {
+        let (submissions, mut submitted) = mpsc::channel::<Submission>(1);
+        tokio::spawn(async move {
+            while let Some(Submission { change, answer: fate, .. }) = submitted.recv().await {
+                // An error means that nobody waits for it any more.
+                drop(fate.send(answer(change)));
+            }
+        });
+        Self { view, submissions }
+    }
+
     /// The present picture.
     #[must_use]
     pub fn view(&self) -> Arc<View> {

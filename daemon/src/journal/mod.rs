@@ -96,7 +96,7 @@ impl Drop for Inner {
         self.line = None;
         let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Either way there is nothing more to do: what did not reach the disk is lost.
-        drop(written.recv_timeout(PATIENCE));
+        let _written = written.recv_timeout(PATIENCE);
     }
 }
 
