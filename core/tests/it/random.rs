@@ -28,7 +28,10 @@ fn trial(seed: u64) {
     world.begin_chaos();
     world.run(FAULTS * 1_000);
     world.heal();
-    world.run(3_000);
+    for _ in 0..2 {
+        world.run(2_000);
+        world.tidy();
+    }
     if !world.run_until(HEALING, World::is_healthy) {
         let why = world.unhealthy().unwrap_or_default();
         world.fail(&format!("not healed: {why}"));

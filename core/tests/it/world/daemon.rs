@@ -95,7 +95,7 @@ impl World {
     }
 
     fn daemon_take(&mut self, host: usize, input: DaemonIn) {
-        let run = self.hosts[host].daemon_run;
+        let (run, guard_run) = (self.hosts[host].daemon_run, self.hosts[host].guard_run);
         let Some(daemon) = &mut self.hosts[host].daemon else { return };
         match input {
             DaemonIn::Wake => {
@@ -108,13 +108,14 @@ impl World {
                     self.node_handle(host, Event::Report(*report));
                 }
             }
-            DaemonIn::GuardHere(guard) => {
+            DaemonIn::GuardHere(guard) if guard == guard_run => {
                 let before = daemon.guard.replace(guard);
                 if before.is_some() {
                     self.node_handle(host, Event::GuardLost);
                 }
                 self.order(host, guard, GuardIn::Connected(run));
             }
+            DaemonIn::GuardHere(_) => {}
             DaemonIn::GuardGone(guard) => {
                 if daemon.guard == Some(guard) {
                     daemon.guard = None;

@@ -174,6 +174,14 @@ impl World {
             self.hosts[host].guard_paused = self.now;
             self.hosts[host].daemon_paused = self.now;
             self.hosts[host].broken.clear();
+        }
+        self.tidy();
+    }
+
+    /// What the operator and the system's own supervisor do after the faults: what is missing
+    /// starts, and no node is kept on standby.
+    pub fn tidy(&mut self) {
+        for host in 0..self.hosts.len() {
             self.repair(host);
             let node = self.hosts[host].id;
             self.operate(host, Change::Standby { node, on: false });

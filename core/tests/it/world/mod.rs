@@ -213,6 +213,15 @@ impl World {
             for line in &self.trace[from..] {
                 eprintln!("{}", self.line(line));
             }
+            for (number, host) in self.hosts.iter().enumerate() {
+                let node = host.daemon.as_ref().map(|daemon| &daemon.node);
+                let report = node.and_then(Node::report);
+                let log = node.map(Node::log);
+                eprintln!("{number}: gate {:?} {log:?}\n   {report:?}", host.gate);
+                if let Some(guard) = &host.guard {
+                    eprintln!("   {:?}", guard.lease.lease_until());
+                }
+            }
         }
         panic!("{}.{:03} ms: {why}", self.now / 1_000, self.now % 1_000);
     }
