@@ -42,7 +42,8 @@ use std::time::Duration;
 use stead_core::id::{ClusterId, NodeId};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
 
 pub use self::hello::HelloRefusal;
 pub use self::identity::{Identity, IdentityError, KeyHash, NotAKeyHash};
@@ -134,10 +135,11 @@ pub struct Connected {
     pub software: String,
 }
 
-/// The transport of one node. Dropping it closes every connection.
+/// The transport of one node. Dropping it closes every connection without waiting.
 pub struct Peers {
     shared: Arc<Shared>,
     listening: Vec<SocketAddr>,
+    listeners: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Peers {
@@ -156,10 +158,11 @@ impl Peers {
             listening.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
-        for listener in listeners {
-            tokio::spawn(accept::listen(shared.clone(), listener));
-        }
-        Ok(Self { shared, listening })
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(accept::listen(shared.clone(), listener)))
+            .collect();
+        Ok(Self { shared, listening, listeners: Mutex::new(listeners) })
     }
 
     /// Where this node listens; ports that were left to the kernel are filled in.
@@ -199,15 +202,19 @@ impl Peers {
         &self.shared.members
     }
 
-    /// Closes every connection and stops listening.
-    pub fn close(&self) {
+    /// Closes every connection and stops listening. When this returns the addresses are free.
+    pub async fn shutdown(&self) {
         self.shared.closing.send_replace(true);
+        for listener in self.listeners.lock().await.drain(..) {
+            // It is not cancelled, and one that panicked listens no more either.
+            drop(listener.await);
+        }
     }
 }
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        self.close();
+        self.shared.closing.send_replace(true);
     }
 }
 

@@ -47,7 +47,9 @@ pub fn identity() -> Identity {
 }
 
 pub fn local() -> SocketAddr {
-    "127.0.0.1:0".parse().unwrap()
+    // Not the address that connections come from, so that no connection can take a listening port
+    // while its node is restarted.
+    "127.77.0.1:0".parse().unwrap()
 }
 
 pub fn options(node: u64, identity: Identity, members: Members) -> PeersOptions {
@@ -94,10 +96,14 @@ impl Nodes {
             listen: vec![listen],
             ..options(node.0, identity, self.members.clone())
         };
-        let peers = Peers::start(options).unwrap();
+        let peers = Peers::start(options).expect("the address is free");
         let addresses = peers.listening().to_vec();
         self.members.insert(node, Member { addresses, key });
         self.peers.insert(node, Arc::new(peers));
+    }
+
+    pub async fn stop(&mut self, node: NodeId) {
+        self.peers.remove(&node).unwrap().shutdown().await;
     }
 
     pub fn at(&self, node: u64) -> &Peers {

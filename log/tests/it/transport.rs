@@ -280,7 +280,7 @@ async fn a_restarted_node_is_found_again() {
     let mut nodes = Nodes::start(2);
     assert!(nodes.says(1, 2, "before").await.is_some());
     let address = nodes.address(2);
-    drop(nodes.peers.remove(&NodeId(2)));
+    nodes.stop(NodeId(2)).await;
     wait("the loss to be noticed", || async { nodes.at(1).connected().is_empty().then_some(()) })
         .await;
     nodes.open(NodeId(2), address);

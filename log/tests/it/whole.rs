@@ -34,7 +34,7 @@ async fn a_dead_leader_is_replaced_by_the_designated_survivor_and_comes_back() {
     cluster.all_hold(&changes).await;
     let dead = cluster.leader().await;
     let address = nodes.address(dead.0);
-    drop(nodes.peers.remove(&dead));
+    nodes.stop(dead).await;
     drop(cluster.members.remove(&dead));
     let survivors: Vec<NodeId> = cluster.members.keys().copied().collect();
     for survivor in &survivors {
