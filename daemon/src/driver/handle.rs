@@ -16,7 +16,9 @@ pub enum SubmitError {
     #[error("nobody coordinates at the moment; nothing was changed (see `stead status`)")]
     NoCoordinator,
     /// It was sent and no answer came in time.
-    #[error("no answer in time: {0}; the change may still come, look at `stead status` before you repeat it")]
+    #[error(
+        "no answer in time: {0}; the change may still come, look at `stead status` before you repeat it"
+    )]
     Unknown(String),
     /// It was certainly not made.
     #[error("{0}; nothing was changed")]

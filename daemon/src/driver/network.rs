@@ -54,8 +54,8 @@ pub(super) fn members(state: &State) -> BTreeMap<NodeId, Member> {
 
 /// Whom to trust before there is a state.
 pub(super) fn known(members: &[KnownMember]) -> BTreeMap<NodeId, Member> {
-    let members = members.iter().map(|it| {
-        (it.node, Member { addresses: it.addresses.clone(), key: KeyHash(it.key) })
-    });
+    let members = members
+        .iter()
+        .map(|it| (it.node, Member { addresses: it.addresses.clone(), key: KeyHash(it.key) }));
     members.collect()
 }

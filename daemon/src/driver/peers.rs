@@ -58,7 +58,12 @@ impl Proposer {
     }
 
     /// Proposes until it is committed, its fate is unknown, or the deadline has come.
-    pub(super) async fn propose(&self, peers: &Peers, change: Change, deadline: Duration) -> Proposed {
+    pub(super) async fn propose(
+        &self,
+        peers: &Peers,
+        change: Change,
+        deadline: Duration,
+    ) -> Proposed {
         let end = tokio::time::Instant::now() + deadline;
         loop {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
@@ -112,7 +117,12 @@ fn fate_of(error: &ProposeError) -> Fate {
     }
 }
 
-async fn propose_there(peers: &Peers, leader: NodeId, change: Change, deadline: Duration) -> Proposed {
+async fn propose_there(
+    peers: &Peers,
+    leader: NodeId,
+    change: Change,
+    deadline: Duration,
+) -> Proposed {
     let there = deadline.saturating_sub(ON_THE_WAY).max(ON_THE_WAY);
     let deadline_ms = u64::try_from(there.as_millis()).unwrap_or(u64::MAX);
     let request = match encode(&Request::Propose { change, deadline_ms }) {

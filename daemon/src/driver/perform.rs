@@ -123,9 +123,7 @@ impl Performers {
         let addresses = config.map(|it| it.addresses.clone()).unwrap_or_default();
         let all = state.config.iter().flat_map(|config| config.services.values());
         let moving: Vec<_> = all.flat_map(|it| &it.addresses).map(|it| it.ip).collect();
-        let target = |address| {
-            redirect::target(address, &moving).map_err(|error| chain(&error))
-        };
+        let target = |address| redirect::target(address, &moving).map_err(|error| chain(&error));
         addresses.iter().map(target).collect()
     }
 

@@ -65,7 +65,8 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let _lock = Lock::acquire(&paths.daemon_lock()).map_err(failed("be the only one"))?;
     let secret = identity::heartbeat_secret(paths).map_err(failed("read its secret"))?;
     let key = Key::load(&paths.keys()).map_err(failed("read its key"))?;
-    let journal = Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
+    let journal =
+        Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
 
     let (guard_events, guard) = mpsc::channel(WAITING);
     let link = GuardLink::start(paths.guard_socket(), guard_events);
@@ -77,36 +78,37 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let proposer = Proposer::new(identity.node);
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
-    let (log, events) = open_log(paths, &identity, &link, &peers).await?;
-    let log = Arc::new(log);
-    check_memory(paths, &log)?;
-    proposer.set_log(log.clone());
-
     let node = Node::new(identity.node, State::default());
+    let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
+    let handle = Handle { view: seen, submissions };
+    desk.open(handle.clone());
+    // Before the log, which opens only with the guard: what is wrong must be seen.
+    let (ending, ended) = watch::channel(false);
+    let served = api::serve(paths, key.key().0, handle.clone(), journal.clone(), ended);
+    let served = served.map_err(failed("open its local API"))?;
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+
     let programs = Programs::new(paths.programs(), &identity.name, results.clone());
     let mut programs = programs.map_err(failed("watch over programs"))?;
     programs.find().map_err(failed("find the programs of its former run"))?;
-    let redirect = Redirect::new(results.clone(), notices);
-    let view = task::first_view(&identity, &node, &log);
-    let (shown, seen) = watch::channel(Arc::new(view));
-    let handle = Handle { view: seen, submissions };
-    desk.open(handle.clone());
+    let opened = tokio::select! {
+        opened = open_log(paths, &identity, &link, &peers) => opened?,
+        () = asked_to_end() => return Ok(()),
+    };
+    let (log, events) = (Arc::new(opened.0), opened.1);
+    check_memory(paths, &log)?;
+    proposer.set_log(log.clone());
     let performers = Performers {
         log: log.clone(),
-        peers: peers.clone(),
+        peers,
         proposer,
         guard: link,
         programs,
-        redirect,
+        redirect: Redirect::new(results.clone(), notices),
         results,
-        journal: journal.clone(),
+        journal,
     };
-    let found = found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle.clone());
-    tokio::spawn(found);
-    let (ending, ended) = watch::channel(false);
-    let served = api::serve(paths, key.key().0, handle, journal, ended);
-    let served = served.map_err(failed("open its local API"))?;
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    tokio::spawn(found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle));
     let inputs = Inputs { guard, log: events, performed, noticed, submitted };
     let began = paths.log_began();
     let task = Task::new(identity, node, performers, members, shown, inputs, began);
@@ -182,7 +184,13 @@ fn check_memory(paths: &Paths, log: &Log) -> Result<(), DaemonError> {
 }
 
 /// Begins the cluster, if this node was told to.
-async fn found(paths: Paths, identity: Arc<Identity>, key: [u8; 32], log: Arc<Log>, handle: Handle) {
+async fn found(
+    paths: Paths,
+    identity: Arc<Identity>,
+    key: [u8; 32],
+    log: Arc<Log>,
+    handle: Handle,
+) {
     let path = paths.founding();
     let Ok(text) = std::fs::read_to_string(&path) else { return };
     let config = match config::read("founding.toml", &text) {

@@ -15,7 +15,7 @@ use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
-use stead_log::{Committed, Events, Log, Status};
+use stead_log::{Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;
@@ -290,13 +290,13 @@ impl Task {
 }
 
 /// The picture before anything happened.
-pub(super) fn first_view(identity: &Arc<Identity>, node: &Node, log: &Log) -> View {
+pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
     View {
         at: Instant(boottime()),
         wall: SystemTime::now(),
         identity: identity.clone(),
         state: Arc::new(node.state().clone()),
-        log: log.status().borrow().clone(),
+        log: Status::default(),
         ready: false,
         coordinating: false,
         report: None,
