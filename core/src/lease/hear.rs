@@ -28,6 +28,7 @@ impl Lease {
         let Some(receipt) = heartbeat.receipt else { return };
         let Some(sent_at) = self.sent.time(receipt.sequence) else { return };
         if let Some(peer) = self.peers.get_mut(&heartbeat.from) {
+            peer.acknowledged = peer.acknowledged.max(Some(sent_at));
             peer.measured(now.since(sent_at).saturating_sub(receipt.held));
         }
         let Some(echo) = heartbeat.echo else { return };

@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) heard: Option<Heard>,
     /// When each link last delivered something, and its number.
     pub(super) links: BTreeMap<LinkId, (Sequence, Instant)>,
+    /// When the newest of our datagrams that it says it received was sent.
+    pub(super) acknowledged: Option<Instant>,
     /// The start in which it released its lease.
     pub(super) released: Option<Incarnation>,
     /// A recent round trip, the longest counting for a while.

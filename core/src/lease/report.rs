@@ -59,6 +59,9 @@ pub struct Report {
 pub struct PeerReport {
     /// When it was last heard; nothing if never since this guard started.
     pub heard: Option<Instant>,
+    /// When the newest datagram was sent to it that it says it received: a node that is heard may
+    /// hear nothing itself.
+    pub acknowledged: Option<Instant>,
     /// The start in which it was last heard.
     pub incarnation: Incarnation,
     /// The newest term that it knows.

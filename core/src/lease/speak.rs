@@ -90,6 +90,7 @@ impl Lease {
         let heard = peer.heard.as_ref();
         PeerReport {
             heard: heard.map(|heard| heard.at),
+            acknowledged: peer.acknowledged,
             incarnation: heard.map(|heard| heard.incarnation).unwrap_or_default(),
             term: heard.map(|heard| heard.term).unwrap_or_default(),
             coordinator: heard.is_some_and(|heard| heard.coordinator),

@@ -25,6 +25,9 @@ const VOTER_PAUSE: Span = Span::from_millis(1_000);
 pub(super) struct Coordinator {
     of: Option<(Term, Incarnation)>,
     since: Option<Instant>,
+    /// Its guard counted by the timers in force when it was first told whom to echo. Later timers
+    /// wait for each other by `State::former_timers`.
+    in_time: bool,
     /// Nodes that are revoked, or about to be.
     suspects: BTreeMap<NodeId, Suspicion>,
     /// Since when a heard node's daemon is away.
@@ -108,7 +111,8 @@ impl Node {
             return;
         }
         let mut admitted = BTreeMap::new();
-        if self.has_begun() && report.timers == self.state.timers {
+        self.coordinator.in_time |= report.timers == self.state.timers;
+        if self.has_begun() && self.coordinator.in_time {
             admitted.clone_from(&self.state.view);
             admitted.retain(|node, _| !self.removing.1.contains_key(node));
         }
@@ -166,6 +170,13 @@ impl Node {
         if now.since(heard) > self.state.timers.suspect_after {
             return Some(Cause::Silent);
         }
+        // It says that it hears nothing of ours any more: so it has no lease, whatever it holds.
+        let timers = &self.state.timers;
+        let deaf = timers.ride_out + timers.heartbeat.times(3) + timers.round_trip;
+        let acknowledged = peer.acknowledged.unwrap_or(report.started).max(report.started);
+        if now.since(acknowledged) > deaf {
+            return Some(Cause::Silent);
+        }
         // Its removal is in the log or may get there: there is no way back but through it.
         if let Some(cause) = self.removing.1.get(&node) {
             return Some(*cause);
@@ -175,10 +186,11 @@ impl Node {
         (now.since(*away) > grace).then_some(Cause::DaemonAway)
     }
 
+    /// Whether a node is heard, and hears.
     fn heard_lately(&self, now: Instant, report: &Report, node: NodeId) -> bool {
         let half = Span(self.state.timers.ride_out.0 / 2);
-        let heard = report.peers.get(&node).and_then(|peer| peer.heard);
-        heard.is_some_and(|heard| now.since(heard) < half)
+        let lately = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < half);
+        report.peers.get(&node).is_some_and(|it| lately(it.heard) && lately(it.acknowledged))
     }
 
     fn note_daemons(&mut self, now: Instant, report: &Report) {
@@ -218,7 +230,9 @@ impl Node {
         let limit = self.state.timers.suspect_after;
         let able = report.peers.iter().filter(|(node, peer)| {
             let admitted = self.state.view.get(node).map(|it| it.incarnation);
-            peer.heard.is_some_and(|heard| now.since(heard) < limit)
+            let lately = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < limit);
+            lately(peer.heard)
+                && lately(peer.acknowledged)
                 && peer.daemon_alive
                 && peer.released != Some(peer.incarnation)
                 && admitted == Some(peer.incarnation)

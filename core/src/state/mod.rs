@@ -147,10 +147,10 @@ impl State {
         self.members.iter().find(|(_, member)| member.name == name).map(|(node, _)| *node)
     }
 
-    /// The name of a member; its number in words if it is none.
+    /// The name of a member, or of one that left; its number in words if it is none.
     #[must_use]
     pub fn name(&self, node: NodeId) -> String {
-        match self.members.get(&node) {
+        match self.members.get(&node).or_else(|| self.left.get(&node)) {
             Some(member) => member.name.clone(),
             None => alloc::format!("node {node}"),
         }

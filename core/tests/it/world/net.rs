@@ -1,5 +1,7 @@
 //! The network between hosts.
 
+use std::collections::BTreeMap;
+
 use stead_core::lease::{self, Heartbeat};
 
 use super::daemon::DaemonIn;
@@ -16,11 +18,21 @@ pub struct Net {
     pub delay: u64,
     /// Datagrams that somebody recorded.
     recorded: Vec<(usize, Heartbeat)>,
+    /// The newest datagram of each host to each other.
+    newest: BTreeMap<(usize, usize), Heartbeat>,
 }
 
 impl Net {
     pub fn new(nodes: usize, rough: bool) -> Self {
-        Self { up: vec![vec![true; nodes]; nodes], rough, delay: 500, recorded: Vec::new() }
+        Self { up: vec![vec![true; nodes]; nodes], rough, delay: 500, recorded: Vec::new(), newest: BTreeMap::new() }
+    }
+}
+
+impl Net {
+    /// The newest datagram that a host sent to each other.
+    pub fn newest(&self, from: usize) -> Vec<(usize, Heartbeat)> {
+        let own = self.newest.iter().filter(|((sender, _), _)| *sender == from);
+        own.map(|((_, to), heartbeat)| (*to, *heartbeat)).collect()
     }
 }
 
@@ -50,6 +62,9 @@ impl World {
                 let late = self.rng.below(1_000_000);
                 self.deliver(to, heartbeat, late);
             }
+        }
+        if !self.net.rough {
+            self.net.newest.insert((from, to), heartbeat);
         }
         if self.net.up[from][to] {
             let delay = self.delay();
