@@ -1,0 +1,167 @@
+//! Control groups (version 2): the one fence around a program that none of its children can leave
+//! by accident.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use stead_linux::process::{Identity, Process, Signal};
+
+/// Where groups can be made: the group that the daemon itself is in.
+#[derive(Clone, Debug)]
+pub(super) struct Groups {
+    folder: PathBuf,
+}
+
+/// The group of one program.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    folder: PathBuf,
+}
+
+impl Groups {
+    /// `None` where version 2 is not mounted, or does not show our own group.
+    pub(super) fn detect() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let (root, mount) = mounts.lines().find_map(version_2)?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let below = Path::new(own).strip_prefix(root).ok()?;
+        // Outside of what we may see, the kernel shows the way there with "..".
+        let plain = |part: std::path::Component<'_>| part.as_os_str() != "..";
+        below.components().all(plain).then(|| Self { folder: Path::new(mount).join(below) })
+    }
+
+    /// Makes a group, or takes the one of that name.
+    pub(super) fn create(&self, name: &str) -> io::Result<Group> {
+        let folder = self.folder.join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let kind = fs::read_to_string(folder.join("cgroup.type"))?;
+        if kind.trim() == "domain" {
+            return Ok(Group { folder });
+        }
+        let _ = fs::remove_dir(&folder);
+        let text = format!("groups below {} can't hold processes", self.folder.display());
+        Err(io::Error::other(text))
+    }
+}
+
+/// The root and the place of a writable mount of version 2; the fields are those of proc(5).
+fn version_2(line: &str) -> Option<(&str, &str)> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut after = after.split(' ');
+    let mut before = before.split(' ').skip(3);
+    let (root, mount, options) = (before.next()?, before.next()?, before.next()?);
+    let writable = options.split(',').any(|option| option == "rw");
+    // A backslash begins an escaped character; no such mount has one in practice.
+    let fits = after.next()? == "cgroup2" && writable && !mount.contains('\\');
+    fits.then_some((root, mount))
+}
+
+impl Group {
+    /// The group that an earlier run of the daemon made.
+    pub(super) fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Opens the file through which a process enters.
+    pub(super) fn door(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.folder.join("cgroup.procs"))
+    }
+
+    /// The processes in it and in groups below it; none if the group is gone.
+    pub(super) fn members(&self) -> io::Result<Vec<i32>> {
+        let mut members = Vec::new();
+        members_below(&self.folder, &mut members)?;
+        Ok(members)
+    }
+
+    /// Kills all that is in it, also what is being forked at this moment (from Linux 5.14; before,
+    /// one by one).
+    pub(super) fn kill(&self) {
+        if fs::write(self.folder.join("cgroup.kill"), "1").is_ok() {
+            return;
+        }
+        for pid in self.members().unwrap_or_default() {
+            let process = Identity::of(pid).and_then(Process::find);
+            if let Ok(Some(process)) = process {
+                // Gone is what it shall be; what was refused is seen by whoever counts the members.
+                let _ = process.signal(Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// Removes it with the groups below it. They must be empty; what is gone is fine.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        remove_below(&self.folder)
+    }
+}
+
+fn members_below(folder: &Path, members: &mut Vec<i32>) -> io::Result<()> {
+    let Some(text) = gone_is_none(fs::read_to_string(folder.join("cgroup.procs")))? else {
+        return Ok(());
+    };
+    // Zero is a process outside of our process namespace, which we can neither see nor kill here.
+    let pids = text.lines().filter_map(|line| line.parse::<i32>().ok());
+    members.extend(pids.filter(|pid| *pid != 0));
+    for below in folders(folder)? {
+        members_below(&below, members)?;
+    }
+    Ok(())
+}
+
+fn remove_below(folder: &Path) -> io::Result<()> {
+    for below in folders(folder)? {
+        remove_below(&below)?;
+    }
+    gone_is_none(fs::remove_dir(folder)).map(|_| ())
+}
+
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(entries) = gone_is_none(fs::read_dir(folder))? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if gone_is_none(entry.file_type())?.is_some_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // What reading a file of a group says that was removed after the file was opened.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_mount_is_found() {
+        let line = "38 31 0:38 /x /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw";
+        assert_eq!(version_2(line), Some(("/x", "/sys/fs/cgroup/unified")));
+        for other in [
+            "38 31 0:38 / /sys/fs/cgroup ro,relatime - cgroup2 cgroup2 rw",
+            "38 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup cgroup rw,cpu",
+            "38 31 0:38 / /sys/fs/cgroup",
+            "",
+        ] {
+            assert_eq!(version_2(other), None, "{other}");
+        }
+    }
+}

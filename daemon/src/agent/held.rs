@@ -1,0 +1,176 @@
+//! A program that runs, and everything by which it can be found again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use stead_core::id::Epoch;
+use stead_linux::process::{Identity, Process, ProcessError, Running, Signal};
+
+use super::cgroup::Group;
+use super::proc::{self, Stat};
+use super::{note, place};
+
+/// The process that was started.
+#[derive(Debug)]
+pub(super) enum Main {
+    /// A child of ours. It is waited for only when all the rest is gone: until then its number, and
+    /// with it that of its session, can't be another's.
+    Child(Running),
+    /// Started by an earlier run of the daemon, alive when it was found.
+    Adopted(Process),
+    /// It had ended before it was found; something that it started may be left.
+    Gone,
+}
+
+/// A program, from its start to the end of all that it started.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) main: Main,
+    pub(super) epoch: Epoch,
+    /// How long it may take to end before it is killed.
+    pub(super) patience: Duration,
+    pub(super) note: PathBuf,
+    pub(super) group: Option<Group>,
+}
+
+impl Held {
+    /// A descriptor that becomes readable when the main process ends; none if it has ended.
+    pub(super) fn end(&self) -> io::Result<Option<OwnedFd>> {
+        let fd = match &self.main {
+            Main::Child(running) => running.as_fd(),
+            Main::Adopted(process) => process.as_fd(),
+            Main::Gone => return Ok(None),
+        };
+        fd.try_clone_to_owned().map(Some)
+    }
+
+    /// How the main process ended, in words. It must have.
+    pub(super) fn how_it_ended(&self) -> String {
+        match &self.main {
+            Main::Child(running) => {
+                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+                match waitid(Id::PIDFd(running.as_fd()), flags) {
+                    Ok(WaitStatus::Exited(_, status)) => format!("exit status {status}"),
+                    Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
+                    Ok(_) | Err(_) => "it is not known how".to_owned(),
+                }
+            }
+            Main::Adopted(_) => "it is not known how (an earlier run of stead started it)".into(),
+            Main::Gone => "while no daemon watched it".to_owned(),
+        }
+    }
+
+    /// Whether the main process, and with it its group and session, can be told by number.
+    pub(super) fn leads(&self) -> bool {
+        match &self.main {
+            Main::Child(_) => true,
+            Main::Adopted(process) => process.has_ended().is_ok_and(|ended| !ended),
+            Main::Gone => false,
+        }
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        match &self.main {
+            Main::Child(running) => Some(running.identity()),
+            Main::Adopted(process) => Some(process.identity()),
+            Main::Gone => None,
+        }
+    }
+
+    /// All processes of the program that still run: the main one, those in its control group, those in its
+    /// session (if `by_session`: its number is certain), those that have its environment, and all
+    /// that these started.
+    pub(super) fn left(&self, by_session: bool) -> io::Result<Vec<Stat>> {
+        let main = self.identity();
+        let session = main.filter(|_| by_session).map(|main| main.pid);
+        let group = self.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
+        let group: BTreeSet<i32> = group.into_iter().collect();
+        let variables = place::variables(&self.note, self.epoch);
+        let all = proc::all()?;
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let mut found = BTreeSet::new();
+        for stat in &all {
+            let pid = stat.identity.pid;
+            let of_it = main == Some(stat.identity)
+                || group.contains(&pid)
+                || session == Some(stat.session)
+                || proc::has_variables(pid, &variables);
+            if of_it && pid != own {
+                found.insert(pid);
+            }
+        }
+        loop {
+            let born =
+                |stat: &&Stat| found.contains(&stat.parent) && !found.contains(&stat.identity.pid);
+            let more: Vec<i32> = all.iter().filter(born).map(|stat| stat.identity.pid).collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        Ok(all.into_iter().filter(|stat| found.contains(&stat.identity.pid)).collect())
+    }
+
+    /// Asks all of it to end: the main process's group as a whole, and each other process.
+    pub(super) fn ask_to_end(&self, by_session: bool) -> io::Result<()> {
+        let asked = match &self.main {
+            Main::Child(running) => running.signal_group(Signal::SIGTERM).is_ok(),
+            Main::Adopted(process) => process.signal_group(Signal::SIGTERM).is_ok(),
+            Main::Gone => false,
+        };
+        // A second SIGTERM makes some programs end without tidying up: the group's members have it.
+        let group = self.identity().filter(|_| asked).map(|main| main.pid);
+        for stat in self.left(by_session)? {
+            if Some(stat.group) != group {
+                signal(&stat, Signal::SIGTERM);
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills all that is left.
+    pub(super) fn kill(&self, left: &[Stat]) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        for stat in left {
+            signal(stat, Signal::SIGKILL);
+        }
+    }
+
+    /// Nothing of it runs: forgets it. What can't be removed is told in the log, and does no harm:
+    /// a later start replaces it.
+    pub(super) fn forget(mut self) {
+        if let Main::Child(running) = &mut self.main
+            && let Err(error) = running.try_wait()
+        {
+            tracing::warn!("{}", crate::chain::chain(&error));
+        }
+        if let Some(group) = &self.group
+            && let Err(error) = group.remove()
+        {
+            tracing::warn!("can't remove {}: {error}", group.folder().display());
+        }
+        if let Err(error) = note::remove(&self.note) {
+            tracing::warn!("can't remove {}: {error}", self.note.display());
+        }
+    }
+}
+
+/// By identity, so that nobody else is hit; who has just ended has what was wanted.
+fn signal(stat: &Stat, signal: Signal) {
+    let sent = match Process::find(stat.identity) {
+        Ok(Some(process)) => process.signal(signal),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(()) | Err(ProcessError::Gone(_)) => {}
+        // It is seen again, and tried again, by whoever waits for the end of all.
+        Err(error) => tracing::warn!("{}", crate::chain::chain(&error)),
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs and watches the programs behind services.
+//!
+//! # What it is for
+//! The driver hands over what the core commands (`Start`, `Stop`) and gets events back (`Started`,
+//! `Ended`, `Stopped`, `Monitored`, `Found`). Nothing here decides whether a program should run.
+//!
+//! # Happy path
+//! ```text
+//! find: notes of an earlier run ─▶ Found
+//! start: output file ─▶ note ─▶ fork: enter the control group, new session, sign the note ─▶ exec
+//!        ─▶ Started ─▶ monitor, until the first success every 20 ms and slower ─▶ Monitored
+//! stop:  monitor killed ─▶ SIGTERM to all ─▶ all gone, or SIGKILL at the end of the patience
+//!        ─▶ note and group removed ─▶ Stopped
+//! ```
+//! Each service has one task that does one thing at a time, so a stop that is asked for during a
+//! start comes after it. Epochs only grow: a start under one that is over is refused, a stop does
+//! not touch what was started under a later one.
+//!
+//! # Programs outlive the daemon
+//! A daemon that is killed costs clients nothing: programs have a session of their own, print to
+//! files, and are found again by their notes (`note`). The identity in a note is the process's
+//! number with its start time, so a number that is used again fools nobody.
+//!
+//! # What a stop reaches
+//! With a control group (version 2 mounted, writable): everything, unless root moves a process out
+//! of it. Without one: the program's session, every process that has the program's environment
+//! (`STEAD_NOTE` and `STEAD_EPOCH`; it is inherited), and the descendants of all these. A process
+//! that leaves the session, throws its environment away *and* gives itself to another parent is not
+//! found then. `Stopped` is said only when nothing is left of what can be found.
+//!
+//! # Failures
+//! What can't be started is `Started` with the reason, and nothing of it runs. A main process that
+//! ends is `Ended`, also if it left something behind: a program must stay in the foreground. If
+//! /proc can't be read, a stop waits: silence is safer than a wrong word.
+//!
+//! # Surroundings of a program
+//! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB when
+//! it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
+//! environment is PATH, STEAD_SERVICE, STEAD_EPOCH, STEAD_NODE, STEAD_ADDRESSES (separated by spaces)
+//! and STEAD_NOTE; the folder is `/`.
+//!
+//! # Deliberately absent
+//! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
+//! resources, the keeper that ends a program together with the node's lease.
+
+mod cgroup;
+mod held;
+mod monitor;
+mod note;
+mod output;
+mod place;
+mod proc;
+mod service;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_core::id::{Epoch, ServiceId};
+use stead_core::node::Event;
+use stead_core::state::config::ServiceConfig;
+use stead_core::time::Span;
+use stead_linux::process::Process;
+use thiserror::Error;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use cgroup::{Group, Groups};
+use held::{Held, Main};
+use place::Place;
+use service::{Ask, Service};
+
+/// How many lines of output people are shown.
+const SHOWN_LINES: usize = 20;
+
+/// The folder of programs can't be used. No program was touched.
+#[derive(Debug, Error)]
+#[error("can't {step} {}; no program was touched; start the daemon again when it can be", path.display())]
+pub struct ProgramsError {
+    step: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// By what a program and all that it starts are held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// By a control group where there can be one, and by session and environment.
+    Group,
+    /// By session and environment alone.
+    Session,
+}
+
+/// The programs of this node.
+///
+/// All calls return at once, what comes of them are events. Dropped, it leaves programs running.
+pub struct Programs {
+    place: Arc<Place>,
+    services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
+}
+
+impl Programs {
+    /// Keeps notes and output in `dir`, which is made if need be. To be called, like everything
+    /// here, inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ProgramsError`]
+    pub fn new(
+        dir: PathBuf,
+        node: &str,
+        events: UnboundedSender<Event>,
+    ) -> Result<Self, ProgramsError> {
+        Self::confined(dir, node, Confinement::Group, events)
+    }
+
+    /// The same, with a choice of what holds programs together.
+    ///
+    /// # Errors
+    /// [`ProgramsError`]
+    pub fn confined(
+        dir: PathBuf,
+        node: &str,
+        confinement: Confinement,
+        events: UnboundedSender<Event>,
+    ) -> Result<Self, ProgramsError> {
+        let failed = |step, source| ProgramsError { step, path: dir.clone(), source };
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&dir).map_err(|it| failed("make", it))?;
+        // The path is part of every program's environment, by which it may be found.
+        let dir = fs::canonicalize(&dir).map_err(|it| failed("resolve", it))?;
+        let meta = fs::metadata(&dir).map_err(|it| failed("look at", it))?;
+        let prefix = format!("stead-{:x}-{:x}-", meta.dev(), meta.ino());
+        let groups = match confinement {
+            Confinement::Group => Groups::detect(),
+            Confinement::Session => None,
+        };
+        let place = Place { dir, node: node.to_owned(), events, groups, prefix };
+        Ok(Self { place: Arc::new(place), services: BTreeMap::new() })
+    }
+
+    /// Takes over what an earlier run of the daemon left: `Found` is sent for each program of which
+    /// anything runs, before this returns. To be called once, before all else.
+    ///
+    /// # Errors
+    /// [`ProgramsError`]
+    pub fn find(&mut self) -> Result<(), ProgramsError> {
+        let dir = self.place.dir.clone();
+        let failed = |source| ProgramsError { step: "list", path: dir.clone(), source };
+        for entry in fs::read_dir(&dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|ending| ending == note::ENDING) {
+                self.take_over(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, path: &Path) -> Result<(), ProgramsError> {
+        let failed = |step, source| ProgramsError { step, path: path.to_owned(), source };
+        let found = note::read(path).map_err(|it| failed("read", it))?;
+        let whole = found.filter(|it| {
+            self.place.note(&it.header.service) == path && it.header.boot == note::boot()
+        });
+        let Some(note::Note { header, process }) = whole else {
+            return note::remove(path).map_err(|it| failed("remove", it));
+        };
+        let process = process.map(Process::find).transpose();
+        let process = process.map_err(|it| failed("find the process of", io::Error::other(it)))?;
+        let held = Held {
+            main: process.flatten().map_or(Main::Gone, Main::Adopted),
+            epoch: header.epoch,
+            patience: Duration::from_micros(header.patience),
+            note: path.to_owned(),
+            group: header.group.map(Group::at),
+        };
+        let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
+        if left.is_empty() {
+            held.forget();
+            return Ok(());
+        }
+        let (service, epoch) = (header.service, held.epoch);
+        self.begin(&service, Some(held));
+        self.place.tell(Event::Found { service, epoch });
+        Ok(())
+    }
+
+    /// Starts the service's program, if it has one, and watches it. If it runs under that epoch
+    /// already, watching is all. `Started` comes, later perhaps `Monitored` and `Ended`.
+    pub fn start(&mut self, service: ServiceId, epoch: Epoch, config: &ServiceConfig) {
+        self.ask(&service, Ask::Start(epoch, Box::new(config.clone())));
+    }
+
+    /// Stops what was started under that epoch or an earlier one: asked to end, killed after
+    /// the program's time to stop. `Stopped` comes when nothing of it is left; at once if nothing was there.
+    pub fn stop(&mut self, service: ServiceId, epoch: Epoch) {
+        self.ask(&service, Ask::Stop(epoch));
+    }
+
+    /// The last lines that the service's program printed, oldest first.
+    #[must_use]
+    pub fn output(&self, service: &ServiceId) -> Vec<String> {
+        output::last_lines(&self.place.log(service), SHOWN_LINES)
+    }
+
+    fn ask(&mut self, service: &ServiceId, ask: Ask) {
+        let asks = match self.services.get(service) {
+            Some(asks) if !asks.is_closed() => asks.clone(),
+            Some(_) => self.begin_again(service),
+            None => self.begin(service, None),
+        };
+        // Its task takes what is asked; should it break down now, the next question finds out.
+        let _ = asks.send(ask);
+    }
+
+    /// The service's task broke down: another one takes over what is there.
+    fn begin_again(&mut self, service: &ServiceId) -> UnboundedSender<Ask> {
+        tracing::error!("the task of {service} broke down and is begun again");
+        self.services.remove(service);
+        let path = self.place.note(service);
+        if path.exists()
+            && let Err(error) = self.take_over(&path)
+        {
+            tracing::error!("{}", crate::chain::chain(&error));
+        }
+        match self.services.get(service) {
+            Some(asks) => asks.clone(),
+            None => self.begin(service, None),
+        }
+    }
+
+    fn begin(&mut self, service: &ServiceId, found: Option<Held>) -> UnboundedSender<Ask> {
+        let (asks, asked) = unbounded_channel();
+        let task = Service::new(service.clone(), self.place.clone(), asked, found);
+        tokio::spawn(task.run());
+        self.services.insert(service.clone(), asks.clone());
+        asks
+    }
+}
+
+/// The same length of time, as the standard library has it.
+fn duration(span: Span) -> Duration {
+    Duration::from_micros(span.as_micros())
+}

@@ -1,0 +1,171 @@
+//! Whether a service works: its monitor, run again and again.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal as Name;
+use stead_core::id::{Epoch, ServiceId};
+use stead_core::node::Event;
+use stead_core::state::config::{Monitor, ServiceConfig};
+use stead_linux::process::{Mark, ProcessError, Running, Signal, signal_session, spawn};
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::cgroup::Group;
+use super::place::{LaunchError, Place, door};
+use super::{duration, output};
+use crate::chain::chain;
+use crate::polled::Polled;
+
+/// The pause after the first failure during the start, doubled up to the interval: short, because
+/// clients wait for the first success.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// A program may fail its monitor for at least this long after its start.
+const SHORTEST_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a service's monitor until it is dropped; a run that is under way is killed then.
+#[derive(Debug)]
+pub(super) struct Monitoring(AbortHandle);
+
+impl Drop for Monitoring {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a run needs.
+struct Watch {
+    place: Arc<Place>,
+    service: ServiceId,
+    epoch: Epoch,
+    config: ServiceConfig,
+    group: Option<Group>,
+}
+
+impl Monitoring {
+    /// Begins to run the monitor that is configured; `None` if there is none.
+    pub(super) fn begin(
+        place: &Arc<Place>,
+        service: &ServiceId,
+        epoch: Epoch,
+        config: &ServiceConfig,
+        group: Option<&Group>,
+    ) -> Option<Self> {
+        let monitor = config.monitor.clone()?;
+        let watch = Watch {
+            place: place.clone(),
+            service: service.clone(),
+            epoch,
+            config: config.clone(),
+            group: group.cloned(),
+        };
+        Some(Self(tokio::spawn(Arc::new(watch).run(monitor)).abort_handle()))
+    }
+}
+
+impl Watch {
+    async fn run(self: Arc<Self>, monitor: Monitor) {
+        let interval = duration(monitor.interval);
+        let grace = duration(monitor.timeout).max(SHORTEST_GRACE);
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE.min(interval);
+        let mut starting = true;
+        loop {
+            let failed = self.clone().once(&monitor).await.err();
+            starting &= failed.is_some() && began.elapsed() < grace;
+            if !starting {
+                let (service, epoch) = (self.service.clone(), self.epoch);
+                self.place.tell(Event::Monitored { service, epoch, failed });
+                pause = interval;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(interval);
+        }
+    }
+
+    /// One run; the error says why the service does not work.
+    async fn once(self: Arc<Self>, monitor: &Monitor) -> Result<(), String> {
+        let command = monitor.command.clone();
+        let watch = self.clone();
+        let started = spawn_blocking(move || watch.start(&command)).await;
+        let mut run = match started {
+            Ok(Ok(run)) => run,
+            Ok(Err(error)) => return Err(format!("its monitor can't be run: {}", chain(&error))),
+            Err(error) => return Err(format!("its monitor can't be run: {error}")),
+        };
+        let Some(status) = run.status(duration(monitor.timeout)).await else {
+            // Dropped here, it is killed.
+            return Err(self.told(&format!("no answer of its monitor within {}", monitor.timeout)));
+        };
+        let status = status.map_err(|error| format!("its monitor is lost: {}", chain(&error)))?;
+        if status.success() { Ok(()) } else { Err(self.told(&ending(status))) }
+    }
+
+    fn start(&self, command: &[String]) -> Result<Run, LaunchError> {
+        let path = self.place.monitor_output(&self.service);
+        let file =
+            output::begin(&path, None).map_err(|source| LaunchError::Output { path, source })?;
+        let mut spec = self.place.spec(&self.service, self.epoch, &self.config, command, file)?;
+        spec.mark = Mark { note: None, cgroup: door(self.group.as_ref()) };
+        Ok(Run(Some(spawn(spec)?)))
+    }
+
+    fn told(&self, what: &str) -> String {
+        let last = output::last_lines(&self.place.monitor_output(&self.service), 1);
+        match last.first() {
+            Some(line) => format!("{what}, it said: {line}"),
+            None => what.to_owned(),
+        }
+    }
+}
+
+/// How a process ended, in words.
+fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal().map(Name::try_from)) {
+        (Some(code), _) => format!("exit status {code} of its monitor"),
+        (None, Some(Ok(signal))) => format!("its monitor was killed by {signal}"),
+        (None, Some(Err(_)) | None) => "its monitor was killed".to_owned(),
+    }
+}
+
+/// A run under way. Dropped, it is killed with all that it started in its session; what has left
+/// that is found when the program is stopped.
+struct Run(Option<Running>);
+
+impl Run {
+    /// How it ended; `None` if it did not in time.
+    async fn status(&mut self, within: Duration) -> Option<Result<ExitStatus, ProcessError>> {
+        let running = self.0.as_mut()?;
+        let end = std::os::fd::AsFd::as_fd(running).try_clone_to_owned().and_then(Polled::new);
+        match end {
+            Ok(end) => {
+                let _ = timeout(within, end.readable()).await.ok()?;
+            }
+            // No descriptor is left to wait with: it gets its time and is looked at then.
+            Err(_) => sleep(within).await,
+        }
+        running.try_wait().transpose()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Some(mut running) = self.0.take() else { return };
+        if matches!(running.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Not waited for yet, so the numbers of its group and session are its own.
+        let _ = running.signal_group(Signal::SIGKILL);
+        // The rest may take a while, and nobody waits for it.
+        let rest = move || {
+            while signal_session(running.identity().pid, Signal::SIGKILL).is_ok_and(|n| n > 0) {
+                thread::sleep(FIRST_PAUSE);
+            }
+            running.wait()
+        };
+        let _ = thread::Builder::new().name("monitor-end".to_owned()).spawn(rest);
+    }
+}

@@ -1,0 +1,113 @@
+//! Notes about running programs, for the next run of the daemon.
+//!
+//! A note is written in two parts. The daemon writes the first line (whose program, under which
+//! epoch, in which control group) before it forks; the child appends its own line of
+//! /proc/self/stat before it becomes the program. So a note without a second line means that the
+//! program never ran, and no program runs without a note. Notes lie below /run: they survive the
+//! daemon, and need not survive the machine.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::{Epoch, ServiceId};
+use stead_linux::process::Identity;
+
+use super::proc::Stat;
+
+/// How the names of notes end.
+pub(super) const ENDING: &str = "note";
+/// No note is longer. Bytes.
+const LONGEST: u64 = 256 * 1024;
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub(super) service: ServiceId,
+    pub(super) epoch: Epoch,
+    pub(super) command: Vec<String>,
+    /// The start of the machine in which it was written.
+    pub(super) boot: String,
+    /// How long it may take to end before it is killed. Microseconds.
+    pub(super) patience: u64,
+    /// The control group's folder.
+    pub(super) group: Option<PathBuf>,
+}
+
+/// A note that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) header: Header,
+    /// The process that became the program, or was about to.
+    pub(super) process: Option<Identity>,
+}
+
+/// Writes the first line and returns the file, open for the child to append to.
+pub(super) fn create(path: &Path, header: &Header) -> io::Result<File> {
+    remove(path)?;
+    let mut line = serde_json::to_vec(header).map_err(io::Error::other)?;
+    line.push(b'\n');
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&line)?;
+    Ok(file)
+}
+
+/// Reads a note; `None` if it is not whole.
+pub(super) fn read(path: &Path) -> io::Result<Option<Note>> {
+    if fs::metadata(path)?.len() > LONGEST {
+        return Ok(None);
+    }
+    let bytes = fs::read(path)?;
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    let Ok(header) = serde_json::from_slice(&bytes[..end]) else { return Ok(None) };
+    let process = Stat::parse(&bytes[end + 1..]).map(|stat| stat.identity);
+    Ok(Some(Note { header, process }))
+}
+
+/// Removes a note; none there is fine.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The identity of this start of the machine; empty where the kernel does not tell.
+pub(super) fn boot() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_cut_short_is_no_note() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("web.note");
+        let header = Header {
+            service: "web".into(),
+            epoch: Epoch(7),
+            command: vec!["/bin/a\nb".to_owned()],
+            boot: boot(),
+            patience: 1,
+            group: None,
+        };
+        let mut file = create(&path, &header).expect("written");
+        let unborn = Note { header: header.clone(), process: None };
+        assert_eq!(read(&path).expect("readable"), Some(unborn));
+        let line = fs::read("/proc/self/stat").expect("readable");
+        file.write_all(&line).expect("written");
+        let whole = fs::read(&path).expect("readable");
+        let process = Identity::own().ok();
+        assert_eq!(read(&path).expect("readable"), Some(Note { header, process }));
+        for cut in 0..whole.len() - line.len() {
+            fs::write(&path, &whole[..cut]).expect("written");
+            assert_eq!(read(&path).expect("readable"), None, "{cut}");
+        }
+    }
+}

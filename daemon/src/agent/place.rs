@@ -1,0 +1,200 @@
+//! What all services of a node share: folder, names, surroundings of programs.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use stead_core::id::{Epoch, ServiceId};
+use stead_core::node::Event;
+use stead_core::state::config::{Program, ServiceConfig};
+use stead_linux::process::{Mark, ProcessError, Spec, spawn};
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::cgroup::{Group, Groups};
+use super::held::{Held, Main};
+use super::{duration, note, output};
+
+/// What a program finds in PATH; nothing of the daemon's own environment is passed on.
+const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program was not started, and nothing of it runs.
+#[derive(Debug, Error)]
+pub(super) enum LaunchError {
+    /// The service's name can't be part of a file's.
+    #[error("`{0}` can't be the name of a service with a program")]
+    Name(ServiceId),
+    /// There is no command.
+    #[error("its command is empty, or not an absolute path")]
+    Command,
+    /// The file for its output.
+    #[error("can't begin {}", path.display())]
+    Output {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The note.
+    #[error("can't write {}", path.display())]
+    Note {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The program.
+    #[error(transparent)]
+    Spawn(#[from] ProcessError),
+}
+
+/// Where a node keeps its programs.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+    pub(super) node: String,
+    pub(super) events: UnboundedSender<Event>,
+    pub(super) groups: Option<Groups>,
+    /// The beginning of its control groups' names: no two folders of one machine have the same.
+    pub(super) prefix: String,
+}
+
+impl Place {
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody listens any more only when the daemon ends.
+        let _ = self.events.send(event);
+    }
+
+    fn file(&self, service: &ServiceId, ending: &str) -> PathBuf {
+        self.dir.join(format!("{service}.{ending}"))
+    }
+
+    pub(super) fn log(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, "log")
+    }
+
+    pub(super) fn note(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, note::ENDING)
+    }
+
+    pub(super) fn monitor_output(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, "monitor")
+    }
+
+    /// Starts a program; blocks until it runs.
+    pub(super) fn launch(
+        &self,
+        service: &ServiceId,
+        epoch: Epoch,
+        config: &ServiceConfig,
+        program: &Program,
+    ) -> Result<Held, LaunchError> {
+        if !is_file_name(service) {
+            return Err(LaunchError::Name(service.clone()));
+        }
+        let path = self.log(service);
+        let old = self.file(service, "log.old");
+        let log = output::begin(&path, Some(&old))
+            .map_err(|source| LaunchError::Output { path, source })?;
+        let mut spec = self.spec(service, epoch, config, &program.command, log)?;
+        let group = self.group(service);
+        let header = note::Header {
+            service: service.clone(),
+            epoch,
+            command: program.command.clone(),
+            patience: program.stop_timeout.as_micros(),
+            boot: note::boot(),
+            group: group.as_ref().map(|group| group.folder().to_owned()),
+        };
+        let path = self.note(service);
+        let failed = |source| LaunchError::Note { path: path.clone(), source };
+        let written = note::create(&path, &header).map_err(failed)?;
+        spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
+        let patience = duration(program.stop_timeout);
+        let held = |main| Held { main, epoch, patience, note: path.clone(), group };
+        match spawn(spec) {
+            Ok(running) => Ok(held(Main::Child(running))),
+            Err(error) => {
+                held(Main::Gone).forget();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The control group of a service's program; `None` where there can't be one.
+    fn group(&self, service: &ServiceId) -> Option<Group> {
+        let name = format!("{}{service}", self.prefix);
+        match self.groups.as_ref()?.create(&name) {
+            Ok(group) => {
+                // What an earlier program left there, if its note was lost.
+                group.kill();
+                Some(group)
+            }
+            Err(error) => {
+                tracing::warn!("no control group for {service}: {error}");
+                None
+            }
+        }
+    }
+
+    /// A command of the service in its surroundings.
+    pub(super) fn spec(
+        &self,
+        service: &ServiceId,
+        epoch: Epoch,
+        config: &ServiceConfig,
+        command: &[String],
+        output: File,
+    ) -> Result<Spec, LaunchError> {
+        let (program, args) = command.split_first().ok_or(LaunchError::Command)?;
+        if !program.starts_with('/') {
+            return Err(LaunchError::Command);
+        }
+        let addresses: Vec<_> = config.addresses.iter().map(|it| it.ip.to_string()).collect();
+        let mut environment: Vec<(OsString, OsString)> = [
+            ("PATH", SEARCH.to_owned()),
+            ("STEAD_SERVICE", service.0.clone()),
+            ("STEAD_NODE", self.node.clone()),
+            ("STEAD_ADDRESSES", addresses.join(" ")),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        environment.push((EPOCH.into(), epoch.to_string().into()));
+        environment.push((NOTE.into(), self.note(service).into()));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut spec = Spec::new(program, &args);
+        spec.environment = Some(environment);
+        spec.folder = Some("/".into());
+        spec.output = Some(output);
+        Ok(spec)
+    }
+}
+
+const EPOCH: &str = "STEAD_EPOCH";
+const NOTE: &str = "STEAD_NOTE";
+
+/// The two variables that only this program's processes have, as /proc shows them.
+pub(super) fn variables(note: &Path, epoch: Epoch) -> [Vec<u8>; 2] {
+    let mut named = format!("{NOTE}=").into_bytes();
+    named.extend_from_slice(note.as_os_str().as_bytes());
+    [named, format!("{EPOCH}={epoch}").into_bytes()]
+}
+
+/// The way into a group, for a child; without it the child is found by session and environment.
+pub(super) fn door(group: Option<&Group>) -> Option<File> {
+    let group = group?;
+    match group.door() {
+        Ok(door) => Some(door),
+        Err(error) => {
+            tracing::warn!("can't enter {}: {error}", group.folder().display());
+            None
+        }
+    }
+}
+
+/// The reader of `cluster.toml` accepts no other names; this is for what came over the network.
+fn is_file_name(service: &ServiceId) -> bool {
+    let name = &service.0;
+    let odd = |c: char| c == '/' || c.is_control();
+    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(odd)
+}

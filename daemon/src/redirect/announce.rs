@@ -1,0 +1,285 @@
+//! "The address is here": said, repeated, defended.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_core::id::{Epoch, ServiceId};
+use stead_core::node::Event;
+use stead_core::notice::Notice;
+use stead_core::redirect::announcement;
+use stead_linux::netlink::Mac;
+use stead_linux::packet::{Claim, arp, neighbor};
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
+use tokio::time::{Instant, sleep_until};
+
+use super::Target;
+use super::probe::in_use;
+use super::segment::{Segment, SegmentError, Segments};
+use crate::chain::chain;
+
+/// Between two defences of one address (the folder's page says why).
+const DEFEND: Duration = Duration::from_secs(1);
+/// Between two notices about one MAC, and about one reason that an announcement can't leave.
+const REPEAT: Duration = Duration::from_secs(10);
+/// After which an announcement that could not leave is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// How many MACs are told about per address in that time; who makes up more says nothing new.
+const REMEMBERED: usize = 64;
+
+/// Announces the addresses of one service.
+pub(super) struct Announcer {
+    segments: Arc<Segments>,
+    service: ServiceId,
+    epoch: Epoch,
+    spots: Vec<Spot>,
+    /// When the first announcement was due.
+    began: Instant,
+    /// The number of the next one.
+    number: u32,
+    /// `Announced` was sent.
+    told: bool,
+    /// What was said last of an announcement that could not leave.
+    failure: Option<(String, Instant)>,
+    events: UnboundedSender<Event>,
+    notices: UnboundedSender<Notice>,
+}
+
+/// One address.
+struct Spot {
+    target: Target,
+    watch: Option<(Arc<Segment>, Receiver<Claim>)>,
+    /// When it has to be announced again, the last attempt having failed.
+    retry: Option<Instant>,
+    defended: Option<Instant>,
+    /// When it has to be defended next.
+    defend: Option<Instant>,
+    /// When each stranger was told about.
+    strangers: HashMap<Mac, Instant>,
+}
+
+/// Whether the interface is looked up before a frame leaves through it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Not if it was before: clients wait. Should it have changed since, the next one, 5 ms later,
+    /// puts it right.
+    AsKnown,
+    /// It is.
+    Anew,
+}
+
+/// What ends a wait.
+enum Woken {
+    /// The time came.
+    Due,
+    /// Somebody said something about the address of that place in the list.
+    Claimed(usize, Option<Claim>),
+}
+
+impl Announcer {
+    /// Sends the first announcements, before it returns.
+    pub(super) fn first(
+        segments: Arc<Segments>,
+        service: ServiceId,
+        epoch: Epoch,
+        targets: Vec<Target>,
+        (events, notices): (UnboundedSender<Event>, UnboundedSender<Notice>),
+    ) -> Self {
+        let spots = targets.into_iter().map(Spot::new).collect();
+        let began = Instant::now();
+        let (told, failure, number) = (false, None, 0);
+        let mut new =
+            Self { segments, service, epoch, spots, began, number, told, failure, events, notices };
+        for at in 0..new.spots.len() {
+            new.announce(at, Look::AsKnown);
+        }
+        new.after();
+        new
+    }
+
+    /// Goes on for ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.wait().await {
+                Woken::Claimed(at, claim) => self.on_claim(at, claim),
+                Woken::Due => self.on_due(),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let due = self.due();
+        let claims = std::future::poll_fn(|context| {
+            for (at, spot) in self.spots.iter_mut().enumerate() {
+                if let Some((_, claims)) = &mut spot.watch
+                    && let std::task::Poll::Ready(claim) = claims.poll_recv(context)
+                {
+                    return std::task::Poll::Ready(Woken::Claimed(at, claim));
+                }
+            }
+            std::task::Poll::Pending
+        });
+        tokio::select! {
+            // A flood of claims must not keep announcements from leaving.
+            biased;
+            () = sleep_until(due) => Woken::Due,
+            woken = claims => woken,
+        }
+    }
+
+    /// When something has to be sent next.
+    fn due(&self) -> Instant {
+        let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
+        let each = self.spots.iter().flat_map(|spot| [spot.defend, spot.retry]);
+        each.flatten().fold(scheduled, Instant::min)
+    }
+
+    fn on_due(&mut self) {
+        let now = Instant::now();
+        let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
+        for at in 0..self.spots.len() {
+            let spot = &self.spots[at];
+            let own = spot.defend.into_iter().chain(spot.retry).fold(scheduled, Instant::min);
+            if own <= now {
+                self.announce(at, Look::Anew);
+            }
+        }
+        self.after();
+    }
+
+    fn after(&mut self) {
+        // What was missed while the machine stood still is not made up for.
+        let late = |number| {
+            self.began + Duration::from_micros(announcement(number).as_micros()) <= Instant::now()
+        };
+        while late(self.number) {
+            self.number = self.number.saturating_add(1);
+        }
+        if !self.told && self.spots.iter().all(|spot| spot.retry.is_none()) {
+            self.told = true;
+            let (service, epoch) = (self.service.clone(), self.epoch);
+            // Nobody listens any more only when the daemon ends.
+            let _ = self.events.send(Event::Announced { service, epoch });
+        }
+    }
+
+    fn announce(&mut self, at: usize, look: Look) {
+        let spot = &mut self.spots[at];
+        match spot.announce(&self.segments, look) {
+            Ok(()) => spot.retry = None,
+            Err(error) => {
+                spot.retry = Some(Instant::now() + RETRY);
+                let address = spot.target.address;
+                self.on_failure(format!("{address} can't be announced: {}", chain(&error)));
+            }
+        }
+        let now = Instant::now();
+        let spot = &mut self.spots[at];
+        if spot.defend.is_some_and(|defend| defend <= now) {
+            spot.defend = None;
+            spot.defended = Some(now);
+        }
+    }
+
+    fn on_failure(&mut self, text: String) {
+        let now = Instant::now();
+        let known = self.failure.as_ref();
+        if known.is_some_and(|(said, at)| *said == text && now < *at + REPEAT) {
+            return;
+        }
+        self.failure = Some((text.clone(), now));
+        let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
+    }
+
+    fn on_claim(&mut self, at: usize, claim: Option<Claim>) {
+        let now = Instant::now();
+        let spot = &mut self.spots[at];
+        let mac = match claim {
+            Some(Claim::Uses(mac)) => mac,
+            // Whoever asks is answered by the kernel, and may be another node of ours that wants to
+            // know whether this one still is there.
+            Some(Claim::Probes(_)) => return,
+            None => {
+                // The interface was opened anew: so will the watch be, with the next announcement.
+                spot.watch = None;
+                spot.retry = Some(now + RETRY);
+                return;
+            }
+        };
+        let known = spot.strangers.get(&mac).is_some_and(|told| now < *told + REPEAT);
+        if !known && spot.has_room(now) {
+            if self.segments.is_own(mac) {
+                return;
+            }
+            spot.strangers.insert(mac, now);
+            let text = in_use(&spot.target, mac);
+            let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
+        }
+        let earliest = spot.defended.map_or(now, |defended| defended + DEFEND);
+        spot.defend.get_or_insert(earliest.max(now));
+    }
+}
+
+impl Spot {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            watch: None,
+            retry: None,
+            defended: None,
+            defend: None,
+            strangers: HashMap::new(),
+        }
+    }
+
+    /// Sends the announcement in every form that somebody may need.
+    fn announce(&mut self, segments: &Segments, look: Look) -> Result<(), SegmentError> {
+        let known = segments.known(&self.target.interface).filter(|_| look == Look::AsKnown);
+        let sent = known.filter(|segment| send(segment, &self.target).is_ok());
+        let segment = match sent {
+            Some(segment) => segment,
+            None => {
+                let segment = segments.get(&self.target.interface)?;
+                send(&segment, &self.target)?;
+                segment
+            }
+        };
+        let same = |(watched, _): &(Arc<Segment>, _)| Arc::ptr_eq(watched, &segment);
+        if !self.watch.as_ref().is_some_and(same) {
+            let claims = segment.watch(self.target.address);
+            self.watch = Some((segment, claims));
+        }
+        Ok(())
+    }
+
+    /// Whether one more stranger can be told about.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.strangers.len() >= REMEMBERED {
+            self.strangers.retain(|_, told| now < *told + REPEAT);
+        }
+        self.strangers.len() < REMEMBERED
+    }
+}
+
+fn send(segment: &Segment, target: &Target) -> Result<(), SegmentError> {
+    frames(segment.mac(), target).iter().try_for_each(|frame| segment.send(frame))
+}
+
+fn frames(mac: Mac, target: &Target) -> Vec<Vec<u8>> {
+    match target.address {
+        IpAddr::V4(address) => {
+            vec![arp::announcement(mac, address), arp::announcement_as_reply(mac, address)]
+        }
+        IpAddr::V6(address) => {
+            vec![neighbor::announcement(mac, address, forwards(&target.interface))]
+        }
+    }
+}
+
+/// Whether this node is a router on that interface, as its advertisements must say.
+fn forwards(interface: &str) -> bool {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
+    fs::read_to_string(path).is_ok_and(|text| text.trim() != "0")
+}

@@ -1,0 +1,103 @@
+//! On which interface an address lives.
+
+use std::net::IpAddr;
+
+use stead_core::state::config::ServiceAddress;
+use stead_linux::netlink::{Netlink, NetlinkError};
+use thiserror::Error;
+
+use super::Target;
+
+/// No interface for an address; nothing was changed.
+#[derive(Debug, Error)]
+pub enum InterfaceError {
+    /// The kernel can't be asked.
+    #[error("the interfaces of this node can't be listed")]
+    Netlink(#[from] NetlinkError),
+    /// No network here contains it.
+    #[error(
+        "no interface of this node has an address in a network that contains {0}: \
+         give the address its `interface`, or the interface an address of its own"
+    )]
+    None(IpAddr),
+}
+
+/// The interface that is configured for an address, or else the one on which this node has an
+/// address of its own whose network contains it (the narrowest, if several). `moving` are the
+/// addresses of all services: they come and go, and say nothing about the node's own networks.
+///
+/// # Errors
+/// [`InterfaceError`]
+pub fn interface_for(
+    address: &ServiceAddress,
+    moving: &[IpAddr],
+) -> Result<String, InterfaceError> {
+    if let Some(interface) = &address.interface {
+        return Ok(interface.clone());
+    }
+    let mut netlink = Netlink::open()?;
+    let links = netlink.links()?;
+    let mut best: Option<(u8, &str)> = None;
+    for own in netlink.addresses()? {
+        let link = links.iter().find(|link| link.index == own.index && !link.loopback);
+        let fits = contains(own.addr, own.prefix, address.ip) && !moving.contains(&own.addr);
+        if let Some(link) = link.filter(|_| fits)
+            && best.is_none_or(|(prefix, _)| own.prefix > prefix)
+        {
+            best = Some((own.prefix, &link.name));
+        }
+    }
+    match best {
+        Some((_, name)) => Ok(name.to_owned()),
+        None => Err(InterfaceError::None(address.ip)),
+    }
+}
+
+/// The address with its interface ([`interface_for`]).
+///
+/// # Errors
+/// [`InterfaceError`]
+pub fn target(address: &ServiceAddress, moving: &[IpAddr]) -> Result<Target, InterfaceError> {
+    Ok(Target { address: address.ip, interface: interface_for(address, moving)? })
+}
+
+/// Whether the network of `own` contains `other`.
+fn contains(own: IpAddr, prefix: u8, other: IpAddr) -> bool {
+    let (own, other, width) = match (own, other) {
+        (IpAddr::V4(own), IpAddr::V4(other)) => {
+            (u128::from(own.to_bits()), u128::from(other.to_bits()), 32)
+        }
+        (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits(), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    // A prefix of the whole width is a lone address and no network.
+    let host_bits = match u32::from(prefix) {
+        prefix if prefix < width => width - prefix,
+        _ => return false,
+    };
+    host_bits == 128 || (own ^ other) >> host_bits == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_what_shares_their_prefix() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        for (own, prefix, other, wanted) in [
+            ("10.0.0.2", 24, "10.0.0.100", true),
+            ("10.0.0.2", 24, "10.0.1.100", false),
+            ("10.0.0.2", 32, "10.0.0.2", false),
+            ("10.0.0.2", 0, "192.0.2.1", true),
+            ("fd00::2", 64, "fd00::100", true),
+            ("fd00::2", 64, "fd00:0:0:1::100", false),
+            ("fd00::2", 128, "fd00::2", false),
+            ("fd00::2", 0, "2001:db8::1", true),
+            ("10.0.0.2", 24, "fd00::100", false),
+            ("10.0.0.2", 255, "10.0.0.2", false),
+        ] {
+            assert_eq!(contains(ip(own), prefix, ip(other)), wanted, "{own}/{prefix} {other}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Everything of the daemon that needs the kernel.
+
+mod agent;
+mod redirect;
