@@ -28,6 +28,8 @@ use crate::redirect::Redirect;
 
 /// How long the founding of a cluster is tried.
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
+/// How long an opened log may take to show what it has.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 /// Room for events of one kind that wait to be taken.
 const WAITING: usize = 1_024;
 
@@ -96,7 +98,7 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
         () = asked_to_end() => return Ok(()),
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
-    check_memory(paths, &log)?;
+    check_memory(paths, &log).await?;
     proposer.set_log(log.clone());
     let performers = Performers {
         log: log.clone(),
@@ -165,9 +167,13 @@ async fn open_log(
 
 /// A node whose log is gone does not know what it voted for, and could vote twice in one term (rule
 /// T2). It may take part again only as a new member.
-fn check_memory(paths: &Paths, log: &Log) -> Result<(), DaemonError> {
-    let empty = log.status().borrow().last_log.is_none();
-    if empty && paths.log_began().exists() {
+async fn check_memory(paths: &Paths, log: &Log) -> Result<(), DaemonError> {
+    if !paths.log_began().exists() {
+        return Ok(());
+    }
+    let mut status = log.status();
+    let remembers = status.wait_for(|status| status.last_log.is_some());
+    if tokio::time::timeout(MEMORY_PATIENCE, remembers).await.is_err() {
         return Err(DaemonError {
             step: "go on with the log it finds",
             detail: format!(
