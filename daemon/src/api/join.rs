@@ -15,8 +15,8 @@ use stead_core::state::{Change, Outcome, Refusal, State};
 use stead_log::Boxed;
 use stead_log::transport::{Join, KeyHash};
 
-use super::requests::applied;
 pub use super::requests::addresses_of;
+use super::requests::applied;
 use super::token::{SECRET, digest_of};
 use crate::driver::handle::{Handle, SubmitError};
 use crate::identity::{Identity, KnownMember, SECRET_LENGTH};
@@ -139,7 +139,9 @@ impl Desk {
             }
             Ok((_, Outcome::Done)) => return Err("that node did not understand it".to_owned()),
             Err(SubmitError::Unknown(detail)) => {
-                return Err(format!("{detail}: it may be a member now; run the same command again"));
+                return Err(format!(
+                    "{detail}: it may be a member now; run the same command again"
+                ));
             }
             Err(error) => return Err(error.to_string()),
         };

@@ -39,7 +39,8 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ServeError> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    let failed = |step, source: io::Error| ServeError::Socket { step, path: path.to_owned(), source };
+    let failed =
+        |step, source: io::Error| ServeError::Socket { step, path: path.to_owned(), source };
     match fs::remove_file(&new) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

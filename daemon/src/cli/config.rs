@@ -21,7 +21,10 @@ impl Config {
         if self.json {
             print_json(&answer)?;
         } else {
-            print(&format!("# Revision {}, as it is in force.\n\n{}", answer.revision, answer.text))?;
+            print(&format!(
+                "# Revision {}, as it is in force.\n\n{}",
+                answer.revision, answer.text
+            ))?;
         }
         Ok(Exit::Done)
     }

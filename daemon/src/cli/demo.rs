@@ -13,7 +13,9 @@ use crate::demo::Options;
 /// Needs no configuration, and no root where user namespaces are allowed; where they are not, it
 /// prints the line to type. Nothing of the machine's own network is touched.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stead demo\n  stead demo --ride-out 50ms\n  stead demo --json")]
+#[command(
+    after_help = "Examples:\n  stead demo\n  stead demo --ride-out 50ms\n  stead demo --json"
+)]
 pub(super) struct Demo {
     /// Print one JSON object a line
     #[arg(long)]
@@ -70,7 +72,8 @@ fn ride_out(text: &str) -> Result<Span, String> {
         None => (text.strip_suffix('s').ok_or_else(wrong)?, 1_000),
     };
     let number: u64 = number.trim().parse().map_err(|_| wrong())?;
-    let span = Span::from_millis(number.checked_mul(factor).filter(|it| *it < 1 << 40).ok_or_else(wrong)?);
+    let span =
+        Span::from_millis(number.checked_mul(factor).filter(|it| *it < 1 << 40).ok_or_else(wrong)?);
     if !(SHORTEST_RIDE_OUT..=LONGEST_RIDE_OUT).contains(&span) {
         return Err(format!("it must be from {SHORTEST_RIDE_OUT} to {LONGEST_RIDE_OUT}"));
     }
@@ -85,7 +88,9 @@ mod tests {
     fn times_with_units() {
         assert_eq!(ride_out("50ms"), Ok(Span::from_millis(50)));
         assert_eq!(ride_out("2s"), Ok(Span::from_millis(2_000)));
-        for wrong in ["", "50", "ms", "-1s", "1ms", "1e3s", "99999999999999999999s", "10000000000000s"] {
+        for wrong in
+            ["", "50", "ms", "-1s", "1ms", "1e3s", "99999999999999999999s", "10000000000000s"]
+        {
             assert!(ride_out(wrong).is_err(), "{wrong}");
         }
     }

@@ -101,7 +101,8 @@ fn rejected_text(rejected: &Rejected, context: &Context) -> String {
 /// A problem of a file with the lines that it is about.
 pub(super) fn drawn(problem: &dyn Diagnostic, context: &Context) -> String {
     let look = context.err;
-    let theme = if look.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let theme =
+        if look.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(look.width);
     let mut text = String::new();
     match handler.render_report(&mut text, problem) {

@@ -25,8 +25,7 @@ pub(super) struct Incident {
 
 impl Incident {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let report: IncidentReport =
-            context.ask(&Request::Incident { number: self.number })?;
+        let report: IncidentReport = context.ask(&Request::Incident { number: self.number })?;
         if self.json {
             print_json(&report)?;
         } else {

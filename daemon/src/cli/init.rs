@@ -130,8 +130,9 @@ fn found(paths: &Paths, config: &Config, node: &str, text: &str) -> anyhow::Resu
         }],
     };
     let secret: [u8; SECRET_LENGTH] = random()?;
-    write_atomically(&paths.founding(), text.as_bytes(), 0o600)
-        .context("can't write the configuration that the cluster begins with; there is no cluster")?;
+    write_atomically(&paths.founding(), text.as_bytes(), 0o600).context(
+        "can't write the configuration that the cluster begins with; there is no cluster",
+    )?;
     identity.store(paths, &secret).context("this machine is in no cluster yet; run this again")
 }
 

@@ -66,8 +66,10 @@ impl Join {
         };
         let name = &welcome.name;
         welcome.identity().store(paths, &welcome.secret).with_context(|| {
-            format!("the cluster knows this machine as {name}, and this machine can't note it; \
-                     mend that, then run the same command again")
+            format!(
+                "the cluster knows this machine as {name}, and this machine can't note it; \
+                     mend that, then run the same command again"
+            )
         })?;
         println!("This machine is {name} now, one of {} members.", welcome.members.len());
         println!("Next: systemctl start stead-guard stead-daemon");

@@ -84,7 +84,8 @@ fn make_run(paths: &Paths) -> anyhow::Result<()> {
 fn forget(paths: &Paths) -> anyhow::Result<()> {
     let files = [paths.identity(), paths.founding(), paths.heartbeat_secret(), paths.incarnation()];
     for file in files {
-        absent(fs::remove_file(&file)).with_context(|| format!("can't delete {}", file.display()))?;
+        absent(fs::remove_file(&file))
+            .with_context(|| format!("can't delete {}", file.display()))?;
     }
     for folder in [paths.keys(), paths.log()] {
         absent(fs::remove_dir_all(&folder))

@@ -75,12 +75,12 @@ impl Look {
     }
 }
 
-/// The text in lines of at most `width` characters, broken at spaces; a word that is longer stays
-/// whole, so that it can be copied.
+/// The text in lines of at most `width` characters, broken at spaces, and never at one that does not
+/// break (U+00A0); a word that is longer stays whole, so that it can be copied.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in text.split_ascii_whitespace() {
         let Some(line) = lines.last_mut() else { break };
         let length = line.chars().count();
         if length == 0 {
@@ -92,7 +92,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
             lines.push(word.to_owned());
         }
     }
-    lines
+    lines.iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// The text without characters that a terminal could take for orders: it may come from a program's
@@ -111,6 +111,7 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("verylongword a", 4), ["verylongword", "a"]);
         assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("for 5\u{a0}min", 6), ["for", "5 min"]);
     }
 
     #[test]

@@ -45,9 +45,9 @@ impl Move {
         while Instant::now() < end {
             let status: StatusReport = client.ask(&Request::Status { watch: false })?;
             now = status.services.into_iter().find(|it| it.name == service);
-            let there = now.as_ref().is_some_and(|it| {
-                it.node.as_deref() == Some(node.as_str()) && it.state.serves()
-            });
+            let there = now
+                .as_ref()
+                .is_some_and(|it| it.node.as_deref() == Some(node.as_str()) && it.state.serves());
             if there {
                 if !json {
                     println!("{service} is on {node}. How long it took: stead incident");
@@ -67,7 +67,8 @@ impl Move {
             Some(ServiceReport { state, node: None, .. }) => format!("it is {state}"),
             None => "it is not there any more".to_owned(),
         };
-        let text = format!("{service} is not on {node} after {wait} s: {state}. See `stead events`");
+        let text =
+            format!("{service} is not on {node} after {wait} s: {state}. See `stead events`");
         Err(FateUnknown(text).into())
     }
 }

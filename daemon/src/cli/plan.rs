@@ -53,7 +53,10 @@ pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, Pl
 
 pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
     if plan.changes.is_empty() {
-        return format!("Nothing would change: this is what is in force (revision {}).\n", plan.base);
+        return format!(
+            "Nothing would change: this is what is in force (revision {}).\n",
+            plan.base
+        );
     }
     let mut text = format!("Against revision {}:\n", plan.base);
     for change in &plan.changes {

@@ -45,11 +45,8 @@ fn log_lines() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if terminal {
-        lines.try_init()
-    } else {
-        lines.without_time().with_ansi(false).try_init()
-    };
+    let started =
+        if terminal { lines.try_init() } else { lines.without_time().with_ansi(false).try_init() };
     if let Err(error) = started {
         eprintln!("no log lines: {error}");
     }

@@ -3,9 +3,9 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::Cli;
 use super::context::{Context, print};
 use super::exit::Exit;
-use super::Cli;
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]

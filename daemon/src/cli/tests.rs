@@ -1,11 +1,11 @@
-//! What the screens show, situation by situation. `UPDATE_EXPECT=1` writes them anew; read the
-//! difference before it is committed.
+//! What the screens show, situation by situation: one file each in `golden/`. `UPDATE_EXPECT=1`
+//! writes them anew; read the difference before it is committed.
 
 use std::sync::Arc;
 
 use clap::CommandFactory;
-use expect_test::{Expect, expect};
-use stead_core::id::{Epoch, Index, NodeId, ServiceId};
+use expect_test::{ExpectFile, expect_file};
+use stead_core::id::{Epoch, Index, NodeId, ServiceId, Term};
 use stead_core::node::Phase;
 use stead_core::notice::Notice;
 use stead_core::state::{Cause, Change, Holder, ProofRecord, Reached, Stage, Takeover};
@@ -33,7 +33,7 @@ fn entry(time: &str, notice: Notice) -> Arc<Entry> {
     })
 }
 
-fn shows(view: &View, entries: &[Arc<Entry>], expected: &Expect) {
+fn shows(view: &View, entries: &[Arc<Entry>], expected: &ExpectFile) {
     let report = report::status(view, entries);
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<report::StatusReport>(&json).unwrap(), report);
@@ -63,6 +63,7 @@ fn after_takeover() -> View {
             node: NodeId(3),
             incarnation: admitted.incarnation,
             base: state.epoch,
+            term: Term(5),
             proof: ProofRecord::LeaseExpired,
             cause: Cause::Silent,
             assignments: vec![(service("web"), Some(NodeId(1)))],
@@ -84,7 +85,7 @@ fn after_takeover() -> View {
 
 #[test]
 fn all_is_well() {
-    shows(&picture(CLUSTER, 3), &[], &expect![]);
+    shows(&picture(CLUSTER, 3), &[], &expect_file!["golden/all-is-well.txt"]);
 }
 
 #[test]
@@ -96,7 +97,11 @@ fn a_node_died_and_another_took_over() {
             Notice::Removed("node3".to_owned(), ProofRecord::LeaseExpired, Cause::Silent),
         ),
     ];
-    shows(&after_takeover(), &history, &expect![]);
+    shows(
+        &after_takeover(),
+        &history,
+        &expect_file!["golden/a-node-died-and-another-took-over.txt"],
+    );
 }
 
 #[test]
@@ -107,21 +112,21 @@ fn two_of_three_are_silent() {
     view.log.leader = None;
     view.coordinating = false;
     view.local.clear();
+    view.report.as_mut().unwrap().lease_until = Instant(97_000_000);
     let history = [
         entry("10:00:00", Notice::CoordinatorSilent("node2".to_owned())),
-        entry("10:00:01", Notice::Coordinator("node1".to_owned(), stead_core::id::Term(5))),
+        entry("10:00:01", Notice::Coordinator("node1".to_owned(), Term(5))),
         entry("11:59:56", Notice::Suspected("node2".to_owned(), Span::from_millis(317))),
     ];
-    shows(&view, &history, &expect![]);
+    shows(&view, &history, &expect_file!["golden/two-of-three-are-silent.txt"]);
 }
 
 #[test]
 fn two_nodes_only() {
-    let text = CLUSTER.replace("[nodes.node3]\n", "").replace(
-        "addresses = { lan = \"192.0.2.13\", back = \"198.51.100.13\" }\n",
-        "",
-    );
-    shows(&picture(&text, 2), &[], &expect![]);
+    let text = CLUSTER
+        .replace("[nodes.node3]\n", "")
+        .replace("addresses = { lan = \"192.0.2.13\", back = \"198.51.100.13\" }\n", "");
+    shows(&picture(&text, 2), &[], &expect_file!["golden/two-nodes-only.txt"]);
 }
 
 #[test]
@@ -136,7 +141,11 @@ fn the_first_node_alone_on_one_link_without_real_time() {
     hello.realtime = Err("the limit of real-time priority is 0".to_owned());
     hello.locked = Err("the limit of locked memory is 8 MiB".to_owned());
     hello.version = "0.0.9".to_owned();
-    shows(&view, &[], &expect![]);
+    shows(
+        &view,
+        &[],
+        &expect_file!["golden/the-first-node-alone-on-one-link-without-real-time.txt"],
+    );
 }
 
 #[test]
@@ -149,12 +158,15 @@ fn a_link_is_silent_while_its_nodes_are_heard() {
     change_peer(&mut view, 3, |peer| {
         peer.links.remove(&0);
     });
-    shows(&view, &[], &expect![]);
+    shows(&view, &[], &expect_file!["golden/a-link-is-silent-while-its-nodes-are-heard.txt"]);
     change_peer(&mut view, 3, |peer| {
         peer.links.insert(0, Instant(99_990_000));
+        peer.acknowledged = Some(Instant(50_000_000));
     });
     let report = report::status(&view, &[]);
-    assert_eq!(report.problems[0].what, "nothing is heard on the link back from node2");
+    let deaf = "node3 is heard and does not hear node1: one direction is cut";
+    assert_eq!(report.problems[0].what, deaf);
+    assert_eq!(report.problems[1].what, "nothing is heard on the link back from node2");
 }
 
 #[test]
@@ -175,7 +187,7 @@ fn a_service_fails_everywhere() {
         entry("11:58:03", Notice::Claimed(service("web"), Epoch(6))),
         entry("11:58:04", failed()),
     ];
-    shows(&view, &history, &expect![]);
+    shows(&view, &history, &expect_file!["golden/a-service-fails-everywhere.txt"]);
 }
 
 #[test]
@@ -185,7 +197,7 @@ fn an_address_is_in_use_by_a_stranger() {
     (local.phase, local.verified) = (Phase::Probing(Some(Instant(101_000_000))), false);
     let conflict = "192.0.2.100 is in use: 02:00:00:00:00:99 answers for it on eth0";
     let history = [entry("11:59:30", Notice::Conflict(service("web"), conflict.to_owned()))];
-    shows(&view, &history, &expect![]);
+    shows(&view, &history, &expect_file!["golden/an-address-is-in-use-by-a-stranger.txt"]);
 }
 
 #[test]
@@ -196,7 +208,7 @@ fn standby_daemon_away_and_not_joined() {
     });
     change_peer(&mut view, 2, |peer| peer.daemon_alive = false);
     let history = [entry("09:15:00", Notice::Standby("node2".to_owned(), true))];
-    shows(&view, &history, &expect![]);
+    shows(&view, &history, &expect_file!["golden/standby-daemon-away-and-not-joined.txt"]);
 }
 
 #[test]
@@ -210,7 +222,7 @@ fn one_on_standby_of_three_is_still_protected() {
     view.rejected =
         [((stranger, Rejected::Seal), 12), ((other, Rejected::Seal), 1)].into_iter().collect();
     view.guard_troubles.push("eth9 does not exist\u{1b}[31m".to_owned());
-    shows(&view, &[], &expect![]);
+    shows(&view, &[], &expect_file!["golden/one-on-standby-of-three-is-still-protected.txt"]);
 }
 
 #[test]
@@ -218,7 +230,11 @@ fn the_guard_is_away() {
     let mut view = picture(CLUSTER, 3);
     (view.report, view.guard) = (None, None);
     view.local.clear();
-    shows(&view, &[entry("11:59:58", Notice::GuardLost)], &expect![]);
+    shows(
+        &view,
+        &[entry("11:59:58", Notice::GuardLost)],
+        &expect_file!["golden/the-guard-is-away.txt"],
+    );
 }
 
 #[test]
@@ -227,13 +243,13 @@ fn nothing_is_known_yet() {
     change_state(&mut view, |state| *state = stead_core::state::State::default());
     view.ready = false;
     view.log = stead_log::Status::default();
-    shows(&view, &[], &expect![]);
+    shows(&view, &[], &expect_file!["golden/nothing-is-known-yet.txt"]);
 }
 
 #[test]
 fn a_narrow_terminal() {
     let report = report::status(&after_takeover(), &[]);
-    expect![].assert_eq(&render(&report, Look::plain(60)));
+    expect_file!["golden/a-narrow-terminal.txt"].assert_eq(&render(&report, Look::plain(60)));
 }
 
 #[test]
@@ -244,7 +260,8 @@ fn an_incident_stage_by_stage() {
     });
     let history = [entry("11:56:55", assigned)];
     let report = report::incident(&view.state, None, &history).unwrap();
-    expect![].assert_eq(&incident::shown(&report, Look::plain(100)));
+    expect_file!["golden/an-incident-stage-by-stage.txt"]
+        .assert_eq(&incident::shown(&report, Look::plain(100)));
     assert_eq!(report::incident(&view.state, Some(1), &[]).unwrap().number, 1);
     assert_eq!(report::incident(&view.state, Some(2), &[]), None);
 }
@@ -256,7 +273,8 @@ fn every_timer_with_its_rule() {
     let slack = Some(Span::from_millis(4));
     let former = Timers::derive(Span::from_millis(1_000), Span::from_millis(2)).unwrap();
     let report = report::timers(config, &view.state.timers, None, slack);
-    expect![].assert_eq(&timers::shown(&report, Look::plain(120)));
+    expect_file!["golden/every-timer-with-its-rule.txt"]
+        .assert_eq(&timers::shown(&report, Look::plain(120)));
     let report = report::timers(config, &view.state.timers, Some(&former), slack);
     assert!(report.settling && report.timers[7].ms > 1_000.0);
 }
@@ -264,7 +282,7 @@ fn every_timer_with_its_rule() {
 #[test]
 fn events_one_a_line() {
     let line = entry("11:59:30", Notice::Conflict(service("web"), "x\u{1b}[2J\ny".to_owned()));
-    expect![].assert_eq(&events::shown(&line, Look::plain(100)));
+    expect_file!["golden/events-one-a-line.txt"].assert_eq(&events::shown(&line, Look::plain(100)));
     let coloured = events::shown(&line, Look { colour: true, width: 100 });
     assert!(coloured.contains("\x1b[1;31mERROR"));
 }

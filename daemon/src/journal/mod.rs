@@ -65,7 +65,9 @@ pub struct Entry {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Its file.
-    #[error("can't open the journal {path}; nothing was changed (see the permissions of the folder)")]
+    #[error(
+        "can't open the journal {path}; nothing was changed (see the permissions of the folder)"
+    )]
     File {
         /// The file.
         path: String,

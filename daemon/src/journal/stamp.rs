@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "now", "2026-13-01T00:00", "2026-03-01", "2026-03-01T25:00", "2026-03-01T\u{e9}:1"]
+        for text in
+            ["", "now", "2026-13-01T00:00", "2026-03-01", "2026-03-01T25:00", "2026-03-01T\u{e9}:1"]
         {
             assert_eq!(parse(text), None, "{text}");
         }

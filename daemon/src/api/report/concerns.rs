@@ -22,7 +22,10 @@ pub(super) fn concerns(
     let mut concerns = Vec::new();
     concerns.extend(here(sight));
     concerns.extend(no_quorum(sight, quorum, nodes));
-    concerns.extend(services.iter().filter_map(|it| service(quorum, it)));
+    // Without a quorum nothing is served on this side, and of the other side nothing is known.
+    if sight.decides() {
+        concerns.extend(services.iter().filter_map(|it| service(sight, it)));
+    }
     concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
     concerns.extend(links(nodes));
     concerns.extend(spare(quorum, nodes));
@@ -128,12 +131,12 @@ fn absent(state: NodeState) -> bool {
     }
 }
 
-fn service(quorum: &QuorumReport, service: &ServiceReport) -> Option<Concern> {
+fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
     let ServiceReport { name, state, .. } = service;
     let node = service.node.as_deref().unwrap_or("no node");
     let detail = service.detail.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
     let (what, next) = match state {
-        ServiceState::Runs | ServiceState::Held => return None,
+        ServiceState::Runs | ServiceState::Held | ServiceState::Unknown => return None,
         ServiceState::Starting => (
             format!("{name} is starting on {node}{detail}"),
             "wait; if it takes long, see `stead events`".to_owned(),
@@ -146,14 +149,14 @@ fn service(quorum: &QuorumReport, service: &ServiceReport) -> Option<Concern> {
             format!("{name} waits: another machine answers at its address{detail}"),
             "find the machine with that hardware address and take the address from it".to_owned(),
         ),
-        ServiceState::Lost => (
-            format!("{name} is not served: its node {node} is not heard"),
-            if quorum.verdict == Verdict::HaveQuorum.to_string() {
-                "wait a second; it goes to another node".to_owned()
-            } else {
-                "it comes back with the quorum".to_owned()
-            },
-        ),
+        ServiceState::Lost => {
+            let own = node == sight.view.identity.name;
+            let why = if own { "has no lease" } else { "is not heard" };
+            (
+                format!("{name} is not served: its node {node} {why}"),
+                "wait a second; it goes to another node".to_owned(),
+            )
+        }
         ServiceState::Stopped => (
             format!("{name} runs nowhere{detail}"),
             if service.failures.is_empty() {
@@ -187,11 +190,19 @@ fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {
         )),
         NodeState::InView if node.daemon == Some(false) => {
             let config = sight.view.state.config.as_ref();
-            let grace = config.map(|it| it.daemon_grace.to_string()).unwrap_or_default();
+            let grace = config.map_or(0.0, |it| it.daemon_grace.as_millis_f64() / 1_000.0);
             Some(risk(
-                format!("the daemon of {name} is away; it keeps its services for {grace}"),
+                format!("the daemon of {name} is away; it keeps its services for {grace} s"),
                 None,
                 format!("on {name}: systemctl restart stead-daemon; journalctl -u stead-daemon"),
+            ))
+        }
+        NodeState::InView if node.hears_us == Some(false) => {
+            let me = &sight.view.identity.name;
+            Some(risk(
+                format!("{name} is heard and does not hear {me}: one direction is cut"),
+                None,
+                format!("look at the links between {me} and {name}, and at their packet filters"),
             ))
         }
         NodeState::InView | NodeState::NotJoined => None,

@@ -170,6 +170,18 @@ impl Sight<'_> {
         heard.is_some_and(|heard| report.at.since(heard) <= patience)
     }
 
+    /// Whether the nodes that are heard may decide for the cluster.
+    fn decides(&self) -> bool {
+        let voters = &self.view.log.membership.voters;
+        let present: BTreeSet<_> = voters.iter().copied().filter(|it| self.hears(*it)).collect();
+        majority(&present, voters) == Verdict::HaveQuorum
+    }
+
+    /// Whether this node has a lease.
+    fn leased(&self) -> bool {
+        self.view.report.as_ref().is_some_and(|report| report.lease_until > report.at)
+    }
+
     fn quorum(&self) -> QuorumReport {
         let voters = &self.view.log.membership.voters;
         let present: BTreeSet<_> = voters.iter().copied().filter(|it| self.hears(*it)).collect();

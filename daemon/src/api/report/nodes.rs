@@ -34,6 +34,8 @@ pub struct NodeReport {
     pub daemon: Option<bool>,
     /// Its guard works; nothing if that can't be known now.
     pub guard: Option<bool>,
+    /// It hears the node that shows this; nothing if that can't be known now.
+    pub hears_us: Option<bool>,
     /// The version of its daemon.
     pub version: Option<String>,
     /// The round trip to it in milliseconds.
@@ -114,6 +116,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         links: links(sight, config, number, node),
         daemon: None,
         guard: None,
+        hears_us: None,
         version: None,
         round_trip_ms: None,
         slack_ms: None,
@@ -164,7 +167,12 @@ fn fill_peer(sight: &Sight<'_>, node: NodeId, report: &mut NodeReport) {
     });
     let Some(peer) = peer(sight, node) else { return };
     let heard = sight.hears(node);
-    report.guard = Some(heard);
+    report.guard = heard.then_some(true);
+    report.hears_us = peer.acknowledged.filter(|_| heard).zip(sight.view.report.as_ref()).map(
+        |(acknowledged, report)| {
+            report.at.since(acknowledged) <= sight.view.state.timers.suspect_after
+        },
+    );
     report.daemon = heard.then_some(peer.daemon_alive);
     report.slack_ms = Some(peer.slack.as_millis_f64());
     report.round_trip_ms =
@@ -188,7 +196,8 @@ fn links(
         .filter_map(|(name, link)| {
             let address = its.addresses.get(name)?.to_string();
             let report = sight.view.report.as_ref();
-            let heard = node.zip(report).and_then(|(node, report)| heard(sight, report, node, link));
+            let heard =
+                node.zip(report).and_then(|(node, report)| heard(sight, report, node, link));
             let since = heard.zip(report).map(|(heard, report)| report.at.since(heard));
             Some(LinkReport {
                 name: name.clone(),

@@ -122,9 +122,13 @@ impl Notes {
                 Some(node) => sight.view.state.name(node),
                 None => "somebody".to_owned(),
             };
-            let times = if refusal.count == 1 { "once" } else { &format!("{} times", refusal.count) };
+            let times =
+                if refusal.count == 1 { "once" } else { &format!("{} times", refusal.count) };
             self.note(
-                format!("{whom} at {} was not talked to, {times}: {}", refusal.address, refusal.reason),
+                format!(
+                    "{whom} at {} was not talked to, {times}: {}",
+                    refusal.address, refusal.reason
+                ),
                 "see the runbook: version, cluster and key must fit".to_owned(),
             );
         }

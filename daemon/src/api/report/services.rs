@@ -65,8 +65,10 @@ pub enum ServiceState {
     Stopping,
     /// It is nowhere.
     Stopped,
-    /// Its node is not heard.
+    /// Its node is not heard, or has no lease.
     Lost,
+    /// This node is cut off from most others: it can't know.
+    Unknown,
 }
 
 impl ServiceState {
@@ -75,7 +77,12 @@ impl ServiceState {
     pub fn serves(self) -> bool {
         match self {
             Self::Runs | Self::Held => true,
-            Self::Starting | Self::Conflict | Self::Stopping | Self::Stopped | Self::Lost => false,
+            Self::Starting
+            | Self::Conflict
+            | Self::Stopping
+            | Self::Stopped
+            | Self::Lost
+            | Self::Unknown => false,
         }
     }
 }
@@ -90,6 +97,7 @@ impl fmt::Display for ServiceState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Lost => "lost",
+            Self::Unknown => "unknown",
         })
     }
 }
@@ -151,13 +159,15 @@ fn place(
         Holder::Node(node) => node,
     };
     if !sight.hears(node) || !sight.view.state.view.contains_key(&node) {
-        return (ServiceState::Lost, None);
+        let state = if sight.decides() { ServiceState::Lost } else { ServiceState::Unknown };
+        return (state, None);
     }
     if node != sight.me() {
         return elsewhere(sight, name, assignment.epoch, monitored);
     }
     let Some(local) = sight.view.local.get(name).filter(|it| it.epoch == assignment.epoch) else {
-        return (ServiceState::Starting, Some(false));
+        let state = if sight.leased() { ServiceState::Starting } else { ServiceState::Lost };
+        return (state, Some(false));
     };
     let state = match local.phase {
         Phase::Running if local.verified || !monitored => ServiceState::Runs,
@@ -193,9 +203,8 @@ fn elsewhere(
         return (ServiceState::Runs, None);
     }
     let assigned = sight.history.assigned(name, epoch.0).and_then(parse);
-    let fresh = assigned.is_some_and(|at| {
-        sight.view.wall.duration_since(at).is_ok_and(|since| since < STARTING)
-    });
+    let fresh = assigned
+        .is_some_and(|at| sight.view.wall.duration_since(at).is_ok_and(|since| since < STARTING));
     if fresh && incident.is_some() {
         return (ServiceState::Starting, Some(false));
     }

@@ -43,13 +43,14 @@ pub fn timers(
         Some(_) => "the largest that a guard reports",
         None => "assumed while no guard reports one",
     };
-    let row = |name: &str, letter: Option<&str>, span: Span, rule: &str, meaning: &str| TimerReport {
-        name: name.to_owned(),
-        letter: letter.map(str::to_owned),
-        ms: span.as_millis_f64(),
-        rule: rule.to_owned(),
-        meaning: meaning.to_owned(),
-    };
+    let row =
+        |name: &str, letter: Option<&str>, span: Span, rule: &str, meaning: &str| TimerReport {
+            name: name.to_owned(),
+            letter: letter.map(str::to_owned),
+            ms: span.as_millis_f64(),
+            rule: rule.to_owned(),
+            meaning: meaning.to_owned(),
+        };
     let Timers { ride_out, round_trip, heartbeat, lease, elect_after, suspect_after } = *timers;
     let timers = vec![
         row("ride-out", Some("R"), ride_out, "set", "a stall this long costs nothing"),

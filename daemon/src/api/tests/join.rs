@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use stead_log::Boxed;
 use stead_log::network::Service;
-use stead_log::transport::{Identity as Key, Join, KeyHash, Members, PROTOCOL, Peers, PeersOptions};
+use stead_log::transport::{
+    Identity as Key, Join, KeyHash, Members, PROTOCOL, Peers, PeersOptions,
+};
 
 use super::super::join::{Desk, JoinAnswer, JoinFormError, JoinRequest, Welcome, decode, encode};
 use super::super::token::{SECRET, Token, digest_of};
@@ -109,10 +111,7 @@ async fn a_stranger_joins_over_the_wire() {
     let desk = Arc::new(Desk::new(HEARTBEAT));
     desk.open(handle.clone());
     let listen = vec![([127, 0, 0, 1], 0).into()];
-    let door = PeersOptions {
-        join: Some(desk),
-        ..options(&member, ClusterId([7; 16]), listen)
-    };
+    let door = PeersOptions { join: Some(desk), ..options(&member, ClusterId([7; 16]), listen) };
     let door = Peers::start(door).unwrap();
     let peers = Peers::start(options(&stranger, ClusterId::default(), Vec::new())).unwrap();
     let token = Token { key: member.key().0, secret: [5; SECRET] };
@@ -121,9 +120,7 @@ async fn a_stranger_joins_over_the_wire() {
     let wrong = peers.join(door.listening()[0], KeyHash([1; 32]), &request, deadline).await;
     assert!(wrong.is_err(), "another key than the token's is not talked to");
     let answer = peers.join(door.listening()[0], KeyHash(token.key), &request, deadline).await;
-    let Ok(welcome) = decode::<JoinAnswer>(&answer.unwrap()).unwrap() else {
-        panic!("not let in")
-    };
+    let Ok(welcome) = decode::<JoinAnswer>(&answer.unwrap()).unwrap() else { panic!("not let in") };
     assert_eq!(welcome.identity().node, NodeId(3));
     assert_eq!(handle.view().state.members[&NodeId(3)].key, stranger.key().0);
 }

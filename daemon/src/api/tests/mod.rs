@@ -66,6 +66,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
     let names: Vec<String> = config.nodes.keys().cloned().collect();
     let services: Vec<ServiceId> = config.services.keys().cloned().collect();
     apply(&mut state, Change::Found { cluster, config, node: names[0].clone(), key: key(1) });
+    apply(&mut state, Change::Lead { term: Term(5) });
     for number in 2..=joined {
         let node = names[usize::try_from(number).unwrap() - 1].clone();
         apply(&mut state, Change::AddToken { token: key(100 + number), node });
@@ -148,6 +149,8 @@ fn report(peers: BTreeMap<NodeId, PeerReport>) -> Report {
         released: false,
         clock_distrusted: false,
         held: Vec::new(),
+        hold_number: 0,
+        timers: stead_core::timers::Timers::default(),
         lapsed: Epoch(0),
         peers,
     }
@@ -157,6 +160,7 @@ fn peer() -> PeerReport {
     let heard = NOW - Span::from_millis(7);
     PeerReport {
         heard: Some(heard),
+        acknowledged: Some(heard),
         incarnation: Incarnation(1),
         term: Term(5),
         coordinator: false,

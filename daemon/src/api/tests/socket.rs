@@ -126,8 +126,7 @@ fn what_cannot_be_applied_says_why() {
     let start = CLUSTER.find("[nodes.node3]").unwrap();
     let end = CLUSTER.find("[services.db]").unwrap();
     let without = format!("{}{}", &CLUSTER[..start], &CLUSTER[end..]);
-    let plan: PlanAnswer =
-        served.client().ask(&Request::Plan { text: without.clone() }).unwrap();
+    let plan: PlanAnswer = served.client().ask(&Request::Plan { text: without.clone() }).unwrap();
     assert!(plan.refused());
     let member = served.failure(&Request::Apply { text: without, base: 1 });
     assert!(member.message.contains("stead leave"), "{member}");
@@ -239,7 +238,8 @@ fn a_watched_status_comes_again_when_something_changes() {
 fn garbage_gets_an_answer_and_harms_nobody() {
     let served = Served::new(picture(CLUSTER, 3));
     let mut runner = TestRunner::deterministic();
-    let bytes = prop::collection::vec(any::<u8>().prop_filter("no line end", |it| *it != b'\n'), 1..200);
+    let bytes =
+        prop::collection::vec(any::<u8>().prop_filter("no line end", |it| *it != b'\n'), 1..200);
     let words = "(\\{|\\}|\\[|\\]|:|,|\"v\"|1|\"do\"|\"status\"|\"events\"|\"text\"|null|-1e999|\"\\\\u0000\"){1,20}";
     let stream = served.raw();
     let mut reader = BufReader::new(stream.try_clone().unwrap());

@@ -21,8 +21,10 @@ use crate::api::report::StatusReport;
 /// The first line is the one to read: "Protected. Nothing to do.", or what is not protected, since
 /// when, and what to do. The rest of the screen is the evidence, as this node sees it.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stead status --watch\n  stead status --check || page-someone\n  \
-                        stead status --json | jq .problems")]
+#[command(
+    after_help = "Examples:\n  stead status --watch\n  stead status --check || page-someone\n  \
+                        stead status --json | jq .problems"
+)]
 pub(super) struct Status {
     /// Print one JSON object
     #[arg(long)]
@@ -97,7 +99,9 @@ impl Status {
 /// What can be said while the daemon does not run.
 fn without_daemon(context: &Context) {
     if !context.paths.identity().exists() {
-        eprintln!("This machine is in no cluster: begin one with `stead init`, or `stead join` one.");
+        eprintln!(
+            "This machine is in no cluster: begin one with `stead init`, or `stead join` one."
+        );
         return;
     }
     // The lock can only be looked at by root; then nothing is said.

@@ -75,7 +75,8 @@ fn ago(since: &str, taken: &str) -> String {
     let (day, time) = since.split_once('T').unwrap_or(("", since));
     let time = time.get(..8).unwrap_or(time);
     let day = if taken.starts_with(day) { String::new() } else { format!("{day} ") };
-    format!("{day}{time} UTC ({})", long(gone))
+    // Its parts belong together.
+    format!("{day}{time} UTC ({})", long(gone)).replace(' ', "\u{a0}")
 }
 
 fn long(gone: Duration) -> String {
@@ -183,7 +184,7 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
     let row = |service: &ServiceReport| {
         let tone = match service.state {
             ServiceState::Runs | ServiceState::Held => Tone::Good,
-            ServiceState::Starting | ServiceState::Stopping => Tone::Warn,
+            ServiceState::Starting | ServiceState::Stopping | ServiceState::Unknown => Tone::Warn,
             ServiceState::Conflict | ServiceState::Stopped | ServiceState::Lost => Tone::Bad,
         };
         let program = match (service.program, service.monitor) {
@@ -221,7 +222,8 @@ fn unnoticed(look: Look, text: &mut String, services: &[ServiceReport]) {
     }
     for (gap, names) in gaps {
         let line = format!("Not noticed of {}: {gap}", names.join(", "));
-        for (number, line) in wrap(&harmless(&line), look.width.saturating_sub(2)).iter().enumerate()
+        for (number, line) in
+            wrap(&harmless(&line), look.width.saturating_sub(2)).iter().enumerate()
         {
             let indent = if number == 0 { "" } else { "  " };
             text.push_str(&look.paint(Tone::Dim, &format!("{indent}{line}")));
