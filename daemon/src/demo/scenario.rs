@@ -161,8 +161,7 @@ impl Stage<'_> {
         let stages = if told { self.stages(incidents) } else { Vec::new() };
         let to = self.web.holders().first().cloned();
         let (scenario, bound, from) = (scenario.name(), scenario.bound(self), Some(cast.holder));
-        let evidence =
-            Evidence { scenario, what, bound, from, to, complaint, seen, other, stages };
+        let evidence = Evidence { scenario, what, bound, from, to, complaint, seen, other, stages };
         let outcome = evidence.judge(&self.bounds);
         self.tell(&outcome);
         Ok(outcome)
@@ -289,7 +288,8 @@ impl Stage<'_> {
     fn tell(&self, outcome: &Outcome) {
         let show = self.show;
         let gap = format!("{:.0} ms", outcome.outage_ms);
-        let verdict = if outcome.ok { show.ink(Ink::Green, "ok") } else { show.ink(Ink::Red, "NO") };
+        let verdict =
+            if outcome.ok { show.ink(Ink::Green, "ok") } else { show.ink(Ink::Red, "NO") };
         let to = outcome.to.as_deref().unwrap_or("nobody");
         show.say(&format!(
             "  {verdict}: the longest gap was {gap} (allowed: {:.0} ms), {API} {:.0} ms; two nodes \

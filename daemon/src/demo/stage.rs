@@ -58,13 +58,11 @@ pub(super) fn set<'a>(
     bounds: Bounds,
     stop: Arc<AtomicBool>,
 ) -> Result<Stage<'a>, FleetError> {
-    let whole = plan.clone();
-    let founding = Plan { services: Vec::new(), ..plan };
     let began = Instant::now();
     show.say("Building five nodes at three sites: network namespaces, switches, three networks.");
-    let nodes = founding.nodes.iter().map(|node| (node.name.clone(), node.site.clone()));
+    let nodes = plan.nodes.iter().map(|node| (node.name.clone(), node.site.clone()));
     let scene = Scene::new(nodes.collect());
-    let fleet = Fleet::build(founding, stop)?;
+    let fleet = Fleet::build(plan, stop)?;
     show.say("Founding a cluster on node1; node2 to node5 join it, each with a token.");
     fleet.found()?;
     fleet.join_all()?;
@@ -74,7 +72,7 @@ pub(super) fn set<'a>(
          and a program.",
         began.elapsed().as_secs_f64()
     ));
-    fleet.apply("node1", &whole.configuration())?;
+    fleet.serve()?;
     for line in waiting(&bounds) {
         show.say(&show.ink(Ink::Dim, &line));
     }

@@ -97,8 +97,8 @@ impl Fleet {
         Ok(Self { supervisor, bed, client, nodes, trunks, plan, stop, folder })
     }
 
-    /// Builds everything, founds the cluster and lets all nodes join. Returns when every node says
-    /// that all is well, or, without that, in time.
+    /// Builds everything, founds the cluster, lets all nodes join, and then adds the services, so
+    /// that each begins where it would rather be. Returns when every node says that all is well.
     ///
     /// # Errors
     /// See [`FleetError`].
@@ -107,22 +107,34 @@ impl Fleet {
         fleet.found()?;
         fleet.join_all()?;
         fleet.wait_whole(PATIENCE)?;
+        fleet.serve()?;
+        fleet.wait_whole(PATIENCE)?;
         Ok(fleet)
     }
 
-    /// Founds the cluster on the first node and starts that.
+    /// Founds the cluster on the first node, without services, and starts that node.
     ///
     /// # Errors
     /// See [`FleetError`].
     pub fn found(&self) -> Result<(), FleetError> {
         let Some(first) = self.nodes.first() else { return Ok(()) };
-        first.write_configuration(&self.plan.configuration())?;
+        let bare = Plan { services: Vec::new(), ..self.plan.clone() };
+        first.write_configuration(&bare.configuration())?;
         first.stead(&["init", "--node", first.name()])?.expect_success()?;
         self.start_node(first.name())?;
-        self.wait_until(&format!("{} answers", first.name()), PATIENCE, || {
+        self.wait_until(&format!("{} coordinates", first.name()), PATIENCE, || {
             let status = first.status()?;
             Ok(status["cluster"]["coordinator"].as_str() == Some(first.name()))
         })
+    }
+
+    /// Adds the plan's services.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub fn serve(&self) -> Result<(), FleetError> {
+        let Some(first) = self.nodes.first() else { return Ok(()) };
+        self.apply(first.name(), &self.plan.configuration())
     }
 
     /// Lets every other node join, and starts it. All are on their way when this returns.
@@ -287,7 +299,6 @@ impl Fleet {
         Ok(kept)
     }
 }
-
 
 /// One network: a switch for each site, all tied to the last one.
 struct Network<'a> {

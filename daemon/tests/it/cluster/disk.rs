@@ -1,0 +1,90 @@
+//! A disk that is full under the store.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use stead::demo::fleet::Fleet;
+
+use super::{Must, WEB, assert_taken_over, client, mark, three, wait_for, wait_moved, web, whole};
+
+/// A small file system at `path`, which nobody outside this test sees.
+fn small_disk(path: &Path) {
+    mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=16m")).must();
+}
+
+/// Mounts of this thread, and of those that it starts from now on, are its own.
+fn mounts_of_our_own() {
+    unshare(CloneFlags::CLONE_NEWNS).must();
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).must();
+}
+
+fn fill(folder: &Path) {
+    let mut file = fs::File::create(folder.join("filler")).must();
+    let mut piece = vec![0x55; 1 << 20];
+    while !piece.is_empty() {
+        if file.write_all(&piece).is_err() {
+            piece.truncate(piece.len() / 2);
+        }
+    }
+}
+
+#[test]
+fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
+    mounts_of_our_own();
+    let plan = three("disk").service(web("web", WEB, &["node2"]));
+    let fleet = Fleet::build(plan, Arc::default()).must();
+    let node2 = fleet.node("node2").must();
+    let state = node2.paths().state;
+    small_disk(&state);
+    fleet.found().must();
+    fleet.join_all().must();
+    whole(&fleet);
+    fleet.serve().must();
+    whole(&fleet);
+    let client = client(&fleet, WEB);
+    assert_eq!(client.holders(), ["node2"]);
+
+    let began = mark();
+    fill(&state);
+    // every change has to be written everywhere
+    let node1 = fleet.node("node1").must();
+    let mut acknowledged = false;
+    wait_for(&fleet, "node2 gives up", || {
+        let word: &[&str] = if acknowledged { &["--off"] } else { &[] };
+        let line = [&["standby", "node3"], word].concat();
+        if node1.stead(&line)?.status.success() {
+            acknowledged = !acknowledged;
+        }
+        Ok(!client.holders().contains(&"node2".to_owned()))
+    });
+    wait_moved(&fleet, &client, "node2");
+    assert_taken_over(client.seen_since(began));
+    wait_for(&fleet, "it says so", || {
+        Ok(node2.stead(&["status"])?.stdout.contains("disk of node2"))
+    });
+
+    // no acknowledged change is lost
+    let standby = |node: &str| {
+        let status = fleet.node(node)?.status()?;
+        Ok::<_, stead::demo::fleet::FleetError>(status["nodes"][2]["standby"] == true)
+    };
+    assert_eq!(standby("node1").must(), acknowledged);
+    assert_eq!(standby("node3").must(), acknowledged);
+
+    // with room again, and started again, it comes back with all of it
+    fs::remove_file(state.join("filler")).must();
+    if acknowledged {
+        node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
+    }
+    for part in [stead::demo::fleet::Part::Guard, stead::demo::fleet::Part::Daemon] {
+        fleet.kill("node2", part).must();
+    }
+    whole(&fleet);
+    assert!(!standby("node2").must());
+    assert!(client.seen_since(began).double_ms == 0.0);
+}

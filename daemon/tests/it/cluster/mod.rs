@@ -1,0 +1,177 @@
+//! Clusters of real daemons, broken in every way that one machine allows.
+//!
+//! What it is for: what the core promises holds with real sockets, disks, programs and a real kernel
+//! in between. Each test has a fleet of its own (three nodes, as a rule) and a client that asks a
+//! small web service every millisecond.
+//!
+//! No test asserts how fast something is: the machine is busy. Two bounds are used. [`SANE`] is ten
+//! times the ride-out: a takeover that takes longer waits for something that it should not wait
+//! for. [`RIDE_OUT`] itself is the bound where nothing may move: a longer gap means that it did.
+//!
+//! A test that fails prints the last words of every guard and daemon.
+
+mod daemon;
+mod death;
+mod demo;
+mod disk;
+mod enemies;
+mod faults;
+mod interface;
+mod loss;
+mod operator;
+mod programs;
+mod tokens;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use stead::demo::fleet::{
+    Client, Family, Fleet, FleetError, PATIENCE, Plan, Seen, ServicePlan, service_address,
+};
+use stead_lab::prober::now;
+
+/// The default, and the bound where nothing may move.
+pub const RIDE_OUT: Duration = Duration::from_millis(300);
+/// The bound of a takeover.
+pub const SANE: Duration = Duration::from_millis(3_000);
+
+/// The last octet of the address of `web`.
+pub const WEB: u8 = 100;
+/// The last octet of the address of `api`.
+pub const API: u8 = 101;
+
+/// The program under test.
+pub fn stead() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_stead"))
+}
+
+/// What must not fail.
+pub trait Must<T> {
+    /// The value; a panic that tells all causes if there is none.
+    fn must(self) -> T;
+}
+
+impl<T, E: std::error::Error> Must<T> for Result<T, E> {
+    #[track_caller]
+    fn must(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => {
+                let mut text = error.to_string();
+                let mut next = error.source();
+                while let Some(cause) = next {
+                    text = format!("{text}: {cause}");
+                    next = cause.source();
+                }
+                panic!("{text} (these tests need root)")
+            }
+        }
+    }
+}
+
+/// Three nodes without services.
+pub fn three(name: &str) -> Plan {
+    Plan::of(name, &stead(), 3)
+}
+
+/// The small web service at 10.77.0.`octet`, which would rather run on these nodes.
+pub fn web(name: &str, octet: u8, prefer: &[&str]) -> ServicePlan {
+    ServicePlan::web(name, &stead(), Family::V4, octet).prefer(prefer)
+}
+
+/// The address of such a service.
+pub fn address(octet: u8) -> IpAddr {
+    service_address(Family::V4, octet)
+}
+
+/// A client of such a service that has been answered.
+pub fn client(fleet: &Fleet, octet: u8) -> Client {
+    let client = Client::start(fleet, address(octet)).must();
+    client.wait_served(fleet).must();
+    client
+}
+
+/// A moment.
+pub fn mark() -> u64 {
+    now()
+}
+
+/// Three nodes with `web`, which prefers `node`, and a client of it.
+pub fn serving(name: &str, node: &str) -> (Fleet, Client) {
+    let fleet = Fleet::start(three(name).service(web("web", WEB, &[node]))).must();
+    let client = client(&fleet, WEB);
+    wait_for(&fleet, "web where it prefers to be", || Ok(client.holders() == [node]));
+    (fleet, client)
+}
+
+/// Waits for a condition; a panic if it is in vain.
+#[track_caller]
+pub fn wait_for(fleet: &Fleet, what: &str, holds: impl FnMut() -> Result<bool, FleetError>) {
+    fleet.wait_until(what, PATIENCE, holds).must();
+}
+
+/// Waits until one node other than `before` answers, and clients are served by it.
+#[track_caller]
+pub fn wait_moved(fleet: &Fleet, client: &Client, before: &str) -> String {
+    let mut by = String::new();
+    wait_for(fleet, &format!("the service moves away from {before}"), || {
+        by = client.answered_by().unwrap_or_default();
+        Ok(by != before && client.holders() == [by.as_str()])
+    });
+    client.wait_served(fleet).must();
+    by
+}
+
+/// All is well again on every node.
+#[track_caller]
+pub fn whole(fleet: &Fleet) {
+    fleet.wait_whole(PATIENCE).must();
+}
+
+/// Nobody answered beside the holder, and a takeover took no more than it may.
+#[track_caller]
+pub fn assert_taken_over(seen: Seen) {
+    println!("{seen:?}");
+    assert!(seen.double_ms == 0.0, "two nodes answered: {seen:?}");
+    assert!(seen.outage < SANE, "{seen:?}");
+}
+
+/// Nothing moved.
+#[track_caller]
+pub fn assert_untouched(seen: Seen) {
+    println!("{seen:?}");
+    assert!(seen.double_ms == 0.0, "two nodes answered: {seen:?}");
+    assert!(seen.outage < RIDE_OUT, "{seen:?}");
+    assert!(seen.udp_outage < RIDE_OUT, "{seen:?}");
+}
+
+/// Who coordinates, by the word of a node.
+pub fn coordinator(fleet: &Fleet, by: &str) -> String {
+    let status = fleet.node(by).must().status().must();
+    status["cluster"]["coordinator"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The report on a service in the status of a node.
+pub fn service(status: &Value, name: &str) -> Value {
+    let none = Vec::new();
+    let services = status["services"].as_array().unwrap_or(&none);
+    services.iter().find(|it| it["name"].as_str() == Some(name)).cloned().unwrap_or_default()
+}
+
+/// The journal of a node has a line with these words.
+pub fn told(fleet: &Fleet, node: &str, words: &str) -> Result<bool, FleetError> {
+    Ok(fleet.node(node)?.events()?.iter().any(|line| line.contains(words)))
+}
+
+/// The numbers of the processes on a node that run the small web service.
+pub fn web_programs(fleet: &Fleet, node: &str) -> Vec<i32> {
+    let is_web = |pid: &i32| {
+        let path = Path::new("/proc").join(pid.to_string()).join("cmdline");
+        let words = std::fs::read(path).unwrap_or_default();
+        words.split(|&octet| octet == 0).any(|word| word == b"demo-web")
+    };
+    let all = fleet.node(node).must().host().processes().must();
+    all.into_iter().filter(is_web).collect()
+}
