@@ -1,1 +1,324 @@
-//! To come.
+//! What single parts promise: the lease machine alone, proofs, placement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stead_core::fencing::Proof;
+use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
+use stead_core::lease::{
+    Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt,
+};
+use stead_core::placement;
+use stead_core::state::{Change, ProofRecord, State};
+use stead_core::time::{Instant, Span};
+use stead_core::timers::Timers;
+
+use super::state::Book;
+use super::world::{Plan, World, address};
+
+const PEER: NodeId = NodeId(2);
+
+/// A guard alone, its clock, and the newest datagram that it sent.
+struct Bench {
+    lease: Lease,
+    now: Instant,
+    sent: Option<Heartbeat>,
+    /// The peer's count of its own datagrams.
+    said: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Instant(10_000_000);
+        let lease =
+            Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), Timers::default());
+        let mut bench = Self { lease, now, sent: None, said: 0 };
+        bench.take(Event::DaemonConnected);
+        bench.order(Order::Vote(Term(1)));
+        bench.order(Order::Peers(BTreeSet::from([PEER])));
+        bench.after(20, Event::Tick);
+        bench
+    }
+
+    fn take(&mut self, event: Event) {
+        self.lease.handle(self.now, event);
+        while let Some(command) = self.lease.poll() {
+            if let Command::Send { heartbeat, .. } = command {
+                self.sent = Some(heartbeat);
+            }
+        }
+    }
+
+    fn after(&mut self, millis: u64, event: Event) {
+        self.now += Span::from_millis(millis);
+        self.take(event);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.take(Event::Order(order));
+    }
+
+    /// A coordinator's answer to our newest datagram.
+    fn answer(&mut self) -> Heartbeat {
+        let sent = self.sent.expect("the guard has sent something");
+        self.said += 1;
+        let held = Span::ZERO;
+        Heartbeat {
+            from: PEER,
+            incarnation: Incarnation(5),
+            sequence: stead_core::id::Sequence(self.said),
+            term: Term(1),
+            coordinator: true,
+            released: false,
+            daemon_alive: true,
+            hears_coordinator: true,
+            slack: Span::from_millis(1),
+            log_tail: LogTail::default(),
+            receipt: Some(Receipt { incarnation: sent.incarnation, sequence: sent.sequence, held }),
+            echo: Some(Echo { authority: Span::from_millis(380), admission: Index(7) }),
+            earlier_coordinator: Span::ZERO,
+        }
+    }
+
+    fn hear(&mut self, heartbeat: Heartbeat) {
+        self.take(Event::Heartbeat { link: 0, heartbeat });
+    }
+
+    fn has_lease(&self) -> bool {
+        self.lease.lease_until() > self.now
+    }
+
+    fn applied(&mut self, index: u64) {
+        let (applied, log_tail) = (Index(index), LogTail::default());
+        self.order(Order::Applied { applied, log_tail });
+    }
+}
+
+#[test]
+fn a_lease_needs_the_admission_to_be_applied() {
+    let mut bench = Bench::new();
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(!bench.has_lease(), "rule H1");
+    bench.applied(7);
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(bench.has_lease());
+    assert!(bench.lease.lease_until() <= bench.now + Span::from_millis(380));
+}
+
+#[test]
+fn nothing_but_an_answer_of_this_term_to_this_start_gives_a_lease() {
+    type Spoil = fn(&mut Heartbeat);
+    let spoils: [(&str, Spoil); 6] = [
+        ("an older term", |it| it.term = Term(0)),
+        ("no coordinator", |it| it.coordinator = false),
+        ("another start", |it| {
+            it.receipt = it.receipt.map(|old| Receipt { incarnation: Incarnation(9), ..old });
+        }),
+        ("never sent", |it| {
+            let sequence = stead_core::id::Sequence(1_000);
+            it.receipt = it.receipt.map(|old| Receipt { sequence, ..old });
+        }),
+        ("no echo", |it| it.echo = None),
+        ("a stranger", |it| it.from = NodeId(9)),
+    ];
+    for (what, spoil) in spoils {
+        let mut bench = Bench::new();
+        bench.applied(7);
+        let mut answer = bench.answer();
+        spoil(&mut answer);
+        bench.hear(answer);
+        assert!(!bench.has_lease(), "{what}");
+    }
+}
+
+#[test]
+fn the_remaining_authority_bounds_a_lease() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    let mut answer = bench.answer();
+    answer.echo = Some(Echo { authority: Span::from_millis(50), admission: Index(7) });
+    bench.hear(answer);
+    assert!(bench.has_lease() && bench.lease.lease_until() <= bench.now + Span::from_millis(50));
+}
+
+#[test]
+fn what_lapsed_never_comes_back_under_its_epoch() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    let answer = bench.answer();
+    bench.hear(answer);
+    let hold = |epoch| {
+        let holding = Holding { address: address(0), epoch: Epoch(epoch) };
+        Order::Hold { number: 1, addresses: vec![holding] }
+    };
+    bench.order(hold(4));
+    let waiting = bench.answer();
+    // A pause longer than the lease; an answer waited meanwhile.
+    bench.now += Span::from_millis(1_000);
+    bench.hear(waiting);
+    bench.after(20, Event::Tick);
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(bench.has_lease());
+    let held = |bench: &mut Bench, epoch| {
+        bench.order(hold(epoch));
+        bench.lease.handle(bench.now, Event::Order(Order::Readmit(PEER)));
+        let mut held = Vec::new();
+        while let Some(command) = bench.lease.poll() {
+            if let Command::Report(report) = command {
+                held = report.held;
+            }
+        }
+        held.len()
+    };
+    assert_eq!(held(&mut bench, 4), 0);
+    assert_eq!(held(&mut bench, 5), 1);
+}
+
+#[test]
+fn a_released_guard_holds_nothing_for_ever() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    bench.order(Order::Release);
+    let answer = bench.answer();
+    assert!(bench.sent.is_some_and(|sent| sent.released));
+    bench.hear(answer);
+    bench.order(Order::Vote(Term(2)));
+    let voters = vec![BTreeSet::from([NodeId(1)])];
+    let admission = Admission { incarnation: Incarnation(1), index: Index(0) };
+    let admitted = BTreeMap::from([(NodeId(1), admission)]);
+    bench.order(Order::Lead { term: Term(2), voters, admitted });
+    bench.after(20, Event::Tick);
+    assert!(!bench.has_lease(), "rule H4");
+}
+
+#[test]
+fn a_clock_that_can_not_be_trusted_ends_the_lease() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    let answer = bench.answer();
+    bench.hear(answer);
+    bench.take(Event::ClockTrusted(false));
+    assert!(!bench.has_lease(), "rule H6");
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(!bench.has_lease());
+    bench.take(Event::ClockTrusted(true));
+    assert!(!bench.has_lease(), "what was measured by it counts for nothing");
+    bench.after(20, Event::Tick);
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(bench.has_lease());
+}
+
+#[test]
+fn nothing_is_echoed_before_the_vote_is_known() {
+    let now = Instant(10_000_000);
+    let timers = Timers::default();
+    let lease = Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), timers);
+    let mut bench = Bench { lease, now, sent: None, said: 0 };
+    bench.order(Order::Peers(BTreeSet::from([PEER])));
+    bench.after(20, Event::Tick);
+    let answer = bench.answer();
+    bench.hear(answer);
+    bench.after(20, Event::Tick);
+    assert!(bench.sent.is_some_and(|sent| sent.echo.is_none()), "rule T2");
+    bench.order(Order::Vote(Term(1)));
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(bench.sent.is_some_and(|sent| sent.echo.is_some()));
+    bench.order(Order::Vote(Term(2)));
+    assert!(bench.sent.is_some_and(|sent| sent.echo.is_none()), "nothing to an older term");
+}
+
+/// The coordinator of a settled cluster, with its state and its guard's report.
+fn coordinator(world: &World) -> Option<(&State, &stead_core::lease::Report)> {
+    let node = world.node(world.coordinator()?)?;
+    Some((node.state(), node.report()?))
+}
+
+#[test]
+fn no_lease_is_proven_expired_before_the_wait_is_over() {
+    let mut world = World::settled(Plan::calm(3, 2));
+    let leader = world.coordinator().expect("somebody coordinates");
+    let other = (leader + 1) % 3;
+    let node = world.hosts[other].id;
+    let (state, report) = coordinator(&world).expect("it reports");
+    assert_eq!(Proof::due(state, report, node), None, "it is not revoked");
+    world.power_off(other);
+    let died = world.local(leader);
+    let mut proven = None;
+    while proven.is_none() && world.local(leader) < died + Span::from_millis(1_000) {
+        world.run_micros(100);
+        if world.state().is_some_and(|state| !state.view.contains_key(&node)) {
+            break;
+        }
+        let now = world.local(leader);
+        let Some((state, report)) = coordinator(&world) else { continue };
+        if Proof::lease_expired(now, state, report, node).is_some() {
+            proven = Some(now);
+        }
+        let heard = report.peers[&node].heard.expect("it was heard");
+        let wait = state.timers.wait(Span::from_millis(10));
+        if proven.is_some() {
+            assert!(now > heard + wait, "proven {:?} after the last sign of life", now.since(heard));
+        }
+        assert!(Proof::released(state, report, node).is_none());
+    }
+    let gone = world.state().is_some_and(|state| !state.view.contains_key(&node));
+    assert!(proven.is_some() || gone, "never proven");
+}
+
+#[test]
+fn only_what_nobody_holds_is_proven_unheld() {
+    let mut book = Book::founded();
+    let proof = Proof::unheld(&book.state, &"s0".into());
+    assert_eq!(proof.map(|proof| proof.record()), Some(ProofRecord::NeverHeld));
+    let assign = book.assign("s0", 1);
+    book.done(assign);
+    assert_eq!(Proof::unheld(&book.state, &"s0".into()), None);
+    assert_eq!(Proof::unheld(&book.state, &"no".into()), None);
+}
+
+#[test]
+fn placement_prefers_the_wish_then_fewer_failures_then_less_load() {
+    let mut book = Book::founded();
+    let able = BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)]);
+    let best = |state: &State, without| {
+        placement::best(state, &able, &"s0".into(), without, &placement::load(state))
+    };
+    assert_eq!(best(&book.state, None), Some(NodeId(1)), "the lowest number among equals");
+    assert_eq!(best(&book.state, Some(NodeId(1))), Some(NodeId(2)), "3 is not in the view");
+    let assign = book.assign("s1", 1);
+    book.done(assign);
+    assert_eq!(best(&book.state, None), Some(NodeId(2)), "the one with fewer services");
+    let assignment = book.state.assignments.get_mut(&"s0".into()).expect("it is there");
+    assignment.failures.insert(NodeId(2), 1);
+    assert_eq!(best(&book.state, None), Some(NodeId(1)));
+    let assignment = book.state.assignments.get_mut(&"s0".into()).expect("it is there");
+    assignment.wish = Some(NodeId(2));
+    assert_eq!(best(&book.state, None), Some(NodeId(2)));
+    book.done(Change::Standby { node: NodeId(2), on: true });
+    assert_eq!(best(&book.state, None), Some(NodeId(1)));
+    let change = placement::assignment(&book.state, &able);
+    assert!(matches!(change, Some(Change::Assign { node: NodeId(1), .. })), "{change:?}");
+}
+
+#[test]
+fn a_service_leaves_a_node_on_standby_only_if_another_can_take_it() {
+    let mut book = Book::founded();
+    for service in ["s0", "s1"] {
+        let assign = book.assign(service, 1);
+        book.done(assign);
+    }
+    let able = BTreeSet::from([NodeId(1), NodeId(2)]);
+    assert_eq!(placement::departure(&book.state, &able), None);
+    book.done(Change::Standby { node: NodeId(1), on: true });
+    let change = placement::departure(&book.state, &able);
+    assert!(matches!(change, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{change:?}");
+    let alone = BTreeSet::from([NodeId(1)]);
+    assert_eq!(placement::departure(&book.state, &alone), None, "better here than nowhere");
+    let moves = placement::successors(&book.state, &able, NodeId(1));
+    assert!(moves.iter().all(|(_, to)| *to == Some(NodeId(2))), "{moves:?}");
+}

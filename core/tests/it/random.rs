@@ -6,7 +6,7 @@ use stead_core::time::Span;
 use super::world::{Plan, World};
 
 /// How many seeds, unless SEEDS says otherwise. SEED tries one, with its story if TRACE is set.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 2_000;
 /// Virtual seconds of faults.
 const FAULTS: u64 = 20;
 /// Virtual milliseconds until everything is served again: elections, admissions, and the longest
@@ -21,6 +21,7 @@ fn trial(seed: u64) {
         round_trip: Span::from_millis(4),
         grace: Span::from_millis(2_000),
         rough: true,
+        stormy: seed % 3 == 2,
         ..Plan::calm(nodes, 2)
     };
     let mut world = World::new(plan);

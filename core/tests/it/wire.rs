@@ -1,1 +1,99 @@
-//! To come.
+//! What goes over a wire or onto a disk comes back as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, Term};
+use stead_core::lease::{Admission, Echo, Heartbeat, Holding, LogTail, Order, Receipt};
+use stead_core::state::{Change, Outcome, Refusal};
+use stead_core::time::Span;
+use stead_core::timers::Timers;
+
+use super::state::Book;
+use super::world::{Plan, World, address};
+
+#[track_caller]
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let bytes = postcard::to_allocvec(value).expect("it can be encoded");
+    let back: T = postcard::from_bytes(&bytes).expect("it can be decoded");
+    assert_eq!(back, *value);
+    // What was cut short is an error and no panic.
+    for length in 0..bytes.len() {
+        assert!(postcard::from_bytes::<T>(&bytes[..length]).is_err(), "{length} bytes of {value:?}");
+    }
+}
+
+#[test]
+fn heartbeats() {
+    let mut heartbeat = Heartbeat {
+        from: NodeId(3),
+        incarnation: Incarnation(7),
+        sequence: Sequence(u64::MAX),
+        term: Term(9),
+        coordinator: true,
+        released: false,
+        daemon_alive: true,
+        hears_coordinator: false,
+        slack: Span::from_millis(10),
+        log_tail: LogTail { term: Term(8), index: Index(1_000) },
+        receipt: None,
+        echo: None,
+        earlier_coordinator: Span(u64::MAX),
+    };
+    comes_back(&heartbeat);
+    let (incarnation, sequence) = (Incarnation(1), Sequence(5));
+    heartbeat.receipt = Some(Receipt { incarnation, sequence, held: Span(3) });
+    heartbeat.echo = Some(Echo { authority: Span(1), admission: Index(2) });
+    comes_back(&heartbeat);
+}
+
+#[test]
+fn orders() {
+    let node = NodeId(1);
+    let admission = Admission { incarnation: Incarnation(1), index: Index(4) };
+    let lead = Order::Lead {
+        term: Term(2),
+        voters: vec![BTreeSet::from([node]), BTreeSet::from([node, NodeId(2)])],
+        admitted: BTreeMap::from([(node, admission)]),
+    };
+    let holding = Holding { address: address(0), epoch: Epoch(3) };
+    let log_tail = LogTail::default();
+    for order in [
+        Order::Alive,
+        Order::Vote(Term(1)),
+        lead,
+        Order::Follow,
+        Order::Revoke(node),
+        Order::Readmit(node),
+        Order::Applied { applied: Index(3), log_tail },
+        Order::Timers(Timers::default()),
+        Order::Peers(BTreeSet::from([node])),
+        Order::Hold { number: 3, addresses: vec![holding] },
+        Order::Release,
+    ] {
+        comes_back(&order);
+    }
+}
+
+#[test]
+fn reports_states_and_outcomes() {
+    let world = World::settled(Plan::calm(3, 2));
+    let node = world.node(0).expect("a daemon runs");
+    comes_back(node.report().expect("the guard has reported"));
+    let state = node.state().clone();
+    let bytes = postcard::to_allocvec(&state).expect("it can be encoded");
+    assert_eq!(postcard::from_bytes(&bytes), Ok(state));
+    let mut book = Book::founded();
+    let assign = book.assign("s0", 1);
+    comes_back(&assign);
+    comes_back(&Change::Lead { term: Term(3) });
+    for outcome in [
+        Outcome::Done,
+        Outcome::Joined(NodeId(4)),
+        Outcome::Refused(Refusal::StillServes("s0".into())),
+    ] {
+        comes_back(&outcome);
+    }
+}

@@ -31,6 +31,8 @@ pub struct Plan {
     pub grace: Span,
     /// Clocks differ, delays vary, datagrams get lost.
     pub rough: bool,
+    /// Faults follow each other closely, most of them of guards and daemons.
+    pub stormy: bool,
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
             rough: false,
+            stormy: false,
         }
     }
 }

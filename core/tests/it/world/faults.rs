@@ -17,12 +17,14 @@ impl World {
         if !self.chaos {
             return;
         }
-        let next = 60_000 + self.rng.below(500_000);
+        let stormy = self.plan.stormy;
+        let next = if stormy { 30_000 + self.rng.below(250_000) } else { 60_000 + self.rng.below(500_000) };
         self.after(next, What::Fault);
         self.repair_something();
         let hosts = self.hosts.len();
         let host = self.rng.below(hosts as u64) as usize;
-        match self.rng.below(100) {
+        let which = self.rng.below(100);
+        match if stormy && which < 40 { 70 + which % 14 } else { which } {
             0..15 => {
                 let mask = self.rng.below(1 << hosts);
                 let group: Vec<_> = (0..hosts).filter(|it| mask >> it & 1 == 1).collect();
@@ -85,6 +87,10 @@ impl World {
     fn guard_fault(&mut self, host: usize) {
         self.note(None, || format!("! guard of {host}"));
         self.kill_guard(host);
+        if self.plan.stormy && self.rng.chance(2) {
+            // It comes back while its daemon hangs.
+            self.pause(host, false, true, 1_500_000);
+        }
         if !self.rng.chance(4) {
             self.start_guard(host);
         }
