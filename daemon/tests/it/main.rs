@@ -1,4 +1,5 @@
 //! Everything of the daemon that needs the kernel.
 
 mod agent;
+mod cluster;
 mod redirect;

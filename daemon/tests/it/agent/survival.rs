@@ -13,7 +13,7 @@ use stead_core::node::Event;
 use stead_core::state::config::Program;
 use stead_core::time::Span;
 
-use super::bed::{BOTH, Bed, config, is_alive, monitored, open, processes, short};
+use super::bed::{BOTH, Bed, config, is_alive, monitored, open, processes, short, web};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_survive_the_daemon_and_are_found_again() {
