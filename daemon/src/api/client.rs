@@ -82,12 +82,15 @@ impl Client {
     /// # Errors
     /// It does not run, or may not be talked to.
     pub fn connect(path: &Path) -> Result<Self, CallError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                CallError::NotRunning(path.to_owned())
+        let failed = |source: io::Error| {
+            let (kind, path) = (source.kind(), path.to_owned());
+            if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+                CallError::NotRunning(path)
+            } else if kind == io::ErrorKind::PermissionDenied {
+                CallError::Denied(path)
+            } else {
+                CallError::Socket { path, source }
             }
-            io::ErrorKind::PermissionDenied => CallError::Denied(path.to_owned()),
-            _ => CallError::Socket { path: path.to_owned(), source },
         };
         let writer = UnixStream::connect(path).map_err(failed)?;
         writer.set_write_timeout(Some(PATIENCE)).map_err(failed)?;

@@ -1,9 +1,9 @@
 //! The door for new members: the words of both sides.
 //!
-//! The one that joins shows the secret of its token over a connection on which it has proven its own
-//! key and checked the other's. It is told who it is, the cluster's secret, and whom to trust until
-//! it has the log. If the answer is lost it may ask again with the same key: who is a member already
-//! is told the same once more.
+//! The one that joins shows the secret of its token over a connection on which it has proven its
+//! own key and checked the other's. It is told who it is, the cluster's secret, and whom to trust
+//! until it has the log. If the answer is lost it may ask again with the same key: who is a member
+//! already is told the same once more.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;

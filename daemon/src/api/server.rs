@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 use super::message::{Answer, Failure, LONGEST_REQUEST, Request, decode};
 use super::{Desk, report, requests};
-use crate::journal::KEPT;
+use crate::journal::{Entry, KEPT};
 
 /// Clients at once; more are told to come later.
 const CLIENTS: usize = 64;
@@ -161,7 +161,15 @@ impl Client {
         for entry in past.iter().filter(|it| since.is_none_or(|since| it.time.as_str() >= since)) {
             self.item(serde_json::to_value(entry.as_ref())).await?;
         }
-        while follow {
+        if follow {
+            self.followed(&mut coming).await?;
+        }
+        self.send(&Answer { end: true, ..Answer::new() }).await
+    }
+
+    /// Sends every line that comes, until the journal ends.
+    async fn followed(&mut self, coming: &mut broadcast::Receiver<Arc<Entry>>) -> Result<(), Over> {
+        loop {
             let next = tokio::select! {
                 next = coming.recv() => next,
                 () = gone(&mut self.reader) => return Err(Over),
@@ -171,10 +179,9 @@ impl Client {
                 Err(broadcast::error::RecvError::Lagged(skipped)) => {
                     self.send(&Answer { skipped: Some(skipped), ..Answer::new() }).await?;
                 }
-                Err(broadcast::error::RecvError::Closed) => break,
+                Err(broadcast::error::RecvError::Closed) => return Ok(()),
             }
         }
-        self.send(&Answer { end: true, ..Answer::new() }).await
     }
 
     async fn item(&mut self, value: serde_json::Result<Value>) -> Result<(), Over> {

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The digest lets the new node know whom it talks to before it trusts anything; the secret proves
-//! that it was invited. The cluster keeps only the SHA-256 of the secret, and takes it once. Version
-//! 1 is in the prefix: another form gets another one.
+//! that it was invited. The cluster keeps only the SHA-256 of the secret, and takes it once.
+//! Version 1 is in the prefix: another form gets another one.
 
 use std::fmt;
 use std::str::FromStr;

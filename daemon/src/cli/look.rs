@@ -75,8 +75,8 @@ impl Look {
     }
 }
 
-/// The text in lines of at most `width` characters, broken at spaces, and never at one that does not
-/// break (U+00A0); a word that is longer stays whole, so that it can be copied.
+/// The text in lines of at most `width` characters, broken at spaces, and never at one that does
+/// not break (U+00A0); a word that is longer stays whole, so that it can be copied.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

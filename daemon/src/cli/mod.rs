@@ -48,8 +48,8 @@ const AFTER: &str = "\
 Exit status: 0 done; 1 failed or refused, nothing was changed; 2 the command line is wrong; \
 3 the daemon does not answer; 4 the fate of a change is not known; 5 not protected (status --check).
 
-A first cluster: stead init, systemctl start stead-guard stead-daemon, stead token NODE, and on NODE \
-stead join. To see one without any machine: stead demo.";
+A first cluster: stead init, systemctl start stead-guard stead-daemon, stead token NODE, and on \
+NODE stead join. To see one without any machine: stead demo.";
 
 /// Keeps services available: when a machine fails, another takes its stead.
 #[derive(Debug, Parser)]

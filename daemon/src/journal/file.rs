@@ -121,7 +121,7 @@ impl Writer {
                 Err(error) => {
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     if !std::mem::replace(&mut self.refused, true) {
-                        tracing::error!(%error, "the journal's file can't be written: lines are lost");
+                        tracing::error!(%error, "the journal can't be written: lines are lost");
                     }
                 }
             }

@@ -11,9 +11,10 @@ fn notice(n: u64) -> Notice {
 }
 
 fn terms(entries: &[Arc<Entry>]) -> Vec<u64> {
-    let term = |entry: &Arc<Entry>| match entry.notice.clone()? {
-        Notice::Coordinator(_, term) => Some(term.0),
-        other => panic!("{other:?}"),
+    let term = |entry: &Arc<Entry>| {
+        let notice = entry.notice.clone()?;
+        let Notice::Coordinator(_, term) = notice else { panic!("{notice:?}") };
+        Some(term.0)
     };
     entries.iter().filter_map(term).collect()
 }

@@ -1,8 +1,8 @@
 //! What `stead status`, `timers` and `incident` show: made from one picture and the journal.
 //!
-//! The happy path: [`status`] takes a [`View`] and the journal's newest lines and says first whether
-//! everything is protected; if not, what isn't, since when, and what to do. Everything else in a
-//! [`StatusReport`] is the evidence for that. The same report is `--json` and the screen.
+//! The happy path: [`status`] takes a [`View`] and the journal's newest lines and says first
+//! whether everything is protected; if not, what isn't, since when, and what to do. Everything else
+//! in a [`StatusReport`] is the evidence for that. The same report is `--json` and the screen.
 //!
 //! Failures: none. What this node can't know is `None`, never a guess: another node's services are
 //! known by what it committed of them, its links by what arrived here.

@@ -240,7 +240,8 @@ fn garbage_gets_an_answer_and_harms_nobody() {
     let mut runner = TestRunner::deterministic();
     let bytes =
         prop::collection::vec(any::<u8>().prop_filter("no line end", |it| *it != b'\n'), 1..200);
-    let words = "(\\{|\\}|\\[|\\]|:|,|\"v\"|1|\"do\"|\"status\"|\"events\"|\"text\"|null|-1e999|\"\\\\u0000\"){1,20}";
+    let words =
+        "(\\{|\\}|\\[|\\]|:|,|\"v\"|1|\"do\"|\"status\"|\"events\"|null|-1e999|\"\\\\u0\"){1,20}";
     let stream = served.raw();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut ask = |garbage: &[u8]| {
