@@ -24,8 +24,8 @@
 //! should serve.
 
 mod authority;
-mod heartbeat;
 mod hear;
+mod heartbeat;
 mod holding;
 mod obey;
 mod order;

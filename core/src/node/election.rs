@@ -70,8 +70,11 @@ impl Node {
         }
         // A leader that was just elected needs a moment to be heard as a coordinator.
         let (leader, term, since) = self.election.newest?;
-        let patience =
-            if leader.is_some() { self.state.timers.ride_out } else { self.rank_patience().times(2) };
+        let patience = if leader.is_some() {
+            self.state.timers.ride_out
+        } else {
+            self.rank_patience().times(2)
+        };
         if term == Term::default() || now.since(since) < patience {
             return None;
         }

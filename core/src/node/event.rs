@@ -8,6 +8,7 @@ use crate::state::{Change, Outcome, State};
 
 /// What happened.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made one at a time and taken at once, never kept")]
 pub enum Event {
     /// Nothing but time.
     Tick,

@@ -109,9 +109,7 @@ impl Local {
     pub(super) fn may_run(&self) -> bool {
         match self.phase {
             Phase::Starting | Phase::Running | Phase::Stopping(_) => true,
-            Phase::Probing(_) | Phase::Claiming | Phase::Releasing(_) | Phase::Stopped(..) => {
-                false
-            }
+            Phase::Probing(_) | Phase::Claiming | Phase::Releasing(_) | Phase::Stopped(..) => false,
         }
     }
 
@@ -358,7 +356,13 @@ impl Node {
         lost.and_then(|it| report?.peers.get(&it.node)?.heard).unwrap_or(now)
     }
 
-    pub(super) fn reached(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, reached: Reached) {
+    pub(super) fn reached(
+        &mut self,
+        now: Instant,
+        service: &ServiceId,
+        epoch: Epoch,
+        reached: Reached,
+    ) {
         let node = self.me;
         let Some(local) = self.local.get_mut(service).filter(|it| it.epoch == epoch) else {
             return;

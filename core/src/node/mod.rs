@@ -370,7 +370,8 @@ impl Node {
 
     fn send_observation(&mut self) {
         if !self.is_proposed(&Purpose::Observation)
-            && let Some(change) = self.observations.pop_front() {
+            && let Some(change) = self.observations.pop_front()
+        {
             self.propose(Purpose::Observation, change);
         }
     }

@@ -31,7 +31,12 @@ pub(super) struct Told {
 pub(super) type Told1<T> = Option<(T, Instant)>;
 
 /// Whether to tell `value`: it is new, or it was told so long ago that it must have been lost.
-pub(super) fn due<T: PartialEq>(told: &mut Told1<T>, value: T, now: Instant, patience: Span) -> bool {
+pub(super) fn due<T: PartialEq>(
+    told: &mut Told1<T>,
+    value: T,
+    now: Instant,
+    patience: Span,
+) -> bool {
     if told.as_ref().is_some_and(|(old, at)| *old == value && now.since(*at) < patience) {
         return false;
     }
@@ -134,9 +139,7 @@ impl Node {
     /// Whether the guard holds these addresses under that epoch.
     pub(super) fn guard_holds(&self, addresses: &[IpAddr], epoch: Epoch) -> bool {
         let Some(report) = &self.report else { return false };
-        addresses
-            .iter()
-            .all(|address| report.held.contains(&Holding { address: *address, epoch }))
+        addresses.iter().all(|address| report.held.contains(&Holding { address: *address, epoch }))
     }
 
     /// Whether the guard has let these addresses go, and no order to hold them is on its way to it.

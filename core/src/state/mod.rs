@@ -173,9 +173,10 @@ impl State {
     #[must_use]
     pub fn is_address_busy(&self, service: &ServiceId) -> bool {
         let wanted = self.configured_addresses(service);
-        let others = self.assignments.iter().filter(|(other, it)| {
-            *other != service && it.holder.node().is_some()
-        });
+        let others = self
+            .assignments
+            .iter()
+            .filter(|(other, it)| *other != service && it.holder.node().is_some());
         others.flat_map(|(_, it)| &it.addresses).any(|address| wanted.contains(address))
     }
 

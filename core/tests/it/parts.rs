@@ -262,7 +262,11 @@ fn no_lease_is_proven_expired_before_the_wait_is_over() {
         let heard = report.peers[&node].heard.expect("it was heard");
         let wait = state.timers.wait(Span::from_millis(10));
         if proven.is_some() {
-            assert!(now > heard + wait, "proven {:?} after the last sign of life", now.since(heard));
+            assert!(
+                now > heard + wait,
+                "proven {:?} after the last sign of life",
+                now.since(heard)
+            );
         }
         assert!(Proof::released(state, report, node).is_none());
     }

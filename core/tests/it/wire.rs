@@ -21,7 +21,10 @@ fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     assert_eq!(back, *value);
     // What was cut short is an error and no panic.
     for length in 0..bytes.len() {
-        assert!(postcard::from_bytes::<T>(&bytes[..length]).is_err(), "{length} bytes of {value:?}");
+        assert!(
+            postcard::from_bytes::<T>(&bytes[..length]).is_err(),
+            "{length} bytes of {value:?}"
+        );
     }
 }
 

@@ -14,8 +14,9 @@ use stead_core::timers::Timers;
 use super::daemon::{Daemon, DaemonIn};
 use super::guard::{Guard, GuardIn};
 use super::judge::Judge;
+use super::log::{Disk, Entry};
 use super::net::Net;
-use super::raft::{Disk, Entry, Raft};
+use super::raft::Raft;
 use super::{Clock, Host, Rng, What, World, name};
 
 /// What a trial begins with.
@@ -232,7 +233,7 @@ impl World {
         let found: Vec<_> = it.programs.iter().map(|(name, at)| (name.clone(), *at)).collect();
         for (service, epoch) in found {
             let found = node::Event::Found { service, epoch };
-            self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(found))));
+            self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
         self.connect(host);

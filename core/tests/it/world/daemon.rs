@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use stead_core::id::{NodeId, ServiceId};
-use stead_core::lease::{Order, Report};
+use stead_core::lease::Report;
 use stead_core::node::{Command, Event, Fate, Node};
 use stead_core::redirect::Probing;
 use stead_core::state::{Change, State};
 
 use super::guard::GuardIn;
-use super::raft::{Raft, Rpc};
+use super::log::Rpc;
+use super::raft::Raft;
 use super::{What, World, index};
 
 /// A running daemon.
@@ -47,7 +48,7 @@ impl Daemon {
 /// What reaches a daemon.
 pub enum DaemonIn {
     Wake,
-    Event(Event),
+    Event(Box<Event>),
     Report(u64, Box<Report>),
     GuardHere(u64),
     GuardGone(u64),
@@ -102,7 +103,7 @@ impl World {
                 daemon.wake = u64::MAX;
                 self.node_handle(host, Event::Tick);
             }
-            DaemonIn::Event(event) => self.node_handle(host, event),
+            DaemonIn::Event(event) => self.node_handle(host, *event),
             DaemonIn::Report(guard, report) => {
                 if daemon.guard == Some(guard) {
                     self.node_handle(host, Event::Report(*report));
@@ -154,7 +155,7 @@ impl World {
                     self.order(host, guard, GuardIn::Order(run, order));
                 }
             }
-            Command::ReadIndex => self.to_leader(host, Rpc::Read { run }),
+            Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
             Command::Propose { ticket, change } => self.propose(host, ticket, change),
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
             Command::AddVoter(node) => self.send_rpc(host, host, Rpc::Voter { node, on: true }),
@@ -199,7 +200,7 @@ impl World {
         self.at(at, What::Guard(host, guard, input));
     }
 
-    fn to_leader(&mut self, host: usize, rpc: Rpc) {
+    fn send_leader(&mut self, host: usize, rpc: Rpc) {
         if let Some(leader) = self.leader_of(host) {
             self.send_rpc(host, index(leader), rpc);
         }
@@ -215,7 +216,7 @@ impl World {
         };
         let expire = DaemonIn::Expire(ticket, fate);
         self.after(delay, What::Daemon(host, run, Box::new(expire)));
-        self.to_leader(host, Rpc::Propose { ticket, run, change });
+        self.send_leader(host, Rpc::Propose { ticket, run, change });
     }
 
     pub fn on_fate(&mut self, host: usize, ticket: u64, fate: Fate) {
@@ -267,7 +268,8 @@ impl World {
                     if before != Some(epoch) {
                         self.judge_start(host, &service, epoch);
                     }
-                    let monitored = Event::Monitored { service: service.clone(), epoch, failed: None };
+                    let monitored =
+                        Event::Monitored { service: service.clone(), epoch, failed: None };
                     self.performed_after(host, &service, 50_000, monitored);
                 }
             }
@@ -281,9 +283,23 @@ impl World {
                 }
             }
             Event::Monitored { service, .. } if newest(service) != token => return,
-            _ => {}
+            Event::Tick
+            | Event::Report(_)
+            | Event::GuardLost
+            | Event::Log(_)
+            | Event::Current(_)
+            | Event::Applied { .. }
+            | Event::Restored(_)
+            | Event::Proposed { .. }
+            | Event::Probed { .. }
+            | Event::Announced { .. }
+            | Event::Ended { .. }
+            | Event::Monitored { .. }
+            | Event::Found { .. }
+            | Event::Retire
+            | Event::StoreFailed(_) => {}
         }
-        self.daemon_input(host, run, DaemonIn::Event(event));
+        self.daemon_input(host, run, DaemonIn::Event(Box::new(event)));
     }
 
     /// A program ends by itself.
@@ -291,6 +307,6 @@ impl World {
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
         let detail = "it exited with status 1".to_string();
         let event = Event::Ended { service: service.clone(), epoch, detail };
-        self.daemon_input(host, 0, DaemonIn::Event(event));
+        self.daemon_input(host, 0, DaemonIn::Event(Box::new(event)));
     }
 }

@@ -18,7 +18,11 @@ impl World {
             return;
         }
         let stormy = self.plan.stormy;
-        let next = if stormy { 30_000 + self.rng.below(250_000) } else { 60_000 + self.rng.below(500_000) };
+        let next = if stormy {
+            30_000 + self.rng.below(250_000)
+        } else {
+            60_000 + self.rng.below(500_000)
+        };
         self.after(next, What::Fault);
         self.repair_something();
         let hosts = self.hosts.len();

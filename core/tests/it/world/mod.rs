@@ -14,6 +14,7 @@ mod daemon;
 mod faults;
 mod guard;
 mod judge;
+mod log;
 mod net;
 mod raft;
 
@@ -31,8 +32,8 @@ pub use boot::{Plan, address, config};
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
 use judge::Judge;
+use log::Disk;
 use net::Net;
-use raft::Disk;
 
 /// Random numbers that depend on the seed alone.
 #[derive(Clone, Debug)]

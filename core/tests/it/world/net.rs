@@ -6,7 +6,7 @@ use stead_core::lease::{self, Heartbeat};
 
 use super::daemon::DaemonIn;
 use super::guard::GuardIn;
-use super::raft::Rpc;
+use super::log::Rpc;
 use super::{What, World, index};
 
 /// Which way is open, and how bad it is.
@@ -24,7 +24,13 @@ pub struct Net {
 
 impl Net {
     pub fn new(nodes: usize, rough: bool) -> Self {
-        Self { up: vec![vec![true; nodes]; nodes], rough, delay: 500, recorded: Vec::new(), newest: BTreeMap::new() }
+        Self {
+            up: vec![vec![true; nodes]; nodes],
+            rough,
+            delay: 500,
+            recorded: Vec::new(),
+            newest: BTreeMap::new(),
+        }
     }
 }
 

@@ -6,101 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use stead_core::id::{Index, NodeId, Term};
 use stead_core::lease::{Event as GuardEvent, LogTail, Order, VoterSets};
 use stead_core::node::{Event, Fate, LogView};
-use stead_core::state::{Change, Outcome, State};
 
 use super::daemon::DaemonIn;
+use super::log::{Entry, Payload, Rpc};
 use super::{Shared, What, World, index};
-
-/// What a member keeps through a crash.
-#[derive(Default)]
-pub struct Disk {
-    pub term: Term,
-    voted: Option<NodeId>,
-    pub log: Shared<Vec<Entry>>,
-    pub committed: usize,
-}
-
-impl Disk {
-    pub fn new(log: Vec<Entry>) -> Self {
-        let committed = log.len();
-        Self { term: Term(1), voted: None, log: Shared::new(log), committed }
-    }
-
-    fn tail(&self) -> LogTail {
-        let term = self.log.last().map(|entry| entry.term).unwrap_or_default();
-        LogTail { term, index: Index(self.log.len() as u64) }
-    }
-
-    /// The voters by the newest membership in the log, committed or not.
-    pub fn voters(&self) -> VoterSets {
-        let newest = self.log.iter().rev().find_map(|entry| match &*entry.payload {
-            Payload::Voters(voters) => Some(vec![voters.clone()]),
-            Payload::Blank | Payload::Change(_) => None,
-        });
-        newest.unwrap_or_default()
-    }
-}
-
-#[derive(Clone)]
-pub struct Entry {
-    pub term: Term,
-    payload: Shared<Payload>,
-}
-
-enum Payload {
-    Blank,
-    Change(Change),
-    Voters(BTreeSet<NodeId>),
-}
-
-impl Entry {
-    fn new(term: Term, payload: Payload) -> Self {
-        Self { term, payload: Shared::new(payload) }
-    }
-
-    pub fn voters(term: Term, voters: BTreeSet<NodeId>) -> Self {
-        Self::new(term, Payload::Voters(voters))
-    }
-
-    pub fn change(term: Term, change: Change) -> Self {
-        Self::new(term, Payload::Change(change))
-    }
-
-    /// Applies it to a state.
-    pub fn apply(&self, state: &mut State, index: Index) -> Outcome {
-        match &*self.payload {
-            Payload::Change(change) => state.apply(index, change.clone()),
-            Payload::Blank | Payload::Voters(_) => {
-                state.applied = index;
-                Outcome::Done
-            }
-        }
-    }
-
-    fn event(&self, index: Index) -> Event {
-        let change = match &*self.payload {
-            Payload::Change(change) => Some(change.clone()),
-            Payload::Blank | Payload::Voters(_) => None,
-        };
-        Event::Applied { index, term: self.term, change }
-    }
-}
-
-/// What members say to each other.
-#[derive(Clone)]
-pub enum Rpc {
-    Vote { term: Term, tail: LogTail },
-    Granted { term: Term },
-    Append { term: Term, log: Shared<Vec<Entry>>, commit: usize, read: u64 },
-    Acked { term: Term, length: usize, read: u64 },
-    Behind { term: Term },
-    Propose { ticket: u64, run: u64, change: Change },
-    Fate { ticket: u64, run: u64, fate: Fate },
-    Read { run: u64 },
-    ReadAt { run: u64, index: usize },
-    Campaign(NodeId),
-    Voter { node: NodeId, on: bool },
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -161,9 +70,8 @@ const LEADER_LEASE: u64 = 150_000;
 const BEAT: u64 = 40_000;
 
 fn majority(voters: &VoterSets, has: impl Fn(NodeId) -> bool) -> bool {
-    let enough = |set: &BTreeSet<NodeId>| {
-        set.iter().filter(|node| has(**node)).count() * 2 > set.len()
-    };
+    let enough =
+        |set: &BTreeSet<NodeId>| set.iter().filter(|node| has(**node)).count() * 2 > set.len();
     !voters.is_empty() && voters.iter().all(enough)
 }
 
@@ -504,8 +412,7 @@ impl World {
         let (term, tail) = (self.hosts[host].disk.term, self.hosts[host].disk.tail());
         let Some(daemon) = &mut self.hosts[host].daemon else { return };
         let old = &daemon.raft.view;
-        let unchanged =
-            old.term == term && old.tail == tail && old.leader == daemon.raft.leader;
+        let unchanged = old.term == term && old.tail == tail && old.leader == daemon.raft.leader;
         if unchanged {
             return;
         }
