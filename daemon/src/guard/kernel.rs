@@ -225,8 +225,7 @@ impl Kernel {
         }
         for address in addresses {
             let Some(standing) = self.standing.remove(address) else { continue };
-            let deleted =
-                self.netlink.delete_address(standing.index, *address, standing.prefix);
+            let deleted = self.netlink.delete_address(standing.index, *address, standing.prefix);
             if let Err(error) = deleted
                 && !error.not_there()
             {
@@ -341,8 +340,7 @@ impl Kernel {
             for address in all {
                 let Some(standing) = self.standing.remove(&address) else { continue };
                 // The gate can't be shut: then the address has to go.
-                let gone =
-                    self.netlink.delete_address(standing.index, address, standing.prefix);
+                let gone = self.netlink.delete_address(standing.index, address, standing.prefix);
                 if let Err(error) = gone {
                     self.troubles.push(chain(&error));
                 }

@@ -103,8 +103,8 @@ impl Guard {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&asked, flags).map_err(failed("watch signals"))?;
         let lock = Lock::acquire(&paths.guard_lock()).map_err(failed("be the only one"))?;
-        let kernel = Kernel::take_over(&instance(&identity))
-            .map_err(failed("take the lease gate"))?;
+        let kernel =
+            Kernel::take_over(&instance(&identity)).map_err(failed("take the lease gate"))?;
         let incarnation = next_incarnation(paths)?;
         let sealer = Sealer::new(identity.cluster, identity.node, incarnation, secret)
             .map_err(failed("make its key"))?;
@@ -112,8 +112,7 @@ impl Guard {
         let hello = hello(slack);
         let now = Instant(boottime());
         let lease = Lease::new(identity.node, incarnation, now, slack, Timers::default());
-        let listener =
-            Listener::bind(&paths.guard_socket()).map_err(failed("open its door"))?;
+        let listener = Listener::bind(&paths.guard_socket()).map_err(failed("open its door"))?;
         let poller = Poller::new().map_err(failed("wait for anything"))?;
         let watch = |fd, token| poller.watch(fd, token).map_err(failed("wait for anything"));
         watch(listener.as_fd(), LISTENER)?;
@@ -346,7 +345,8 @@ fn instance(identity: &Identity) -> String {
 
 /// Counts this start. The number is on disk before the first datagram carries it.
 fn next_incarnation(paths: &Paths) -> Result<Incarnation, GuardError> {
-    let mut counter = Counter::open(&paths.incarnation()).map_err(failed("open the counter of its starts"))?;
+    let mut counter =
+        Counter::open(&paths.incarnation()).map_err(failed("open the counter of its starts"))?;
     counter.increment().map(Incarnation).map_err(failed("count its starts"))
 }
 

@@ -31,8 +31,18 @@ pub const LONGEST: usize = 512;
 type SaltBytes = [u8; 16];
 
 /// Why a datagram was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    thiserror::Error,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub enum Rejected {
     /// It is none of ours.
     #[error("not a heartbeat of stead")]
