@@ -4,8 +4,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use stead_linux::process::{Identity, Process, Signal};
+
+/// How the names of all groups begin.
+pub(super) const PREFIX: &str = "stead-";
+/// A group as young as this is never taken for one that was left.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// Where groups can be made: the group that the daemon itself is in.
 #[derive(Clone, Debug)]
@@ -30,6 +36,21 @@ impl Groups {
         // Outside of what we may see, the kernel shows the way there with "..".
         let plain = |part: std::path::Component<'_>| part.as_os_str() != "..";
         below.components().all(plain).then(|| Self { folder: Path::new(mount).join(below) })
+    }
+
+    /// Removes groups that were left empty by nodes of this machine that are gone without a restart
+    /// of it (demonstrations, tests). What is not empty the kernel keeps; what is young may be
+    /// empty only until its program enters.
+    pub(super) fn tidy(&self) {
+        for folder in folders(&self.folder).unwrap_or_default() {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            let ours = name.is_some_and(|name| name.starts_with(PREFIX));
+            let changed = fs::metadata(&folder).and_then(|meta| meta.modified());
+            let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+            if ours && age.is_some_and(|age| age > YOUNG) {
+                let _ = fs::remove_dir(&folder);
+            }
+        }
     }
 
     /// Makes a group, or takes the one of that name.

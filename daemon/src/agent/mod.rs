@@ -134,11 +134,14 @@ impl Programs {
         // The path is part of every program's environment, by which it may be found.
         let dir = fs::canonicalize(&dir).map_err(|it| failed("resolve", it))?;
         let meta = fs::metadata(&dir).map_err(|it| failed("look at", it))?;
-        let prefix = format!("stead-{:x}-{:x}-", meta.dev(), meta.ino());
+        let prefix = format!("{}{:x}-{:x}-", cgroup::PREFIX, meta.dev(), meta.ino());
         let groups = match confinement {
             Confinement::Group => Groups::detect(),
             Confinement::Session => None,
         };
+        if let Some(groups) = &groups {
+            groups.tidy();
+        }
         let place = Place { dir, node: node.to_owned(), events, groups, prefix };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new() })
     }

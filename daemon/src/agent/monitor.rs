@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -28,11 +28,17 @@ const SHORTEST_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a service's monitor until it is dropped; a run that is under way is killed then.
 #[derive(Debug)]
-pub(super) struct Monitoring(AbortHandle);
+pub(super) struct Monitoring {
+    task: AbortHandle,
+    over: Over,
+}
+
+/// Whether no run may begin any more; held while one is being started.
+type Over = Arc<Mutex<bool>>;
 
 impl Drop for Monitoring {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -43,6 +49,7 @@ struct Watch {
     epoch: Epoch,
     config: ServiceConfig,
     group: Option<Group>,
+    over: Over,
 }
 
 impl Monitoring {
@@ -61,8 +68,21 @@ impl Monitoring {
             epoch,
             config: config.clone(),
             group: group.cloned(),
+            over: Over::default(),
         };
-        Some(Self(tokio::spawn(Arc::new(watch).run(monitor)).abort_handle()))
+        let over = watch.over.clone();
+        Some(Self { task: tokio::spawn(Arc::new(watch).run(monitor)).abort_handle(), over })
+    }
+
+    /// Ends it. Afterwards no run begins; one that just had is found like the rest of the program.
+    pub(super) async fn end(self) {
+        self.task.abort();
+        let over = self.over.clone();
+        // A start that is under way holds the lock, on a thread that may block.
+        let _ = spawn_blocking(move || {
+            *over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        })
+        .await;
     }
 }
 
@@ -105,6 +125,10 @@ impl Watch {
     }
 
     fn start(&self, command: &[String]) -> Result<Run, LaunchError> {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if *over {
+            return Err(LaunchError::Over);
+        }
         let path = self.place.monitor_output(&self.service);
         let file =
             output::begin(&path, None).map_err(|source| LaunchError::Output { path, source })?;

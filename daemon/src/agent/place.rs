@@ -43,6 +43,9 @@ pub(super) enum LaunchError {
         #[source]
         source: io::Error,
     },
+    /// It was to be a run of a monitor that has been ended.
+    #[error("its monitor was ended")]
+    Over,
     /// The program.
     #[error(transparent)]
     Spawn(#[from] ProcessError),

@@ -149,7 +149,9 @@ impl Service {
     /// Ends what was started, and waits until nothing of it is left.
     async fn end_current(&mut self) {
         let Some(mut current) = self.current.take() else { return };
-        drop(current.monitor.take());
+        if let Some(monitor) = current.monitor.take() {
+            monitor.end().await;
+        }
         drop(current.end.take());
         if let Some(held) = current.held {
             stop::stop(&self.name, held).await;

@@ -159,15 +159,22 @@ pub fn monitored(mut config: ServiceConfig, script: &str, timeout_ms: u64) -> Se
 }
 
 pub fn short(event: &Event) -> String {
-    match event {
-        Event::Started { epoch, failed: None, .. } => format!("started {epoch}"),
-        Event::Started { epoch, failed: Some(why), .. } => format!("not started {epoch}: {why}"),
-        Event::Ended { epoch, detail, .. } => format!("ended {epoch}: {detail}"),
-        Event::Stopped { epoch, .. } => format!("stopped {epoch}"),
-        Event::Monitored { epoch, failed: None, .. } => format!("works {epoch}"),
-        Event::Monitored { epoch, failed: Some(why), .. } => format!("fails {epoch}: {why}"),
-        Event::Found { epoch, .. } => format!("found {epoch}"),
-        other => format!("{other:?}"),
+    let with = |what: &str, epoch: &Epoch, why: &str| format!("{what} {epoch}{why}");
+    let because = |why: &String| format!(": {why}");
+    if let Event::Started { epoch, failed, .. } = event {
+        let what = if failed.is_none() { "started" } else { "not started" };
+        with(what, epoch, &failed.as_ref().map(because).unwrap_or_default())
+    } else if let Event::Monitored { epoch, failed, .. } = event {
+        let what = if failed.is_none() { "works" } else { "fails" };
+        with(what, epoch, &failed.as_ref().map(because).unwrap_or_default())
+    } else if let Event::Ended { epoch, detail, .. } = event {
+        with("ended", epoch, &because(detail))
+    } else if let Event::Stopped { epoch, .. } = event {
+        with("stopped", epoch, "")
+    } else if let Event::Found { epoch, .. } = event {
+        with("found", epoch, "")
+    } else {
+        format!("{event:?}")
     }
 }
 
