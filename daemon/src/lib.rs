@@ -1,4 +1,16 @@
 //! The edges: everything that touches the world, and the command line.
+//!
+//! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
+//! around core's node machine, with [`agent`] (programs) and [`redirect`] (announcements) as its
+//! hands, [`api`] and [`cli`] as its face and [`journal`] as its memory for people. [`config`]
+//! reads what the operator wants. [`demo`] is a whole cluster on one machine, out of the same
+//! processes.
+//!
+//! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
+//! Failures: every error says what failed, whether anything changed and what to do next; one that
+//! ends a process leaves the lease to run out by itself.
+//!
+//! Absent on purpose: decisions. They are made in `stead_core`, from what is told to it here.
 
 pub mod agent;
 pub mod api;

@@ -1,8 +1,8 @@
 //! A lock file that one process holds for its life: the old and the new guard exclude each other.
 //!
-//! The lock belongs to the open file (`F_OFD_SETLK`), so it ends with the process however that ends;
-//! the file stays, for removing it would let two processes lock two files of one name. The holder
-//! writes its process number into it, for people and for whoever wants to end it.
+//! The lock belongs to the open file (`F_OFD_SETLK`), so it ends with the process however that
+//! ends; the file stays, for removing it would let two processes lock two files of one name. The
+//! holder writes its process number into it, for people and for whoever wants to end it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};

@@ -73,7 +73,8 @@ impl Poller {
     }
 
     /// Waits until something is ready, the moment `until` (microseconds of
-    /// [`crate::clock::boottime`]) has come, or a signal was handled; fills `ready` with the tokens.
+    /// [`crate::clock::boottime`]) has come, or a signal was handled; fills `ready` with the
+    /// tokens.
     ///
     /// # Errors
     /// [`PollError`]: `ready` is empty.

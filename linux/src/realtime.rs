@@ -1,8 +1,8 @@
 //! Staying on time: memory that is never paged out, a processor that is given at once.
 //!
-//! Each wish is granted or refused with its reason; a refusal changes nothing and is no failure: the
-//! caller says so to the operator and goes on. Both concern the guard alone, and neither is handed
-//! down to programs it starts.
+//! Each wish is granted or refused with its reason; a refusal changes nothing and is no failure:
+//! the caller says so to the operator and goes on. Both concern the guard alone, and neither is
+//! handed down to programs it starts.
 
 use std::hint::black_box;
 use std::io;

@@ -1,7 +1,7 @@
 //! Messages between processes of one machine: Unix sockets that keep them apart and in order.
 //!
-//! `SOCK_SEQPACKET`: a message arrives whole or not at all, so there is no framing to get wrong. The
-//! socket's file is made with mode 0600 from its first moment (the mode is set before it has a
+//! `SOCK_SEQPACKET`: a message arrives whole or not at all, so there is no framing to get wrong.
+//! The socket's file is made with mode 0600 from its first moment (the mode is set before it has a
 //! name). Nothing here waits. An empty message can't be told from the end, so none is sent.
 
 use std::fs;

@@ -1,9 +1,9 @@
 //! Heartbeat sockets: one datagram socket for each link, tied to its address and its interface.
 //!
-//! Tied to both, because a link that is tested must be the link that is used: with the address alone
-//! the kernel would send over any interface that has a route. Marked as network control (DSCP CS6,
-//! priority 6), so that a full queue holds up everything else first. Never waits. Datagrams longer
-//! than the buffer are cut, which their authentication finds out.
+//! Tied to both, because a link that is tested must be the link that is used: with the address
+//! alone the kernel would send over any interface that has a route. Marked as network control (DSCP
+//! CS6, priority 6), so that a full queue holds up everything else first. Never waits. Datagrams
+//! longer than the buffer are cut, which their authentication finds out.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};

@@ -178,8 +178,8 @@ fn say_others(config: &Config, node: &str) {
         0 => println!("One node alone: when it fails, everything stops. Three survive any one."),
         1 => println!(
             "Two nodes: when one fails, the survivor stops as well, for it can't know which of \
-             them was cut off. A third node (it need not serve) or, in a later version, a tie-breaker \
-             changes that."
+             them was cut off. A third node (it need not serve) or, in a later version, a \
+             tie-breaker changes that."
         ),
         _ => {}
     }

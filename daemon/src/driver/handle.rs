@@ -17,7 +17,8 @@ pub enum SubmitError {
     NoCoordinator,
     /// It was sent and no answer came in time.
     #[error(
-        "no answer in time: {0}; the change may still come, look at `stead status` before you repeat it"
+        "no answer in time: {0}; the change may still come, look at `stead status` before you \
+         repeat it"
     )]
     Unknown(String),
     /// It was certainly not made.
@@ -83,6 +84,8 @@ impl Handle {
         let (answer, fate) = oneshot::channel();
         let submission = Submission { change, deadline, answer };
         self.submissions.send(submission).await.map_err(|_| SubmitError::Ending)?;
-        fate.await.map_err(|_| SubmitError::Ending)?
+        // Taken and not answered: the driver ended in between.
+        let ended = |_| SubmitError::Unknown("the daemon ended meanwhile".to_string());
+        fate.await.map_err(ended)?
     }
 }

@@ -3,8 +3,8 @@
 //! # What it is for
 //! Before an address is claimed, [`Redirect::probe`] asks whether anybody else uses it. Once the
 //! guard holds it, [`Redirect::announce`] tells the segment where it lives now, again and again by
-//! the core's schedule, until [`Redirect::quiet`]. ARP (RFC 826, 5227) for IPv4, neighbour discovery
-//! (RFC 4861, 4862) for IPv6. When, and for which address, is decided elsewhere.
+//! the core's schedule, until [`Redirect::quiet`]. ARP (RFC 826, 5227) for IPv4, neighbour
+//! discovery (RFC 4861, 4862) for IPv6. When, and for which address, is decided elsewhere.
 //!
 //! # Happy path
 //! ```text
@@ -18,9 +18,9 @@
 //! # Conflicts
 //! A stranger is a MAC that no interface of this node has. While probing: whoever uses the address
 //! is a conflict; who merely asks for it as well is one only in a thorough probe (more than one
-//! question, RFC 5227 2.1.1), because in a takeover the other asker is another node that is about to
-//! learn who won. While announcing: a stranger that uses the address is told as a notice, at most
-//! once per ten seconds per MAC, and answered by announcing again, at most once per second.
+//! question, RFC 5227 2.1.1), because in a takeover the other asker is another node that is about
+//! to learn who won. While announcing: a stranger that uses the address is told as a notice, at
+//! most once per ten seconds per MAC, and answered by announcing again, at most once per second.
 //!
 //! RFC 5227 2.4 (c) has ten seconds (DEFEND_INTERVAL) between defences, to spare the segment a
 //! quarrel of two hosts without end. Here the other one mostly is a former holder that was paused
@@ -34,10 +34,10 @@
 //! told as a notice and tried again every 100 ms until it does.
 //!
 //! # Deliberately absent
-//! Tagged frames, proxies and anycast addresses. Listening in groups of other addresses: a stranger's
-//! simultaneous IPv6 probe is seen only where the card lets that group through; one that *uses* the
-//! address answers to all nodes, which is always seen. Learning that a switch lost its table when a
-//! cable comes back: the schedule's slow refresh covers it.
+//! Tagged frames, proxies and anycast addresses. Listening in groups of other addresses: a
+//! stranger's simultaneous IPv6 probe is seen only where the card lets that group through; one that
+//! *uses* the address answers to all nodes, which is always seen. Learning that a switch lost its
+//! table when a cable comes back: the schedule's slow refresh covers it.
 
 mod announce;
 mod interface;

@@ -2,8 +2,8 @@
 //!
 //! Two slots in one file that was allocated when it was made, each in a block of its own with a
 //! checksum. Counting overwrites the slot with the smaller number, so a torn write leaves the other
-//! one, and the number is returned only after the disk has it. Where one slot is damaged, a number is
-//! left out, for the lost one may have been in use. Two damaged slots are an error, never
+//! one, and the number is returned only after the disk has it. Where one slot is damaged, a number
+//! is left out, for the lost one may have been in use. Two damaged slots are an error, never
 //! a new start from zero. (On a copy-on-write file system overwriting may need space after all;
 //! then counting fails, and says so.)
 

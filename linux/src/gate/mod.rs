@@ -25,13 +25,13 @@
 //! The kernel compares an element's end with jiffies whenever a packet is looked up; nothing has to
 //! run for it to end. Milliseconds are rounded down to jiffies and counted from the last tick, so
 //! an address closes up to two ticks *early* (8 ms at HZ=250; measured over 500 openings of 20 ms:
-//! 0.04 to 4 ms early for 99 of 100), and late only as far as the tick itself is late: one tick when
-//! the processor that keeps time goes to sleep and another takes over, and on a virtual machine for
-//! as long as that processor gets no time. A timeout below one tick would round to zero, which the
-//! kernel reads as "for ever": whatever is below [`SHORTEST`] shuts the address instead.
-//! Jiffies stand still while the machine is suspended: an open element outlives suspend by what was
-//! left of it. Machines that can suspend need the other form of the gate, or the guard to shut it
-//! before (it has at most the lease's length to do harm).
+//! 0.04 to 4 ms early for 99 of 100), and late only as far as the tick itself is late: one tick
+//! when the processor that keeps time goes to sleep and another takes over, and on a virtual
+//! machine for as long as that processor gets no time. A timeout below one tick would round to
+//! zero, which the kernel reads as "for ever": whatever is below [`SHORTEST`] shuts the address
+//! instead. Jiffies stand still while the machine is suspended: an open element outlives suspend by
+//! what was left of it. Machines that can suspend need the other form of the gate, or the guard to
+//! shut it before (it has at most the lease's length to do harm).
 //! A timeout is relative: if the process is held up between reading the clock and the kernel's
 //! work, the element ends that much later. [`Gate::open_until`] reads the clock again and mends it.
 //!

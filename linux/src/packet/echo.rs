@@ -1,5 +1,5 @@
-//! ICMP echo over IPv4 (RFC 792) and IPv6 (RFC 4443), to one MAC: a question that no neighbour table
-//! can send elsewhere.
+//! ICMP echo over IPv4 (RFC 792) and IPv6 (RFC 4443), to one MAC: a question that no neighbour
+//! table can send elsewhere.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

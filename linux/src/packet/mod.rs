@@ -1,15 +1,16 @@
 //! Frames on a wire: announcements, probes and echoes, built and read by hand.
 //!
 //! # What it is for
-//! Telling a segment where an address lives now (gratuitous ARP in both forms, unsolicited neighbour
-//! advertisements), asking whether somebody else uses it (ARP probe, duplicate address detection),
-//! noticing a stranger who claims it, and asking one particular node by its MAC whether it answers.
-//! Whole Ethernet frames go through an `AF_PACKET` socket, so an address can be announced or probed
-//! without being configured.
+//! Telling a segment where an address lives now (gratuitous ARP in both forms, unsolicited
+//! neighbour advertisements), asking whether somebody else uses it (ARP probe, duplicate address
+//! detection), noticing a stranger who claims it, and asking one particular node by its MAC whether
+//! it answers. Whole Ethernet frames go through an `AF_PACKET` socket, so an address can be
+//! announced or probed without being configured.
 //!
 //! # How it is laid out
 //! `arp`, `neighbor` and `echo` turn values into bytes and bytes into values; they know no socket,
-//! and no bytes make them panic. [`claim`] judges one received frame. [`PacketSocket`] carries them.
+//! and no bytes make them panic. [`claim`] judges one received frame. [`PacketSocket`] carries
+//! them.
 //!
 //! # Failures
 //! What is not understood is `None`: other traffic is no error. The socket reports a vanished or

@@ -12,12 +12,12 @@
 //!
 //! # Failures
 //! A program that can't be started is an error of `spawn`, not a child that ends at once. Signals
-//! through a pidfd never reach another process. A group whose leader was waited for is not signalled
-//! any more, since its number may be another's; its session's members are, one by one.
+//! through a pidfd never reach another process. A group whose leader was waited for is not
+//! signalled any more, since its number may be another's; its session's members are, one by one.
 //!
 //! # Deliberately absent
-//! No double fork, no threads, no waiting: the caller's loop polls. Containment that a program can't
-//! leave (cgroups) is elsewhere; a session can be left by whoever calls setsid(2).
+//! No double fork, no threads, no waiting: the caller's loop polls. Containment that a program
+//! can't leave (cgroups) is elsewhere; a session can be left by whoever calls setsid(2).
 
 mod mark;
 mod peer;

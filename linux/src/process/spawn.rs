@@ -180,8 +180,8 @@ impl Running {
     /// Sends a signal to it and all that it started and that has not left its group.
     ///
     /// # Errors
-    /// [`ProcessError::Gone`] once its end was seen by [`Running::try_wait`]: what it left behind is
-    /// reached with [`super::signal_session`].
+    /// [`ProcessError::Gone`] once its end was seen by [`Running::try_wait`]: what it left behind
+    /// is reached with [`super::signal_session`].
     pub fn signal_group(&self, signal: Signal) -> Result<(), ProcessError> {
         if self.ended {
             return Err(ProcessError::Gone(self.identity().pid));

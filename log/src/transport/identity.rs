@@ -83,7 +83,10 @@ pub enum IdentityError {
     #[error("{} exists already: it is this node's identity", .0.display())]
     Exists(PathBuf),
     /// The key can be read by others than its owner.
-    #[error("{} may be read by others (mode {mode:o}): chmod 600, or make a new identity", path.display())]
+    #[error(
+        "{} may be read by others (mode {mode:o}): chmod 600, or make a new identity",
+        path.display()
+    )]
     Exposed {
         /// The file.
         path: PathBuf,

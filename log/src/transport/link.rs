@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! dialling --ok--> connected --broken, silent, or no longer trusted--> dialling
-//!     \--failed--> resting (20 ms, doubling to 500 ms; ended at once by a sign of life) --> dialling
+//!     \--failed--> resting (20 ms, doubling to 500 ms; ended at once by a sign of life) -->
+//! dialling
 //! ```
 //!
 //! Requests that come while it dials wait for the outcome; while it rests they fail at once.

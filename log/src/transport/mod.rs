@@ -14,12 +14,12 @@
 //! and by `TCP_USER_TIMEOUT`; meanwhile requests to it run into their own deadlines and those to
 //! others are not touched. It is tried again after 20 ms, at most every 500 ms, and at once when it
 //! connects to us. A peer that can be reached but not talked to (another version, cluster or key)
-//! is refused with a reason that both sides keep ([`Peers::refused`]). Strangers get a bounded time,
-//! bounded memory, and one request: to join.
+//! is refused with a reason that both sides keep ([`Peers::refused`]). Strangers get a bounded
+//! time, bounded memory, and one request: to join.
 //!
-//! **Deliberately absent**: certificates' names and dates, authorities, revocation (a key is trusted
-//! while it stands in the table), session resumption, compression, and any meaning of what is
-//! carried. Messages are not retried here. A tie vote does not belong here but in
+//! **Deliberately absent**: certificates' names and dates, authorities, revocation (a key is
+//! trusted while it stands in the table), session resumption, compression, and any meaning of what
+//! is carried. Messages are not retried here. A tie vote does not belong here but in
 //! `rpc::client::Peer::ask`, above any network.
 
 mod accept;

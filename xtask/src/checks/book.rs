@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_key_that_the_reference_lacks_is_found() {
-        let keys_file = "keys! {\n    \"ride-out\": \"ride-out = 1\",\n    \"links\": \"[links]\",\n\
+        let keys_file = "keys! {\n    \"ride-out\": \"ride-out = 1\",\n\
+                         \x20   \"links\": \"[links]\",\n\
                          \x20   \"new\": \"new = 1\",\n};\n";
         let tree = Tree::of(&[(KEYS, keys_file), (REFERENCE, "## [links.NAME]\n| `ride-out` |\n")]);
         let found = keys(&tree);
