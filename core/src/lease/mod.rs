@@ -8,7 +8,9 @@
 //!            heartbeats, orders, time                 heartbeats, gate, reports
 //!   network ────────────────────────▶ Lease::handle ─────────────────────────▶ network, kernel,
 //!   daemon                                 │                                    daemon
-//!                                          └── Authority   (when this node coordinates)
+//!                                          ├── hear, obey  (heartbeats, orders)
+//!                                          ├── Authority   (when this node coordinates)
+//!                                          └── speak       (heartbeats, reports)
 //! ```
 //!
 //! Happy path: every interval one datagram goes to each peer. The coordinator's guard counts which

@@ -11,7 +11,9 @@
 //!   results ─────────┘        │               └─▶ claim, announce, start, stop, notices
 //!                             ├── election     (everyone: the coordinator fell silent)
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
-//!                             └── local        (everyone: the services of this node)
+//!                             ├── local        (everyone: the services of this node)
+//!                             │   performed    (results of its hands, what a former run left)
+//!                             └── orders       (what the guard is told)
 //! ```
 //!
 //! Happy path of a takeover: a node falls silent; were it the coordinator, [`election`] makes the

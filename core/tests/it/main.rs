@@ -2,6 +2,7 @@
 //! short stories in text files (`golden`), random faults from seeds (`random`), and what each part
 //! promises alone.
 
+mod desk;
 mod golden;
 mod parts;
 mod random;

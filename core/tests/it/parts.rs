@@ -232,6 +232,30 @@ fn nothing_is_echoed_before_the_vote_is_known() {
     assert!(bench.sent.is_some_and(|sent| sent.echo.is_none()), "nothing to an older term");
 }
 
+#[test]
+fn a_node_that_was_never_heard_counts_as_heard_when_the_guard_started() {
+    let mut bench = Bench::new();
+    let started = Instant(10_000_000);
+    let voters = vec![BTreeSet::from([NodeId(1)])];
+    bench.order(Order::Lead { term: Term(1), voters, admitted: BTreeMap::new() });
+    bench.lease.handle(bench.now, Event::Order(Order::Revoke(PEER)));
+    let reports = std::iter::from_fn(|| bench.lease.poll()).filter_map(|it| match it {
+        Command::Report(report) => Some(report),
+        Command::Send { .. } | Command::Enforce { .. } | Command::VoteKnown(_) => None,
+    });
+    let report = reports.last().expect("it reports a revocation at once");
+    assert_eq!(report.peers[&PEER].revoked, Some(started), "rule C1");
+    let mut book = Book::founded();
+    book.state.timers = Timers::default();
+    let mut report = report;
+    report.earlier_coordinator = Some(Instant::START);
+    if let Some(peer) = report.peers.get_mut(&PEER) {
+        peer.revoked = Some(Instant::START);
+    }
+    let due = Proof::due(&book.state, &report, PEER);
+    assert!(due.is_some_and(|due| due > started + Timers::default().lease), "rule C1: {due:?}");
+}
+
 /// The coordinator of a settled cluster, with its state and its guard's report.
 fn coordinator(world: &World) -> Option<(&State, &stead_core::lease::Report)> {
     let node = world.node(world.coordinator()?)?;
