@@ -247,9 +247,12 @@ fn a_removal_that_may_come_is_not_taken_back() {
     desk.suspect();
     desk.tell(400, |_| {});
     let ticket = desk.takeover().expect("it is proven");
-    desk.take(Event::Proposed { ticket, fate: Fate::Unknown });
     let again = desk.now;
-    desk.tell(5, |report| Desk::hear(report, again));
+    desk.tell(5, |report| {
+        Desk::hear(report, again);
+        report.peers.get_mut(&PEER).expect("it is known").revoked = None;
+    });
+    desk.take(Event::Proposed { ticket, fate: Fate::Unknown });
     assert!(!desk.ordered(&Order::Readmit(PEER)), "rule C2");
     // It goes through with it instead, though the guard started anew and revoked nobody.
     let mut removed = false;

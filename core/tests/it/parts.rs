@@ -176,6 +176,42 @@ fn what_lapsed_never_comes_back_under_its_epoch() {
     assert_eq!(held(&mut bench, 5), 1);
 }
 
+/// This guard leads in term 1, itself admitted at that index.
+fn lead(voters: &[u64], index: u64) -> Order {
+    let voters = vec![voters.iter().copied().map(NodeId).collect()];
+    let admission = Admission { incarnation: Incarnation(1), index: Index(index) };
+    Order::Lead { term: Term(1), voters, admitted: BTreeMap::from([(NodeId(1), admission)]) }
+}
+
+#[test]
+fn a_coordinator_needs_its_own_admission_to_be_applied() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    bench.order(lead(&[1], 9));
+    bench.after(20, Event::Tick);
+    assert!(!bench.has_lease(), "rule H1");
+    bench.applied(9);
+    assert!(bench.has_lease());
+}
+
+#[test]
+fn what_was_sent_before_the_role_gives_no_authority() {
+    let mut bench = Bench::new();
+    bench.applied(9);
+    let echo = |bench: &mut Bench| {
+        let answer = bench.answer();
+        let echo = Some(Echo { authority: Span::ZERO, admission: Index(0) });
+        Heartbeat { coordinator: false, echo, ..answer }
+    };
+    let early = echo(&mut bench);
+    bench.order(lead(&[1, 2], 9));
+    bench.hear(early);
+    assert!(!bench.has_lease(), "that was not sent as coordinator");
+    let now = echo(&mut bench);
+    bench.hear(now);
+    assert!(bench.has_lease());
+}
+
 #[test]
 fn a_released_guard_holds_nothing_for_ever() {
     let mut bench = Bench::new();
