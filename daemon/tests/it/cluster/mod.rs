@@ -21,6 +21,7 @@ mod loss;
 mod operator;
 mod programs;
 mod tokens;
+mod upgrade;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
