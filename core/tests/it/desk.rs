@@ -85,12 +85,10 @@ impl Desk {
 
     /// The log commits what is to be assigned or admitted, until nothing is.
     fn commit_assignments(&mut self) {
-        let assign = |it: &Command| match it {
-            Command::Propose {
-                ticket,
-                change: change @ (Change::Assign { .. } | Change::Admit { .. }),
-            } => Some((*ticket, change.clone())),
-            _ => None,
+        let assign = |it: &Command| {
+            let Command::Propose { ticket, change } = it else { return None };
+            let wanted = matches!(change, Change::Assign { .. } | Change::Admit { .. });
+            wanted.then(|| (*ticket, change.clone()))
         };
         while let Some((ticket, change)) = self.commands.iter().find_map(assign) {
             self.apply(change);
@@ -129,18 +127,16 @@ impl Desk {
 
     /// Whom the guard was told to let have a lease, if it was told.
     fn admitted(&self) -> Option<Vec<NodeId>> {
-        self.commands.iter().find_map(|it| match it {
-            Command::Guard(Order::Lead { admitted, .. }) => {
-                Some(admitted.keys().copied().collect())
-            }
-            _ => None,
+        self.commands.iter().find_map(|it| {
+            let Command::Guard(Order::Lead { admitted, .. }) = it else { return None };
+            Some(admitted.keys().copied().collect())
         })
     }
 
     fn proposed(&self, wanted: impl Fn(&Change) -> bool) -> Option<u64> {
-        self.commands.iter().find_map(|it| match it {
-            Command::Propose { ticket, change } if wanted(change) => Some(*ticket),
-            _ => None,
+        self.commands.iter().find_map(|it| {
+            let Command::Propose { ticket, change } = it else { return None };
+            wanted(change).then_some(*ticket)
         })
     }
 

@@ -195,6 +195,22 @@ fn a_coordinator_needs_its_own_admission_to_be_applied() {
 }
 
 #[test]
+fn nobody_is_given_more_than_a_lease_whatever_it_counts_by() {
+    let mut bench = Bench::new();
+    bench.applied(9);
+    let heartbeat = Heartbeat { coordinator: false, echo: None, ..bench.answer() };
+    bench.hear(heartbeat);
+    let admission = Admission { incarnation: Incarnation(5), index: Index(9) };
+    let voters = vec![BTreeSet::from([NodeId(1)])];
+    let admitted = BTreeMap::from([(PEER, admission)]);
+    bench.order(Order::Lead { term: Term(1), voters, admitted });
+    bench.after(200, Event::Tick);
+    bench.after(20, Event::Tick);
+    let echo = bench.sent.and_then(|sent| sent.echo).expect("it was admitted");
+    assert!(echo.authority > Span::ZERO && echo.authority <= Timers::default().lease);
+}
+
+#[test]
 fn what_was_sent_before_the_role_gives_no_authority() {
     let mut bench = Bench::new();
     bench.applied(9);
