@@ -289,3 +289,30 @@ fn one_voter_at_a_time_and_only_when_the_guard_counts_the_last() {
     }
     assert!(added);
 }
+
+#[test]
+fn former_timers_count_until_the_guard_counts_by_the_new() {
+    let mut desk = Desk::begun();
+    let mut wanted = desk.node.state().config.clone().expect("it is configured");
+    wanted.ride_out = Span::from_millis(100);
+    desk.apply(Change::Configure { base: 1, config: wanted });
+    let settles = |desk: &Desk| desk.proposed(|change| matches!(change, Change::Settle { .. }));
+    let alive = |report: &mut Report| {
+        let now = report.at;
+        Desk::hear(report, now);
+    };
+    for _ in 0..200 {
+        desk.tell(10, alive);
+        assert_eq!(settles(&desk), None, "leases by the former timers may be given yet");
+    }
+    let timers = desk.node.state().timers;
+    let mut settled = false;
+    for _ in 0..200 {
+        desk.tell(10, |report| {
+            report.timers = timers;
+            alive(report);
+        });
+        settled |= settles(&desk).is_some();
+    }
+    assert!(settled);
+}

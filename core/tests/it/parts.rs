@@ -211,6 +211,27 @@ fn nobody_is_given_more_than_a_lease_whatever_it_counts_by() {
 }
 
 #[test]
+fn a_datagram_that_names_none_of_ours_is_no_sign_of_life() {
+    let mut bench = Bench::new();
+    let recorded = Heartbeat { receipt: None, echo: None, ..bench.answer() };
+    let now = bench.now;
+    let heard = |bench: &mut Bench, heartbeat| {
+        bench.lease.handle(now, Event::Heartbeat { link: 0, heartbeat });
+        bench.lease.handle(now, Event::Order(Order::Readmit(PEER)));
+        let mut heard = None;
+        while let Some(command) = bench.lease.poll() {
+            if let Command::Report(report) = command {
+                heard = report.peers[&PEER].heard;
+            }
+        }
+        heard
+    };
+    assert_eq!(heard(&mut bench, recorded), None, "it may be a recording");
+    let answer = bench.answer();
+    assert_eq!(heard(&mut bench, answer), Some(now));
+}
+
+#[test]
 fn what_was_sent_before_the_role_gives_no_authority() {
     let mut bench = Bench::new();
     bench.applied(9);
