@@ -142,11 +142,8 @@ impl Stage<'_> {
         let victim = cast.victim.as_str();
         let what = scenario.what(victim, cast.coordinator == victim);
         self.show.say("");
-        self.show.say(&format!(
-            "{}  {}",
-            self.show.ink(Ink::Bold, &what),
-            self.show.ink(Ink::Dim, scenario.hint())
-        ));
+        self.show.say(&self.show.ink(Ink::Bold, &what));
+        self.show.say(&format!("  {}", self.show.ink(Ink::Dim, scenario.hint())));
         let incidents = self.incidents(victim)?;
         let mark = now();
         let played = self.watched(|stage| stage.perform(scenario, &cast));
@@ -292,8 +289,8 @@ impl Stage<'_> {
             if outcome.ok { show.ink(Ink::Green, "ok") } else { show.ink(Ink::Red, "NO") };
         let to = outcome.to.as_deref().unwrap_or("nobody");
         show.say(&format!(
-            "  {verdict}: the longest gap was {gap} (allowed: {:.0} ms), {API} {:.0} ms; two nodes \
-             answered for {:.0} ms; now {to} serves",
+            "  {verdict}: longest gap {gap} (allowed {:.0}), of {API} {:.0} ms; two nodes answered \
+             for {:.0} ms; now {to} serves",
             outcome.bound_ms, outcome.other_outage_ms, outcome.double_ms
         ));
         if let Some(reason) = &outcome.reason {

@@ -95,7 +95,8 @@ impl Show {
         let screen = self.screen();
         match self.mode {
             Mode::Picture => {
-                let above = format!("\x1b[2K{line}\r\n");
+                // To the end of the screen: a long line takes more than one row.
+                let above = format!("\x1b[J{line}\r\n");
                 write_out(&framed(&screen.picture, &above, &screen.picture));
             }
             Mode::Lines => write_out(&format!("{line}\n")),

@@ -102,10 +102,10 @@ fn waiting(bounds: &Bounds) -> Vec<String> {
     ]
     .into_iter()
     .map(str::to_owned)
-    .chain([format!(
-        "  The ride-out is {ride_out} ms: shorter stalls move nothing. From a node's last sign of \
-         life until others act: {wait} ms."
-    )])
+    .chain([
+        format!("  The ride-out is {ride_out} ms: shorter stalls move nothing."),
+        format!("  From a node's last sign of life until others act: {wait} ms."),
+    ])
     .collect()
 }
 
