@@ -26,7 +26,13 @@ impl Fleet {
     pub fn start_part(&self, name: &str, part: Part) -> Result<(), FleetError> {
         let node = self.node(name)?.clone();
         let (host, log) = (node.host().clone(), node.log(part));
-        self.supervisor.run(&host, part, log, move || node.command(&[part.name()]))
+        let planned = self.plan.nodes.iter().find(|it| it.name == name);
+        let variables = planned.map(|it| it.variables.clone()).unwrap_or_default();
+        self.supervisor.run(&host, part, log, move || {
+            let mut command = node.command(&[part.name()]);
+            command.envs(variables.iter().map(|(name, value)| (name, value)));
+            command
+        })
     }
 
     /// The process of a part of a node.

@@ -55,6 +55,8 @@ pub struct NodePlan {
     pub site: String,
     /// Its cables are relays that can delay and lose frames.
     pub relayed: bool,
+    /// Variables of its guard and daemon.
+    pub variables: Vec<(String, String)>,
 }
 
 /// A service.
@@ -138,7 +140,8 @@ impl NodePlan {
     /// A node at a site.
     #[must_use]
     pub fn at(name: &str, site: &str) -> Self {
-        Self { name: name.to_owned(), site: site.to_owned(), relayed: false }
+        let (name, site) = (name.to_owned(), site.to_owned());
+        Self { name, site, relayed: false, variables: Vec::new() }
     }
 }
 

@@ -6,7 +6,7 @@ use stead::demo::fleet::Part;
 use stead_linux::netlink::AddressSpec;
 
 use super::{
-    Must, WEB, address, assert_untouched, coordinator, mark, serving, told, wait_for, web_programs,
+    Must, WEB, address, assert_taken_over, assert_untouched, coordinator, mark, serving, told, wait_for, web_programs,
     whole,
 };
 
@@ -27,10 +27,10 @@ fn a_killed_daemon_of_holder_and_coordinator_costs_clients_nothing() {
     assert_eq!(web_programs(&fleet, "node1"), program, "the program was not started again");
 }
 
+/// Nobody is there to be elected for a moment: leases may run out, and come back.
 #[test]
-fn all_daemons_at_once_cost_clients_nothing() {
+fn all_daemons_at_once_are_back_at_once() {
     let (fleet, client) = serving("daemons", "node2");
-    let program = web_programs(&fleet, "node2");
     let began = mark();
     for node in ["node1", "node2", "node3"] {
         fleet.kill(node, Part::Daemon).must();
@@ -39,8 +39,8 @@ fn all_daemons_at_once_cost_clients_nothing() {
         wait_for(&fleet, "new daemons", || Ok(fleet.restarts(node, Part::Daemon) == 1));
     }
     whole(&fleet);
-    assert_untouched(client.seen_since(began));
-    assert_eq!(web_programs(&fleet, "node2"), program);
+    client.wait_served(&fleet).must();
+    assert_taken_over(client.seen_since(began));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_daemon_that_stays_away_loses_its_services_after_the_grace() {
     fleet.kill_for_good("node2", Part::Daemon).must();
     super::wait_moved(&fleet, &client, "node2");
     let seen = client.seen_since(began);
-    super::assert_taken_over(seen);
+    assert_taken_over(seen);
     fleet.start_part("node2", Part::Daemon).must();
     whole(&fleet);
     assert!(client.seen_since(began).double_ms == 0.0);

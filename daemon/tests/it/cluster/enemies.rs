@@ -102,11 +102,14 @@ fn garbage_and_replays_at_the_heartbeat_ports_change_nothing() {
     whole(&fleet);
 }
 
-/// The datagram to a heartbeat port in an Ethernet frame with IPv4, if it is one.
+/// The datagram to a heartbeat port in a frame with IPv4 as a wire has it, if it is one.
 fn heartbeat(frame: &[u8]) -> Option<&[u8]> {
+    /// The kernel's offload header (`struct virtio_net_hdr`) stands before each frame.
+    const OFFLOAD: usize = 10;
     const ETHERNET: usize = 14;
     const UDP: u8 = 17;
     const PORT: [u8; 2] = 7744_u16.to_be_bytes();
+    let frame = frame.get(OFFLOAD..)?;
     let packet = frame.get(ETHERNET..)?;
     let header = usize::from(packet.first()? & 0x0f) * 4;
     let is_ours = frame.get(12..14)? == [8, 0] && *packet.get(9)? == UDP;
