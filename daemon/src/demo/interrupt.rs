@@ -24,7 +24,7 @@ pub(super) fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     let stop = Arc::clone(stop);
     let body = move || {
         runtime.block_on(async {
-            for mut signal in signals.drain(..).collect::<Vec<_>>() {
+            for mut signal in signals {
                 let stop = Arc::clone(&stop);
                 tokio::spawn(async move {
                     while signal.recv().await.is_some() {

@@ -138,11 +138,10 @@ impl Stage<'_> {
     /// Who coordinates, by the word of the first node that knows. `except` is not asked.
     pub(super) fn coordinator(&self, except: Option<&str>) -> Option<String> {
         let asked = self.fleet.nodes().iter().filter(|node| Some(node.name()) != except);
-        let told = asked.filter(|node| !self.scene.is_harmed(node.name())).find_map(|node| {
+        asked.filter(|node| !self.scene.is_harmed(node.name())).find_map(|node| {
             let status = node.status().ok()?;
             status["cluster"]["coordinator"].as_str().map(str::to_owned)
-        });
-        told
+        })
     }
 
     /// Says once what the machine grants.

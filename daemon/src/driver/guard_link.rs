@@ -22,15 +22,40 @@ const LEARN_PATIENCE: Duration = Duration::from_millis(50);
 /// What the link tells the driver.
 #[derive(Debug)]
 pub(super) enum GuardEvent {
-    /// The guard answers. Its first words.
-    Connected,
+    /// The guard answers, at this door.
+    Connected(Door),
     /// Something from the guard.
-    Said(FromGuard),
+    Said(Box<FromGuard>),
     /// The connection ended.
     Lost,
 }
 
-/// Sends to the guard. Copies share the connection.
+/// One connection to a guard.
+pub(super) struct Door(Arc<Fd>);
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl Door {
+    /// Sends a message, if the guard takes it. What is lost is said again by whoever needs it.
+    pub(super) fn send(&self, message: &ToGuard) {
+        match ipc::encode(message) {
+            Ok(bytes) => match self.0.0.send(&bytes) {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
+                // Its end shows where it is read from.
+                Err(SeqpacketError::Closed) => {}
+                Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+            },
+            Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+        }
+    }
+}
+
+/// The way to the guard that is there now, for votes. Copies share it.
 #[derive(Clone)]
 pub(super) struct GuardLink {
     connection: Arc<Mutex<Option<Arc<Fd>>>>,
@@ -78,23 +103,6 @@ impl GuardLink {
         });
         link
     }
-
-    /// Sends a message, if the guard is there and takes it. What is lost is said again by whoever
-    /// needs it.
-    pub(super) fn send(&self, message: &ToGuard) {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(connection) = connection else { return };
-        match ipc::encode(message) {
-            Ok(bytes) => match connection.0.send(&bytes) {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
-                // Its end shows where it is read from.
-                Err(SeqpacketError::Closed) => {}
-                Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
-            },
-            Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
-        }
-    }
 }
 
 /// Reads from one connection until it ends.
@@ -107,7 +115,7 @@ async fn serve(
     let fd = Arc::new(Fd(connected));
     let reading = watched(Reading(fd.clone()))?;
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(fd.clone());
-    if events.send(GuardEvent::Connected).await.is_err() {
+    if events.send(GuardEvent::Connected(Door(fd.clone()))).await.is_err() {
         return Ok(());
     }
     let mut buffer = vec![0; ipc::LONGEST];
@@ -126,7 +134,7 @@ async fn serve(
                 told.send_replace(Some(term));
                 continue;
             }
-            if events.send(GuardEvent::Said(message)).await.is_err() {
+            if events.send(GuardEvent::Said(Box::new(message))).await.is_err() {
                 return Ok(());
             }
         }
@@ -154,7 +162,10 @@ impl TermListener for GuardLink {
     fn learn(&self, term: Term) -> Boxed<'_, Result<(), NotLearnt>> {
         let mut known = self.vote_known.clone();
         Box::pin(async move {
-            self.send(&ToGuard::Order(Order::Vote(term)));
+            let door = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(fd) = door {
+                Door(fd).send(&ToGuard::Order(Order::Vote(term)));
+            }
             let learnt = known.wait_for(|known| known.is_some_and(|known| known >= term));
             match tokio::time::timeout(LEARN_PATIENCE, learnt).await {
                 Ok(Ok(_)) => Ok(()),

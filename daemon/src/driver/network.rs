@@ -1,7 +1,7 @@
 //! The network as the configuration has it: for the guard, and for the connections to others.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use stead_core::id::NodeId;
 use stead_core::state::State;
@@ -21,11 +21,12 @@ pub(crate) fn addresses(config: &Config, name: &str) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// What the guard has to know.
-pub(super) fn for_guard(state: &State, me: NodeId) -> Option<Network> {
+/// What the guard has to know. `told` is what it was told last: an address that is no longer in the
+/// configuration keeps its place until its last holder has stopped.
+pub(super) fn for_guard(state: &State, me: NodeId, told: Option<&Network>) -> Option<Network> {
     let config = state.config.as_ref()?;
     let own = state.members.get(&me)?;
-    let peers = state.members.iter().filter(|(node, _)| **node != me);
+    let peers = everyone(state).filter(|(node, _)| **node != me);
     let peers = peers.map(|(node, member)| (*node, addresses(config, &member.name))).collect();
     let places = config.services.values().flat_map(|service| &service.addresses);
     let places = places.map(|it| Place {
@@ -33,19 +34,37 @@ pub(super) fn for_guard(state: &State, me: NodeId) -> Option<Network> {
         prefix: it.prefix,
         interface: it.interface.clone(),
     });
+    let mut places: Vec<_> = places.collect();
+    for address in state.assignments.values().flat_map(|it| &it.addresses) {
+        if !places.iter().any(|place| place.address == *address) {
+            let before = told.and_then(|it| it.places.iter().find(|it| it.address == *address));
+            places.push(before.cloned().unwrap_or_else(|| alone(*address)));
+        }
+    }
     Some(Network {
         links: addresses(config, &own.name),
         peers,
-        places: places.collect(),
+        places,
         // Whole seconds, and room for a few renewals that come late.
         lifetime: state.timers.lease.times(2) + Span::from_millis(1_000),
     })
 }
 
+/// An address of which nothing more is known.
+fn alone(address: IpAddr) -> Place {
+    let prefix = if address.is_ipv4() { 32 } else { 128 };
+    Place { address, prefix, interface: None }
+}
+
+/// All members, and those that left and may still vote.
+fn everyone(state: &State) -> impl Iterator<Item = (&NodeId, &stead_core::state::Member)> {
+    state.members.iter().chain(&state.left)
+}
+
 /// Whom to trust, as the state says.
 pub(super) fn members(state: &State) -> BTreeMap<NodeId, Member> {
     let Some(config) = &state.config else { return BTreeMap::new() };
-    let members = state.members.iter().map(|(node, member)| {
+    let members = everyone(state).map(|(node, member)| {
         let addresses = addresses(config, &member.name);
         (*node, Member { addresses, key: KeyHash(member.key) })
     });

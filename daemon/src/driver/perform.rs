@@ -14,7 +14,7 @@ use stead_log::Log;
 use stead_log::transport::Peers;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::guard_link::GuardLink;
+use super::guard_link::Door;
 use super::peers::Proposer;
 use crate::agent::Programs;
 use crate::guard::chain;
@@ -32,7 +32,9 @@ pub(super) struct Performers {
     pub(super) log: Arc<Log>,
     pub(super) peers: Arc<Peers>,
     pub(super) proposer: Proposer,
-    pub(super) guard: GuardLink,
+    /// The guard that the machine knows of. What it says is for that one, and never for one that
+    /// has connected since.
+    pub(super) guard: Option<Door>,
     pub(super) programs: Programs,
     pub(super) redirect: Redirect,
     /// Where results go.
@@ -44,7 +46,7 @@ impl Performers {
     /// Performs one command.
     pub(super) fn perform(&mut self, state: &State, command: Command) {
         match command {
-            Command::Guard(order) => self.guard.send(&ToGuard::Order(order)),
+            Command::Guard(order) => self.tell_guard(&ToGuard::Order(order)),
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
             Command::Campaign(to) => self.campaign(to),
@@ -58,6 +60,13 @@ impl Performers {
             Command::Start { service, epoch } => self.start(state, service, epoch),
             Command::Stop { service, epoch } => self.programs.stop(service, epoch),
             Command::Notice(notice) => self.notice(&notice),
+        }
+    }
+
+    /// Tells the guard, if there is one.
+    pub(super) fn tell_guard(&self, message: &ToGuard) {
+        if let Some(door) = &self.guard {
+            door.send(message);
         }
     }
 
@@ -119,12 +128,15 @@ impl Performers {
 
     /// The service's addresses with the interfaces that they belong on here.
     fn targets(state: &State, service: &ServiceId) -> Result<Vec<Target>, String> {
-        let config = Self::config(state, service);
-        let addresses = config.map(|it| it.addresses.clone()).unwrap_or_default();
+        // What was assigned counts: the configuration may have changed while the holder stops.
+        let assigned = state.assignments.get(service).map(|it| it.addresses.clone());
+        let assigned = assigned.filter(|it| !it.is_empty());
+        let assigned = assigned.unwrap_or_else(|| state.configured_addresses(service));
         let all = state.config.iter().flat_map(|config| config.services.values());
-        let moving: Vec<_> = all.flat_map(|it| &it.addresses).map(|it| it.ip).collect();
+        let all: Vec<_> = all.flat_map(|it| &it.addresses).collect();
+        let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
         let target = |address| redirect::target(address, &moving).map_err(|error| chain(&error));
-        addresses.iter().map(target).collect()
+        all.into_iter().filter(|it| assigned.contains(&it.ip)).map(target).collect()
     }
 
     fn probe(

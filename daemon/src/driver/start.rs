@@ -104,7 +104,7 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
         log: log.clone(),
         peers,
         proposer,
-        guard: link,
+        guard: None,
         programs,
         redirect: Redirect::new(results.clone(), notices),
         results,

@@ -140,21 +140,28 @@ impl Task {
 
     fn on_guard(&mut self, event: GuardEvent) {
         match event {
-            GuardEvent::Connected => {
-                self.told = None;
-                self.tell_network();
+            GuardEvent::Connected(door) => {
+                self.performers.guard = Some(door);
+                self.tell_network(true);
             }
             GuardEvent::Lost => {
                 self.hello = None;
+                self.performers.guard = None;
                 self.handle(Event::GuardLost);
             }
-            GuardEvent::Said(FromGuard::Hello(hello)) => self.hello = Some(hello),
-            GuardEvent::Said(FromGuard::Report(report)) => self.handle(Event::Report(report)),
-            GuardEvent::Said(FromGuard::VoteKnown(_)) => {}
-            GuardEvent::Said(FromGuard::Restored(address)) => {
+            GuardEvent::Said(said) => self.on_said(*said),
+        }
+    }
+
+    fn on_said(&mut self, said: FromGuard) {
+        match said {
+            FromGuard::Hello(hello) => self.hello = Some(hello),
+            FromGuard::Report(report) => self.handle(Event::Report(report)),
+            FromGuard::VoteKnown(_) => {}
+            FromGuard::Restored(address) => {
                 self.performers.notice(&Notice::AddressRestored(address.to_string()));
             }
-            GuardEvent::Said(FromGuard::Trouble(trouble)) => {
+            FromGuard::Trouble(trouble) => {
                 tracing::warn!("guard: {trouble}");
                 self.troubles.retain(|known| *known != trouble);
                 self.troubles.push_back(trouble);
@@ -162,12 +169,12 @@ impl Task {
                     self.troubles.pop_front();
                 }
             }
-            GuardEvent::Said(FromGuard::Rejected(rejected)) => {
+            FromGuard::Rejected(rejected) => {
                 for (from, reason, count) in rejected {
                     *self.rejected.entry((from, reason)).or_default() += count;
                 }
             }
-            GuardEvent::Said(FromGuard::Ending) => self.handle(Event::Retire),
+            FromGuard::Ending => self.handle(Event::Retire),
         }
     }
 
@@ -217,7 +224,7 @@ impl Task {
 
     fn state_changed(&mut self) {
         self.members.set(self.with_known(network::members(self.node.state())));
-        self.tell_network();
+        self.tell_network(false);
         self.show(true);
     }
 
@@ -233,15 +240,15 @@ impl Task {
         }
     }
 
-    /// Tells the guard where everything is.
-    fn tell_network(&mut self) {
-        let network = network::for_guard(self.node.state(), self.identity.node);
-        if network.is_some() && network != self.told {
-            if let Some(network) = &network {
-                self.performers.guard.send(&ToGuard::Network(network.clone()));
-            }
-            self.told = network;
-        }
+    /// Tells the guard where everything is, if that is new, or if the guard is.
+    fn tell_network(&mut self, new_guard: bool) {
+        let told = self.told.as_ref();
+        let network = network::for_guard(self.node.state(), self.identity.node, told);
+        let Some(network) = network.filter(|network| new_guard || told != Some(network)) else {
+            return;
+        };
+        self.performers.tell_guard(&ToGuard::Network(network.clone()));
+        self.told = Some(network);
     }
 
     fn submit(&mut self, submission: Submission) {
