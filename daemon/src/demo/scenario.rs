@@ -65,7 +65,10 @@ impl Scenario {
         match self {
             Self::PowerLoss => format!("{victim} loses power (holder{also})"),
             Self::CutOff => format!("{victim} is cut off, runs on (holder{also})"),
-            Self::DaemonKilled => format!("{victim}: daemon killed -9 (holder{also})"),
+            Self::DaemonKilled if coordinates => {
+                format!("{victim}: daemon killed -9 (holder{also})")
+            }
+            Self::DaemonKilled => format!("{victim}, coordinator: daemons killed -9"),
             Self::Frozen => format!("{victim} is frozen, then thawed (holder{also})"),
             Self::GuardKilled => format!("{victim}: guard killed -9 (holder{also})"),
             Self::PlannedMove => format!("{WEB} is moved away from {victim}"),
@@ -82,7 +85,7 @@ impl Scenario {
             }
             Self::DaemonKilled => "The guard keeps the lease, the program runs on: no gap.",
             Self::Frozen => "The kernel shuts the gate. Thawed, it must not answer once.",
-            Self::GuardKilled => "Nobody renews the lease: silence, then a takeover.",
+            Self::GuardKilled => "Nobody renews the lease: silence, then a new assignment.",
             Self::PlannedMove => "Stopped there, started here: no lease has to run out.",
             Self::IdlePowerLoss => "Nobody's address may blink.",
         }
@@ -175,8 +178,8 @@ impl Stage<'_> {
             };
             let idle = |node: &&str| *node != holder && *node != other;
             let names = self.fleet.nodes().iter().map(|node| node.name());
-            let coordinator_first = std::iter::once(coordinator.as_str()).chain(names);
-            let idle = coordinator_first.filter(idle).next().unwrap_or(holder);
+            let mut coordinator_first = std::iter::once(coordinator.as_str()).chain(names);
+            let idle = coordinator_first.find(idle).unwrap_or(holder);
             let victim = match scenario {
                 Scenario::IdlePowerLoss => idle,
                 Scenario::PowerLoss
@@ -195,6 +198,7 @@ impl Stage<'_> {
 
     fn perform(&self, scenario: Scenario, cast: &Cast) -> Result<(), FleetError> {
         let (fleet, victim) = (&self.fleet, cast.victim.as_str());
+        let epoch = self.epoch()?;
         self.scene.set_harm(victim, scenario.harm());
         match scenario {
             Scenario::PowerLoss | Scenario::IdlePowerLoss => fleet.silence_then_kill(victim)?,
@@ -209,7 +213,9 @@ impl Stage<'_> {
                 }
             }
         }
-        if scenario.moves() {
+        if scenario == Scenario::GuardKilled {
+            self.wait_assigned_after(epoch)?;
+        } else if scenario.moves() {
             self.wait_moved(&cast.holder)?;
         } else if scenario == Scenario::IdlePowerLoss {
             self.wait_removed(victim)?;
@@ -244,6 +250,30 @@ impl Stage<'_> {
             let holders = self.web.holders();
             let by = self.web.answered_by();
             Ok(by.is_some_and(|by| by != from && holders == [by]))
+        })?;
+        self.web.wait_served(&self.fleet)
+    }
+
+    /// The number of the service's assignment, by the word of the first node that tells.
+    fn epoch(&self) -> Result<u64, FleetError> {
+        let mut epoch = None;
+        self.fleet.wait_until("a node tells the assignment", PATIENCE, || {
+            let told = self.fleet.nodes().iter().find_map(|node| {
+                let status = node.status().ok()?;
+                let services = status["services"].as_array()?;
+                services.iter().find(|it| it["name"].as_str() == Some(WEB))?["epoch"].as_u64()
+            });
+            epoch = told;
+            Ok(told.is_some())
+        })?;
+        Ok(epoch.unwrap_or_default())
+    }
+
+    /// Waits until the service answers under a new assignment. A guard is back so soon that it may
+    /// be the same node's.
+    fn wait_assigned_after(&self, before: u64) -> Result<(), FleetError> {
+        self.fleet.wait_until("a new assignment", PATIENCE, || {
+            Ok(self.epoch()? > before && self.web.holders().len() == 1)
         })?;
         self.web.wait_served(&self.fleet)
     }

@@ -57,7 +57,10 @@ fn a_changed_configuration_is_applied_live() {
     // another ride-out, in both directions
     for ride_out in ["500ms", "200ms"] {
         plan.ride_out = Some(ride_out.to_owned());
-        fleet.apply("node3", &plan.configuration()).must();
+        // refused until the leases under the timers before have run out
+        wait_for(&fleet, "it is applied", || {
+            fleet.apply("node3", &plan.configuration()).map(|()| true)
+        });
         whole(&fleet);
         assert_untouched(web_client.seen_since(began));
         assert_untouched(api.seen_since(api_began));
