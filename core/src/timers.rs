@@ -73,7 +73,7 @@ impl fmt::Display for TimersError {
             }
             Self::RoundTripTooLong { round_trip, ride_out } => write!(
                 f,
-                "a round trip of {round_trip} is not less than a third of the ride-out of {ride_out}"
+                "a round trip of {round_trip} is not below a third of the ride-out of {ride_out}"
             ),
         }
     }

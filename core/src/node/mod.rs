@@ -341,7 +341,8 @@ impl Node {
         }
         let current = self.current.is_some_and(|index| self.state.applied >= index);
         if current && self.report.is_some() {
-            // Not before the guard has said what it holds: what is there must not be taken for lost.
+            // Not before the guard has said what it holds: what is there must not be taken for
+            // lost.
             self.ready = true;
             self.take_stock(now);
         } else if self.current.is_none()

@@ -81,9 +81,9 @@ impl Held {
         }
     }
 
-    /// All processes of the program that still run: the main one, those in its control group, those in its
-    /// session (if `by_session`: its number is certain), those that have its environment, and all
-    /// that these started.
+    /// All processes of the program that still run: the main one, those in its control group, those
+    /// in its session (if `by_session`: its number is certain), those that have its environment,
+    /// and all that these started.
     pub(super) fn left(&self, by_session: bool) -> io::Result<Vec<Stat>> {
         let main = self.identity();
         let session = main.filter(|_| by_session).map(|main| main.pid);

@@ -34,10 +34,10 @@
 //! /proc can't be read, a stop waits: silence is safer than a wrong word.
 //!
 //! # Surroundings of a program
-//! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB when
-//! it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
-//! environment is PATH, STEAD_SERVICE, STEAD_EPOCH, STEAD_NODE, STEAD_ADDRESSES (separated by spaces)
-//! and STEAD_NOTE; the folder is `/`.
+//! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
+//! when it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
+//! environment is PATH, STEAD_SERVICE, STEAD_EPOCH, STEAD_NODE, STEAD_ADDRESSES (separated by
+//! spaces) and STEAD_NOTE; the folder is `/`.
 //!
 //! # Deliberately absent
 //! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
@@ -79,7 +79,10 @@ const SHOWN_LINES: usize = 20;
 
 /// The folder of programs can't be used. No program was touched.
 #[derive(Debug, Error)]
-#[error("can't {step} {}; no program was touched; start the daemon again when it can be", path.display())]
+#[error(
+    "can't {step} {}; no program was touched; start the daemon again when it can be",
+    path.display()
+)]
 pub struct ProgramsError {
     step: &'static str,
     path: PathBuf,
@@ -199,7 +202,8 @@ impl Programs {
     }
 
     /// Stops what was started under that epoch or an earlier one: asked to end, killed after
-    /// the program's time to stop. `Stopped` comes when nothing of it is left; at once if nothing was there.
+    /// the program's time to stop. `Stopped` comes when nothing of it is left; at once if nothing
+    /// was there.
     pub fn stop(&mut self, service: ServiceId, epoch: Epoch) {
         self.ask(&service, Ask::Stop(epoch));
     }

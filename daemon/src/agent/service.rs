@@ -1,4 +1,5 @@
-//! One service on this node: a task that starts, watches and stops its program, one thing at a time.
+//! One service on this node: a task that starts, watches and stops its program, one thing at a
+//! time.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -19,9 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is told that something does not end.
 const COMPLAIN: Duration = Duration::from_secs(10);
 
-/// Ends a program: asks all of it, waits until its patience is over, kills what is left. Returns when
-/// nothing is left, however long that takes: a process in an uninterruptible wait for its disk can
-/// still write to it.
+/// Ends a program: asks all of it, waits until its patience is over, kills what is left. Returns
+/// when nothing is left, however long that takes: a process in an uninterruptible wait for its disk
+/// can still write to it.
 pub(super) async fn stop(service: &ServiceId, held: Held) {
     let deadline = Instant::now() + held.patience;
     let held = Arc::new(held);

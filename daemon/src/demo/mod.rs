@@ -1,9 +1,9 @@
 //! `stead demo`: a cluster on this machine, broken before your eyes.
 //!
-//! What it is for: to see within a minute what stead does, with its real guards and daemons, on real
-//! network stacks, without touching anything of the machine. [`fleet`] builds five nodes at three
-//! sites out of network namespaces, `stage` gives them two services and clients that never stop
-//! asking, `scenario` breaks things, `outcome` judges what the clients saw.
+//! What it is for: to see within a minute what stead does, with its real guards and daemons, on
+//! real network stacks, without touching anything of the machine. [`fleet`] builds five nodes at
+//! three sites out of network namespaces, `stage` gives them two services and clients that never
+//! stop asking, `scenario` breaks things, `outcome` judges what the clients saw.
 //!
 //! Happy path: [`run`] becomes root in a user namespace if it must, builds, plays every scenario,
 //! prints the table, and ends with 0 if everything was as it should be.
@@ -12,8 +12,8 @@
 //! wrong is in the table, and the exit code is 1. Ctrl-C ends everything cleanly; whatever way the
 //! process ends, the kernel ends the bed with it.
 //!
-//! Deliberately absent: any short cut. What the demo knows of stead it learns from the command line,
-//! like everybody else; what it says about gaps it learns from clients.
+//! Deliberately absent: any short cut. What the demo knows of stead it learns from the command
+//! line, like everybody else; what it says about gaps it learns from clients.
 
 pub mod fleet;
 mod interrupt;

@@ -97,8 +97,8 @@ fn waiting(bounds: &Bounds) -> Vec<String> {
         "  A first assignment asks the network for some seconds whether the address is free",
         "  (RFC 5227). Later ones need not: they rest on a proof.",
         "  Meanwhile: a client asks each service every millisecond, over a new connection, by a",
-        "  datagram, and over one long connection. Beside it every node is asked at its own Ethernet",
-        "  address whether it answers, so that no second holder can hide.",
+        "  datagram, and over one long connection. Beside it every node is asked at its own",
+        "  Ethernet address whether it answers, so that no second holder can hide.",
     ]
     .into_iter()
     .map(str::to_owned)
@@ -157,7 +157,7 @@ impl Stage<'_> {
         if own["realtime"].as_bool() == Some(false) {
             let reason = own["realtime_reason"].as_str().unwrap_or("it is not permitted");
             let text = format!(
-                "  Without real-time priority here ({reason}): on a busy machine expect longer gaps."
+                "  No real-time priority here ({reason}): on a busy machine expect longer gaps."
             );
             self.show.say(&self.show.ink(Ink::Yellow, &text));
         }

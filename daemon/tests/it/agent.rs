@@ -189,7 +189,8 @@ async fn a_program_that_ignores_the_request_is_killed_with_its_children() {
 async fn a_program_may_tidy_up_and_its_children_may_take_longer() {
     for confinement in BOTH {
         let mut bed = Bed::new(confinement);
-        // The shell ends at once; the one in the background takes its time, in a session of its own.
+        // The shell ends at once; the one in the background takes its time, in a session of its
+        // own.
         let worker = "trap 'sleep 0.3; echo done > tidy; exit 0' TERM; echo go > ready; \
             while :; do sleep 0.05; done";
         let config = bed.script(&format!(

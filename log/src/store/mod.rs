@@ -210,7 +210,7 @@ impl Store {
             while let Err(error) = self.listener.learn(term).await {
                 attempts += 1;
                 if attempts.is_power_of_two() {
-                    warn!(%term, attempts, %error, "no vote leaves: the guard does not know the term");
+                    warn!(%term, attempts, %error, "no vote leaves before the guard knows it");
                 }
                 tokio::time::sleep(LISTENER_RETRY).await;
             }

@@ -16,7 +16,8 @@
 //! node can be cut off from the others while clients still reach it, the hardest test of a lease.
 //!
 //! Happy path: [`Fleet::start`], [`Client::start`], a fault ([`Fleet::silence_then_kill`],
-//! [`Fleet::cut`], [`Fleet::kill`], ...), [`Fleet::wait_until`], and at the end what the client saw.
+//! [`Fleet::cut`], [`Fleet::kill`], ...), [`Fleet::wait_until`], and at the end what the client
+//! saw.
 //!
 //! Failures: [`FleetError`]. Whatever way the process ends, the nodes end with it; the folders are
 //! removed when the fleet is dropped. If that happens in a panic, the last words of every guard and

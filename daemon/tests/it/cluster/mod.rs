@@ -1,8 +1,8 @@
 //! Clusters of real daemons, broken in every way that one machine allows.
 //!
-//! What it is for: what the core promises holds with real sockets, disks, programs and a real kernel
-//! in between. Each test has a fleet of its own (three nodes, as a rule) and a client that asks a
-//! small web service every millisecond.
+//! What it is for: what the core promises holds with real sockets, disks, programs and a real
+//! kernel in between. Each test has a fleet of its own (three nodes, as a rule) and a client that
+//! asks a small web service every millisecond.
 //!
 //! No test asserts how fast something is: the machine is busy. Two bounds are used. [`SANE`] is ten
 //! times the ride-out: a takeover that takes longer waits for something that it should not wait
