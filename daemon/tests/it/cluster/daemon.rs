@@ -6,8 +6,8 @@ use stead::demo::fleet::Part;
 use stead_linux::netlink::AddressSpec;
 
 use super::{
-    Must, WEB, address, assert_taken_over, assert_untouched, coordinator, mark, serving, told, wait_for, web_programs,
-    whole,
+    Must, WEB, address, assert_taken_over, assert_untouched, coordinator, mark, serving, told,
+    wait_for, web_programs, whole,
 };
 
 #[test]
