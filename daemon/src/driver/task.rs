@@ -64,6 +64,8 @@ pub(super) struct Task {
     began: Option<PathBuf>,
     /// The store failed: the daemon ends once everything is given up.
     failed: Option<String>,
+    /// Nothing comes from the log any more.
+    log_ended: bool,
 }
 
 impl Task {
@@ -94,6 +96,7 @@ impl Task {
             state,
             began: Some(began).filter(|path| !path.exists()),
             failed: None,
+            log_ended: false,
         }
     }
 
@@ -110,9 +113,9 @@ impl Task {
             tokio::select! {
                 biased;
                 Some(event) = self.inputs.guard.recv() => self.on_guard(event),
-                event = self.inputs.log.next() => match event {
+                event = self.inputs.log.next(), if !self.log_ended => match event {
                     Some(event) => self.on_log(event),
-                    None => return Err("the log has ended".to_string()),
+                    None => self.on_log_ended(),
                 },
                 Ok(()) = self.status.changed() => {
                     let view = log_view(&self.status.borrow_and_update().clone());
@@ -206,6 +209,14 @@ impl Task {
                 Err(error) => self.fail(format!("a snapshot can't be read: {}", chain(&error))),
             },
             stead_log::Event::Failed(failure) => self.fail(chain(&failure)),
+        }
+    }
+
+    /// A log that failed ends soon after it said so: what runs here is given up all the same.
+    fn on_log_ended(&mut self) {
+        self.log_ended = true;
+        if self.failed.is_none() {
+            self.fail("the log has ended".to_owned());
         }
     }
 

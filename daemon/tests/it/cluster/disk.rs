@@ -2,18 +2,30 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use stead::demo::fleet::Fleet;
+use stead::demo::fleet::{Fleet, FleetError, Part};
 
 use super::{Must, WEB, assert_taken_over, client, mark, three, wait_for, wait_moved, web, whole};
 
-/// A small file system at `path`, which nobody outside this test sees.
-fn small_disk(path: &Path) {
-    mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=16m")).must();
+/// A small file system that nobody outside this test sees. Gone before the folder under it is
+/// removed.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Self {
+        mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=16m")).must();
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(umount2(&self.0, MntFlags::MNT_DETACH));
+    }
 }
 
 /// Mounts of this thread, and of those that it starts from now on, are its own.
@@ -40,7 +52,7 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     let fleet = Fleet::build(plan, Arc::default()).must();
     let node2 = fleet.node("node2").must();
     let state = node2.paths().state;
-    small_disk(&state);
+    let _disk = SmallDisk::mount(&state);
     fleet.found().must();
     fleet.join_all().must();
     whole(&fleet);
@@ -64,14 +76,17 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     });
     wait_moved(&fleet, &client, "node2");
     assert_taken_over(client.seen_since(began));
+    // in its status, and when the daemon has ended in what systemd would have of it
     wait_for(&fleet, "it says so", || {
-        Ok(node2.stead(&["status"])?.stdout.contains("disk of node2"))
+        let log = fs::read_to_string(node2.log(Part::Daemon)).unwrap_or_default();
+        let ended = log.contains("the daemon can't go on") && log.contains("disk");
+        Ok(ended || node2.stead(&["status"])?.stdout.contains("disk of node2"))
     });
 
     // no acknowledged change is lost
     let standby = |node: &str| {
         let status = fleet.node(node)?.status()?;
-        Ok::<_, stead::demo::fleet::FleetError>(status["nodes"][2]["standby"] == true)
+        Ok::<_, FleetError>(status["nodes"][2]["standby"] == true)
     };
     assert_eq!(standby("node1").must(), acknowledged);
     assert_eq!(standby("node3").must(), acknowledged);
@@ -81,7 +96,7 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     if acknowledged {
         node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
     }
-    for part in [stead::demo::fleet::Part::Guard, stead::demo::fleet::Part::Daemon] {
+    for part in [Part::Guard, Part::Daemon] {
         fleet.kill("node2", part).must();
     }
     whole(&fleet);
