@@ -79,6 +79,7 @@ impl Node {
             return None;
         }
         let fresh = self.state.timers.suspect_after;
+        let lively = Span(self.state.timers.elect_after.0 / 2);
         let mut hearing_nobody = alloc::collections::BTreeSet::from([self.me]);
         let mut candidates = alloc::vec![(self.log.tail, self.me)];
         for (node, peer) in &report.peers {
@@ -87,8 +88,10 @@ impl Node {
                 hearing_nobody.insert(*node);
             }
             // Whoever can lead counts, although it may not have noticed yet: so every survivor
-            // arrives at the same one.
-            if heard && peer.daemon_alive {
+            // arrives at the same one. Never the coordinator that fell silent, nor another that
+            // seems to be falling silent as well.
+            let lively = peer.heard.is_some_and(|heard| now.since(heard) < lively);
+            if lively && peer.daemon_alive && Some(*node) != leader {
                 candidates.push((peer.log_tail, *node));
             }
         }
