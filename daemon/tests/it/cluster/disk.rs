@@ -24,7 +24,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        drop(umount2(&self.0, MntFlags::MNT_DETACH));
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
     }
 }
 
