@@ -4,10 +4,8 @@
 //! no random number. `no_std` keeps it so. Two machines live here, each with two doors: events go
 //! in, commands come out, and time is an argument.
 //!
-//! - [`lease::Lease`] runs inside `stead guard`: heartbeats, the coordinator's authority, the
-//! lease.
-//! - [`node::Node`] runs inside `stead daemon`: suspicion, elections, proofs, assignments,
-//! takeovers.
+//! - [`lease::Lease`] runs inside `stead guard`: heartbeats, authority, the lease.
+//! - [`node::Node`] runs inside `stead daemon`: suspicion, elections, proofs, takeovers.
 //!
 //! [`state::State`] is what every member agrees on; it changes only by [`state::Change`]s that the
 //! log has committed. The same code runs in the daemon, in the simulator and in the tests.

@@ -7,10 +7,8 @@
 //! |---|---|
 //! | `Stopped` | the holder's own committed record |
 //! | `NeverHeld` | the committed record that nobody was ever given it |
-//! | `LeaseExpired` | D after the last sign of life, with the node revoked
-//! ([`Proof::lease_expired`]) |
-//! | `Released` | the datagram by which the admitted start of its guard gave its lease up for good
-//! |
+//! | `LeaseExpired` | D after the last sign of life, the node being revoked |
+//! | `Released` | the word of the admitted start of its guard that it gave its lease up |
 //!
 //! Fencing devices and the watchdog come with a later step.
 

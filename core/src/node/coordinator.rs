@@ -93,7 +93,8 @@ impl Node {
     /// Has this coordinator's term begin in the log. It needs no authority: it says who leads.
     fn begin_term(&mut self) {
         let term = self.log.term;
-        if self.state.term < term && !self.is_proposed(&Purpose::Beginning) {
+        let founded = self.state.cluster.is_some();
+        if founded && self.state.term < term && !self.is_proposed(&Purpose::Beginning) {
             self.propose(Purpose::Beginning, Change::Lead { term });
         }
     }

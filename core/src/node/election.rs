@@ -14,6 +14,9 @@ use crate::time::{Instant, Span};
 
 /// How long the best candidate has before the second best is made to campaign, and so on.
 const RANK_PATIENCE: Span = Span::from_millis(30);
+/// How long a leader that was just elected is given at least: its first commits need the disks,
+/// however short the ride-out is.
+const LEADER_PATIENCE: Span = Span::from_millis(150);
 /// How many round trips an election takes at most: the vote, and the word of it.
 const ELECTION_ROUND_TRIPS: u64 = 2;
 
@@ -71,7 +74,7 @@ impl Node {
         // A leader that was just elected needs a moment to be heard as a coordinator.
         let (leader, term, since) = self.election.newest?;
         let patience = if leader.is_some() {
-            self.state.timers.ride_out
+            self.state.timers.ride_out.max(LEADER_PATIENCE)
         } else {
             self.rank_patience().times(2)
         };

@@ -255,7 +255,10 @@ impl Node {
         match outcome {
             Outcome::Done | Outcome::Joined(_) => {
                 self.coordinator_applied(&change);
-                self.tell_change(&change);
+                // What was committed before this run is history; the journal has it already.
+                if self.ready {
+                    self.tell_change(&change);
+                }
             }
             Outcome::Refused(_) => {}
         }
@@ -276,7 +279,6 @@ impl Node {
                 let epoch = self.state.assignments.get(service).map(|it| it.epoch);
                 Notice::Assigned(service.clone(), name(node), epoch.unwrap_or_default())
             }
-            Change::Stop { service, cause, .. } => Notice::Stopping(service.clone(), *cause),
             Change::Stopped { service, node, cause, .. } => {
                 Notice::Stopped(service.clone(), name(node), *cause)
             }
@@ -286,7 +288,9 @@ impl Node {
                 let newest = self.state.members.keys().next_back();
                 Notice::Membership(newest.map(name).unwrap_or_default(), true)
             }
-            Change::AddToken { .. }
+            // The holder says it itself.
+            Change::Stop { .. }
+            | Change::AddToken { .. }
             | Change::Clear { .. }
             | Change::Lead { .. }
             | Change::Observe { .. } => return,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stead_core::node::Node;
 use stead_core::state::{Change, State};
+use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
 use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptions};
 use stead_log::{Disk, Log, Options, Snapshots, Timers};
@@ -28,6 +29,8 @@ use crate::redirect::Redirect;
 
 /// How long the founding of a cluster is tried.
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
+/// How much is written to see whether the disk takes anything: more than a commit needs.
+const DISK_CHECK_BYTES: usize = 256 * 1024;
 /// How long an opened log may take to show what it has.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 /// Room for events of one kind that wait to be taken.
@@ -93,6 +96,7 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let programs = Programs::new(paths.programs(), &identity.name, results.clone());
     let mut programs = programs.map_err(failed("watch over programs"))?;
     programs.find().map_err(failed("find the programs of its former run"))?;
+    check_disk(paths)?;
     let opened = tokio::select! {
         opened = open_log(paths, &identity, &link, &peers) => opened?,
         () = asked_to_end() => return Ok(()),
@@ -163,6 +167,14 @@ async fn open_log(
         network: peers.clone(),
     });
     opened.await.map_err(failed("open its log"))
+}
+
+/// A node whose disk takes nothing more must not serve until its first write shows it.
+fn check_disk(paths: &Paths) -> Result<(), DaemonError> {
+    let path = paths.state.join("disk-check");
+    let written = write_atomically(&path, &[0; DISK_CHECK_BYTES], 0o600);
+    drop(std::fs::remove_file(&path));
+    written.map_err(failed("write to its disk, so it takes no part"))
 }
 
 /// A node whose log is gone does not know what it voted for, and could vote twice in one term (rule
