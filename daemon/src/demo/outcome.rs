@@ -156,7 +156,7 @@ pub(super) fn stages(incident: &Value, service: &str) -> Vec<StageReached> {
 /// The table at the end.
 pub(super) fn table(show: &Show, outcomes: &[Outcome]) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<44} {:>8} {:>8} {:>8} {:>7}  {}",
+        "{:<47} {:>7} {:>7} {:>8} {:>7}  {}",
         "what happened", "gap", "allowed", "other", "double", "from -> to"
     )];
     for outcome in outcomes {
@@ -164,7 +164,7 @@ pub(super) fn table(show: &Show, outcomes: &[Outcome]) -> Vec<String> {
         let (from, to) = (&outcome.from, &outcome.to);
         let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "nobody".to_owned());
         let line = format!(
-            "{what:<44} {outage_ms:>8.1} {bound_ms:>8.0} {other_outage_ms:>8.1} {double_ms:>7.0}  \
+            "{what:<47} {outage_ms:>7.1} {bound_ms:>7.0} {other_outage_ms:>8.1} {double_ms:>7.0}  \
              {} -> {}",
             name(from),
             name(to)
