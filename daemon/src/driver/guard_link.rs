@@ -1,6 +1,6 @@
 //! The daemon's end of the guard's door: connects, and connects again, as long as the daemon runs.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,11 @@ use stead_core::id::Term;
 use stead_core::lease::Order;
 use stead_linux::seqpacket::{Connection, Received, SeqpacketError};
 use stead_log::{Boxed, NotLearnt, TermListener};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
+use crate::chain::chain;
 use crate::guard::ipc::{self, FromGuard, ToGuard};
+use crate::polled::Polled;
 
 /// The time between two attempts to reach the guard.
 const RETRY: Duration = Duration::from_millis(20);
@@ -48,9 +49,9 @@ impl Door {
                 Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
                 // Its end shows where it is read from.
                 Err(SeqpacketError::Closed) => {}
-                Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+                Err(error) => tracing::error!("to the guard: {}", chain(&error)),
             },
-            Err(error) => tracing::error!("to the guard: {}", crate::guard::chain(&error)),
+            Err(error) => tracing::error!("to the guard: {}", chain(&error)),
         }
     }
 }
@@ -64,12 +65,6 @@ pub(super) struct GuardLink {
 }
 
 struct Fd(Connection);
-
-impl AsRawFd for Fd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
 
 impl GuardLink {
     /// Begins to connect; what the guard says goes to `events`.
@@ -91,7 +86,7 @@ impl GuardLink {
                         }
                     }
                     Err(error) => {
-                        let text = crate::guard::chain(&error);
+                        let text = chain(&error);
                         if last.as_ref() != Some(&text) {
                             tracing::warn!("the guard can't be reached: {text}");
                             last = Some(text);
@@ -113,47 +108,39 @@ async fn serve(
     events: &mpsc::Sender<GuardEvent>,
 ) -> std::io::Result<()> {
     let fd = Arc::new(Fd(connected));
-    let reading = watched(Reading(fd.clone()))?;
+    let polled = Polled::new(Reading(fd.clone()))?;
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(fd.clone());
-    if events.send(GuardEvent::Connected(Door(fd.clone()))).await.is_err() {
+    if events.send(GuardEvent::Connected(Door(fd))).await.is_err() {
         return Ok(());
     }
     let mut buffer = vec![0; ipc::LONGEST];
     loop {
-        let mut ready = reading.readable().await?;
-        loop {
-            let length = match fd.0.receive(&mut buffer) {
-                Ok(Received::Message(length)) => length,
-                Ok(Received::Nothing) => break,
-                Ok(Received::Closed) => return Ok(()),
-                Err(error) => return Err(std::io::Error::other(error)),
-            };
-            let message: FromGuard =
-                ipc::decode(&buffer[..length]).map_err(std::io::Error::other)?;
-            if let FromGuard::VoteKnown(term) = message {
-                told.send_replace(Some(term));
-                continue;
-            }
-            if events.send(GuardEvent::Said(Box::new(message))).await.is_err() {
-                return Ok(());
-            }
+        let received = polled.next(|reading| {
+            let received = reading.0.0.receive(&mut buffer);
+            if matches!(received, Ok(Received::Nothing)) { None } else { Some(received) }
+        });
+        let length = match received.await? {
+            Ok(Received::Message(length)) => length,
+            Ok(Received::Nothing | Received::Closed) => return Ok(()),
+            Err(error) => return Err(std::io::Error::other(error)),
+        };
+        let message: FromGuard = ipc::decode(&buffer[..length]).map_err(std::io::Error::other)?;
+        if let FromGuard::VoteKnown(term) = message {
+            told.send_replace(Some(term));
+            continue;
         }
-        ready.clear_ready();
+        if events.send(GuardEvent::Said(Box::new(message))).await.is_err() {
+            return Ok(());
+        }
     }
 }
 
-/// Has the runtime tell when something can be read.
-#[expect(deprecated, reason = "its successor is unsafe; what it asks for is kept here")]
-fn watched(reading: Reading) -> std::io::Result<AsyncFd<Reading>> {
-    // The descriptor is owned by what is handed over, never replaced, and closed only with it.
-    AsyncFd::new(reading)
-}
-
+/// The end that is read from.
 struct Reading(Arc<Fd>);
 
-impl AsRawFd for Reading {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+impl AsFd for Reading {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
     }
 }
 

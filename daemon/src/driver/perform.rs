@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::guard_link::Door;
 use super::peers::Proposer;
 use crate::agent::Programs;
-use crate::guard::chain;
+use crate::chain::chain;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};

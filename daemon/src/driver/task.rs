@@ -24,8 +24,8 @@ use super::machine::decode;
 use super::network;
 use super::perform::Performers;
 use super::view::View;
+use crate::chain::chain;
 use crate::guard::Rejected;
-use crate::guard::chain;
 use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard};
 use crate::identity::Identity;
 

@@ -15,6 +15,7 @@ use stead_linux::gate::{Gate, GateError};
 use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkError};
 
 use super::ipc::Place;
+use crate::chain::chain;
 
 /// How long the process may be held up between reading the clock and the kernel's work before the
 /// time is set anew.
@@ -367,16 +368,4 @@ fn network(address: IpAddr, prefix: u8) -> (bool, u128) {
             (false, address.to_bits().checked_shr(host).unwrap_or(0))
         }
     }
-}
-
-/// An error with all its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -12,8 +12,8 @@ use stead_linux::poller::Poller;
 use stead_linux::udp::Heartbeats;
 
 use super::ipc::Network;
-use super::kernel::chain;
 use super::seal::{LONGEST, Rejected, Sealer};
+use crate::chain::chain;
 
 /// The time between two attempts to open a socket.
 const RETRY: Span = Span::from_millis(500);

@@ -29,9 +29,3 @@ mod seal;
 
 pub use run::{GuardError, run};
 pub use seal::Rejected;
-
-/// An error with all its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    kernel::chain(error)
-}

@@ -17,9 +17,10 @@ use stead_linux::realtime;
 use stead_linux::seqpacket::{Connection, Listener, Received};
 
 use super::ipc::{self, FromGuard, Hello, ToGuard};
-use super::kernel::{Kernel, chain};
+use super::kernel::Kernel;
 use super::links::Links;
 use super::seal::Sealer;
+use crate::chain::chain;
 use crate::identity::{self, Identity};
 use crate::paths::Paths;
 
