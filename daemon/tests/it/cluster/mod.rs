@@ -135,7 +135,7 @@ pub fn whole(fleet: &Fleet) {
 /// Never two. A second try of the trial doesn't make up for it: `./test` reads the file that
 /// `STEAD_DOUBLES` names, and fails if there is anything in it.
 #[track_caller]
-fn assert_alone(seen: Seen) {
+pub fn assert_alone(seen: Seen) {
     if seen.double_ms == 0.0 {
         return;
     }
