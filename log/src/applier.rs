@@ -11,7 +11,7 @@ use openraft::OptionalSend;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use stead_core::id::{Index, Term};
 
-use crate::machine::{Committed, Delivery, Event, Machine};
+use crate::machine::{Committed, Delivery, Event, Machine, SnapshotError};
 use crate::record;
 use crate::store::Store;
 use crate::types::{Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, Types};
@@ -110,7 +110,7 @@ impl RaftStateMachine<Types> for Applier {
 /// The state as it was when the builder was asked for; writing it takes time and is done aside.
 pub(crate) struct Builder {
     meta: SnapshotMeta,
-    state: Vec<u8>,
+    state: Result<Vec<u8>, SnapshotError>,
     store: Store,
 }
 
@@ -118,8 +118,8 @@ impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = Vec<u8>;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let snapshot = record::Snapshot::new(&self.meta, self.state.clone());
-        self.store.save_snapshot(snapshot).await?;
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: self.state.clone() })
+        let state = self.state.clone().map_err(io::Error::other)?;
+        self.store.save_snapshot(record::Snapshot::new(&self.meta, state.clone())).await?;
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: state })
     }
 }

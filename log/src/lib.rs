@@ -30,6 +30,7 @@ pub mod network;
 mod options;
 mod record;
 mod rpc;
+mod runtime;
 mod status;
 mod store;
 pub mod transport;
@@ -39,9 +40,12 @@ pub use crate::codec::DecodeError;
 pub use crate::error::{
     CampaignError, InitializeError, MembershipError, OpenError, ProposeError, ReadError,
 };
-pub use crate::listener::{Boxed, ENCLOSED_BYTES, NoListener, NotLearnt, TermListener};
+pub use crate::listener::{Boxed, NoListener, NotLearnt, TermListener};
 pub use crate::log::Log;
-pub use crate::machine::{Committed, Event, Events, Failure, Machine, Membership, RestoreError};
+pub use crate::machine::{
+    Committed, Event, Events, Failure, Machine, Membership, RestoreError, SnapshotError,
+};
 pub use crate::options::{CHANGE_BYTES, Options, Snapshots, Timers};
+pub use crate::runtime::seeded;
 pub use crate::status::{Role, Status};
 pub use crate::store::{Disk, StoreError};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 
-use stead_core::id::{NodeId, Term};
+use stead_core::id::Term;
 
 /// A future that can be kept in a box.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -17,24 +17,7 @@ pub trait TermListener: Send + Sync + 'static {
     /// Returns once the guard has learnt `term`. Called before the vote is written, and at the
     /// start of the log with the vote found on disk; the same term may come several times.
     fn learn(&self, term: Term) -> Boxed<'_, Result<(), NotLearnt>>;
-
-    /// What goes with a vote that this node has just granted to `term`: at most
-    /// [`ENCLOSED_BYTES`], the rest is cut off. (How long ago the guard last heard an earlier
-    /// coordinator, `docs/protocol.md`, section 3.)
-    fn enclose(&self, term: Term) -> Vec<u8> {
-        let _ = term;
-        Vec::new()
-    }
-
-    /// `voter` has granted its vote to this node's `term` and enclosed this. Called before the vote
-    /// counts, so all votes that made a leader have been seen when [`crate::Status`] says so.
-    fn granted(&self, voter: NodeId, term: Term, enclosed: &[u8]) {
-        let _ = (voter, term, enclosed);
-    }
 }
-
-/// Most that [`TermListener::enclose`] may send.
-pub const ENCLOSED_BYTES: usize = 256;
 
 /// Why a term was not learnt. It will be told again.
 pub type NotLearnt = Box<dyn Error + Send + Sync>;

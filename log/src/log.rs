@@ -58,20 +58,14 @@ impl Log {
         let config = timers.config(cluster, snapshots)?;
         let (closing, closed) = watch::channel(false);
         let (failure, failed) = watch::channel(None);
-        let store =
-            Store::open(disk, (node, cluster), listener.clone(), failure.clone(), closed.clone())?;
+        let store = Store::open(disk, (node, cluster), listener, failure.clone(), closed.clone())?;
         if let Some(vote) = store.vote() {
             let told = store.tell(vote).await;
             told.map_err(|error| OpenError::Engine(error.to_string()))?;
         }
         let (delivery, line) = Delivery::new(closed.clone());
         let applier = Applier::new(machine, store.clone(), delivery.clone());
-        let way = Way {
-            node,
-            network: network.clone(),
-            listener: listener.clone(),
-            append_ttl: timers.election_max,
-        };
+        let way = Way { node, network: network.clone(), append_ttl: timers.election_max };
         let raft = match Raft::new(node, Arc::new(config), way, store.clone(), applier).await {
             Ok(raft) => raft,
             Err(error) => {
@@ -80,9 +74,9 @@ impl Log {
             }
         };
         let backlog = delivery.opened();
-        network.serve_log(Some(Arc::new(Server { raft: raft.clone(), listener })));
+        network.serve_log(Some(Arc::new(Server { raft: raft.clone() })));
         let (shown, status) = watch::channel(Status::default());
-        tokio::spawn(follow(raft.clone(), shown, failure, closed.clone()));
+        tokio::spawn(follow(raft.clone(), store.clone(), shown, failure, closed.clone()));
         let ending = Ending { raft: raft.clone(), network: network.clone(), store };
         let ending = tokio::spawn(ending.run(closed, failed.clone()));
         let events = Events { backlog, line, failure: failed, failure_told: false };

@@ -28,7 +28,11 @@ pub trait Machine: Send + 'static {
 
     /// The whole state, encoded. It must contain all that later changes depend on, and stay well
     /// below 64 MiB, since it goes to a member that lags behind in one message.
-    fn snapshot(&self) -> Vec<u8>;
+    ///
+    /// # Errors
+    /// The state can't be encoded. Nothing is written then, and the log stops: what is in place of
+    /// a state would be all that is left of it once the entries behind it are gone.
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError>;
 
     /// Replaces the state by one that [`Machine::snapshot`] encoded, here or on another member. On
     /// an error the state must be unchanged.
@@ -42,6 +46,11 @@ pub trait Machine: Send + 'static {
 #[derive(Debug, Error)]
 #[error("snapshot refused: {0}")]
 pub struct RestoreError(pub String);
+
+/// A state that the machine can't encode. Nothing was written; the log stops.
+#[derive(Clone, Debug, Error)]
+#[error("the state can't be encoded: {0}")]
+pub struct SnapshotError(pub String);
 
 /// Who votes and who only follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::machine::{Failure, Membership};
 use crate::record::Vote;
+use crate::store::Store;
 use crate::types::{LogId, Raft};
 
 /// What this node's log is at.
@@ -23,7 +24,8 @@ pub struct Status {
     pub role: Role,
     /// Who leads, as far as this node knows.
     pub leader: Option<NodeId>,
-    /// The last entry: the term it was proposed in, and its index. What elections compare.
+    /// The last entry on this node's disk: the term it was proposed in, and its index. Elections
+    /// compare the same, with what is on its way to the disk.
     pub last_log: Option<(Term, Index)>,
     /// Up to where the log is known here to be committed.
     pub committed: Option<Index>,
@@ -33,7 +35,8 @@ pub struct Status {
     pub snapshot: Option<Index>,
     /// Up to where the log is gone from this node's disk.
     pub purged: Option<Index>,
-    /// Voters and learners by the newest membership in the log, committed or not.
+    /// Voters and learners by the newest membership in the log, committed or not, on disk or on its
+    /// way there: it counts from the moment it is in the log.
     pub membership: Membership,
 }
 
@@ -57,7 +60,7 @@ fn index(id: Option<LogId>) -> Option<Index> {
     id.map(|id| Index(id.index))
 }
 
-fn look(raft: &Raft) -> Status {
+fn look(raft: &Raft, store: &Store) -> Status {
     let server = raft.server_metrics().borrow_watched().clone();
     let data = raft.data_metrics().borrow_watched().clone();
     let role = match server.state {
@@ -73,7 +76,7 @@ fn look(raft: &Raft) -> Status {
         voted_for: (vote.term > 0).then_some(vote.candidate),
         role,
         leader: server.current_leader,
-        last_log: data.last_log.map(|id| (Term(id.leader_id.term), Index(id.index))),
+        last_log: store.durable_last().map(|id| (Term(id.leader_id.term), Index(id.index))),
         committed: index(data.local_committed),
         applied: index(data.last_applied),
         snapshot: index(data.snapshot),
@@ -86,6 +89,7 @@ fn look(raft: &Raft) -> Status {
 /// published as a failure.
 pub(crate) async fn follow(
     raft: Raft,
+    store: Store,
     status: watch::Sender<Status>,
     failure: watch::Sender<Option<Failure>>,
     closing: watch::Receiver<bool>,
@@ -93,8 +97,9 @@ pub(crate) async fn follow(
     let mut server = raft.server_metrics();
     let mut data = raft.data_metrics();
     let mut all = raft.metrics();
+    let mut durable = store.watch_durable();
     let reason = loop {
-        let now = look(&raft);
+        let now = look(&raft, &store);
         status.send_if_modified(|status| {
             let modified = *status != now;
             *status = now;
@@ -107,6 +112,7 @@ pub(crate) async fn follow(
             changed = server.changed() => changed.is_ok(),
             changed = data.changed() => changed.is_ok(),
             changed = all.changed() => changed.is_ok(),
+            changed = durable.changed() => changed.is_ok(),
         };
         if !alive {
             break "it ended without a reason".to_string();

@@ -5,7 +5,7 @@
 
 use stead_core::id::Index;
 use stead_core::state::{Change, Outcome, Refusal, State};
-use stead_log::{Machine, RestoreError};
+use stead_log::{Machine, RestoreError, SnapshotError};
 
 /// The version of the encoding of changes, outcomes and states.
 const FORMAT: u8 = 1;
@@ -59,11 +59,13 @@ impl Machine for Replica {
             // Every member of this version refuses it alike; nothing has changed.
             Err(_) => Outcome::Refused(Refusal::Stale),
         };
+        // The change is made, whatever becomes of the word about it: its proposer can't read nothing,
+        // and takes its fate as unknown.
         encode(&outcome).unwrap_or_default()
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        encode(&self.state).unwrap_or_default()
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        encode(&self.state).map_err(|error| SnapshotError(error.to_string()))
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
@@ -85,7 +87,7 @@ mod tests {
         }
         assert!(replica.state.cluster.is_none());
         assert!(replica.restore(b"\x07").is_err());
-        let snapshot = replica.snapshot();
+        let snapshot = replica.snapshot().unwrap();
         assert!(replica.restore(&snapshot).is_ok());
     }
 }

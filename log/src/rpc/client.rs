@@ -17,7 +17,6 @@ use stead_core::id::NodeId;
 
 use super::{Appended, Request, Response, Transferred};
 use crate::codec::{decode, encode};
-use crate::listener::TermListener;
 use crate::network::{CallError, Lane, Network};
 use crate::record;
 use crate::types::{Snapshot, Types, Vote};
@@ -26,7 +25,6 @@ use crate::types::{Snapshot, Types, Vote};
 pub(crate) struct Way {
     pub node: NodeId,
     pub network: Arc<dyn Network>,
-    pub listener: Arc<dyn TermListener>,
     /// How long a follower may take to write entries.
     pub append_ttl: Duration,
 }
@@ -36,7 +34,6 @@ pub(crate) struct Peer {
     node: NodeId,
     target: NodeId,
     network: Arc<dyn Network>,
-    listener: Arc<dyn TermListener>,
     append_ttl: Duration,
 }
 
@@ -57,13 +54,7 @@ impl RaftNetworkFactory<Types> for Way {
     type Network = Peer;
 
     async fn new_client(&mut self, target: NodeId, _member: &()) -> Peer {
-        Peer {
-            node: self.node,
-            target,
-            network: self.network.clone(),
-            listener: self.listener.clone(),
-            append_ttl: self.append_ttl,
-        }
+        Peer { node: self.node, target, network: self.network.clone(), append_ttl: self.append_ttl }
     }
 }
 
@@ -102,13 +93,13 @@ impl Peer {
         &self,
         request: &Request,
         ttl: Duration,
-    ) -> Result<(VoteResponse<Types>, Vec<u8>), RPCError<Types>> {
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let response = self.ask(RPCTypes::Vote, Lane::Log, request, ttl).await?;
-        let Response::Vote { vote, granted, last, enclosed } = response else {
+        let Response::Vote { vote, granted, last, reserved: _ } = response else {
             return Err(mismatch());
         };
         let vote = Vote::from(vote);
-        Ok((VoteResponse::new(vote, last.map(Into::into), granted), enclosed))
+        Ok(VoteResponse::new(vote, last.map(Into::into), granted))
     }
 }
 
@@ -153,17 +144,12 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let vote = record::Vote::from(&rpc.vote);
         let request = Request::Vote {
-            vote,
+            vote: (&rpc.vote).into(),
             last: rpc.last_log_id.map(Into::into),
             transfer: rpc.leadership_transfer,
         };
-        let (response, enclosed) = self.ask_vote(&request, option.soft_ttl()).await?;
-        if response.is_granted_to(&rpc.vote) {
-            self.listener.granted(self.target, vote.as_term(), &enclosed);
-        }
-        Ok(response)
+        self.ask_vote(&request, option.soft_ttl()).await
     }
 
     async fn pre_vote(
@@ -176,7 +162,7 @@ impl RaftNetworkV2<Types> for Peer {
             last: rpc.last_log_id.map(Into::into),
             transfer: rpc.leadership_transfer,
         };
-        Ok(self.ask_vote(&request, option.soft_ttl()).await?.0)
+        self.ask_vote(&request, option.soft_ttl()).await
     }
 
     async fn full_snapshot(

@@ -57,12 +57,12 @@ pub(crate) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response {
     Append(Appended),
-    /// `enclosed` is the guard's, and only goes with a vote that was given.
+    /// `reserved` is empty: release 0.1.0 has a field there and could not read a vote without it.
     Vote {
         vote: Vote,
         granted: bool,
         last: Option<Position>,
-        enclosed: Vec<u8>,
+        reserved: Vec<u8>,
     },
     Snapshot {
         vote: Vote,

@@ -1,6 +1,5 @@
 //! openraft's way in: requests of other members become calls of the local instance.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::errors::{Fatal, LinearizableReadError, RaftError};
@@ -14,7 +13,7 @@ use tracing::debug;
 
 use super::{Appended, NotRead, Request, Response, Transferred};
 use crate::codec::{DecodeError, decode, encode};
-use crate::listener::{Boxed, ENCLOSED_BYTES, TermListener};
+use crate::listener::Boxed;
 use crate::network::Service;
 use crate::record::{self, Position, Vote};
 use crate::types::{Raft, Snapshot, Types};
@@ -22,16 +21,14 @@ use crate::types::{Raft, Snapshot, Types};
 /// Answers for one local openraft.
 pub(crate) struct Server {
     pub raft: Raft,
-    pub listener: Arc<dyn TermListener>,
 }
 
 impl Service for Server {
     fn handle(&self, from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
         let raft = self.raft.clone();
-        let listener = self.listener.clone();
         Box::pin(async move {
             let response = match decode(&request) {
-                Ok(request) => answer(&raft, &*listener, request).await,
+                Ok(request) => answer(&raft, request).await,
                 Err(error) => {
                     debug!(%from, %error, "request refused");
                     Err(format!("request refused: {error}"))
@@ -50,11 +47,7 @@ impl Service for Server {
     }
 }
 
-async fn answer(
-    raft: &Raft,
-    listener: &dyn TermListener,
-    request: Request,
-) -> Result<Response, String> {
+async fn answer(raft: &Raft, request: Request) -> Result<Response, String> {
     match request {
         Request::Append { vote, previous, entries, committed } => {
             record::contiguous(previous, &entries).map_err(|error| error.to_string())?;
@@ -71,15 +64,11 @@ async fn answer(
         }
         Request::Vote { vote, last, transfer } => {
             let response = raft.vote(vote_request(vote, last, transfer)).await;
-            let response = response.map_err(|error| error.to_string())?;
-            let given = response.is_granted_to(&vote.into());
-            let mut enclosed = if given { listener.enclose(vote.as_term()) } else { Vec::new() };
-            enclosed.truncate(ENCLOSED_BYTES);
-            Ok(voted(&response, enclosed))
+            Ok(voted(&response.map_err(|error| error.to_string())?))
         }
         Request::PreVote { vote, last, transfer } => {
             let response = raft.pre_vote(vote_request(vote, last, transfer)).await;
-            Ok(voted(&response.map_err(|error| error.to_string())?, Vec::new()))
+            Ok(voted(&response.map_err(|error| error.to_string())?))
         }
         Request::Snapshot { vote, snapshot } => {
             let (meta, state) = snapshot.into_parts().map_err(|error| error.to_string())?;
@@ -106,12 +95,12 @@ fn vote_request(vote: Vote, last: Option<Position>, transfer: bool) -> VoteReque
     rpc
 }
 
-fn voted(response: &VoteResponse<Types>, enclosed: Vec<u8>) -> Response {
+fn voted(response: &VoteResponse<Types>) -> Response {
     Response::Vote {
         vote: (&response.vote).into(),
         granted: response.vote_granted,
         last: response.last_log_id.map(Into::into),
-        enclosed,
+        reserved: Vec::new(),
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
-use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable,
+    ReadableTableMetadata, TableDefinition, TableError,
+};
 use serde::de::DeserializeOwned;
 use stead_core::id::{ClusterId, NodeId};
 
-use super::writer::Op;
+use super::writer::{Op, Writing};
 use super::{Disk, StoreError, make_directory, sync_directory};
 use crate::codec::{decode, encode};
 use crate::record;
@@ -53,29 +57,64 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result
 }
 
 impl StoreFile {
-    /// Opens the store, or makes it, and reads all of it. A store of another node is refused.
+    /// Opens the store, or makes it, and reads all of it. A store of another node is refused, and
+    /// one that should hold something and doesn't.
     pub fn open(
         disk: Disk,
         node: NodeId,
         cluster: ClusterId,
-    ) -> Result<(Self, Loaded), StoreError> {
+    ) -> Result<(Self, Loaded, Writing), StoreError> {
         guarded(move || {
+            let (disk, used) = match disk {
+                Disk::Used(disk) => (*disk, true),
+                other @ (Disk::Directory(_) | Disk::Backend { .. } | Disk::Paced { .. }) => {
+                    (other, false)
+                }
+            };
             let mut builder = Builder::new();
             builder.set_cache_size(CACHE_BYTES);
-            let database = match disk {
-                Disk::Directory(path) => {
-                    make_directory(&path)?;
-                    let database = builder.create(path.join("log.redb"));
-                    sync_directory(&path)?;
-                    database
+            let (database, writing) = match disk {
+                Disk::Directory(path) => (in_directory(&builder, &path, used)?, Writing::Thread),
+                Disk::Backend { backend, threaded } => {
+                    let writing = if threaded { Writing::Thread } else { Writing::Caller };
+                    (builder.create_with_backend(Boxed(backend)), writing)
                 }
-                Disk::Backend { backend, .. } => builder.create_with_backend(Boxed(backend)),
+                Disk::Paced { backend, pace } => {
+                    (builder.create_with_backend(Boxed(backend)), Writing::Task(pace))
+                }
+                // Known twice is known.
+                Disk::Used(disk) => return Self::open(Disk::Used(disk), node, cluster),
             };
             let file = Self { database: database.map_err(StoreError::open)? };
+            if used && file.is_blank()? {
+                return Err(StoreError::Lost);
+            }
             file.claim(node, cluster)?;
             let loaded = file.load()?;
-            Ok((file, loaded))
+            Ok((file, loaded, writing))
         })
+    }
+
+    /// Whether no log was ever in here: no vote, no entry, no snapshot.
+    fn is_blank(&self) -> Result<bool, StoreError> {
+        let transaction = self.database.begin_read().map_err(StoreError::disk)?;
+        let blank = match transaction.open_table(META) {
+            Ok(meta) => {
+                let mut blank = true;
+                for key in [VOTE, PURGED, SNAPSHOT] {
+                    blank &= meta.get(key).map_err(StoreError::disk)?.is_none();
+                }
+                blank
+            }
+            Err(TableError::TableDoesNotExist(_)) => true,
+            Err(error) => return Err(StoreError::open(error)),
+        };
+        Ok(blank
+            && match transaction.open_table(LOG) {
+                Ok(log) => log.is_empty().map_err(StoreError::disk)?,
+                Err(TableError::TableDoesNotExist(_)) => true,
+                Err(error) => return Err(StoreError::open(error)),
+            })
     }
 
     /// Writes the owner into a new store and compares it in an old one.
@@ -166,6 +205,22 @@ impl StoreFile {
         transaction.set_durability(durability).map_err(StoreError::disk)?;
         transaction.commit().map_err(StoreError::disk)
     }
+}
+
+/// The file in its directory; one that was used before is not made anew.
+fn in_directory(
+    builder: &Builder,
+    path: &Path,
+    used: bool,
+) -> Result<Result<Database, DatabaseError>, StoreError> {
+    let file = path.join("log.redb");
+    if used {
+        return if file.exists() { Ok(builder.open(file)) } else { Err(StoreError::Lost) };
+    }
+    make_directory(path)?;
+    let database = builder.create(file);
+    sync_directory(path)?;
+    Ok(database)
 }
 
 fn read<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {

@@ -44,7 +44,6 @@ use crate::record;
 use crate::types::{Entry, LogId, Types, Vote};
 
 /// Where the log is kept.
-#[derive(Debug)]
 pub enum Disk {
     /// The file `log.redb` in this directory, written by a thread of its own.
     Directory(PathBuf),
@@ -56,13 +55,30 @@ pub enum Disk {
         /// for virtual time, where threads would not be deterministic.
         threaded: bool,
     },
+    /// The same in virtual time, with a disk that takes its time: each transaction is begun, waits
+    /// for as long as `pace` says, and is written then, in a task of its own. What queues up
+    /// meanwhile goes into the next one.
+    Paced {
+        /// What takes the place of the file.
+        backend: Box<dyn redb::StorageBackend>,
+        /// How long the next transaction takes.
+        pace: Box<dyn FnMut() -> Duration + Send>,
+    },
+    /// A disk that is known to have held this node's log. If nothing of it is there any more, the
+    /// node has forgotten what it voted for and what it acknowledged, and opening is refused with
+    /// [`StoreError::Lost`] before anyone is answered (rule T2).
+    Used(Box<Disk>),
 }
 
-impl Disk {
-    fn threaded(&self) -> bool {
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Directory(_) => true,
-            Self::Backend { threaded, .. } => *threaded,
+            Self::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            Self::Backend { threaded, .. } => {
+                f.debug_struct("Backend").field("threaded", threaded).finish_non_exhaustive()
+            }
+            Self::Paced { .. } => f.debug_struct("Paced").finish_non_exhaustive(),
+            Self::Used(disk) => f.debug_tuple("Used").field(disk).finish(),
         }
     }
 }
@@ -97,6 +113,10 @@ pub enum StoreError {
         /// That node's cluster.
         cluster: ClusterId,
     },
+    /// There was a log on this disk, and there is none now. Nothing was changed. Put the disk back
+    /// as it was when the node last ran, or remove the node from the cluster and join it anew.
+    #[error("the log that was on this disk is gone: this node no longer knows what it voted for")]
+    Lost,
     /// A record on disk can't be read. Nothing was changed.
     #[error("can't read {what} from the log's store")]
     Decode {
@@ -137,6 +157,8 @@ pub(crate) struct Store {
     writer: Writer,
     listener: Arc<dyn TermListener>,
     closing: watch::Receiver<bool>,
+    /// The last index on disk.
+    durable: watch::Receiver<Option<u64>>,
 }
 
 /// What is on disk or on its way there, in memory.
@@ -163,8 +185,9 @@ impl Store {
         failure: watch::Sender<Option<Failure>>,
         closing: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
-        let threaded = disk.threaded();
-        let (file, loaded) = StoreFile::open(disk, node, cluster)?;
+        let (file, loaded, writing) = StoreFile::open(disk, node, cluster)?;
+        let tail = loaded.entries.last_key_value().map(|(index, _)| *index);
+        let tail = tail.or(loaded.purged.map(|purged| purged.index));
         let view = View {
             vote: loaded.vote,
             committed: loaded.committed.map(Into::into),
@@ -172,8 +195,9 @@ impl Store {
             entries: loaded.entries,
             snapshot: loaded.snapshot.map(Arc::new),
         };
-        let writer = Writer::start(file, threaded, failure)?;
-        Ok(Self { view: Arc::new(Mutex::new(view)), writer, listener, closing })
+        let (tail, durable) = watch::channel(tail);
+        let writer = Writer::start(file, writing, failure, tail)?;
+        Ok(Self { view: Arc::new(Mutex::new(view)), writer, listener, closing, durable })
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -189,6 +213,19 @@ impl Store {
     /// The newest snapshot on disk.
     pub fn snapshot(&self) -> Option<Arc<record::Snapshot>> {
         self.view().snapshot.clone()
+    }
+
+    /// The last entry that is on disk, or the last that is gone from it.
+    pub fn durable_last(&self) -> Option<LogId> {
+        let durable = *self.durable.borrow();
+        let view = self.view();
+        let last = durable.and_then(|last| view.entries.range(..=last).next_back());
+        last.map(|(_, entry)| entry.log_id).or(view.purged)
+    }
+
+    /// Changes with [`Self::durable_last`].
+    pub fn watch_durable(&self) -> watch::Receiver<Option<u64>> {
+        self.durable.clone()
     }
 
     /// Writes a snapshot and makes it the current one, unless the current one is newer.

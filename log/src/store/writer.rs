@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,10 +61,20 @@ const QUEUE: usize = 1024;
 /// Most requests in one transaction.
 const GROUP: usize = 256;
 
+/// Who does the writing.
+pub(super) enum Writing {
+    /// A thread of its own.
+    Thread,
+    /// Whoever asks for it.
+    Caller,
+    /// A task of its own, which waits before each transaction.
+    Task(Box<dyn FnMut() -> Duration + Send>),
+}
+
 /// A handle to the writer; copies share it.
 #[derive(Clone)]
 pub(super) enum Writer {
-    Thread(mpsc::Sender<Job>),
+    Queue(mpsc::Sender<Job>),
     Inline(Arc<Mutex<Engine>>),
 }
 
@@ -72,22 +83,35 @@ pub(super) struct Engine {
     file: Option<StoreFile>,
     failed: Option<Arc<StoreError>>,
     failure: watch::Sender<Option<Failure>>,
+    /// The last index on disk.
+    tail: watch::Sender<Option<u64>>,
 }
 
 impl Writer {
     pub fn start(
         file: StoreFile,
-        threaded: bool,
+        writing: Writing,
         failure: watch::Sender<Option<Failure>>,
+        tail: watch::Sender<Option<u64>>,
     ) -> Result<Self, StoreError> {
-        let mut engine = Engine { file: Some(file), failed: None, failure };
-        if !threaded {
+        let mut engine = Engine { file: Some(file), failed: None, failure, tail };
+        if let Writing::Caller = writing {
             return Ok(Self::Inline(Arc::new(Mutex::new(engine))));
         }
         let (queue, mut jobs) = mpsc::channel(QUEUE);
+        let mut group = Vec::with_capacity(GROUP);
+        if let Writing::Task(mut pace) = writing {
+            // It ends, as the thread does, with the last handle; nobody has to wait for it.
+            tokio::spawn(async move {
+                while jobs.recv_many(&mut group, GROUP).await > 0 {
+                    tokio::time::sleep(pace()).await;
+                    engine.run(group.drain(..));
+                }
+            });
+            return Ok(Self::Queue(queue));
+        }
         let thread = std::thread::Builder::new().name("stead-log-disk".into());
         let spawned = thread.spawn(move || {
-            let mut group = Vec::with_capacity(GROUP);
             while let Some(job) = jobs.blocking_recv() {
                 group.push(job);
                 while group.len() < GROUP {
@@ -99,9 +123,8 @@ impl Writer {
                 engine.run(group.drain(..));
             }
         });
-        // The thread ends with the last handle; nobody has to join it.
         spawned.map_err(|error| StoreError::open(redb::Error::Io(error)))?;
-        Ok(Self::Thread(queue))
+        Ok(Self::Queue(queue))
     }
 
     /// Queues `op` and returns; a failure shows in the next request that is waited for.
@@ -139,7 +162,7 @@ impl Writer {
 
     async fn send(&self, job: Job) -> io::Result<()> {
         match self {
-            Self::Thread(queue) => {
+            Self::Queue(queue) => {
                 queue.send(job).await.map_err(|_| io::Error::other(StoreError::Closed))
             }
             Self::Inline(engine) => {
@@ -183,7 +206,11 @@ impl Engine {
             return Err(failed.clone());
         }
         let Some(file) = &self.file else { return Err(Arc::new(StoreError::Closed)) };
-        guarded(|| file.commit(ops.iter())).map_err(|failed| {
+        let committed = guarded(|| file.commit(ops.iter()));
+        if committed.is_ok() {
+            self.advance(ops);
+        }
+        committed.map_err(|failed| {
             error!(error = %failed, "the log's store failed; the log stops");
             let failed = Arc::new(failed);
             self.failed = Some(failed.clone());
@@ -195,5 +222,24 @@ impl Engine {
             });
             failed
         })
+    }
+
+    /// Says up to where the entries on disk reach now.
+    fn advance(&self, ops: &[Op]) {
+        self.tail.send_if_modified(|tail| {
+            let before = *tail;
+            for op in ops {
+                match op {
+                    Op::Append(entries) => {
+                        *tail = entries.last().map(|(index, _)| *index).or(*tail);
+                    }
+                    Op::TruncateFrom(first) => *tail = first.checked_sub(1),
+                    // What is purged is in a snapshot, and that is on disk.
+                    Op::Purge(upto) => *tail = (*tail).max(Some(upto.index)),
+                    Op::Vote(_) | Op::Committed(_) | Op::Snapshot(_) => {}
+                }
+            }
+            *tail != before
+        });
     }
 }

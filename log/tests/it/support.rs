@@ -11,7 +11,7 @@ use stead_log::network::Network;
 use stead_log::network::inproc::Hub;
 use stead_log::{
     Committed, Disk, Event, Events, Log, Machine, NoListener, Options, ProposeError, RestoreError,
-    Role, Snapshots, TermListener, Timers,
+    Role, SnapshotError, Snapshots, TermListener, Timers,
 };
 use tempfile::TempDir;
 
@@ -45,12 +45,12 @@ impl Machine for Book {
         book.len().to_string().into_bytes()
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let book = self.0.lock().unwrap();
         let lines = book.iter().map(|(index, change)| {
             format!("{index} {}\n", String::from_utf8(change.clone()).unwrap())
         });
-        lines.collect::<String>().into_bytes()
+        Ok(lines.collect::<String>().into_bytes())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
