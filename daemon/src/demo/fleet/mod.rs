@@ -79,7 +79,8 @@ impl Fleet {
         let mut nodes = Vec::new();
         for spec in &plan.nodes {
             let host = bed.host(&spec.name)?;
-            nodes.push(Node::create(&spec.name, host, &folder, &plan.program)?);
+            let program = spec.program.as_deref().unwrap_or(&plan.program);
+            nodes.push(Node::create(&spec.name, host, &folder, program)?);
         }
         let client = bed.host("client")?;
         let mut trunks = Vec::new();

@@ -57,6 +57,8 @@ pub struct NodePlan {
     pub relayed: bool,
     /// Variables of its guard and daemon.
     pub variables: Vec<(String, String)>,
+    /// Its own program `stead`, if it isn't the plan's.
+    pub program: Option<PathBuf>,
 }
 
 /// A service.
@@ -141,7 +143,7 @@ impl NodePlan {
     #[must_use]
     pub fn at(name: &str, site: &str) -> Self {
         let (name, site) = (name.to_owned(), site.to_owned());
-        Self { name, site, relayed: false, variables: Vec::new() }
+        Self { name, site, relayed: false, variables: Vec::new(), program: None }
     }
 }
 
