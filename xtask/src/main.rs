@@ -4,6 +4,8 @@
 //!   writes nothing and asks no network.
 //! - `cargo xtask fix` lets rustfmt write. It checks nothing.
 //! - `cargo xtask deb` packs the release binary into a Debian package under `target/debian`.
+//! - `cargo xtask mutants` puts seeded bugs into the core, one at a time, and shows which judge of
+//!   the simulator sees them.
 //! - `cargo xtask sum FILE...` adds up the results of test runs and prints them as one line.
 //!
 //! Happy path: one line per check, exit code 0. Failure: one line per finding, `path:line: check:
@@ -15,6 +17,7 @@
 
 mod checks;
 mod deb;
+mod mutants;
 mod source;
 mod sum;
 mod tree;
@@ -24,7 +27,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask ci | fix | deb [--binary FILE] | sum FILE...";
+const USAGE: &str =
+    "usage: cargo xtask ci | fix | deb [--binary FILE] | mutants [--only NN] | sum FILE...";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +48,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
         Some("ci") if rest.is_empty() => checks::run_all(&root),
         Some("fix") if rest.is_empty() => fix(&root),
         Some("deb") => deb::run(&root, rest),
+        Some("mutants") => mutants::run(&root, rest),
         Some("sum") => sum::run(rest),
         _ => bail!("{USAGE}"),
     }

@@ -4,7 +4,8 @@
 //! and what the core may not touch), [`shape`] (lengths and opening pages), [`words`] (names that
 //! the glossary refuses), [`marks`] (unfinished work, machine paths, `unsafe`), [`dependencies`]
 //! (each argued for, all from one place), [`licences`] (`deny.toml` against what cargo resolved),
-//! [`links`] (the book's references to files), [`book`] (texts that must keep up with the code).
+//! [`links`] (the book's references to files), [`book`] (texts that must keep up with the code) and
+//! [`crate::mutants`] (seeded bugs that must keep up with the core).
 //!
 //! Happy path: every check runs, also after one has findings, and says how long its list is.
 //! Failure: what can't be read or parsed is a finding or an error, never a check that passes.
@@ -30,7 +31,7 @@ use crate::tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 17] = [
     ("layers", layers::edges),
     ("openraft stays in log", layers::consensus),
     ("core is pure", layers::core_is_pure),
@@ -47,6 +48,7 @@ const CHECKS: [(&str, Check); 16] = [
     ("links", links::resolve),
     ("keys of cluster.toml", book::keys),
     ("what tests can't show", book::absent),
+    ("seeded bugs fit", crate::mutants::check),
 ];
 
 /// Runs every check and prints what it found.
