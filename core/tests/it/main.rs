@@ -3,10 +3,6 @@
 //! promises alone.
 
 mod desk;
-mod golden;
 mod parts;
-mod random;
 mod state;
-mod timing;
 mod wire;
-mod world;

@@ -1,0 +1,121 @@
+//! The judges: one for each invariant of the protocol (section 10), in a file of its own.
+//!
+//! | file | invariant |
+//! |---|---|
+//! | `once` | I1: what may run once runs at most once |
+//! | `partition` | I2: at most one partition acts; one past its last majority echo starts nothing |
+//! | `address` | I3: at most one node answers for an address |
+//! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
+//! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
+//!
+//! They know everything and decide nothing. Each is asked at every step that could break what it
+//! watches: a gate that changes, a program that starts, an entry that is applied, an answer to a
+//! proposal. What only time can end (a lease) can't break anything by ending.
+//!
+//! Happy path: nothing is said. The first word against the run ends it ([`Verdict`]).
+//!
+//! Three pauses are excused, for as long as the protocol says and not a microsecond longer; each
+//! excuse is counted ([`Why`]). Absent on purpose: what the operator would like (placement), which
+//! has judges of its own later.
+
+mod address;
+mod durable;
+mod once;
+mod partition;
+mod service;
+
+use address::Address;
+use durable::Durable;
+use once::Once;
+use partition::Partition;
+use service::Service;
+
+use crate::world::World;
+
+/// What a judge saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The invariant, or what else was watched.
+    pub judge: &'static str,
+    /// What happened, in words.
+    pub what: String,
+    /// When, in microseconds since the world began.
+    pub at: u64,
+}
+
+/// Why two nodes may answer for one address for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A hypervisor stopped the machine, and none of its clocks shows it (protocol, section 3).
+    Paused,
+    /// The machine was suspended under a relative gate (protocol, section 4).
+    Suspended,
+    /// The guard was held up between computing a timeout and arming it (protocol, section 4).
+    ArmedLate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Excuse {
+    host: usize,
+    until: u64,
+    why: Why,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Judges {
+    /// The first word against the run.
+    pub verdict: Option<Verdict>,
+    excuses: Vec<Excuse>,
+    /// How often an excuse was needed, by reason, and the longest time, in microseconds.
+    pub excused: std::collections::BTreeMap<Why, (u64, u64)>,
+    /// I1.
+    pub once: Once,
+    /// I2.
+    pub partition: Partition,
+    /// I3.
+    pub address: Address,
+    /// I4.
+    pub service: Service,
+    /// I5.
+    pub durable: Durable,
+}
+
+impl World {
+    /// From now until then that machine may answer beside another.
+    pub(crate) fn excuse(&mut self, host: usize, until: u64, why: Why) {
+        self.judges.excuses.push(Excuse { host, until, why });
+        self.at(until, crate::world::What::Recheck);
+    }
+
+    /// The reason is gone earlier than it might have been.
+    pub(crate) fn excuses_end(&mut self, host: usize, why: Why) {
+        self.judges.excuses.retain(|it| it.host != host || it.why != why);
+        self.judge_all_gates();
+    }
+
+    /// Whether one of these machines is excused now; that is counted.
+    fn is_excused(&mut self, hosts: &[usize]) -> bool {
+        let now = self.now;
+        self.judges.excuses.retain(|excuse| excuse.until > now);
+        let excuse = self.judges.excuses.iter().find(|it| hosts.contains(&it.host)).copied();
+        let Some(Excuse { until, why, .. }) = excuse else { return false };
+        let (times, longest) = self.judges.excused.entry(why).or_default();
+        *times += 1;
+        *longest = (*longest).max(until - now);
+        true
+    }
+
+    /// The longest timers that anybody may still count by.
+    pub(crate) fn longest_timers(&self) -> stead_core::timers::Timers {
+        let states = self.hosts.iter().filter_map(|it| it.daemon.as_ref());
+        let timers = states.flat_map(|daemon| {
+            let state = daemon.node.state();
+            [Some(state.timers), state.former_timers].into_iter().flatten()
+        });
+        let by_lease = timers.max_by_key(|timers| timers.lease);
+        let longest = by_lease.unwrap_or_default();
+        let known = self.judges.partition.longest(longest);
+        if known.lease > longest.lease { known } else { longest }
+    }
+}

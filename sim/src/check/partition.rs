@@ -1,0 +1,99 @@
+//! I2: at most one partition acts. One that is past its last majority echo starts nothing, and
+//! keeps what it had until its lease ends.
+//!
+//! The judge reads the wire: it notes when each voter last echoed a coordinator, and in which term.
+//! A node that starts something, or opens an address that it did not have open, stands in a term
+//! for which more than half of the voters have done so within the longest lease.
+
+use std::collections::BTreeMap;
+
+use stead_core::id::{NodeId, Term};
+use stead_core::time::Span;
+use stead_core::timers::Timers;
+
+use crate::world::World;
+
+/// So many terms are remembered; older ones are longer ago than any lease.
+const TERMS: usize = 6;
+
+/// What the judge remembers.
+#[derive(Debug, Default)]
+pub struct Partition {
+    /// By term: who echoed its coordinator, or coordinated, and when last.
+    echoed: BTreeMap<Term, BTreeMap<NodeId, u64>>,
+    /// By term: who coordinated in it.
+    coordinators: BTreeMap<Term, NodeId>,
+    /// Who led the log in each term.
+    leaders: BTreeMap<Term, usize>,
+    longest: Option<Timers>,
+}
+
+impl Partition {
+    /// A voter echoed a heartbeat of that term's coordinator.
+    pub fn echoes(&mut self, voter: NodeId, to: NodeId, term: Term, now: u64) {
+        // Every voter answers everybody; only what reaches the term's coordinator counts.
+        if self.coordinators.get(&term) == Some(&to) {
+            self.note(voter, term, now);
+        }
+    }
+
+    /// A guard speaks as that term's coordinator.
+    pub fn coordinates(&mut self, node: NodeId, term: Term, now: u64) {
+        self.coordinators.insert(term, node);
+        self.note(node, term, now);
+    }
+
+    fn note(&mut self, node: NodeId, term: Term, now: u64) {
+        self.echoed.entry(term).or_default().insert(node, now);
+        while self.echoed.len() > TERMS {
+            let Some((oldest, _)) = self.echoed.pop_first() else { return };
+            self.coordinators.remove(&oldest);
+        }
+    }
+
+    /// The longest timers seen so far: a lease may outlive the configuration that it came from.
+    #[must_use]
+    pub fn longest(&self, now: Timers) -> Timers {
+        self.longest.filter(|longest| longest.lease > now.lease).unwrap_or(now)
+    }
+
+    /// Timers came into force.
+    pub fn timers(&mut self, timers: Timers) {
+        self.longest = Some(self.longest(timers));
+    }
+}
+
+impl World {
+    /// A node does something that it did not do before.
+    pub(crate) fn judge_act(&mut self, host: usize, what: &str) {
+        let timers = self.longest_timers();
+        let slack = self.hosts[host].slack.0;
+        let window = timers.lease + timers.lease.drift() + timers.lease.drift() + Span(slack + 1_000);
+        let since = self.now.saturating_sub(window.0);
+        let voters = self.hosts[host].disk.voters();
+        let recent = |seen: &BTreeMap<NodeId, u64>, node: &NodeId| {
+            seen.get(node).is_some_and(|at| *at >= since)
+        };
+        let alone = |term: &Term| self.judges.partition.coordinators.get(term);
+        let carried = self.judges.partition.echoed.iter().any(|(term, seen)| {
+            voters.iter().all(|set| {
+                let mine = alone(term).is_some_and(|it| set.len() == 1 && set.contains(it));
+                mine || set.iter().filter(|node| recent(seen, node)).count() * 2 > set.len()
+            })
+        });
+        let sole = voters.iter().all(|set| set.len() == 1 && set.contains(&self.hosts[host].id));
+        if !carried && !sole && !voters.is_empty() && !self.is_excused(&[host]) {
+            let name = self.hosts[host].name;
+            let what = format!("{name} {what}, and no majority echoed a coordinator within a lease");
+            self.fail("I2", &what);
+        }
+    }
+
+    /// A member won an election (P01).
+    pub(crate) fn judge_leader(&mut self, host: usize, term: Term) {
+        if let Some(before) = self.judges.partition.leaders.insert(term, host) {
+            let (a, b) = (self.hosts[before].name, self.hosts[host].name);
+            self.fail("I2", &format!("{a} and {b} both lead the log in term {term}"));
+        }
+    }
+}

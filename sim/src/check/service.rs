@@ -1,0 +1,95 @@
+//! I4: a quorate partition that exists for long enough runs everything, and when all faults are
+//! lifted everything heals.
+
+use std::collections::BTreeSet;
+
+use stead_core::id::NodeId;
+
+use crate::world::World;
+
+/// What the judge remembers.
+#[derive(Debug, Default)]
+pub struct Service {
+    /// How often a partition under standing faults was found to serve everything.
+    pub lulls: u64,
+}
+
+impl World {
+    /// The machines of a partition that could serve: more than half of the voters, whole, with
+    /// every way between them open, and with open ports. Nothing if there is none.
+    fn whole_partition(&self) -> Option<Vec<usize>> {
+        let fit = |host: &usize| {
+            let it = &self.hosts[*host];
+            let released = it.guard.as_ref().is_none_or(|guard| guard.lease.is_released());
+            it.powered
+                && it.halted.is_none()
+                && it.guard_waits(self.now).is_none()
+                && it.daemon_waits(self.now).is_none()
+                && !released
+                && !it.slewed
+                && it.daemon.as_ref().is_some_and(|daemon| !daemon.raft.is_dead())
+                && self.lan.up[*host]
+        };
+        let fit: Vec<_> = (0..self.hosts.len()).filter(fit).collect();
+        let meets = |a: usize, b: usize| {
+            let link = |link| self.net.is_open(link, a, b) && self.net.is_open(link, b, a);
+            a == b || (0..self.net.links()).any(link)
+        };
+        let blocks = fit.iter().map(|first| {
+            let block = fit.iter().copied().filter(|other| meets(*first, *other));
+            block.collect::<Vec<_>>()
+        });
+        let largest = blocks.max_by_key(Vec::len)?;
+        let clique = largest.iter().all(|a| largest.iter().all(|b| meets(*a, *b)));
+        // Nobody outside disturbs it with half a connection.
+        let apart = largest.iter().all(|a| {
+            let others = (0..self.hosts.len()).filter(|b| !largest.contains(b));
+            others.into_iter().all(|b| !self.net.reaches(*a, b) && !self.net.reaches(b, *a))
+        });
+        let members: BTreeSet<NodeId> = largest.iter().map(|host| self.hosts[*host].id).collect();
+        let voters = self.hosts[*largest.first()?].disk.voters();
+        let enough = voters.iter().all(|set| set.intersection(&members).count() * 2 > set.len());
+        (clique && apart && enough && !voters.is_empty()).then_some(largest)
+    }
+
+    /// The faults stand still. If a partition could serve, it has to, within that many ms.
+    pub(crate) fn judge_lull(&mut self, millis: u64) {
+        let Some(block) = self.whole_partition() else { return };
+        let within = |world: &Self| world.block_serves(&block).is_none();
+        if self.run_until(millis, within) {
+            self.judges.service.lulls += 1;
+        } else if self.judges.verdict.is_none() {
+            let names: Vec<_> = block.iter().map(|host| self.hosts[*host].name).collect();
+            let why = self.block_serves(&block).unwrap_or_default();
+            let names = names.join(" ");
+            self.fail("I4", &format!("{names} could serve for {millis} ms and do not: {why}"));
+        }
+    }
+
+    fn block_serves(&self, block: &[usize]) -> Option<String> {
+        let nodes = block.iter().filter_map(|host| self.hosts[*host].daemon.as_ref());
+        let state = nodes.map(|it| it.node.state()).max_by_key(|state| state.applied)?;
+        let config = state.config.as_ref()?;
+        let able = |host: &&usize| {
+            let it = &self.hosts[**host];
+            let broken = !it.broken.is_empty();
+            state.members.contains_key(&it.id) && !state.standby.contains(&it.id) && !broken
+        };
+        block.iter().find(able)?;
+        let broken = |number: &usize| {
+            let service = crate::plan::service(*number);
+            block.iter().any(|host| self.hosts[*host].broken.contains(&service))
+        };
+        let numbers = (0..config.services.len()).filter(|number| !broken(number));
+        numbers.into_iter().find_map(|number| self.service_unserved(state, number))
+    }
+
+    /// All faults are lifted: everything has to heal within that many ms.
+    pub fn judge_healed(&mut self, millis: u64) {
+        if self.run_until(millis, Self::is_healthy) || self.judges.verdict.is_some() {
+            return;
+        }
+        let why = self.unhealthy().unwrap_or_default();
+        self.fail("I4", &format!("not healed within {millis} ms: {why}"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Random faults, drawn by a seed's mix.
+
+use super::{Act, Kind, Target};
+use crate::log::Mode;
+use crate::rng::Rng;
+use crate::world::{Halt, What, World};
+
+/// Which kinds of faults a seed has, and how close they follow each other.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    /// The kinds.
+    pub kinds: Vec<Kind>,
+    /// The shortest time between two faults, in microseconds.
+    pub shortest: u64,
+    /// The longest.
+    pub longest: u64,
+    /// Once in so many faults the networks are mended first.
+    pub mend: u64,
+}
+
+impl Mix {
+    /// The mix of a seed: each kind is on in every second one.
+    #[must_use]
+    pub fn draw(rng: &mut Rng) -> Self {
+        let mut kinds: Vec<_> = Kind::ALL.into_iter().filter(|_| rng.chance(2)).collect();
+        if kinds.is_empty() {
+            kinds.push(Kind::Power);
+        }
+        let longest = [120_000, 500_000, 1_500_000, 5_000_000][rng.index(4)];
+        Self { kinds, shortest: longest / 10, longest, mend: rng.between(2, 6) }
+    }
+}
+
+/// Random faults, while they happen.
+#[derive(Clone, Debug)]
+pub struct Chaos {
+    /// How.
+    pub mix: Mix,
+    /// No new ones for now; those there are stay.
+    pub lull: bool,
+}
+
+impl World {
+    /// From now on things go wrong.
+    pub fn begin_chaos(&mut self, mix: Mix) {
+        self.chaos = Some(Chaos { mix, lull: false });
+        self.after(0, What::Chaos);
+    }
+
+    /// New faults stop, or begin again.
+    pub fn set_lull(&mut self, lull: bool) {
+        if let Some(chaos) = &mut self.chaos {
+            chaos.lull = lull;
+        }
+    }
+
+    pub(crate) fn next_fault(&mut self) {
+        let Some(Chaos { mix, lull }) = self.chaos.clone() else { return };
+        let next = self.chance.faults.between(mix.shortest, mix.longest);
+        self.after(next, What::Chaos);
+        if lull {
+            return;
+        }
+        self.mend_something(mix.mend);
+        let Some(kind) = self.chance.faults.pick(&mix.kinds) else { return };
+        if let Some(act) = self.draw(kind) {
+            // What can't be done now is not done: chance has no plan.
+            let _ = self.act(&act);
+        }
+    }
+
+    fn try_act(&mut self, act: &Act) {
+        let _ = self.act(act);
+    }
+
+    /// What breaks is mended now and then, or soon nothing is left to break.
+    fn mend_something(&mut self, mend: u64) {
+        let host = self.chance.faults.index(self.hosts.len());
+        let it = Target::Host(host);
+        if self.chance.faults.chance(mend) {
+            self.try_act(&Act::Mend);
+        }
+        if self.chance.faults.chance(2) {
+            if self.hosts[host].disk.mode != Mode::Good {
+                self.try_act(&Act::Disk(it, Mode::Good));
+            }
+            self.try_repair(host);
+            if !self.lan.up[host] {
+                self.try_act(&Act::Port(it, true));
+            }
+            if self.hosts[host].slewed {
+                self.try_act(&Act::Clock(it, 0, false));
+            }
+        }
+        if self.chance.faults.chance(4) {
+            self.replace(host);
+            if self.hosts.iter().any(|host| !host.broken.is_empty()) {
+                self.try_act(&Act::Unbreak);
+            }
+        }
+    }
+
+    fn try_repair(&mut self, host: usize) {
+        let it = &self.hosts[host];
+        let gone = it.guard.as_ref().is_none_or(|guard| guard.lease.is_released());
+        let dead = it.daemon.as_ref().is_none_or(|daemon| daemon.raft.is_dead());
+        if !it.powered || gone || dead {
+            self.try_act(&Act::PowerOn(Target::Host(host)));
+        }
+    }
+
+    /// An act of that kind, with everything else left to chance.
+    fn draw(&mut self, kind: Kind) -> Option<Act> {
+        let (nodes, services, links) = (self.hosts.len(), self.plan.services, self.net.links());
+        let rng = &mut self.chance.faults;
+        let host = Target::Host(rng.index(nodes));
+        let other = Target::Host(rng.index(nodes));
+        let number = rng.index(services);
+        let any_link = if rng.chance(2) { None } else { Some(rng.index(links)) };
+        // Short ones hit what is in flight, long ones outlast leases.
+        let pause = if rng.chance(2) { rng.below(60_000) } else { rng.below(2_500_000) };
+        let cut = if rng.chance(3) { None } else { Some(pause) };
+        Some(match kind {
+            Kind::Partition => {
+                let mask = rng.below(1 << nodes);
+                let group = (0..nodes).filter(|it| mask >> it & 1 == 1).map(Target::Host);
+                Act::Cut(any_link, group.collect())
+            }
+            Kind::OneWay => Act::Way(any_link, host, other, false),
+            Kind::Isolate => Act::Cut(None, vec![host]),
+            Kind::Link => Act::Link(rng.index(links), false),
+            Kind::Port => Act::Port(host, false),
+            Kind::Storm => Act::Storm(rng.between(1_000, 400_000), pause),
+            Kind::Replay => Act::Replay,
+            Kind::FreezeGuard => Act::FreezeGuard(host, pause),
+            Kind::FreezeDaemon => Act::FreezeDaemon(host, pause),
+            Kind::FreezeBoth => Act::Freeze(host, pause),
+            Kind::CutGuard => Act::CutGuard(host, rng.index(2 * nodes), cut),
+            Kind::CutDaemon => Act::CutDaemon(host, rng.index(5), cut),
+            Kind::KillGuard => Act::KillGuard(host),
+            Kind::KillDaemon => Act::KillDaemon(host),
+            Kind::Power => Act::PowerOff(vec![host]),
+            Kind::Blackout => {
+                let mask = rng.below(1 << nodes);
+                let group = (0..nodes).filter(|it| mask >> it & 1 == 1).map(Target::Host);
+                let group: Vec<_> = group.collect();
+                return (group.len() > 1).then_some(Act::PowerOff(group));
+            }
+            Kind::Release => Act::Release(host),
+            Kind::Suspend => Act::Halt(host, Halt::Suspended, pause),
+            Kind::Hypervisor => Act::Halt(host, Halt::Paused, pause),
+            Kind::DiskSlow => Act::Disk(host, Mode::Slow(rng.between(5_000, 1_500_000))),
+            Kind::DiskFull => Act::Disk(host, Mode::Full),
+            Kind::DiskFailing => Act::Disk(host, Mode::Failing),
+            Kind::DiskLost => return self.losable(host).then_some(Act::LoseDisk(host)),
+            Kind::Clock => {
+                let ppm = rng.between(1_500, 30_000) as i64;
+                Act::Clock(host, if rng.chance(2) { ppm } else { -ppm }, true)
+            }
+            Kind::Stranger => Act::Stranger(number, pause * 2),
+            Kind::Address => Act::RemoveAddress(number),
+            Kind::Program => Act::End(number),
+            Kind::Broken => Act::Break(number, host),
+            Kind::Move => Act::Move(number, host),
+            Kind::Standby => Act::Standby(host, rng.chance(3)),
+            Kind::Timers => {
+                let millis = self.plan.ride_out.0 / 1_000;
+                let factor = [1, 1, 2][rng.index(3)];
+                let half = rng.chance(2);
+                let millis = if half { millis * factor / 2 } else { millis * factor };
+                Act::RideOut(millis.max(20).max(self.plan.round_trip.0 * 4 / 1_000))
+            }
+            Kind::Swap => Act::Swap(rng.chance(2)),
+            Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
+        })
+    }
+
+    /// A disk or a node may be lost only while more than half of the voters keep theirs: what a
+    /// majority forgets is gone, and no protocol brings it back.
+    fn losable(&self, target: Target) -> bool {
+        let Some(host) = self.target(target) else { return false };
+        let Some(state) = self.state() else { return false };
+        let lost = |it: &&crate::world::Host| it.disk.is_lost();
+        let settled = state.members.len() == self.hosts.len()
+            && state.members.keys().all(|node| self.host_of(*node).is_some())
+            && self.hosts.iter().all(|it| state.members.contains_key(&it.id));
+        let voters = self.hosts.iter().all(|it| {
+            it.disk.voters().iter().all(|set| set.len() == self.hosts.len()) || it.disk.is_lost()
+        });
+        let lost = self.hosts.iter().filter(lost).count();
+        settled && voters && lost == 0 && self.hosts.len() >= 3 && self.hosts[host].powered
+    }
+}

@@ -1,0 +1,56 @@
+//! The kinds of faults and disturbances, for the mix of a seed and for counting.
+
+macro_rules! kinds {
+    ($($kind:ident $name:literal $doc:literal,)*) => {
+        /// A kind of fault, or of what people do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind { $(#[doc = $doc] $kind,)* }
+
+        impl Kind {
+            /// All of them, in order.
+            pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$kind,)*];
+
+            /// Its name in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    Partition "partition" "The nodes fall into two groups.",
+    OneWay "one-way" "One way of one link, or of all, is lost.",
+    Isolate "isolate" "One node is cut off.",
+    Link "link" "A whole link is lost.",
+    Port "port" "A machine's port on the services' segment is down.",
+    Storm "storm" "Everything on the networks is late.",
+    Replay "replay" "Datagrams that somebody recorded come again.",
+    FreezeGuard "freeze-guard" "The guard is not run for a while.",
+    FreezeDaemon "freeze-daemon" "The daemon is not run for a while.",
+    FreezeBoth "freeze-both" "Neither is.",
+    CutGuard "cut-guard" "The guard is held up or killed between two of its acts.",
+    CutDaemon "cut-daemon" "The daemon is held up or killed between two of its acts.",
+    KillGuard "kill-guard" "The guard is killed.",
+    KillDaemon "kill-daemon" "The daemon is killed.",
+    Power "power" "A machine loses its power.",
+    Blackout "blackout" "Several machines lose their power at once.",
+    Release "release" "A node ends on purpose.",
+    Suspend "suspend" "A machine is suspended.",
+    Hypervisor "hypervisor" "A machine is stopped so that none of its clocks shows it.",
+    DiskSlow "disk-slow" "A disk takes long for every write.",
+    DiskFull "disk-full" "A disk has no room.",
+    DiskFailing "disk-failing" "A disk fails its writes.",
+    DiskLost "disk-lost" "A disk is lost, and its node replaced by a new one.",
+    Clock "clock" "A clock's rate leaves the bound, and the guard is told.",
+    Stranger "stranger" "A foreign machine answers for an address.",
+    Address "address" "An address is removed behind stead's back.",
+    Program "program" "A program ends by itself.",
+    Broken "broken" "A program does not start on some node.",
+    Move "move" "An operator moves a service.",
+    Standby "standby" "An operator sets a node on standby, or off.",
+    Timers "timers" "An operator changes the ride-out.",
+    Swap "swap" "An operator has two services exchange their addresses.",
+    Leave "leave" "An operator removes a node, which joins again as a new one.",
+}

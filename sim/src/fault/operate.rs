@@ -1,0 +1,135 @@
+//! What people do: they move, configure, remove, join and replace.
+
+use stead_core::id::Epoch;
+use stead_core::node::Fate;
+use stead_core::state::{Cause, Change, Outcome};
+use stead_core::time::Span;
+
+use super::{Act, ActError, Target};
+use crate::plan::{address, service};
+use crate::world::World;
+
+/// A machine that waits to be a node: the token that was made for it, in each one's first byte.
+const JOINING: u8 = 100;
+
+impl World {
+    /// A machine whose daemon takes an operator's word: the coordinator's, or any that runs.
+    pub(crate) fn helper(&self) -> Option<usize> {
+        let running = || (0..self.hosts.len()).find(|host| self.hosts[*host].daemon.is_some());
+        self.coordinator().or_else(running)
+    }
+
+    pub(super) fn operate_act(&mut self, act: &Act) -> Result<(), ActError> {
+        let helper = self.helper().ok_or(ActError::NoDaemon)?;
+        let node_of = |world: &Self, it: Target| {
+            let host = world.target(it).ok_or(ActError::Nobody(it))?;
+            Ok(world.hosts[host].id)
+        };
+        let change = match act {
+            Act::Move(number, to) => {
+                let service = service(*number);
+                let base = self.epoch_of(&service);
+                let wish = Some(node_of(self, *to)?);
+                Change::Stop { service, base, cause: Cause::Planned, wish }
+            }
+            Act::Standby(it, on) => Change::Standby { node: node_of(self, *it)?, on: *on },
+            Act::RideOut(millis) => {
+                let config = self.configured(Some(*millis), None);
+                Change::Configure { base: self.revision(), config }
+            }
+            Act::Swap(on) => {
+                let config = self.configured(None, Some(*on));
+                Change::Configure { base: self.revision(), config }
+            }
+            Act::Leave(it) => Change::Leave { node: node_of(self, *it)? },
+            Act::Join(it) => {
+                let host = self.target(*it).ok_or(ActError::Nobody(*it))?;
+                self.join(host);
+                return Ok(());
+            }
+            Act::Clear => Change::Clear { service: None },
+            _ => return Ok(()),
+        };
+        self.operate(helper, change);
+        Ok(())
+    }
+
+    fn epoch_of(&self, service: &stead_core::id::ServiceId) -> Epoch {
+        let assignment = self.state().and_then(|it| it.assignments.get(service));
+        assignment.map(|it| it.epoch).unwrap_or_default()
+    }
+
+    fn revision(&self) -> u64 {
+        self.state().map(|state| state.revision).unwrap_or_default()
+    }
+
+    /// The configuration with another ride-out, or with the first two addresses exchanged.
+    fn configured(
+        &self,
+        ride_out: Option<u64>,
+        swap: Option<bool>,
+    ) -> stead_core::state::config::Config {
+        let mut wanted = self.plan.config();
+        let known = self.state().and_then(|state| state.config.clone());
+        if let Some(known) = known {
+            wanted = known;
+        }
+        if let Some(millis) = ride_out {
+            wanted.ride_out = Span::from_millis(millis);
+        }
+        if let Some(swap) = swap.filter(|_| self.plan.services > 1) {
+            for (number, other) in [(0, 1), (1, 0)] {
+                if let Some(config) = wanted.services.get_mut(&service(number)) {
+                    config.addresses[0].ip = address(if swap { other } else { number });
+                }
+            }
+        }
+        wanted
+    }
+
+    /// A machine is to be a node. One that never was keeps its number; one that was before gets a
+    /// new disk and a new number, once the log has given it one.
+    fn join(&mut self, host: usize) {
+        let Some(helper) = self.helper() else { return };
+        let token = [JOINING + host as u8; 32];
+        let node = self.hosts[host].name.to_string();
+        self.operate(helper, Change::AddToken { token, node });
+        self.operate(helper, Change::Join { token, key: [host as u8; 32] });
+    }
+
+    /// A node whose disk is lost, or that left, is replaced: removed first, then joined anew.
+    pub(crate) fn replace(&mut self, host: usize) {
+        let id = self.hosts[host].id;
+        let Some(state) = self.state() else { return };
+        let member = state.members.contains_key(&id);
+        let lost = self.hosts[host].disk.is_lost();
+        let Some(helper) = self.helper() else { return };
+        if member && lost {
+            self.operate(helper, Change::Leave { node: id });
+        } else if !member && state.node(self.hosts[host].name).is_none() {
+            self.join(host);
+        }
+    }
+
+    /// An operator's change has its fate.
+    pub(crate) fn on_operated(&mut self, fate: &Fate) {
+        let Fate::Committed(_, Outcome::Joined(node)) = fate else { return };
+        let Some(member) = self.judges.durable.member(*node) else { return };
+        let Some(host) = (0..self.hosts.len()).find(|it| self.hosts[*it].name == member) else {
+            return;
+        };
+        if self.hosts[host].id == *node {
+            return;
+        }
+        // A new node on an old machine: new disk, new start of everything.
+        self.kill_daemon(host);
+        self.kill_guard(host);
+        self.hosts[host].disk.renew();
+        self.hosts[host].programs.clear();
+        self.hosts[host].configured.clear();
+        self.hosts[host].id = *node;
+        self.ids.insert(*node, host);
+        self.note(None, || format!("{} is node {} now", crate::plan::NAMES[host], node.0));
+        self.repair(host);
+    }
+}

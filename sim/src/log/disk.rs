@@ -1,0 +1,267 @@
+//! A disk: what was written, what is safe, and what a cut of the power leaves.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use stead_core::id::{Index, NodeId, Term};
+use stead_core::lease::{LogTail, VoterSets};
+use stead_core::node::Event;
+use stead_core::state::State;
+
+use super::entry::{Entry, Payload};
+use super::{Role, Waiting};
+use crate::world::{What, World};
+
+/// What one write leaves. Each is atomic: the real store commits a transaction or nothing of it.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    term: Term,
+    voted: Option<NodeId>,
+    log: Rc<Vec<Entry>>,
+}
+
+/// How a disk behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As it should.
+    #[default]
+    Good,
+    /// Every write takes so much longer, in microseconds.
+    Slow(u64),
+    /// There is no room: writes are refused.
+    Full,
+    /// Writes fail.
+    Failing,
+}
+
+/// The disk under one member's log.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// As the running daemon sees it.
+    written: Written,
+    /// What survives a cut of the power for certain.
+    synced: Written,
+    in_flight: VecDeque<(u64, Written)>,
+    /// How much is known to be committed; a hint, written now and then.
+    committed: usize,
+    /// How it behaves.
+    pub mode: Mode,
+    lost: bool,
+    writes: u64,
+    busy_until: u64,
+}
+
+impl Disk {
+    /// A disk with that log, all of it committed.
+    #[must_use]
+    pub fn new(log: Vec<Entry>) -> Self {
+        let committed = log.len();
+        let written = Written { term: Term(1), voted: None, log: Rc::new(log) };
+        Self { synced: written.clone(), written, committed, ..Self::default() }
+    }
+
+    /// The newest term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.written.term
+    }
+
+    pub(super) fn voted(&self) -> Option<NodeId> {
+        self.written.voted
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Rc<Vec<Entry>> {
+        &self.written.log
+    }
+
+    pub(super) fn committed_up_to(&mut self, length: usize) {
+        self.committed = self.committed.max(length);
+    }
+
+    pub(super) fn synced_term(&self) -> Term {
+        self.synced.term
+    }
+
+    pub(super) fn tail(&self) -> LogTail {
+        tail(&self.written.log)
+    }
+
+    pub(super) fn synced_tail(&self) -> LogTail {
+        tail(&self.synced.log)
+    }
+
+    /// Whether a write would be taken.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        matches!(self.mode, Mode::Good | Mode::Slow(_))
+    }
+
+    /// Whether everything on it is gone.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Everything on it is gone. Its node has to be replaced by a new one.
+    pub fn lose(&mut self) {
+        *self = Self { lost: true, ..Self::default() };
+    }
+
+    /// A new disk for a new node.
+    pub fn renew(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The voters by the newest membership in the log, committed or not.
+    #[must_use]
+    pub fn voters(&self) -> VoterSets {
+        let newest = self.written.log.iter().rev().find_map(|entry| match entry.payload() {
+            Payload::Voters(voters) => Some(vec![voters.clone()]),
+            Payload::Blank | Payload::Change(_) => None,
+        });
+        newest.unwrap_or_default()
+    }
+
+    /// The state that a daemon finds when it starts; the hint of what is committed may be behind.
+    #[must_use]
+    pub fn applied(&self, behind: usize) -> (usize, State) {
+        let applied = self.committed.min(self.written.log.len()).saturating_sub(behind);
+        let mut state = State::default();
+        for (at, entry) in self.written.log.iter().take(applied).enumerate() {
+            entry.apply(&mut state, Index(at as u64 + 1));
+        }
+        (applied, state)
+    }
+
+    fn keep(&mut self, in_flight: usize) {
+        let kept = in_flight.checked_sub(1).and_then(|last| self.in_flight.get(last));
+        if let Some((_, written)) = kept {
+            self.synced = written.clone();
+        }
+        self.written = self.synced.clone();
+        self.in_flight.clear();
+        self.busy_until = 0;
+    }
+}
+
+fn tail(log: &[Entry]) -> LogTail {
+    let term = log.last().map(|entry| entry.term).unwrap_or_default();
+    LogTail { term, index: Index(log.len() as u64) }
+}
+
+impl World {
+    /// Writes a term and a vote, or a log, or all of it. What waits for it happens when it is safe.
+    /// Says whether the disk took it.
+    pub(super) fn write(
+        &mut self,
+        host: usize,
+        change: impl FnOnce(&mut Term, &mut Option<NodeId>, &mut Rc<Vec<Entry>>),
+        then: Vec<Waiting>,
+    ) -> bool {
+        if !self.hosts[host].disk.is_writable() {
+            self.store_fails(host);
+            return false;
+        }
+        let now = self.now;
+        let mut took = 200;
+        if self.plan.rough {
+            let rng = &mut self.chance.log;
+            took = if rng.chance(30) { rng.below(20_000) } else { rng.between(100, 1_500) };
+        }
+        let disk = &mut self.hosts[host].disk;
+        if let Mode::Slow(more) = disk.mode {
+            took += more;
+        }
+        let written = &mut disk.written;
+        change(&mut written.term, &mut written.voted, &mut written.log);
+        disk.writes += 1;
+        let (number, written) = (disk.writes, disk.written.clone());
+        disk.in_flight.push_back((number, written));
+        // One write after the other.
+        disk.busy_until = disk.busy_until.max(now) + took;
+        let at = disk.busy_until;
+        if let Some(raft) = self.raft(host) {
+            raft.waiting.extend(then.into_iter().map(|it| (number, it)));
+        }
+        self.at(at, What::Synced(host, number));
+        true
+    }
+
+    /// Has something happen when all that was written so far is safe.
+    pub(super) fn when_safe(&mut self, host: usize, then: Waiting) {
+        let newest = self.hosts[host].disk.in_flight.back().map(|(number, _)| *number);
+        match (newest, self.raft(host)) {
+            (Some(number), Some(raft)) => raft.waiting.push_back((number, then)),
+            (None, Some(_)) => self.happen(host, then),
+            (_, None) => {}
+        }
+    }
+
+    /// A write is safe.
+    pub(crate) fn synced(&mut self, host: usize, number: u64) {
+        let disk = &mut self.hosts[host].disk;
+        let Some(at) = disk.in_flight.iter().position(|(it, _)| *it == number) else { return };
+        disk.synced = disk.in_flight[at].1.clone();
+        disk.in_flight.drain(..=at);
+        // The process learns of it when it runs again.
+        if let Some(until) = self.hosts[host].daemon_waits(self.now) {
+            let disk = &mut self.hosts[host].disk;
+            let again = (number, disk.synced.clone());
+            disk.in_flight.push_front(again);
+            self.at(until, What::Synced(host, number));
+            return;
+        }
+        while let Some(raft) = self.raft(host) {
+            let due = raft.waiting.front().is_some_and(|(it, _)| *it <= number);
+            let Some((_, then)) = due.then(|| raft.waiting.pop_front()).flatten() else { break };
+            self.happen(host, then);
+        }
+        self.show_log(host);
+    }
+
+    fn happen(&mut self, host: usize, then: Waiting) {
+        match then {
+            Waiting::Send(to, rpc) => self.send_rpc(host, to, rpc),
+            Waiting::OwnVote => {
+                let me = self.hosts[host].id;
+                if let Some(raft) = self.raft(host).filter(|raft| raft.role == Role::Candidate) {
+                    raft.votes.insert(me);
+                    self.count_votes(host);
+                }
+            }
+            Waiting::OwnLog(length) => {
+                let me = self.hosts[host].id;
+                if let Some(raft) = self.raft(host).filter(|raft| raft.role == Role::Leader) {
+                    let own = raft.matched.entry(me).or_default();
+                    *own = length.max(*own);
+                    self.advance(host);
+                }
+            }
+        }
+    }
+
+    /// The disk refused a write: the member takes no part any more, and its node is told once.
+    fn store_fails(&mut self, host: usize) {
+        let mode = self.hosts[host].disk.mode;
+        let Some(raft) = self.raft(host).filter(|raft| !raft.dead) else { return };
+        raft.dead = true;
+        raft.role = Role::Follower;
+        raft.leader = None;
+        let why = if mode == Mode::Full { "no space left on device" } else { "input/output error" };
+        self.node_handle(host, Event::StoreFailed(why.to_string()));
+    }
+
+    /// The daemon was killed: of the writes under way any number got through, in their order.
+    pub(crate) fn crash_disk(&mut self, host: usize) {
+        let under_way = self.hosts[host].disk.in_flight.len();
+        let through = self.chance.log.index(under_way + 1);
+        self.hosts[host].disk.keep(through);
+    }
+
+    /// The power is cut: the same, and nothing is there to finish them.
+    pub(crate) fn lose_power(&mut self, host: usize) {
+        self.crash_disk(host);
+    }
+}

@@ -1,0 +1,111 @@
+//! What a world begins with.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use stead_core::id::ServiceId;
+use stead_core::state::config::{Config, NodeConfig, Program, ServiceAddress, ServiceConfig};
+use stead_core::time::Span;
+
+/// The names of the machines, in order.
+pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+
+/// The gates of a world's kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gates {
+    /// A timeout counted from its arming (nftables): what the shipping guard uses.
+    Relative,
+    /// A deadline on the node's clock (eBPF).
+    Absolute,
+    /// Every second machine has the other.
+    Both,
+}
+
+/// A cluster and the conditions that it lives under. Every time is in microseconds of [`Span`].
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// How many machines there are, at most [`NAMES`].
+    pub nodes: usize,
+    /// How many of them are members at the start.
+    pub members: usize,
+    /// How many services; every second one has a program.
+    pub services: usize,
+    /// How many networks carry heartbeats.
+    pub links: usize,
+    /// The ride-out, R.
+    pub ride_out: Span,
+    /// The round trip that the timers allow for.
+    pub round_trip: Span,
+    /// How long a node whose daemon is away keeps its services.
+    pub grace: Span,
+    /// Clocks at the bound, slow hands and networks that lose, delay, double and replay.
+    pub rough: bool,
+    /// What the kernels enforce leases by.
+    pub gates: Gates,
+    /// How far behind a member is sent a snapshot instead of entries.
+    pub snapshot_gap: usize,
+    /// The time between two questions of a client.
+    pub probe: Span,
+}
+
+impl Plan {
+    /// A quiet cluster at the defaults.
+    #[must_use]
+    pub fn calm(nodes: usize, services: usize) -> Self {
+        Self {
+            seed: 1,
+            nodes,
+            members: nodes,
+            services,
+            links: 1,
+            ride_out: Span::from_millis(300),
+            round_trip: Span::from_millis(1),
+            grace: Span::from_millis(10_000),
+            rough: false,
+            gates: Gates::Relative,
+            snapshot_gap: 50,
+            probe: Span::from_millis(1),
+        }
+    }
+
+    /// The wanted state of the cluster.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let one = |number: usize| ServiceConfig {
+            addresses: vec![ServiceAddress { ip: address(number), prefix: 24, interface: None }],
+            program: (number % 2 == 1).then(|| Program {
+                command: vec!["/bin/service".into()],
+                stop_timeout: Span::from_millis(1_000),
+            }),
+            monitor: None,
+            prefer: Vec::new(),
+            failback: false,
+        };
+        let nodes = NAMES.iter().take(self.nodes).map(|name| {
+            ((*name).to_string(), NodeConfig { site: None, addresses: BTreeMap::new() })
+        });
+        Config {
+            name: "trial".into(),
+            ride_out: self.ride_out,
+            round_trip: self.round_trip,
+            daemon_grace: self.grace,
+            links: BTreeMap::new(),
+            nodes: nodes.collect(),
+            services: (0..self.services).map(|number| (service(number), one(number))).collect(),
+        }
+    }
+}
+
+/// The address of a service.
+#[must_use]
+pub fn address(service: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + service as u8))
+}
+
+/// The name of a service.
+#[must_use]
+pub fn service(number: usize) -> ServiceId {
+    ServiceId(format!("s{number}"))
+}

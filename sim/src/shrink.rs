@@ -1,0 +1,1 @@
+//! A failing seed made short: as few of its acts as still fail.

@@ -1,0 +1,144 @@
+//! One seed: a cluster of some size, a mix of faults, a lull, more faults, and the end of all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use stead_core::time::Span;
+
+use crate::check::{Verdict, Why};
+use crate::cover::Cover;
+use crate::fault::{Act, Mix, Target};
+use crate::plan::{Gates, Plan};
+use crate::rng::Rng;
+use crate::world::World;
+
+/// How long everything may take to heal, in virtual milliseconds: elections, replacements,
+/// admissions, and the longest pause of a service that failed often.
+const HEALING: u64 = 40_000;
+/// How long a partition under standing faults may take until it serves, in virtual milliseconds.
+const LULL: u64 = 25_000;
+
+/// What a seed came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What a judge saw, if one did.
+    pub verdict: Option<Verdict>,
+    /// Virtual microseconds.
+    pub virtual_micros: u64,
+    /// How much happened.
+    pub steps: u64,
+    /// What stands for all of it.
+    pub digest: u64,
+    /// Which faults met which phases.
+    pub cover: Cover,
+    /// How often an address changed hands.
+    pub moved: u64,
+    /// How often a partition under standing faults served.
+    pub lulls: u64,
+    /// Excuses that were needed, and the longest.
+    pub excused: std::collections::BTreeMap<Why, (u64, u64)>,
+}
+
+/// What a seed is: its cluster, its faults.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The cluster.
+    pub plan: Plan,
+    /// The faults.
+    pub mix: Mix,
+    /// Virtual milliseconds of faults, before and after the lull.
+    pub faults: [u64; 2],
+}
+
+impl Seed {
+    /// Draws everything from the number.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::stream(seed, 0);
+        // Small clusters are what most people have.
+        let nodes = [2, 3, 3, 3, 4, 5, 5, 6, 7, 9][rng.index(10)];
+        let ride_out = [20, 50, 100, 300, 300, 600, 600, 1_000, 2_000][rng.index(9)];
+        let third = (ride_out * 1_000 / 3 - 1).min(20_000);
+        let late = rng.below(4) == 0 && nodes > 2;
+        let plan = Plan {
+            seed,
+            nodes,
+            members: if late { nodes - 1 } else { nodes },
+            services: rng.between(2, 5) as usize,
+            links: rng.between(1, 4) as usize,
+            ride_out: Span::from_millis(ride_out),
+            round_trip: Span(rng.between(500, third.max(501)).min(rng.between(1_000, 20_000))),
+            grace: Span::from_millis([1_000, 3_000, 10_000][rng.index(3)]),
+            rough: true,
+            gates: [Gates::Relative, Gates::Absolute, Gates::Both][rng.index(3)],
+            snapshot_gap: [2, 8, 40][rng.index(3)],
+            probe: Span::from_millis(25),
+        };
+        let mix = Mix::draw(&mut rng);
+        Self { plan, mix, faults: [rng.between(8_000, 16_000), rng.between(6_000, 10_000)] }
+    }
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run(seed: u64) -> Outcome {
+    let it = Seed::new(seed);
+    let (outcome, _) = play(&it, |_| {});
+    outcome
+}
+
+/// Runs a seed; `prepare` may have the world keep its trace. Gives the world back, unless the core
+/// itself panicked.
+pub fn play(it: &Seed, prepare: impl FnOnce(&mut World)) -> (Outcome, Option<World>) {
+    let mut world = World::new(it.plan.clone());
+    prepare(&mut world);
+    let ran = catch_unwind(AssertUnwindSafe(|| live(&mut world, it)));
+    if let Err(panic) = ran {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        world.fail("panic", &words.unwrap_or_default());
+    }
+    (outcome(it.plan.seed, &world), Some(world))
+}
+
+fn live(world: &mut World, it: &Seed) {
+    world.run(1_500);
+    world.begin_chaos(it.mix.clone());
+    world.run(it.faults[0]);
+    world.set_lull(true);
+    world.judge_lull(LULL);
+    world.set_lull(false);
+    world.run(it.faults[1]);
+    world.heal();
+    for _ in 0..4 {
+        world.run(2_000);
+        world.tidy();
+    }
+    world.judge_healed(HEALING);
+    if world.judges.address.moved == 0 && world.judges.verdict.is_none() {
+        // A seed in which no lease changed hands has tried too little.
+        let _ = world.act(&Act::PowerOff(vec![Target::Holder]));
+        world.run(5_000);
+        world.heal();
+        world.judge_healed(HEALING);
+    }
+    world.judge_nothing_lost();
+    // At least half a minute.
+    world.run(30_000_u64.saturating_sub(world.now / 1_000));
+    world.judge_healed(1_000);
+}
+
+fn outcome(seed: u64, world: &World) -> Outcome {
+    Outcome {
+        seed,
+        verdict: world.judges.verdict.clone(),
+        virtual_micros: world.now,
+        steps: world.steps(),
+        digest: world.digest(),
+        cover: world.cover.clone(),
+        moved: world.judges.address.moved,
+        lulls: world.judges.service.lulls,
+        excused: world.judges.excused.clone(),
+    }
+}

@@ -1,0 +1,209 @@
+//! What a daemon's hands do after a while: probes, announcements, programs, monitors.
+
+use stead_core::id::{Epoch, ServiceId};
+use stead_core::node::{Command, Event};
+use stead_core::redirect;
+use stead_core::state::State;
+
+use super::{DaemonIn, GuardIn, What, World};
+use crate::log::Rpc;
+
+impl World {
+    /// Performs one command of the node machine.
+    pub(super) fn perform(&mut self, host: usize, command: Command) {
+        let run = self.hosts[host].daemon_run;
+        match command {
+            Command::Guard(order) => {
+                let guard = self.hosts[host].daemon.as_ref().and_then(|daemon| daemon.guard);
+                if let Some(guard) = guard {
+                    self.order(host, guard, GuardIn::Order(run, order));
+                }
+            }
+            Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
+            Command::Propose { ticket, change } => self.propose(host, ticket, change),
+            Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
+            Command::AddVoter(node) => self.send_rpc(host, host, Rpc::Voter { node, on: true }),
+            Command::RemoveVoter(node) => {
+                self.send_rpc(host, host, Rpc::Voter { node, on: false });
+            }
+            Command::Probe { service, epoch, probing } => {
+                let time =
+                    probing.interval.0 * u64::from(probing.count.saturating_sub(1)) + probing.wait.0;
+                // Nobody waits three seconds in a trial of random faults.
+                let time = if self.plan.rough { time.min(50_000) } else { time };
+                let event = Event::Probed { service: service.clone(), epoch, conflict: None };
+                self.performed_after(host, &service, time, event);
+            }
+            Command::Announce { service, epoch } => self.announce(host, run, service, epoch, 0),
+            Command::Quiet { service } => self.quiet(host, &service),
+            Command::Start { service, epoch } => {
+                let broken = self.hosts[host].broken.contains(&service);
+                let failed = broken.then(|| "no such file".to_string());
+                let event = Event::Started { service: service.clone(), epoch, failed };
+                self.in_order(host, &service, event);
+            }
+            Command::Stop { service, epoch } => {
+                let event = Event::Stopped { service: service.clone(), epoch };
+                self.in_order(host, &service, event);
+            }
+            Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
+        }
+    }
+
+    /// The addresses are there, and the segment is told, now and by core's timetable.
+    pub(super) fn announce(
+        &mut self,
+        host: usize,
+        run: u64,
+        service: ServiceId,
+        epoch: Epoch,
+        number: u32,
+    ) {
+        let it = &mut self.hosts[host];
+        let Some(daemon) = it.daemon.as_mut().filter(|_| it.daemon_run == run) else { return };
+        if number == 0 {
+            daemon.announced.insert(service.clone());
+        } else if !daemon.announced.contains(&service) {
+            return;
+        }
+        let addresses = addresses(daemon.node.state(), &service);
+        it.configured.extend(&addresses);
+        if it.daemon_waits(self.now).is_none() {
+            for address in addresses {
+                self.gratuitous(host, address);
+            }
+        }
+        let next = redirect::announcement(number + 1).0 - redirect::announcement(number).0;
+        self.after(next, What::Announce(host, run, service.clone(), epoch, number + 1));
+        if number == 0 {
+            self.note(Some(host), || format!("> announce {service} (epoch {epoch})"));
+            let event = Event::Announced { service: service.clone(), epoch };
+            self.performed_after(host, &service, 100, event);
+        }
+    }
+
+    fn quiet(&mut self, host: usize, service: &ServiceId) {
+        self.note(Some(host), || format!("> quiet {service}"));
+        let it = &mut self.hosts[host];
+        let Some(daemon) = &mut it.daemon else { return };
+        daemon.announced.remove(service);
+        let state = daemon.node.state();
+        // An address that another service here announces too stays.
+        let kept: Vec<_> =
+            daemon.announced.iter().flat_map(|other| addresses(state, other)).collect();
+        it.configured.retain(|address| kept.contains(address));
+    }
+
+    /// A start or stop: the newer one of a service overtakes the older.
+    fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
+        let time = if self.plan.rough { self.chance.hands.between(1_000, 41_000) } else { 2_000 };
+        if let Some(daemon) = &mut self.hosts[host].daemon {
+            *daemon.tokens.entry(service.clone()).or_default() += 1;
+        }
+        self.performed_after(host, service, time, event);
+    }
+
+    fn performed_after(&mut self, host: usize, service: &ServiceId, time: u64, event: Event) {
+        let it = &self.hosts[host];
+        let token = it.daemon.as_ref().and_then(|daemon| daemon.tokens.get(service).copied());
+        let (run, token) = (it.daemon_run, token.unwrap_or(0));
+        self.after(time, What::Performed(host, run, token, Box::new(event)));
+    }
+
+    /// The command's effect on the machine, and its result for the daemon.
+    pub(super) fn performed(&mut self, host: usize, run: u64, token: u64, event: Event) {
+        let it = &self.hosts[host];
+        let Some(daemon) = it.daemon.as_ref().filter(|_| it.daemon_run == run) else { return };
+        if let Some((_, until)) = it.halted {
+            self.at(until, What::Performed(host, run, token, Box::new(event)));
+            return;
+        }
+        let newest = |service: &ServiceId| daemon.tokens.get(service).copied().unwrap_or(0);
+        let mut event = event;
+        match &mut event {
+            Event::Started { service, epoch, failed } => {
+                if newest(service) != token {
+                    return;
+                }
+                let config = daemon.node.state().config.as_ref();
+                let wanted = config.and_then(|it| it.services.get(service)?.program.as_ref());
+                if wanted.is_some() && failed.is_none() {
+                    let (service, epoch) = (service.clone(), *epoch);
+                    self.start_program(host, &service, epoch);
+                }
+            }
+            Event::Stopped { service, epoch } => {
+                if newest(service) != token {
+                    return;
+                }
+                let (service, epoch) = (service.clone(), *epoch);
+                if self.hosts[host].programs.remove(&service).is_some() {
+                    self.note(Some(host), || format!("> stop {service} (epoch {epoch})"));
+                }
+            }
+            Event::Monitored { service, .. } if newest(service) != token => return,
+            Event::Probed { service, conflict, .. } => {
+                let addresses = addresses(daemon.node.state(), service);
+                *conflict = addresses.into_iter().find_map(|it| self.who_answers(host, it));
+            }
+            Event::Tick
+            | Event::Report(_)
+            | Event::GuardLost
+            | Event::Log(_)
+            | Event::Current(_)
+            | Event::Applied { .. }
+            | Event::Restored(_)
+            | Event::Proposed { .. }
+            | Event::Announced { .. }
+            | Event::Ended { .. }
+            | Event::Monitored { .. }
+            | Event::Found { .. }
+            | Event::Retire
+            | Event::StoreFailed(_) => {}
+        }
+        self.daemon_input(host, run, DaemonIn::Event(Box::new(event)));
+    }
+
+    fn start_program(&mut self, host: usize, service: &ServiceId, epoch: Epoch) {
+        let before = self.hosts[host].programs.insert(service.clone(), epoch);
+        self.note(Some(host), || format!("> start {service} (epoch {epoch})"));
+        if before != Some(epoch) {
+            self.judge_start(host, service, epoch);
+        }
+        let service = service.clone();
+        let monitored = Event::Monitored { service: service.clone(), epoch, failed: None };
+        self.performed_after(host, &service, 50_000, monitored);
+    }
+
+    /// A program ends by itself.
+    pub fn end_program(&mut self, host: usize, service: &ServiceId) {
+        let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
+        let detail = "it exited with status 1".to_string();
+        let event = Event::Ended { service: service.clone(), epoch, detail };
+        self.daemon_input(host, 0, DaemonIn::Event(Box::new(event)));
+    }
+
+    /// An address vanishes from the interface. The daemon watches that and puts it back.
+    pub fn remove_address(&mut self, host: usize, address: std::net::IpAddr) {
+        if !self.hosts[host].configured.remove(&address) {
+            return;
+        }
+        let it = &self.hosts[host];
+        let announced = it.daemon.as_ref().is_some_and(|daemon| {
+            let state = daemon.node.state();
+            daemon.announced.iter().any(|service| addresses(state, service).contains(&address))
+        });
+        if announced && it.daemon_waits(self.now).is_none() {
+            self.hosts[host].configured.insert(address);
+            self.gratuitous(host, address);
+            let notice = stead_core::notice::Notice::AddressRestored(address.to_string());
+            self.note(Some(host), || notice.to_string());
+        }
+    }
+}
+
+/// What a holder of the service answers for: as its assignment says.
+fn addresses(state: &State, service: &ServiceId) -> Vec<std::net::IpAddr> {
+    let assignment = state.assignments.get(service);
+    assignment.map(|assignment| assignment.addresses.clone()).unwrap_or_default()
+}
