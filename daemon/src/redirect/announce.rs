@@ -13,14 +13,17 @@ use stead_core::redirect::announcement;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::{Claim, arp, neighbor};
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Target;
 use super::probe::in_use;
+use super::returns::Returns;
 use super::segment::{Segment, SegmentError, Segments};
 use crate::chain::chain;
 
-/// Between two defences of one address (the folder's page says why).
+/// Between two defences of one address, and between two beginnings of the schedule (the folder's
+/// page says why).
 const DEFEND: Duration = Duration::from_secs(1);
 /// Between two notices about one MAC, and about one reason that an announcement can't leave.
 const REPEAT: Duration = Duration::from_secs(10);
@@ -37,6 +40,10 @@ pub(super) struct Announcer {
     spots: Vec<Spot>,
     /// When the first announcement was due.
     began: Instant,
+    /// When the schedule begins anew, an interface having come back.
+    again: Option<Instant>,
+    /// Interfaces that come back, and the newest return that is known.
+    returns: Option<(watch::Receiver<Returns>, u64)>,
     /// The number of the next one.
     number: u32,
     /// `Announced` was sent.
@@ -76,6 +83,8 @@ enum Woken {
     Due,
     /// Somebody said something about the address of that place in the list.
     Claimed(usize, Option<Claim>),
+    /// An interface came back.
+    Returned,
 }
 
 impl Announcer {
@@ -89,14 +98,31 @@ impl Announcer {
     ) -> Self {
         let spots = targets.into_iter().map(Spot::new).collect();
         let began = Instant::now();
-        let (told, failure, number) = (false, None, 0);
-        let mut new =
-            Self { segments, service, epoch, spots, began, number, told, failure, events, notices };
+        let mut new = Self {
+            segments,
+            service,
+            epoch,
+            spots,
+            began,
+            again: None,
+            returns: None,
+            number: 0,
+            told: false,
+            failure: None,
+            events,
+            notices,
+        };
         for at in 0..new.spots.len() {
             new.announce(at, Look::AsKnown);
         }
         new.after();
         new
+    }
+
+    /// Begins anew when an interface of its addresses comes back.
+    pub(super) fn following(self, returns: watch::Receiver<Returns>) -> Self {
+        let known = returns.borrow().newest;
+        Self { returns: Some((returns, known)), ..self }
     }
 
     /// Goes on for ever.
@@ -105,6 +131,7 @@ impl Announcer {
             match self.wait().await {
                 Woken::Claimed(at, claim) => self.on_claim(at, claim),
                 Woken::Due => self.on_due(),
+                Woken::Returned => self.on_return(),
             }
         }
     }
@@ -125,6 +152,7 @@ impl Announcer {
             // A flood of claims must not keep announcements from leaving.
             biased;
             () = sleep_until(due) => Woken::Due,
+            () = returned(self.returns.as_mut()) => Woken::Returned,
             woken = claims => woken,
         }
     }
@@ -133,11 +161,25 @@ impl Announcer {
     fn due(&self) -> Instant {
         let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
         let each = self.spots.iter().flat_map(|spot| [spot.defend, spot.retry]);
-        each.flatten().fold(scheduled, Instant::min)
+        each.flatten().chain(self.again).fold(scheduled, Instant::min)
+    }
+
+    fn on_return(&mut self) {
+        let Some((returns, known)) = &mut self.returns else { return };
+        let now_known = returns.borrow_and_update();
+        let concerned =
+            self.spots.iter().any(|spot| now_known.after(*known, &spot.target.interface));
+        *known = now_known.newest;
+        if concerned {
+            self.again.get_or_insert(Instant::now().max(self.began + DEFEND));
+        }
     }
 
     fn on_due(&mut self) {
         let now = Instant::now();
+        if self.again.is_some_and(|again| again <= now) {
+            (self.again, self.began, self.number) = (None, now, 0);
+        }
         let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
         for at in 0..self.spots.len() {
             let spot = &self.spots[at];
@@ -276,6 +318,17 @@ fn frames(mac: Mac, target: &Target) -> Vec<Vec<u8>> {
             vec![neighbor::announcement(mac, address, forwards(&target.interface))]
         }
     }
+}
+
+/// Waits until some interface comes back.
+async fn returned(returns: Option<&mut (watch::Receiver<Returns>, u64)>) {
+    if let Some((returns, _)) = returns
+        && returns.changed().await.is_ok()
+    {
+        return;
+    }
+    // Nobody watches any more.
+    std::future::pending().await
 }
 
 /// Whether this node is a router on that interface, as its advertisements must say.

@@ -31,17 +31,20 @@
 //! # Failures
 //! An interface that is missing, down or without signal makes a probe a conflict in words: an
 //! address must not be claimed where nobody can be reached. An announcement that can't leave is
-//! told as a notice and tried again every 100 ms until it does.
+//! told as a notice and tried again every 100 ms until it does. When an interface comes back (turned
+//! on, its signal there again) the schedule of what is announced there begins anew, at most once per
+//! second: the switch behind it may have forgotten us, and a port may need a while to pass frames.
 //!
 //! # Deliberately absent
 //! Tagged frames, proxies and anycast addresses. Listening in groups of other addresses: a
 //! stranger's simultaneous IPv6 probe is seen only where the card lets that group through; one that
-//! *uses* the address answers to all nodes, which is always seen. Learning that a switch lost its
-//! table when a cable comes back: the schedule's slow refresh covers it.
+//! *uses* the address answers to all nodes, which is always seen. Signals that were away for less
+//! than a second: the kernel need not tell of them, and the slow refresh covers those.
 
 mod announce;
 mod interface;
 mod probe;
+mod returns;
 mod segment;
 
 use std::collections::BTreeMap;
@@ -76,6 +79,7 @@ pub struct Redirect {
     events: UnboundedSender<Event>,
     notices: UnboundedSender<Notice>,
     announcing: BTreeMap<ServiceId, AbortHandle>,
+    returns: returns::Watch,
 }
 
 impl Redirect {
@@ -83,7 +87,8 @@ impl Redirect {
     #[must_use]
     pub fn new(events: UnboundedSender<Event>, notices: UnboundedSender<Notice>) -> Self {
         let segments = Arc::new(Segments::default());
-        Self { segments, events, notices, announcing: BTreeMap::new() }
+        let returns = returns::Watch::default();
+        Self { segments, events, notices, announcing: BTreeMap::new(), returns }
     }
 
     /// Asks whether anybody else uses one of the addresses; `Probed` comes with the first conflict,
@@ -116,6 +121,8 @@ impl Redirect {
             targets,
             (self.events.clone(), self.notices.clone()),
         );
+        // After the first frames, for which clients wait.
+        let announcer = announcer.following(self.returns.follow());
         self.announcing.insert(service, tokio::spawn(announcer.run()).abort_handle());
     }
 

@@ -428,6 +428,37 @@ fn what_cannot_be_announced_is_told_and_made_up_for() {
 }
 
 #[test]
+fn what_is_announced_is_announced_anew_when_the_cable_is_back() {
+    let segment = Segment::new();
+    let wire = std::sync::Arc::new(segment.client_wire());
+    let (bed, link) = (&segment.bed, &segment.node1.link("eth0").expect("there"));
+    let running = || {
+        let mut netlink = segment.node1.netlink().expect("a socket");
+        netlink.link(link.index()).expect("there").running
+    };
+    on(&segment.node1, |mut ends| async move {
+        let seen = |count: usize| {
+            let wire = wire.clone();
+            tokio::task::spawn_blocking(move || {
+                let deadline = Instant::now() + PATIENCE;
+                (0..count).for_each(|_| drop(next_announcement(&wire, NODE1)));
+                Instant::now() < deadline
+            })
+        };
+        ends.redirect.announce(web(), Epoch(7), vec![target("10.0.0.100")]);
+        // Numbers 0 to 7, in two forms each.
+        seen(16).await.expect("seen");
+        bed.unplug(link).expect("unplugged");
+        while running() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bed.plug_in(link).expect("plugged in");
+        // By the schedule there would be four more in the next minute.
+        assert!(seen(16).await.expect("seen"));
+    });
+}
+
+#[test]
 fn the_interface_is_that_of_the_nodes_own_network() {
     let segment = Segment::new();
     let find = |address: &str, interface: Option<&str>, moving: &[IpAddr]| {
