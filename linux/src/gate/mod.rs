@@ -52,6 +52,8 @@
 //! `PACKET_QDISC_BYPASS` passes by every egress hook; nothing in stead does that.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod plan;
 mod rules;
 mod wire;

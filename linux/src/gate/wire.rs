@@ -323,3 +323,18 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Answer<'_>> {
         Some(answer)
     })
 }
+
+/// What the fuzzing needs to look in from outside.
+#[cfg(test)]
+impl Attrs {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Reads all answers of a datagram as [`Channel`] does, and says how many there are.
+#[cfg(test)]
+pub(super) fn read_answers(bytes: &[u8]) -> usize {
+    let read = messages(bytes).map(|answer| answer.error());
+    read.filter(|(code, words)| *code >= 0 || !words.is_empty()).count()
+}

@@ -19,6 +19,8 @@
 
 mod address;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod link;
 mod monitor;
 mod neighbour;
@@ -78,7 +80,8 @@ impl FromStr for Mac {
         let mut parts = text.split(':');
         for octet in &mut octets {
             let part = parts.next().ok_or_else(bad)?;
-            if part.len() != 2 {
+            // Two digits and nothing else: the conversion below would take a sign for one.
+            if part.len() != 2 || !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                 return Err(bad());
             }
             *octet = u8::from_str_radix(part, 16).map_err(|_| bad())?;

@@ -208,7 +208,7 @@ impl Frame<'_> {
     }
 
     /// The errno and sentence of a refusal; `None` for an acknowledgement or any other message.
-    fn refusal(&self) -> Option<(Errno, Option<String>)> {
+    pub(super) fn refusal(&self) -> Option<(Errno, Option<String>)> {
         let fails = self.kind == libc::NLMSG_ERROR as u16 || self.kind == libc::NLMSG_DONE as u16;
         let code = i32::from_ne_bytes(self.bytes.get(HEADER..HEADER + 4)?.try_into().ok()?);
         if !fails || code >= 0 {

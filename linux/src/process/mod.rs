@@ -19,6 +19,8 @@
 //! No double fork, no threads, no waiting: the caller's loop polls. Containment that a program
 //! can't leave (cgroups) is elsewhere; a session can be left by whoever calls setsid(2).
 
+#[cfg(test)]
+mod fuzz;
 mod mark;
 mod peer;
 mod proc;

@@ -29,7 +29,7 @@ impl fmt::Display for Identity {
 
 /// The fields of /proc/PID/stat that are used here.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
+pub(super) struct Stat {
     state: char,
     session: i32,
     start: u64,
@@ -38,7 +38,7 @@ struct Stat {
 impl Stat {
     /// The second field is the program's name in parentheses and may contain anything, so the
     /// fields are counted from the last closing one.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(bytes.get(end + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod files;
+mod fuzz;
 mod gate;
 mod heartbeat;
 mod namespace;
