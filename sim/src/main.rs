@@ -7,6 +7,7 @@ fn main() {
         let (o, w) = stead_sim::swarm::play(&it, |w| w.tracing = true);
         let w = w.unwrap();
         for l in &w.trace { println!("{}", w.line(0, l)); }
+        for h in &w.hosts { println!("{} {:?} {:?}\n   {:?}\n   {:?}", h.name, h.gate, h.guard.as_ref().map(|g| &g.lease).map(|l| l.lease_until()), h.daemon.as_ref().map(|d| (d.node.report(), d.node.log(), d.guard)), w.local(w.ids[&h.id])); }
         println!("{:?}", o.verdict);
         return;
     }

@@ -110,23 +110,29 @@ fn live(world: &mut World, it: &Seed) {
     world.judge_lull(LULL);
     world.set_lull(false);
     world.run(it.faults[1]);
-    world.heal();
-    for _ in 0..4 {
-        world.run(2_000);
-        world.tidy();
-    }
-    world.judge_healed(HEALING);
+    heal(world);
     if world.judges.address.moved == 0 && world.judges.verdict.is_none() {
         // A seed in which no lease changed hands has tried too little.
         let _ = world.act(&Act::PowerOff(vec![Target::Holder]));
         world.run(5_000);
-        world.heal();
-        world.judge_healed(HEALING);
+        heal(world);
     }
     world.judge_nothing_lost();
     // At least half a minute.
     world.run(30_000_u64.saturating_sub(world.now / 1_000));
     world.judge_healed(1_000);
+}
+
+/// All faults end, and the operator does what is left to do until all is well.
+fn heal(world: &mut World) {
+    world.heal();
+    for _ in 0..HEALING / 2_000 {
+        if world.run_until(2_000, World::is_healthy) {
+            break;
+        }
+        world.tidy();
+    }
+    world.judge_healed(2_000);
 }
 
 fn outcome(seed: u64, world: &World) -> Outcome {

@@ -23,7 +23,7 @@ pub struct Heartbeat {
     pub coordinator: bool,
     /// The sender gave its lease up for good: it will hold none until its guard starts anew.
     pub released: bool,
-    /// The sender's daemon is there and advances.
+    /// The sender can serve: its daemon is there and advances, and its clock can be trusted.
     pub daemon_alive: bool,
     /// The sender hears a coordinator that can act.
     pub hears_coordinator: bool,

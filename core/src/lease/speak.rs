@@ -27,7 +27,8 @@ impl Lease {
             term: self.term,
             coordinator,
             released: self.released,
-            daemon_alive: self.daemon_alive(now),
+            // With a clock that can't be trusted there is no lease to serve or to lead under.
+            daemon_alive: self.daemon_alive(now) && !self.clock_distrusted,
             hears_coordinator: self.hears_coordinator(now),
             slack: self.slack,
             log_tail: self.log_tail,

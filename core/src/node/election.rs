@@ -17,6 +17,11 @@ const RANK_PATIENCE: Span = Span::from_millis(30);
 /// How long a leader that was just elected is given at least: its first commits need the disks,
 /// however short the ride-out is.
 const LEADER_PATIENCE: Span = Span::from_millis(150);
+/// So many terms in a row may come to nothing before the next candidates are given more time: a
+/// disk that takes longer for a vote than the patience would otherwise never finish one.
+const PATIENT_TERMS: u32 = 4;
+/// The patience doubles so often at most, which makes about four seconds of it.
+const MOST_DOUBLINGS: u32 = 7;
 /// How many round trips an election takes at most: the vote, and the word of it.
 const ELECTION_ROUND_TRIPS: u64 = 2;
 
@@ -29,6 +34,8 @@ pub(super) struct Election {
     tried: u32,
     /// The leader and term that is given time to gather its authority, and since when.
     newest: Option<(Option<NodeId>, Term, Instant)>,
+    /// The terms that came and went since a coordinator was last heard.
+    fruitless: u32,
 }
 
 impl Node {
@@ -36,8 +43,13 @@ impl Node {
     pub(super) fn elect(&mut self, now: Instant) {
         let leader = (self.log.leader, self.log.term);
         if self.election.newest.is_none_or(|(node, term, _)| (node, term) != leader) {
-            self.election =
-                Election { newest: Some((leader.0, leader.1, now)), ..Election::default() };
+            let newer = self.election.newest.is_some_and(|(_, term, _)| term < leader.1);
+            let fruitless = self.election.fruitless.saturating_add(u32::from(newer));
+            let newest = Some((leader.0, leader.1, now));
+            self.election = Election { newest, fruitless, ..Election::default() };
+        }
+        if self.report.as_ref().is_some_and(|report| report.hears_coordinator) {
+            self.election.fruitless = 0;
         }
         let Some(candidates) = self.candidates(now) else {
             self.election.since = None;
@@ -61,7 +73,9 @@ impl Node {
     }
 
     fn rank_patience(&self) -> Span {
-        RANK_PATIENCE + self.state.timers.round_trip.times(ELECTION_ROUND_TRIPS)
+        let patience = RANK_PATIENCE + self.state.timers.round_trip.times(ELECTION_ROUND_TRIPS);
+        let doublings = self.election.fruitless.saturating_sub(PATIENT_TERMS).min(MOST_DOUBLINGS);
+        patience.times(1 << doublings)
     }
 
     /// Whom to make campaign, best first; nothing if there should be no election.

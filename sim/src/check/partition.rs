@@ -5,7 +5,7 @@
 //! A node that starts something, or opens an address that it did not have open, stands in a term
 //! for which more than half of the voters have done so within the longest lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::id::{NodeId, Term};
 use stead_core::time::Span;
@@ -70,21 +70,28 @@ impl World {
         let slack = self.hosts[host].slack.0;
         let window = timers.lease + timers.lease.drift() + timers.lease.drift() + Span(slack + 1_000);
         let since = self.now.saturating_sub(window.0);
-        let voters = self.hosts[host].disk.voters();
-        let recent = |seen: &BTreeMap<NodeId, u64>, node: &NodeId| {
-            seen.get(node).is_some_and(|at| *at >= since)
-        };
-        let alone = |term: &Term| self.judges.partition.coordinators.get(term);
-        let carried = self.judges.partition.echoed.iter().any(|(term, seen)| {
-            voters.iter().all(|set| {
-                let mine = alone(term).is_some_and(|it| set.len() == 1 && set.contains(it));
-                mine || set.iter().filter(|node| recent(seen, node)).count() * 2 > set.len()
+        // The guard goes on counting by the former set until it was told of the present one (C4).
+        let sets: Vec<_> = self.hosts[host].disk.voters_so_far().take(2).cloned().collect();
+        let partition = &self.judges.partition;
+        let carried = |set: &BTreeSet<NodeId>| {
+            partition.echoed.iter().any(|(term, seen)| {
+                // Alone nobody has to echo.
+                let alone = partition.coordinators.get(term).filter(|_| set.len() == 1);
+                let echoed = |node: &&NodeId| seen.get(node).is_some_and(|at| *at >= since);
+                alone.is_some_and(|it| set.contains(it))
+                    || set.iter().filter(echoed).count() * 2 > set.len()
             })
-        });
-        let sole = voters.iter().all(|set| set.len() == 1 && set.contains(&self.hosts[host].id));
-        if !carried && !sole && !voters.is_empty() && !self.is_excused(&[host]) {
+        };
+        let sole = |set: &BTreeSet<NodeId>| set.len() == 1 && set.contains(&self.hosts[host].id);
+        let fine = sets.is_empty() || sets.iter().any(|set| carried(set) || sole(set));
+        if !fine && !self.is_excused(&[host]) {
             let name = self.hosts[host].name;
-            let what = format!("{name} {what}, and no majority echoed a coordinator within a lease");
+            let seen = &self.judges.partition.echoed;
+            let since = since / 1_000;
+            let what = format!(
+                "{name} {what}, and no majority of {sets:?} echoed a coordinator since {since} \
+                 ms: {seen:?}"
+            );
             self.fail("I2", &what);
         }
     }

@@ -103,10 +103,13 @@ impl World {
         let Some(state) = self.state() else { return };
         let member = state.members.contains_key(&id);
         let lost = self.hosts[host].disk.is_lost();
+        // A machine may be wiped only when its former node votes no longer.
+        let votes = |it: &crate::world::Host| it.disk.voters().iter().any(|set| set.contains(&id));
+        let votes = self.hosts.iter().any(votes);
         let Some(helper) = self.helper() else { return };
         if member && lost {
             self.operate(helper, Change::Leave { node: id });
-        } else if !member && state.node(self.hosts[host].name).is_none() {
+        } else if !member && !votes && state.node(self.hosts[host].name).is_none() {
             self.join(host);
         }
     }

@@ -1,6 +1,6 @@
 //! A disk: what was written, what is safe, and what a cut of the power leaves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use stead_core::id::{Index, NodeId, Term};
@@ -122,6 +122,14 @@ impl Disk {
             Payload::Blank | Payload::Change(_) => None,
         });
         newest.unwrap_or_default()
+    }
+
+    /// The newest sets of voters in the log, newest first.
+    pub fn voters_so_far(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
+        self.written.log.iter().rev().filter_map(|entry| match entry.payload() {
+            Payload::Voters(voters) => Some(voters),
+            Payload::Blank | Payload::Change(_) => None,
+        })
     }
 
     /// The state that a daemon finds when it starts; the hint of what is committed may be behind.

@@ -195,9 +195,6 @@ impl World {
     pub fn slew(&mut self, host: usize, ppm: i64, outside: bool) {
         let now = self.now;
         let it = &mut self.hosts[host];
-        if it.halted.is_some() {
-            return;
-        }
         it.clock.set_rate(now, ppm);
         it.slewed = outside;
         self.after(2_000, What::ClockTrusted(host, !outside));
