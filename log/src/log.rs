@@ -74,7 +74,7 @@ impl Log {
             }
         };
         let backlog = delivery.opened();
-        network.serve_log(Some(Arc::new(Server { raft: raft.clone() })));
+        network.serve_log(Some(Arc::new(Server::new(raft.clone()))));
         let (shown, status) = watch::channel(Status::default());
         tokio::spawn(follow(raft.clone(), store.clone(), shown, failure, closed.clone()));
         let ending = Ending { raft: raft.clone(), network: network.clone(), store };

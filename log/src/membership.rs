@@ -115,6 +115,11 @@ impl Log {
         let [voters] = membership.get_joint_config().as_slice() else {
             return Err(MembershipError::InProgress);
         };
+        // A leader that has removed itself leads until that is known to all; the engine does not
+        // bear that it changes the membership once more.
+        if membership.get_node(&self.node).is_none() {
+            return Err(MembershipError::NotLeader { leader: None });
+        }
         Ok(Plan {
             voters: voters.clone(),
             members: membership.nodes().map(|(node, ())| *node).collect(),

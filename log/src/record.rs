@@ -136,6 +136,14 @@ pub(crate) fn contiguous(previous: Option<Position>, entries: &[Entry]) -> Resul
     Ok(())
 }
 
+/// Whether a leader with this vote can have sent a log that ends there. The engine asserts it.
+pub(crate) fn sent_by(vote: Vote, last: Option<Position>) -> Result<(), DecodeError> {
+    if vote.committed && last.is_none_or(|last| last.term <= vote.term) {
+        return Ok(());
+    }
+    Err(DecodeError::Contradiction(format!("{last:?} sent under {vote:?}")))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub last: Option<Position>,

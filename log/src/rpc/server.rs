@@ -1,5 +1,6 @@
 //! openraft's way in: requests of other members become calls of the local instance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::errors::{Fatal, LinearizableReadError, RaftError};
@@ -9,6 +10,7 @@ use openraft::raft::{
 };
 use openraft::{ReadPolicy, raft};
 use stead_core::id::{Index, NodeId};
+use tokio::sync::RwLock;
 use tracing::debug;
 
 use super::{Appended, NotRead, Request, Response, Transferred};
@@ -19,16 +21,26 @@ use crate::record::{self, Position, Vote};
 use crate::types::{Raft, Snapshot, Types};
 
 /// Answers for one local openraft.
+#[derive(Clone)]
 pub(crate) struct Server {
-    pub raft: Raft,
+    raft: Raft,
+    /// Entries come together, a snapshot alone: what was true of the log when a snapshot was asked
+    /// about must be true when it is installed.
+    installing: Arc<RwLock<()>>,
+}
+
+impl Server {
+    pub fn new(raft: Raft) -> Self {
+        Self { raft, installing: Arc::default() }
+    }
 }
 
 impl Service for Server {
     fn handle(&self, from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
-        let raft = self.raft.clone();
+        let server = self.clone();
         Box::pin(async move {
             let response = match decode(&request) {
-                Ok(request) => answer(&raft, request).await,
+                Ok(request) => server.answer(request).await,
                 Err(error) => {
                     debug!(%from, %error, "request refused");
                     Err(format!("request refused: {error}"))
@@ -47,45 +59,79 @@ impl Service for Server {
     }
 }
 
-async fn answer(raft: &Raft, request: Request) -> Result<Response, String> {
-    match request {
-        Request::Append { vote, previous, entries, committed } => {
-            record::contiguous(previous, &entries).map_err(|error| error.to_string())?;
-            let entries: Result<_, DecodeError> =
-                entries.into_iter().map(record::Entry::into_entry).collect();
-            let rpc = AppendEntriesRequest {
-                vote: vote.into(),
-                prev_log_id: previous.map(Into::into),
-                entries: entries.map_err(|error| error.to_string())?,
-                leader_commit: committed.map(Into::into),
-            };
-            let response = raft.append_entries(rpc).await.map_err(|error| error.to_string())?;
-            Ok(Response::Append(appended(response)))
+impl Server {
+    async fn answer(&self, request: Request) -> Result<Response, String> {
+        let raft = &self.raft;
+        match request {
+            Request::Append { vote, previous, entries, committed } => {
+                let _with_others = self.installing.read().await;
+                record::contiguous(previous, &entries).map_err(|error| error.to_string())?;
+                let last = entries.last().map(|entry| entry.position).or(previous);
+                record::sent_by(vote, last).map_err(|error| error.to_string())?;
+                let entries: Result<_, DecodeError> =
+                    entries.into_iter().map(record::Entry::into_entry).collect();
+                let rpc = AppendEntriesRequest {
+                    vote: vote.into(),
+                    prev_log_id: previous.map(Into::into),
+                    entries: entries.map_err(|error| error.to_string())?,
+                    leader_commit: committed.map(Into::into),
+                };
+                let response = raft.append_entries(rpc).await.map_err(|error| error.to_string())?;
+                Ok(Response::Append(appended(response)))
+            }
+            Request::Vote { vote, last, transfer } => {
+                let response = raft.vote(vote_request(vote, last, transfer)).await;
+                Ok(voted(&response.map_err(|error| error.to_string())?))
+            }
+            Request::PreVote { vote, last, transfer } => {
+                let response = raft.pre_vote(vote_request(vote, last, transfer)).await;
+                Ok(voted(&response.map_err(|error| error.to_string())?))
+            }
+            Request::Snapshot { vote, snapshot } => self.snapshot(vote, snapshot).await,
+            Request::Transfer { from, to, last } => {
+                let rpc = TransferLeaderRequest::new(from.into(), to, last.map(Into::into));
+                let response = raft.handle_transfer_leader(rpc).await;
+                let response = response.map_err(|error| error.to_string())?;
+                Ok(Response::Transfer(transferred(response)))
+            }
+            Request::ReadIndex { within_millis } => {
+                let read = read_index(raft, Duration::from_millis(within_millis)).await;
+                Ok(Response::ReadIndex(read.map(|index| index.0)))
+            }
         }
-        Request::Vote { vote, last, transfer } => {
-            let response = raft.vote(vote_request(vote, last, transfer)).await;
-            Ok(voted(&response.map_err(|error| error.to_string())?))
+    }
+
+    /// Installs a snapshot, unless the log here contains all of it.
+    ///
+    /// A snapshot that comes late may end before entries that overtook it. The engine does not bear
+    /// to be set back to it, even where these entries are not known to be committed, so it is asked
+    /// first whether it has the snapshot's last entry. If it has, knowing that all up to there is
+    /// committed does what the snapshot would have done.
+    async fn snapshot(&self, vote: Vote, snapshot: record::Snapshot) -> Result<Response, String> {
+        let _alone = self.installing.write().await;
+        let last = snapshot.last;
+        record::sent_by(vote, last).map_err(|error| error.to_string())?;
+        let (meta, state) = snapshot.into_parts().map_err(|error| error.to_string())?;
+        let asked = AppendEntriesRequest {
+            vote: vote.into(),
+            prev_log_id: last.map(Into::into),
+            entries: Vec::new(),
+            leader_commit: last.map(Into::into),
+        };
+        let has = self.raft.append_entries(asked).await.map_err(|error| error.to_string())?;
+        match has {
+            AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) => {
+                return Ok(Response::Snapshot { vote });
+            }
+            AppendEntriesResponse::HigherVote(vote) => {
+                return Ok(Response::Snapshot { vote: (&vote).into() });
+            }
+            AppendEntriesResponse::Conflict => {}
         }
-        Request::PreVote { vote, last, transfer } => {
-            let response = raft.pre_vote(vote_request(vote, last, transfer)).await;
-            Ok(voted(&response.map_err(|error| error.to_string())?))
-        }
-        Request::Snapshot { vote, snapshot } => {
-            let (meta, state) = snapshot.into_parts().map_err(|error| error.to_string())?;
-            let snapshot = Snapshot { meta, snapshot: state };
-            let response = raft.install_full_snapshot(vote.into(), snapshot).await;
-            let response = response.map_err(|error| error.to_string())?;
-            Ok(Response::Snapshot { vote: (&response.vote).into() })
-        }
-        Request::Transfer { from, to, last } => {
-            let rpc = TransferLeaderRequest::new(from.into(), to, last.map(Into::into));
-            let response = raft.handle_transfer_leader(rpc).await;
-            Ok(Response::Transfer(transferred(response.map_err(|error| error.to_string())?)))
-        }
-        Request::ReadIndex { within_millis } => {
-            let read = read_index(raft, Duration::from_millis(within_millis)).await;
-            Ok(Response::ReadIndex(read.map(|index| index.0)))
-        }
+        let snapshot = Snapshot { meta, snapshot: state };
+        let response = self.raft.install_full_snapshot(vote.into(), snapshot).await;
+        let response = response.map_err(|error| error.to_string())?;
+        Ok(Response::Snapshot { vote: (&response.vote).into() })
     }
 }
 

@@ -3,9 +3,11 @@
 mod consensus;
 mod crash;
 mod disk;
+mod fuzz;
 mod guard;
 mod nodes;
 mod raw;
+mod seeded;
 mod store;
 mod support;
 mod transport;

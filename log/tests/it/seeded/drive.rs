@@ -1,0 +1,182 @@
+//! A disk that loses power: what was synced stays, of what was not each write stays, tears or goes.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use redb::StorageBackend;
+use stead_log::Disk;
+
+use super::rng::Rng;
+use crate::disk::{Step, perform};
+
+/// Copies are the same disk, until the power goes: then the old handles reach nothing any more.
+#[derive(Clone, Debug)]
+pub struct Drive(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// What a power cut can't touch.
+    synced: Vec<u8>,
+    /// What the program sees.
+    seen: Vec<u8>,
+    /// The steps from the one to the other.
+    open: Vec<Step>,
+    /// Steps until the power goes in the middle of one.
+    until_cut: Option<u64>,
+    dead: bool,
+    sync_fails: bool,
+    /// Milliseconds that a transaction takes, from and to.
+    pace: (u64, u64),
+    rng: Rng,
+}
+
+impl Drive {
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Self::with(Vec::new(), Rng::new(seed, stream))
+    }
+
+    fn with(image: Vec<u8>, rng: Rng) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            synced: image.clone(),
+            seen: image,
+            open: Vec::new(),
+            until_cut: None,
+            dead: false,
+            sync_fails: false,
+            pace: (0, 1),
+            rng,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn disk(&self) -> Disk {
+        let drive = self.clone();
+        let pace = move || {
+            let mut state = drive.state();
+            let (from, to) = state.pace;
+            state.rng.millis(from, to)
+        };
+        Disk::Paced { backend: Box::new(self.clone()), pace: Box::new(pace) }
+    }
+
+    /// From now on a transaction takes this many milliseconds, from and to.
+    pub fn pace(&self, pace: (u64, u64)) {
+        self.state().pace = pace;
+    }
+
+    /// Cuts the power in the middle of the write or sync after so many.
+    pub fn cut_after(&self, steps: u64) {
+        self.state().until_cut = Some(steps);
+    }
+
+    /// No cut any more that was meant to come.
+    pub fn stay_on(&self) {
+        self.state().until_cut = None;
+    }
+
+    pub fn fail_syncs(&self) {
+        self.state().sync_fails = true;
+    }
+
+    /// Whether it has power and takes what is written.
+    pub fn works(&self) -> bool {
+        let state = self.state();
+        !state.dead && !state.sync_fails
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
+    }
+
+    /// Only what is synced.
+    pub fn synced(&self) -> Vec<u8> {
+        self.state().synced.clone()
+    }
+
+    /// Cuts the power, unless that happened before, and returns the disk as it is found afterwards.
+    pub fn power_cut(&self) -> Self {
+        let mut state = self.state();
+        state.dead = true;
+        let mut image = std::mem::take(&mut state.synced);
+        for step in std::mem::take(&mut state.open) {
+            let length = if let Step::Write(_, data) = &step { data.len() as u64 } else { 0 };
+            let part = match state.rng.below(4) {
+                0 => 0,
+                1 => state.rng.below(length + 1),
+                2 => state.rng.below(length / 512 + 1) * 512,
+                _ => length,
+            };
+            perform(&mut image, &step, usize::try_from(part).unwrap());
+        }
+        let rng = Rng::new(state.rng.next(), 0);
+        Self::with(image, rng)
+    }
+}
+
+impl State {
+    /// Counts one step; at the last the power goes.
+    fn step(&mut self) -> io::Result<()> {
+        if self.until_cut == Some(0) {
+            self.dead = true;
+        }
+        if self.dead {
+            return Err(io::Error::other("no power"));
+        }
+        self.until_cut = self.until_cut.map(|steps| steps - 1);
+        Ok(())
+    }
+
+    fn change(&mut self, step: Step) -> io::Result<()> {
+        let power = self.step();
+        // The write during which the power went may be there, torn.
+        if power.is_ok() || self.until_cut.take().is_some() {
+            perform(&mut self.seen, &step, usize::MAX);
+            self.open.push(step);
+        }
+        power
+    }
+}
+
+impl StorageBackend for Drive {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state().seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        let start = usize::try_from(offset).unwrap();
+        let bytes = state.seen.get(start..start + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.state().change(Step::Resize(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        if state.sync_fails {
+            return Err(io::Error::other("this disk does not sync"));
+        }
+        for step in std::mem::take(&mut state.open) {
+            perform(&mut state.synced, &step, usize::MAX);
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.state().change(Step::Write(offset, data.to_vec()))
+    }
+}
+
+/// How long a slow disk takes.
+pub const SLOW: (u64, u64) = (5, 120);
+
+/// Long enough for any transaction, slow ones included.
+pub const WRITTEN: Duration = Duration::from_millis(500);

@@ -1,0 +1,153 @@
+//! One node: its machine, its guard, its driver, and its disk from life to life.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use stead_core::id::{Index, NodeId, Term};
+use stead_log::{
+    Boxed, Committed, Event, Events, Log, Machine, NotLearnt, RestoreError, Role, SnapshotError,
+    TermListener,
+};
+
+use super::Records;
+use super::drive::Drive;
+use super::history::digest;
+use super::rng::mix;
+
+/// A node that runs.
+pub struct Running {
+    pub log: Arc<Log>,
+    pub guard: Arc<Guard>,
+}
+
+/// A node, running or not.
+pub struct Node {
+    pub drive: Drive,
+    pub life: u64,
+    pub running: Option<Running>,
+}
+
+impl Node {
+    pub fn role(&self) -> Role {
+        self.running.as_ref().map_or(Role::Stopped, |it| it.log.status().borrow().role)
+    }
+}
+
+/// A guard that learns, or is out of reach.
+pub struct Guard {
+    pub node: NodeId,
+    pub silent: AtomicBool,
+    pub records: Records,
+}
+
+impl TermListener for Guard {
+    fn learn(&self, term: Term) -> Boxed<'_, Result<(), NotLearnt>> {
+        Box::pin(async move {
+            // Over a socket, so not at once.
+            tokio::task::yield_now().await;
+            if self.silent.load(Ordering::SeqCst) {
+                return Err("no guard".into());
+            }
+            self.records.lock().unwrap().learnt(self.node, term.0);
+            Ok(())
+        })
+    }
+}
+
+/// A machine whose state depends on every change, its place and their order.
+pub struct Chain {
+    node: NodeId,
+    index: u64,
+    state: u64,
+    records: Records,
+}
+
+impl Chain {
+    pub fn new(node: NodeId, records: Records) -> Self {
+        Self { node, index: 0, state: 0, records }
+    }
+}
+
+impl Machine for Chain {
+    fn apply(&mut self, index: Index, change: &[u8]) -> Vec<u8> {
+        self.index = index.0;
+        self.state = mix(self.state ^ digest(&(index.0, change)));
+        self.records.lock().unwrap().applied(self.node, index.0, change, self.state);
+        self.state.to_le_bytes().to_vec()
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        Ok([self.index.to_le_bytes(), self.state.to_le_bytes()].concat())
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
+        let (index, state) = parts(bytes).ok_or_else(|| RestoreError("16 bytes".into()))?;
+        (self.index, self.state) = (index, state);
+        self.records.lock().unwrap().restored(self.node, index, state);
+        Ok(())
+    }
+}
+
+fn parts(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (index, state) = bytes.split_at_checked(8)?;
+    Some((number(index)?, number(state)?))
+}
+
+/// Eight bytes of the machine's.
+pub fn number(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+/// Reads what the driver of a node is told, to the end.
+pub async fn listen(
+    mut events: Events,
+    (node, life): (NodeId, u64),
+    drive: Drive,
+    records: Records,
+) {
+    while let Some(event) = events.next().await {
+        let mut history = records.lock().unwrap();
+        match event {
+            Event::Applied { index, term, entry } => {
+                let content = match &entry {
+                    Committed::Noop => 0,
+                    Committed::Change(change) => digest(change),
+                    Committed::Membership { membership, change } => {
+                        digest(&(&membership.voters, &membership.learners, change))
+                    }
+                };
+                history.note(&format!("node {node} applied {index} of {term}"));
+                history.told(node, life, index.0, term.0, content);
+            }
+            Event::Restored { index, .. } => {
+                history.note(&format!("node {node} restored up to {index}"));
+                history.told_snapshot(node, life, index.0);
+            }
+            Event::Failed(failure) => {
+                history.note(&format!("node {node} failed: {failure}"));
+                history.told_failure(node, life);
+                if drive.works() {
+                    history.wrong(format!("node {node} failed on a good disk: {failure:?}"));
+                }
+            }
+        }
+    }
+}
+
+/// Watches what a node shows of itself while it has power.
+pub async fn watch(log: Arc<Log>, drive: Drive, records: Records) {
+    let (node, mut status) = (log.node(), log.status());
+    drop(log);
+    while status.changed().await.is_ok() && !drive.is_dead() {
+        let now = status.borrow_and_update().clone();
+        let mut history = records.lock().unwrap();
+        history.note(&format!(
+            "node {node} is {:?} in {}, tail {:?}, committed {:?}",
+            now.role, now.term, now.last_log, now.committed
+        ));
+        history.shows(node, now.term.0);
+        if now.role == Role::Leader {
+            history.leads(node, now.term.0);
+        }
+    }
+}

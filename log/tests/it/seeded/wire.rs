@@ -1,0 +1,117 @@
+//! The messages between nodes as an onlooker reads them: the same layout, written down again.
+//!
+//! A change of the crate's own layout makes these tests fail, which is meant: it would make two
+//! releases misunderstand each other.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use stead_core::id::NodeId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Vote {
+    pub term: u64,
+    pub candidate: NodeId,
+    pub committed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Position {
+    pub term: u64,
+    pub index: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub struct Membership {
+    pub voters: Vec<BTreeSet<NodeId>>,
+    pub members: BTreeSet<NodeId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Entry {
+    pub position: Position,
+    pub change: Option<Vec<u8>>,
+    pub membership: Option<Membership>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Snapshot {
+    pub last: Option<Position>,
+    pub _membership_at: Option<Position>,
+    pub _membership: Membership,
+    pub _state: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub enum Request {
+    Append {
+        vote: Vote,
+        previous: Option<Position>,
+        entries: Vec<Entry>,
+        committed: Option<Position>,
+    },
+    Vote {
+        vote: Vote,
+        _last: Option<Position>,
+        transfer: bool,
+    },
+    PreVote {
+        _vote: Vote,
+        _last: Option<Position>,
+        _transfer: bool,
+    },
+    Snapshot {
+        vote: Vote,
+        snapshot: Snapshot,
+    },
+    Transfer {
+        _from: Vote,
+        _to: NodeId,
+        _last: Option<Position>,
+    },
+    ReadIndex {
+        _within_millis: u64,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub enum Answer {
+    Append(Appended),
+    Vote { vote: Vote, granted: bool, _last: Option<Position>, _reserved: Vec<u8> },
+    Snapshot { vote: Vote },
+    Transfer(Transferred),
+    ReadIndex(Result<u64, NotRead>),
+    Failed(String),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub enum Appended {
+    All,
+    UpTo(Option<Position>),
+    Conflict,
+    HigherVote(Vote),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub enum Transferred {
+    Done,
+    VoteChanged { _expected: Vote, _actual: Vote },
+    NotFlushed { _expected: Option<Position>, _actual: Option<Position> },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub enum NotRead {
+    NotLeader { _leader: Option<NodeId> },
+    NoQuorum,
+    Stopped,
+}
+
+/// Reads a message or a record on disk.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> T {
+    let (version, body) = bytes.split_first().expect("a version byte");
+    assert_eq!(*version, 1, "the layout of version 1 is read here");
+    let (value, rest) = postcard::take_from_bytes(body).expect("the layout is the crate's");
+    assert!(rest.is_empty(), "{} bytes too many", rest.len());
+    value
+}
