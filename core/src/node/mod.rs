@@ -13,7 +13,8 @@
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── local        (everyone: the services of this node)
 //!                             │   performed    (results of its hands, what a former run left)
-//!                             └── orders       (what the guard is told)
+//!                             ├── orders       (what the guard is told)
+//!                             └── network      (what people are told of round trips)
 //! ```
 //!
 //! Happy path of a takeover: a node falls silent; were it the coordinator, [`election`] makes the
@@ -30,6 +31,7 @@ mod coordinator;
 mod election;
 mod event;
 mod local;
+mod network;
 mod orders;
 mod performed;
 
@@ -43,6 +45,7 @@ use election::Election;
 pub use event::{Event, Fate, LogView};
 use local::Local;
 pub use local::{LocalView, Phase};
+use network::RoundTrips;
 use orders::Told;
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
@@ -107,6 +110,7 @@ pub struct Node {
     observations: VecDeque<Change>,
     voter_change: Option<Instant>,
     told: Told,
+    round_trips: RoundTrips,
     /// What the guard shall hold, and the number of the order that says so.
     hold: (u64, Vec<Holding>),
     commands: VecDeque<Command>,
@@ -138,6 +142,7 @@ impl Node {
             observations: VecDeque::new(),
             voter_change: None,
             told: Told::default(),
+            round_trips: RoundTrips::default(),
             hold: (0, Vec::new()),
             commands: VecDeque::new(),
         }
@@ -235,6 +240,7 @@ impl Node {
         self.report = Some(report);
         self.command(Command::Guard(Order::Alive));
         self.probe_ahead(now);
+        self.watch_round_trips(now);
     }
 
     fn on_log(&mut self, view: LogView) {

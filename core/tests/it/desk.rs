@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{LogTail, Order, PeerReport, Report};
 use stead_core::node::{Command, Event, Fate, LogView, Node};
+use stead_core::notice::Notice;
 use stead_core::state::{Change, Outcome};
 use stead_core::time::{Instant, Span};
 
@@ -315,4 +316,42 @@ fn former_timers_count_until_the_guard_counts_by_the_new() {
         settled |= settles(&desk).is_some();
     }
     assert!(settled);
+}
+
+/// How often a round trip was told to be too long while the guard reported these, 20 ms apart.
+fn told(desk: &mut Desk, round_trips: impl IntoIterator<Item = Span>) -> usize {
+    let mut count = 0;
+    for round_trip in round_trips {
+        desk.tell(20, |report| {
+            Desk::hear(report, report.at);
+            report.peers.entry(PEER).and_modify(|peer| peer.round_trip = round_trip);
+        });
+        let long = |it: &&Command| {
+            matches!(it, Command::Notice(Notice::RoundTripExceeded(name, span))
+                if name == "b" && *span == round_trip)
+        };
+        count += desk.commands.iter().filter(long).count();
+        desk.commit_assignments();
+    }
+    count
+}
+
+#[test]
+fn a_long_round_trip_is_told_once_and_again_only_after_a_good_minute() {
+    let mut desk = Desk::begun();
+    let allowed = desk.node.state().timers.round_trip;
+    let (long, nearly, good) = (allowed.times(2), Span(allowed.0 - 1), Span(allowed.0 / 2));
+    let for_seconds = |seconds: usize, span| std::iter::repeat_n(span, 50 * seconds);
+    assert_eq!(told(&mut desk, for_seconds(5, allowed)), 0, "as configured");
+    let fading = |span: &Span| (span.0 > good.0).then(|| Span(span.0 - span.0 / 64));
+    let stall = std::iter::successors(Some(Span::from_millis(100)), fading);
+    assert_eq!(told(&mut desk, stall), 0, "a machine stood still");
+    assert_eq!(told(&mut desk, for_seconds(61, good)), 0);
+    assert_eq!(told(&mut desk, for_seconds(5, long)), 1);
+    assert_eq!(told(&mut desk, for_seconds(61, nearly)), 0);
+    assert_eq!(told(&mut desk, for_seconds(5, long)), 0, "it was not good in between");
+    assert_eq!(told(&mut desk, for_seconds(30, good)), 0);
+    assert_eq!(told(&mut desk, for_seconds(5, long)), 0, "nor for long enough");
+    assert_eq!(told(&mut desk, for_seconds(61, good)), 0);
+    assert_eq!(told(&mut desk, for_seconds(5, long)), 1);
 }
