@@ -77,6 +77,11 @@ impl Cover {
         self.cells[kind as usize][phase as usize]
     }
 
+    /// Sets a counter, as read from a file.
+    pub fn set(&mut self, kind: Kind, phase: Phase, times: u64) {
+        self.cells[kind as usize][phase as usize] = times;
+    }
+
     /// How often a kind of fault happened.
     #[must_use]
     pub fn of(&self, kind: Kind) -> u64 {

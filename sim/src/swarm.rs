@@ -15,7 +15,7 @@ use crate::world::World;
 /// admissions, and the longest pause of a service that failed often.
 const HEALING: u64 = 40_000;
 /// How long a partition under standing faults may take until it serves, in virtual milliseconds.
-const LULL: u64 = 25_000;
+pub(crate) const LULL: u64 = 25_000;
 
 /// What a seed came to.
 #[derive(Clone, Debug)]
@@ -88,18 +88,22 @@ pub fn run(seed: u64) -> Outcome {
     outcome
 }
 
-/// Runs a seed; `prepare` may have the world keep its trace. Gives the world back, unless the core
-/// itself panicked.
-pub fn play(it: &Seed, prepare: impl FnOnce(&mut World)) -> (Outcome, Option<World>) {
+/// Runs a seed; `prepare` may have the world keep its trace.
+pub fn play(it: &Seed, prepare: impl FnOnce(&mut World)) -> (Outcome, World) {
     let mut world = World::new(it.plan.clone());
     prepare(&mut world);
     let ran = catch_unwind(AssertUnwindSafe(|| live(&mut world, it)));
     if let Err(panic) = ran {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        world.fail("panic", &words.unwrap_or_default());
+        panicked(&mut world, panic.as_ref());
     }
-    (outcome(it.plan.seed, &world), Some(world))
+    (outcome(it.plan.seed, &world), world)
+}
+
+/// The core itself panicked: that is a verdict too.
+pub(crate) fn panicked(world: &mut World, panic: &(dyn std::any::Any + Send)) {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+    world.fail("panic", words.unwrap_or("the core panicked"));
 }
 
 fn live(world: &mut World, it: &Seed) {
@@ -111,9 +115,16 @@ fn live(world: &mut World, it: &Seed) {
     world.set_lull(false);
     world.run(it.faults[1]);
     heal(world);
-    if world.judges.address.moved == 0 && world.judges.verdict.is_none() {
-        // A seed in which no lease changed hands has tried too little.
+    // A seed in which no lease changed hands has tried too little.
+    let rested = |world: &World| world.judges.address.moved == 0 && world.judges.verdict.is_none();
+    if rested(world) {
         let _ = world.act(&Act::PowerOff(vec![Target::Holder]));
+        world.run(5_000);
+        heal(world);
+    }
+    let other = (0..world.hosts.len()).find(|host| Some(*host) != world.server(0));
+    if let Some(other) = other.filter(|_| rested(world)) {
+        let _ = world.act(&Act::Move(0, Target::Host(other)));
         world.run(5_000);
         heal(world);
     }
@@ -124,7 +135,7 @@ fn live(world: &mut World, it: &Seed) {
 }
 
 /// All faults end, and the operator does what is left to do until all is well.
-fn heal(world: &mut World) {
+pub(crate) fn heal(world: &mut World) {
     world.heal();
     for _ in 0..HEALING / 2_000 {
         if world.run_until(2_000, World::is_healthy) {

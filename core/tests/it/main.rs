@@ -1,6 +1,5 @@
-//! Trials of the core's two machines together: a simulated cluster with virtual time (`world`),
-//! short stories in text files (`golden`), random faults from seeds (`random`), and what each part
-//! promises alone.
+//! Trials of the core's machines alone: the lease machine, the node machine, the state, encodings.
+//! Together, in a cluster, they are tried in the simulator (`sim/`).
 
 mod desk;
 mod parts;

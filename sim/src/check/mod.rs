@@ -81,6 +81,13 @@ pub struct Judges {
     pub durable: Durable,
 }
 
+impl Judges {
+    /// Whether anybody is excused.
+    pub(crate) fn has_excuses(&self) -> bool {
+        !self.excuses.is_empty()
+    }
+}
+
 impl World {
     /// From now until then that machine may answer beside another.
     pub(crate) fn excuse(&mut self, host: usize, until: u64, why: Why) {

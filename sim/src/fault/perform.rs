@@ -167,6 +167,7 @@ impl World {
     /// All faults end: what is broken works, what is missing starts, nobody is kept on standby.
     pub fn heal(&mut self) {
         self.note(None, || "[all faults end]".to_string());
+        self.healed_at.get_or_insert(self.now);
         self.chaos = None;
         self.net.rough = false;
         self.net.storm = None;

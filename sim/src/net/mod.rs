@@ -178,17 +178,16 @@ impl World {
     }
 
     pub(crate) fn send_rpc(&mut self, from: usize, to: usize, rpc: Rpc) {
-        let chaos = self.chaos.is_some();
         let mut delay = if from == to { 10 } else { self.delay() };
         let lost = self.net.rough && self.chance.net.chance(80);
         if from != to && (!self.net.reaches(from, to) || lost) {
             // A proposal may come late, from a connection that was torn down.
-            if !matches!(rpc, Rpc::Propose { .. }) || !chaos || self.chance.net.chance(2) {
+            if !matches!(rpc, Rpc::Propose { .. }) || !self.net.rough || self.chance.net.chance(2) {
                 return;
             }
             delay = self.chance.net.below(2_000_000);
         }
-        if chaos && matches!(rpc, Rpc::Propose { .. }) && self.chance.net.chance(10) {
+        if self.net.rough && matches!(rpc, Rpc::Propose { .. }) && self.chance.net.chance(10) {
             let late = self.chance.net.below(1_500_000);
             self.deliver_rpc(from, to, rpc.clone(), late);
         }

@@ -1,1 +1,37 @@
-//! scenario
+//! Scenarios: one failure each, as a text that a person can read and the world can play.
+//!
+//! ```text
+//! # A node that holds a service dies: its address is back after D and a few milliseconds.
+//! nodes 3
+//! power-off holder
+//! run 1000
+//! ----
+//!        0.0 - [power-off holder]
+//!      317.4 b a is suspected: not heard for 316.000 ms
+//!      ...
+//! ```
+//!
+//! Above the rule: the intent in a sentence, what the cluster is like, and a script. Below it: what
+//! happens, in virtual milliseconds. `UPDATE=1` has the tests write that part.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `nodes N`, `members N`, `services N`, `links N` | how many of each; members join at the start |
+//! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
+//! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
+//! | `seed N`, `rough` | what chance decides by; bad weather, clocks at the bound, slow hands |
+//! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
+//! | `run MS`, `until MS` | time passes; up to that time of the script |
+//! | `await MS healthy`, `served sN`, `silent sN`, `said WORDS` | it has to happen within that time |
+//! | `lull MS` | if a whole partition is quorate, it has to serve within that time |
+//! | `heal` | all faults end, and everything has to become well |
+//!
+//! Everything else is an act ([`crate::fault`]). Machines are named `a` to `i`, or by what they are
+//! at that moment: `coordinator`, `holder` (of s0), `other` (neither). Failures: what can't be read
+//! names line and column, and an `await` that waits in vain ends with the last notices.
+
+mod play;
+mod script;
+
+pub use play::{PlayError, Played, play, play_steps};
+pub use script::{Script, Step, Wanted};

@@ -56,6 +56,7 @@ impl World {
             trace: Vec::new(),
             tracing: false,
             recorded: Vec::new(),
+            healed_at: None,
             digest: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             queue: Queue::default(),

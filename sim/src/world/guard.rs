@@ -125,6 +125,10 @@ impl World {
         }
         guard.lease.handle(now, event);
         self.guard_after(host);
+        if self.judges.has_excuses() && self.hosts[host].guard.as_ref().is_some_and(|it| !it.held) {
+            // It has looked at the clock, and the gate does what it says.
+            self.excuses_end(host, crate::check::Why::Suspended);
+        }
     }
 
     /// Performs what the machine said, and wakes it again in time.

@@ -135,6 +135,8 @@ pub struct World {
     pub tracing: bool,
     /// Datagrams that a script recorded, and for whom.
     pub recorded: Vec<(usize, stead_core::lease::Heartbeat)>,
+    /// When all faults were lifted first.
+    pub healed_at: Option<u64>,
     digest: u64,
     steps: u64,
     queue: Queue<What>,

@@ -178,7 +178,9 @@ impl World {
                 for (_, end) in it.gate.iter_mut().filter(|(_, end)| end.0 > 0) {
                     *end = *end + stead_core::time::Span(stood);
                 }
-                self.excuse(host, now + guard_late + 100, Why::Suspended);
+                // Until its guard runs, or what was left of the timeouts is over.
+                let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
+                self.excuse(host, now + most, Why::Suspended);
             }
             Halt::Suspended => guard_late += self.chance.faults.below(500_000),
         }

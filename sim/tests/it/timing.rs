@@ -1,7 +1,10 @@
 //! What a failure costs, in virtual time, at the defaults: a ride-out of 300 ms, a round trip of
 //! 1 ms, a kernel that shuts 10 ms late at most.
 
-use super::world::{Plan, World};
+use stead_core::state::Change;
+use stead_sim::fault::{Act, Target};
+use stead_sim::plan::Plan;
+use stead_sim::world::World;
 
 /// A settled cluster with `services` spread over its nodes, at a phase of its heartbeats.
 fn at_phase(nodes: usize, services: usize, phase: u64) -> World {
@@ -18,16 +21,14 @@ fn wait(world: &World) -> u64 {
 
 /// The longest time that a service's address was silent, in milliseconds, rounded up.
 fn gap(world: &World, service: usize) -> u64 {
-    world.judge.longest_gap(service).div_ceil(1_000)
+    world.judges.address.longest_gap(service).div_ceil(1_000)
 }
 
 /// The outage of a service whose node dies: from its last packet to the new holder's first.
 fn outage(world: &mut World, service: usize, died: u64) -> u64 {
-    let address = super::world::address(service);
     world.run(2_000);
-    let gaps = world.judge.gaps.get(&address);
-    let back = gaps.and_then(|gaps| gaps.last()).map(|(_, to)| *to);
-    let Some(back) = back else { world.fail("nobody took the address over") };
+    let back = world.judges.address.gaps(service).last().map(|(_, to)| to);
+    let back = back.expect("nobody took the address over");
     (back - died).div_ceil(1_000)
 }
 
@@ -75,10 +76,10 @@ fn a_coordinator_that_dies_holding_nothing_costs_nothing() {
             let mut world = at_phase(nodes, nodes, phase);
             let coordinator = world.coordinator().unwrap_or(0);
             let on =
-                stead_core::state::Change::Standby { node: world.hosts[coordinator].id, on: true };
+                Change::Standby { node: world.hosts[coordinator].id, on: true };
             world.operate(coordinator, on);
             world.run(1_000);
-            world.judge.forget();
+            world.judges.address.forget_gaps();
             world.run_micros(phase * 500);
             world.power_off(coordinator);
             world.run(2_000);
@@ -105,13 +106,15 @@ fn no_stall_costs_a_lease(stall: &Stall, length: u64) {
         let coordinator = world.coordinator().unwrap_or(0);
         let holder = (0..3).find(|host| *host != coordinator).unwrap_or(0);
         match stall {
-            Stall::Holder => world.cut(&[holder], false),
-            Stall::Coordinator => world.cut(&[coordinator], false),
-            Stall::Everybody => (0..3).for_each(|host| world.cut(&[host], false)),
-            Stall::OneWay => world.net.up[holder].fill(false),
+            Stall::Holder => world.net.cut(None, &[holder]),
+            Stall::Coordinator => world.net.cut(None, &[coordinator]),
+            Stall::Everybody => (0..3).for_each(|host| world.net.cut(None, &[host])),
+            Stall::OneWay => {
+                world.act(&Act::Mute(Target::Host(holder))).expect("it is there");
+            }
         }
         world.run(length);
-        world.mend_all();
+        world.net.mend();
         world.run(1_500);
         for service in 0..3 {
             assert_eq!(gap(&world, service), 0, "phase {phase}: s{service} blinked");
@@ -147,9 +150,7 @@ fn a_freeze_shorter_than_the_ride_out_costs_nothing() {
             let coordinator = world.coordinator().unwrap_or(0);
             let other = (0..3).find(|host| *host != coordinator).unwrap_or(0);
             let host = [coordinator, other][who];
-            let until = world.now + 299_000;
-            world.hosts[host].guard_paused = until;
-            world.hosts[host].daemon_paused = until;
+            world.hold_up(host, true, true, 299_000);
             world.run(1_800);
             for service in 0..3 {
                 assert_eq!(gap(&world, service), 0, "phase {phase}, {who}: s{service} blinked");

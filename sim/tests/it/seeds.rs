@@ -1,0 +1,37 @@
+//! Seeds: random faults, in which nothing unsafe may happen, then their end, after which everything
+//! must be served again. `SEEDS=n` and `FROM=n` try others than the first few hundred; millions are
+//! `stead-sim soak`'s matter.
+
+use stead_sim::swarm;
+
+/// How many seeds.
+const SEEDS: u64 = 400;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(otherwise)
+}
+
+fn run(which: u64, of: u64) {
+    let (seeds, from) = (number("SEEDS", SEEDS), number("FROM", 0));
+    let mut failed = Vec::new();
+    for seed in (from..from + seeds).filter(|seed| seed % of == which) {
+        let outcome = swarm::run(seed);
+        assert!(outcome.virtual_micros >= 30_000_000 || outcome.verdict.is_some(), "seed {seed}");
+        if let Some(verdict) = outcome.verdict {
+            failed.push((seed, verdict.judge, verdict.what));
+        } else {
+            assert!(outcome.moved > 0, "seed {seed}: no lease changed hands");
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}\nsee one by: stead-sim replay SEED, shrink SEED");
+}
+
+#[test]
+fn even_seeds_hold() {
+    run(0, 2);
+}
+
+#[test]
+fn odd_seeds_hold() {
+    run(1, 2);
+}
