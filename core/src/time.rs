@@ -71,16 +71,18 @@ impl Span {
         self.0 as f64 / 1_000.0
     }
 
-    /// This many times as long.
+    /// This many times as long; the longest there is, if that is longer.
     #[must_use]
     pub const fn times(self, factor: u64) -> Self {
-        Self(self.0 * factor)
+        Self(self.0.saturating_mul(factor))
     }
 
     /// The part of a clock that runs as wrong as allowed, rounded up.
     #[must_use]
     pub const fn drift(self) -> Self {
-        Self((self.0 * DRIFT_PER_MILLION).div_ceil(1_000_000))
+        // In two parts, for lengths that others say: no product of these can be too large.
+        let (whole, part) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        Self(whole * DRIFT_PER_MILLION + (part * DRIFT_PER_MILLION).div_ceil(1_000_000))
     }
 
     /// The difference; zero if `other` is longer.

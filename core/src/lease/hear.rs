@@ -44,9 +44,12 @@ impl Lease {
         } else if let Some(authority) = &mut self.authority
             && authority.term == heartbeat.term
         {
-            // Its clock may run as fast as ours runs slow: count the age shorter, so later.
+            // Its clock may run as fast as ours runs slow: count the age shorter, so later. The age
+            // is what another says: it may be any number.
             let age = heartbeat.earlier_coordinator;
-            let age = age.saturating_sub(Span(age.0 * 2 * DRIFT_PER_MILLION / 1_000_000 + 1));
+            let both = 2 * DRIFT_PER_MILLION;
+            let (whole, part) = (age.0 / 1_000_000, age.0 % 1_000_000);
+            let age = age.saturating_sub(Span(whole * both + part * both / 1_000_000 + 1));
             authority.echo(heartbeat.from, receipt.sequence, now - age);
         }
     }

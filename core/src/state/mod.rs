@@ -14,6 +14,7 @@ mod apply;
 mod change;
 pub mod config;
 mod incident;
+mod sound;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Change, Digest, Outcome, ProofRecord, Refusal, Takeover};
 use config::Config;
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
+pub use sound::Unsound;
 
 use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;

@@ -4,8 +4,10 @@
 //! wrote it: on disk, and on the way to a member of another version.
 
 use stead_core::id::Index;
-use stead_core::state::{Change, Outcome, Refusal, State};
+use stead_core::state::{Change, Outcome, Refusal, State, Unsound};
 use stead_log::{Machine, RestoreError, SnapshotError};
+
+use crate::chain::chain;
 
 /// The version of the encoding of changes, outcomes and states.
 const FORMAT: u8 = 1;
@@ -22,6 +24,9 @@ pub enum FormatError {
     /// Nothing at all.
     #[error("empty")]
     Empty,
+    /// Readable, and yet not what any cluster agreed on.
+    #[error("damaged")]
+    Unsound(#[from] Unsound),
 }
 
 /// Encodes a value of the log.
@@ -44,6 +49,16 @@ pub fn decode<T: for<'a> serde::Deserialize<'a>>(bytes: &[u8]) -> Result<T, Form
         Some((&FORMAT, value)) => Ok(postcard::from_bytes(value)?),
         Some((version, _)) => Err(FormatError::Version(*version)),
     }
+}
+
+/// Reads a state that another run or another node wrote.
+///
+/// # Errors
+/// See [`FormatError`]; the present state is not touched.
+pub(super) fn restored(bytes: &[u8]) -> Result<State, FormatError> {
+    let state: State = decode(bytes)?;
+    state.check()?;
+    Ok(state)
 }
 
 /// The state that the log applies to.
@@ -69,7 +84,7 @@ impl Machine for Replica {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        self.state = decode(bytes).map_err(|error| RestoreError(error.to_string()))?;
+        self.state = restored(bytes).map_err(|error| RestoreError(chain(&error)))?;
         Ok(())
     }
 }

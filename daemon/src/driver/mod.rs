@@ -17,6 +17,8 @@
 //!
 //! Absent on purpose: every decision.
 
+#[cfg(test)]
+mod fuzz;
 mod guard_link;
 pub mod handle;
 mod machine;

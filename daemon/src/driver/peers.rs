@@ -20,14 +20,14 @@ const ON_THE_WAY: Duration = Duration::from_millis(50);
 
 /// A request between daemons.
 #[derive(Debug, Serialize, Deserialize)]
-enum Request {
+pub(super) enum Request {
     /// Propose this change, if you lead.
     Propose { change: Change, deadline_ms: u64 },
 }
 
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
+pub(super) enum Answer {
     Committed(Index, Outcome),
     /// Its fate is not known.
     Unknown(String),

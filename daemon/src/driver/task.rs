@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;
 use super::handle::{Submission, SubmitError};
-use super::machine::decode;
+use super::machine::{decode, restored};
 use super::network;
 use super::perform::Performers;
 use super::view::View;
@@ -201,7 +201,7 @@ impl Task {
                     self.state_changed();
                 }
             }
-            stead_log::Event::Restored { snapshot, .. } => match decode::<State>(&snapshot) {
+            stead_log::Event::Restored { snapshot, .. } => match restored(&snapshot) {
                 Ok(state) => {
                     self.handle(Event::Restored(state));
                     self.state_changed();
@@ -300,6 +300,7 @@ impl Task {
             guard: self.hello.clone(),
             guard_troubles: self.troubles.iter().cloned().collect(),
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
+            last_words: self.performers.programs.last_words(),
             refused: self.performers.peers.refused(),
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
@@ -321,6 +322,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         guard: None,
         guard_troubles: Vec::new(),
         local: BTreeMap::new(),
+        last_words: BTreeMap::new(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: Vec::new(),

@@ -21,6 +21,8 @@
 //!
 //! Absent on purpose: every notion of services, programs, votes or whom to trust with what.
 
+#[cfg(test)]
+mod fuzz;
 pub mod ipc;
 mod kernel;
 mod links;

@@ -110,18 +110,29 @@ impl Sealer {
         link: LinkId,
         heartbeat: &Heartbeat,
     ) -> Result<Vec<u8>, SealError> {
+        let body =
+            postcard::to_allocvec(heartbeat).map_err(|_| SealError("encoding a heartbeat"))?;
+        self.seal_bytes(to, link, heartbeat.sequence, body)
+    }
+
+    /// Seals whatever it is given; each sequence number may be used once for a link.
+    pub(super) fn seal_bytes(
+        &self,
+        to: NodeId,
+        link: LinkId,
+        sequence: Sequence,
+        mut body: Vec<u8>,
+    ) -> Result<Vec<u8>, SealError> {
         let header = Header {
             cluster: self.cluster,
             to,
             from: self.me,
             incarnation: self.incarnation,
             salt: self.salt,
-            sequence: heartbeat.sequence,
+            sequence,
             link,
         };
         let mut bytes = header.encode();
-        let mut body =
-            postcard::to_allocvec(heartbeat).map_err(|_| SealError("encoding a heartbeat"))?;
         let nonce = header.nonce();
         self.own
             .seal_in_place_append_tag(nonce, Aad::from(&bytes[..]), &mut body)

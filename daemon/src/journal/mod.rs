@@ -13,6 +13,8 @@
 //! other nodes' lines (each node keeps its own; what all agree on is an incident).
 
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod stamp;
 #[cfg(test)]
 mod tests;

@@ -2,4 +2,5 @@
 
 mod agent;
 mod cluster;
+mod fuzz;
 mod redirect;
