@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::Why;
 use crate::plan::address;
 use crate::world::World;
 
@@ -14,6 +15,8 @@ pub struct Address {
     gaps: BTreeMap<IpAddr, Vec<(u64, u64)>>,
     /// Who has it open, as far as the judge was last told.
     holder: BTreeMap<IpAddr, usize>,
+    /// Addresses that two machines answer for under an excuse: since when, until when at most, why.
+    doubled: BTreeMap<IpAddr, (u64, u64, Why)>,
     /// How often an address was opened by another machine than before.
     pub moved: u64,
 }
@@ -55,17 +58,33 @@ impl World {
     fn judge_address(&mut self, address: IpAddr) {
         let now = self.now;
         let mut open = (0..self.hosts.len()).filter(|it| self.hosts[*it].open_until(address) > now);
-        let (Some(first), Some(second)) = (open.next(), open.next()) else { return };
+        let (Some(first), Some(second)) = (open.next(), open.next()) else {
+            self.end_double(address);
+            return;
+        };
         let both = [first, second];
-        if !self.is_excused(&both) {
+        let Some(why) = self.excused(&both) else {
             let names = both.map(|host| self.hosts[host].name);
             self.fail("I3", &format!("{address} is open on {} and {}", names[0], names[1]));
-        }
+            return;
+        };
+        let until = both.map(|host| self.hosts[host].open_until(address)).into_iter().min();
+        let until = until.unwrap_or(now);
+        let doubled = self.judges.address.doubled.entry(address).or_insert((now, until, why));
+        doubled.1 = until;
+    }
+
+    /// Nobody answers beside another any more: how long was it?
+    fn end_double(&mut self, address: IpAddr) {
+        let Some((since, until, why)) = self.judges.address.doubled.remove(&address) else { return };
+        let (times, longest) = self.judges.excused.entry(why).or_default();
+        *times += 1;
+        *longest = (*longest).max(until.min(self.now) - since);
     }
 
     /// A client asked the segment who has the address.
     pub(crate) fn judge_answers(&mut self, address: IpAddr, answering: &[usize]) {
-        if answering.len() > 1 && !self.is_excused(answering) {
+        if answering.len() > 1 && self.excused(answering).is_none() {
             let names: Vec<_> = answering.iter().map(|host| self.hosts[*host].name).collect();
             let what = format!("a client had answers for {address} from {}", names.join(" and "));
             self.fail("I3", &what);

@@ -67,7 +67,8 @@ pub struct Judges {
     /// The first word against the run.
     pub verdict: Option<Verdict>,
     excuses: Vec<Excuse>,
-    /// How often an excuse was needed, by reason, and the longest time, in microseconds.
+    /// How often two nodes answered for one address under an excuse, by reason, and for how long at
+    /// most, in microseconds.
     pub excused: std::collections::BTreeMap<Why, (u64, u64)>,
     /// I1.
     pub once: Once,
@@ -101,16 +102,11 @@ impl World {
         self.judge_all_gates();
     }
 
-    /// Whether one of these machines is excused now; that is counted.
-    fn is_excused(&mut self, hosts: &[usize]) -> bool {
+    /// Whether one of these machines is excused now, and why.
+    fn excused(&mut self, hosts: &[usize]) -> Option<Why> {
         let now = self.now;
         self.judges.excuses.retain(|excuse| excuse.until > now);
-        let excuse = self.judges.excuses.iter().find(|it| hosts.contains(&it.host)).copied();
-        let Some(Excuse { until, why, .. }) = excuse else { return false };
-        let (times, longest) = self.judges.excused.entry(why).or_default();
-        *times += 1;
-        *longest = (*longest).max(until - now);
-        true
+        self.judges.excuses.iter().find(|it| hosts.contains(&it.host)).map(|it| it.why)
     }
 
     /// The longest timers that anybody may still count by.

@@ -84,7 +84,7 @@ impl World {
         };
         let sole = |set: &BTreeSet<NodeId>| set.len() == 1 && set.contains(&self.hosts[host].id);
         let fine = sets.is_empty() || sets.iter().any(|set| carried(set) || sole(set));
-        if !fine && !self.is_excused(&[host]) {
+        if !fine && self.excused(&[host]).is_none() {
             let name = self.hosts[host].name;
             let seen = &self.judges.partition.echoed;
             let since = since / 1_000;

@@ -3,7 +3,7 @@
 use super::{Act, Kind, Target};
 use crate::log::Mode;
 use crate::rng::Rng;
-use crate::world::{Halt, What, World};
+use crate::world::{ARMING, Halt, What, World};
 
 /// Which kinds of faults a seed has, and how close they follow each other.
 #[derive(Clone, Debug)]
@@ -135,7 +135,10 @@ impl World {
             Kind::FreezeGuard => Act::FreezeGuard(host, pause),
             Kind::FreezeDaemon => Act::FreezeDaemon(host, pause),
             Kind::FreezeBoth => Act::Freeze(host, pause),
-            Kind::CutGuard => Act::CutGuard(host, rng.index(2 * nodes), cut),
+            Kind::CutGuard => {
+                let after = if rng.chance(3) { ARMING } else { rng.index(2 * nodes) };
+                Act::CutGuard(host, after, cut)
+            }
             Kind::CutDaemon => Act::CutDaemon(host, rng.index(5), cut),
             Kind::KillGuard => Act::KillGuard(host),
             Kind::KillDaemon => Act::KillDaemon(host),

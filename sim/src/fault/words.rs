@@ -6,7 +6,7 @@ use super::{Act, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
-use crate::world::Halt;
+use crate::world::{ARMING, Halt};
 
 /// An act that can't be done now. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,7 @@ impl fmt::Display for Act {
             Self::FreezeGuard(it, long) => write!(f, "freeze-guard {it} {}", Ms(*long)),
             Self::FreezeDaemon(it, long) => write!(f, "freeze-daemon {it} {}", Ms(*long)),
             Self::Freeze(it, long) => write!(f, "freeze {it} {}", Ms(*long)),
+            Self::CutGuard(it, ARMING, pause) => write!(f, "cut-guard {it} arming {}", cut(pause)),
             Self::CutGuard(it, after, pause) => write!(f, "cut-guard {it} {after} {}", cut(pause)),
             Self::CutDaemon(it, after, pause) => {
                 write!(f, "cut-daemon {it} {after} {}", cut(pause))
@@ -156,7 +157,12 @@ fn read_group(words: &mut Reader<'_>) -> Result<Vec<Target>, ScriptError> {
 
 fn read_cut(words: &mut Reader<'_>) -> Result<(Target, usize, Option<u64>), ScriptError> {
     let it = Target::read(words)?;
-    let after = words.number("after how many of its acts")? as usize;
+    let after = if words.peek() == Some("arming") {
+        words.word("arming")?;
+        ARMING
+    } else {
+        words.number("after how many of its acts")?.min(1_000) as usize
+    };
     if words.peek() == Some("kill") {
         words.word("kill")?;
         return Ok((it, after, None));
@@ -264,7 +270,7 @@ mod tests {
             "cut a c", "cut link 1 b", "way a b off", "way link 0 a b on", "mute a", "deaf holder",
             "link 1 off", "mend", "port a on", "storm 2.500 100", "record a", "replay",
             "freeze-guard a 0.007", "freeze-daemon a 3", "freeze other 1200", "cut-guard a 3 kill",
-            "cut-guard a 0 12.500", "cut-daemon b 1 kill", "kill-guard a", "start-guard a",
+            "cut-guard a 0 12.500", "cut-guard a arming 5", "cut-daemon b 1 kill", "kill-guard a", "start-guard a",
             "kill-daemon a", "start-daemon a", "power-off a b", "power-on a", "release a",
             "suspend a 5", "hypervisor a 5", "disk a good", "disk a slow 70", "disk a full",
             "disk a failing", "lose-disk i", "clock a -2500 outside", "clock a 300 inside",

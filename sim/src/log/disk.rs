@@ -184,6 +184,17 @@ impl World {
         }
         let written = &mut disk.written;
         change(&mut written.term, &mut written.voted, &mut written.log);
+        // While one write is under way, what comes is gathered for the next.
+        if disk.in_flight.len() > 1
+            && let Some((number, gathered)) = disk.in_flight.back_mut()
+        {
+            *gathered = disk.written.clone();
+            let number = *number;
+            if let Some(raft) = self.raft(host) {
+                raft.waiting.extend(then.into_iter().map(|it| (number, it)));
+            }
+            return true;
+        }
         disk.writes += 1;
         let (number, written) = (disk.writes, disk.written.clone());
         disk.in_flight.push_back((number, written));

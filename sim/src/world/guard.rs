@@ -158,7 +158,17 @@ impl World {
     /// The guard is killed or held up between two of its commands, or within an arming.
     fn guard_cut_short(&mut self, host: usize, mut commands: VecDeque<Command>) {
         let Some(cut) = self.hosts[host].guard_cut.take() else { return };
-        for _ in 0..cut.after.min(commands.len()) {
+        let arming = |command: &Command| matches!(command, Command::Enforce { .. });
+        let mut after = cut.after.min(commands.len());
+        if cut.after == super::ARMING {
+            let Some(at) = commands.iter().position(arming) else {
+                commands.into_iter().for_each(|command| self.guard_perform(host, command));
+                self.hosts[host].guard_cut = Some(cut);
+                return;
+            };
+            after = at;
+        }
+        for _ in 0..after {
             if let Some(command) = commands.pop_front() {
                 self.guard_perform(host, command);
             }
@@ -168,7 +178,7 @@ impl World {
             return;
         };
         let (now, run) = (self.now, self.hosts[host].guard_run);
-        let arming = matches!(commands.front(), Some(Command::Enforce { .. }));
+        let arming = commands.front().is_some_and(arming);
         let relative = self.hosts[host].form == GateForm::Relative;
         let computed = (arming && relative).then(|| self.local(host));
         let it = &mut self.hosts[host];

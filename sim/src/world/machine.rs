@@ -28,10 +28,14 @@ pub enum Halt {
     Paused,
 }
 
+/// For [`Interrupt::after`].
+pub const ARMING: usize = usize::MAX;
+
 /// Where the next of a process's acts is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// After so many of its commands; within the next one if that is an arming.
+    /// After so many of its commands; within the next one if that is an arming. [`ARMING`]: within
+    /// the next arming, whenever that comes.
     pub after: usize,
     /// For so long, in microseconds; nothing: it is killed.
     pub pause: Option<u64>,

@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
-pub use machine::{GateForm, Halt, Host, Interrupt};
+pub use machine::{ARMING, GateForm, Halt, Host, Interrupt};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::{lease, node};
 
