@@ -58,7 +58,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
@@ -73,9 +73,6 @@ use cgroup::{Group, Groups};
 use held::{Held, Main};
 use place::Place;
 use service::{Ask, Service};
-
-/// How many lines of output people are shown.
-const SHOWN_LINES: usize = 20;
 
 /// The folder of programs can't be used. No program was touched.
 #[derive(Debug, Error)]
@@ -145,7 +142,8 @@ impl Programs {
         if let Some(groups) = &groups {
             groups.tidy();
         }
-        let place = Place { dir, node: node.to_owned(), events, groups, prefix };
+        let (node, last_words) = (node.to_owned(), Default::default());
+        let place = Place { dir, node, events, groups, prefix, last_words };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new() })
     }
 
@@ -208,10 +206,12 @@ impl Programs {
         self.ask(&service, Ask::Stop(epoch));
     }
 
-    /// The last lines that the service's program printed, oldest first.
+    /// The last lines that programs printed before they failed, oldest first: their start, their
+    /// monitor, or by ending. Each is there before the event that tells of the failure, and until
+    /// the next failure of the same service. Does not wait for a disk.
     #[must_use]
-    pub fn output(&self, service: &ServiceId) -> Vec<String> {
-        output::last_lines(&self.place.log(service), SHOWN_LINES)
+    pub fn last_words(&self) -> BTreeMap<ServiceId, Arc<[String]>> {
+        self.place.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ask(&mut self, service: &ServiceId, ask: Ask) {

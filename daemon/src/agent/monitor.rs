@@ -98,6 +98,12 @@ impl Watch {
             starting &= failed.is_some() && began.elapsed() < grace;
             if !starting {
                 let (service, epoch) = (self.service.clone(), self.epoch);
+                if failed.is_some() {
+                    let watch = self.clone();
+                    // Should the reading break down, the failure is told all the same.
+                    let keep = move || drop(watch.place.keep_last_words(&watch.service));
+                    let _ = spawn_blocking(keep).await;
+                }
                 self.place.tell(Event::Monitored { service, epoch, failed });
                 pause = interval;
             }

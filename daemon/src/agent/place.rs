@@ -1,10 +1,12 @@
 //! What all services of a node share: folder, names, surroundings of programs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
@@ -19,6 +21,9 @@ use super::{duration, note, output};
 
 /// What a program finds in PATH; nothing of the daemon's own environment is passed on.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How many of its last lines are kept of a program that failed.
+const LAST_LINES: usize = 10;
 
 /// A program was not started, and nothing of it runs.
 #[derive(Debug, Error)]
@@ -60,12 +65,23 @@ pub(super) struct Place {
     pub(super) groups: Option<Groups>,
     /// The beginning of its control groups' names: no two folders of one machine have the same.
     pub(super) prefix: String,
+    /// What programs printed last before they failed, as far as this daemon saw it.
+    pub(super) last_words: Mutex<BTreeMap<ServiceId, Arc<[String]>>>,
 }
 
 impl Place {
     pub(super) fn tell(&self, event: Event) {
         // Nobody listens any more only when the daemon ends.
         let _ = self.events.send(event);
+    }
+
+    /// The service failed here: keeps what its program printed last, oldest first. To be called
+    /// before the failure is told, on a thread that may block.
+    pub(super) fn keep_last_words(&self, service: &ServiceId) -> Arc<[String]> {
+        let lines: Arc<[String]> = output::last_lines(&self.log(service), LAST_LINES).into();
+        let mut all = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(service.clone(), lines.clone());
+        lines
     }
 
     fn file(&self, service: &ServiceId, ending: &str) -> PathBuf {

@@ -22,7 +22,7 @@ use crate::polled::Polled;
 /// How often the length of the output is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// How many of its last lines an end is told with.
-const LAST_LINES: usize = 3;
+const TOLD_LINES: usize = 3;
 
 /// What a service is asked to do.
 #[derive(Debug)]
@@ -108,6 +108,7 @@ impl Service {
             match self.launch(epoch, &config).await {
                 Ok(held) => self.current = Some(Current::new(epoch, held)),
                 Err(failed) => {
+                    self.last_words().await;
                     self.tell_started(epoch, Some(failed));
                     return;
                 }
@@ -115,11 +116,12 @@ impl Service {
         }
         self.tell_started(epoch, None);
         self.note_end();
-        let Some(current) = &mut self.current else { return };
-        if let Some(detail) = current.ended.clone() {
+        if let Some(detail) = self.current.as_ref().and_then(|current| current.ended.clone()) {
+            self.last_words().await;
             self.place.tell(Event::Ended { service: self.name.clone(), epoch, detail });
             return;
         }
+        let Some(current) = &mut self.current else { return };
         let group = current.held.as_ref().and_then(|held| held.group.as_ref());
         // The former one ends first: two would write to the same file.
         current.monitor = None;
@@ -177,18 +179,24 @@ impl Service {
     }
 
     async fn on_end(&mut self) {
-        let log = self.place.log(&self.name);
-        let lines = on_side(&log, |log| output::last_lines(log, LAST_LINES)).await;
+        let words = self.last_words().await;
+        let lines = &words[words.len().saturating_sub(TOLD_LINES)..];
         let Some(current) = &mut self.current else { return };
         current.end = None;
         current.monitor = None;
         let how = current.held.as_ref().map(Held::how_it_ended).unwrap_or_default();
-        let lines = lines.unwrap_or_default();
         let detail =
             if lines.is_empty() { how } else { format!("{how}, it said: {}", lines.join(" / ")) };
         current.ended = Some(detail.clone());
         let (service, epoch) = (self.name.clone(), current.epoch);
         self.place.tell(Event::Ended { service, epoch, detail });
+    }
+
+    /// Keeps what the program printed last: the service is about to be told to have failed.
+    async fn last_words(&self) -> Arc<[String]> {
+        let (place, service) = (self.place.clone(), self.name.clone());
+        let kept = spawn_blocking(move || place.keep_last_words(&service)).await;
+        kept.unwrap_or_else(|_| Arc::default())
     }
 
     async fn trim(&self) {

@@ -41,6 +41,8 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// What programs printed last before they failed here, oldest first.
+    pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
     /// Peers that can be reached and not talked to.
     pub refused: Vec<Refusal>,
     /// Datagrams on the links that were not taken: from where, why, how often.

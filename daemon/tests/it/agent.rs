@@ -24,7 +24,8 @@ async fn a_program_is_started_watched_and_stopped() {
         assert_eq!(short(&bed.next().await), "works 7");
         let pid: i32 = bed.read("pid").await.trim().parse().expect("a number");
         assert!(is_alive(pid));
-        assert_eq!(bed.programs.output(&web()), ["hello"]);
+        assert_eq!(bed.printed(), "hello\n");
+        assert!(bed.programs.last_words().is_empty(), "nothing failed");
         bed.stop(7);
         assert_eq!(bed.told().await, "stopped 7");
         assert!(!is_alive(pid));
@@ -128,6 +129,7 @@ async fn a_program_that_ends_by_itself_is_told_with_its_last_words() {
     bed.start(1, &config);
     assert_eq!(bed.told().await, "started 1");
     assert_eq!(bed.told().await, "ended 1: exit status 3, it said: two / three / four");
+    assert_eq!(bed.programs.last_words()[&web()][..], ["one", "two", "three", "four"]);
     // It is not begun anew under the same epoch.
     bed.start(1, &config);
     assert_eq!(bed.told().await, "started 1");
@@ -214,7 +216,7 @@ async fn monitors_that_fail_or_hang_are_told_after_the_start() {
         "cd {}; echo run >> runs; test -e good && exit 0; echo not yet; echo down; exit 2",
         bed.dir.path().display()
     );
-    let config = monitored(bed.script("exec sleep 600"), &monitor, 60_000);
+    let config = monitored(bed.script("echo up; exec sleep 600"), &monitor, 60_000);
     bed.start(1, &config);
     assert_eq!(bed.told().await, "started 1");
     bed.wait_for("a few runs failed", |bed| {
@@ -225,6 +227,7 @@ async fn monitors_that_fail_or_hang_are_told_after_the_start() {
     assert_eq!(short(&bed.next().await), "works 1");
     fs::remove_file(bed.path("good")).expect("removed");
     assert_eq!(bed.told().await, "fails 1: exit status 2 of its monitor, it said: down");
+    assert_eq!(bed.programs.last_words()[&web()][..], ["up"], "the program's, not the monitor's");
     bed.stop(1);
     loop {
         // It may have failed once more in the meantime.

@@ -47,6 +47,10 @@ pub struct ServiceReport {
     pub prefers: Vec<String>,
     /// How often it failed on which node since that was last cleared.
     pub failures: BTreeMap<String, u32>,
+    /// The last lines that its program printed before it failed on the node that shows this, oldest
+    /// first; until the failures are cleared. Empty if it didn't, or not since the daemon started.
+    #[serde(default)]
+    pub output: Vec<String>,
 }
 
 /// Where a service is.
@@ -143,6 +147,12 @@ fn report(
             .iter()
             .map(|(node, count)| (sight.view.state.name(*node), *count))
             .collect(),
+        output: assignment
+            .failures
+            .get(&sight.me())
+            .and_then(|_| sight.view.last_words.get(name))
+            .map(|lines| lines.to_vec())
+            .unwrap_or_default(),
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
         text.push('\n');
         text.push_str(&services(look, &report.services));
         unnoticed(look, &mut text, &report.services);
+        printed(look, &mut text, &report.seen_by, &report.services);
     }
     if !report.warnings.is_empty() {
         text.push_str(&format!("\n{}\n", look.paint(Tone::Head, "Worth a look")));
@@ -207,6 +208,19 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
     };
     let rows: Vec<Vec<Cell>> = services.iter().map(row).collect();
     table(look, &["SERVICE", "STATE", "NODE", "EPOCH", "PROGRAM", "ADDRESSES"], &rows)
+}
+
+/// What programs that failed here printed last.
+fn printed(look: Look, text: &mut String, here: &str, services: &[ServiceReport]) {
+    for service in services.iter().filter(|it| !it.output.is_empty()) {
+        let head = format!("{} failed on {here}; the last that it printed:", service.name);
+        text.push_str(&format!("{}\n", harmless(&head)));
+        for line in &service.output {
+            let line: String = harmless(line).chars().take(look.width.saturating_sub(2)).collect();
+            text.push_str(&look.paint(Tone::Dim, &format!("  {line}")));
+            text.push('\n');
+        }
+    }
 }
 
 /// Which failures nobody would notice, together for services with the same gap.

@@ -50,6 +50,11 @@ impl Bed {
         run_dir(self.dir.path())
     }
 
+    /// What the service's program has printed so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(self.run().join("web.log")).expect("readable")
+    }
+
     /// A service whose program is this script.
     pub fn script(&self, text: &str) -> ServiceConfig {
         let path = self.path("script");

@@ -13,7 +13,7 @@ use stead_core::node::Event;
 use stead_core::state::config::Program;
 use stead_core::time::Span;
 
-use super::bed::{BOTH, Bed, config, is_alive, monitored, open, processes, short, web};
+use super::bed::{BOTH, Bed, config, is_alive, monitored, open, processes, short};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_survive_the_daemon_and_are_found_again() {
@@ -31,7 +31,7 @@ async fn programs_survive_the_daemon_and_are_found_again() {
         assert_eq!(short(&bed.next().await), "started 7");
         assert_eq!(short(&bed.next().await), "works 7");
         assert_eq!(bed.read("pids").await.lines().count(), 1, "it was not begun anew");
-        assert_eq!(bed.programs.output(&web()), ["before"]);
+        assert_eq!(bed.printed(), "before\n");
         // Found once more, and stopped without having been asked to go on.
         bed.restart();
         assert_eq!(bed.told().await, "found 7");
