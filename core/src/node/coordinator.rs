@@ -57,14 +57,11 @@ impl Node {
 
     /// Takes the next decision, if this node coordinates. Called after every event.
     pub(super) fn coordinate(&mut self, now: Instant) {
-        let Some(report) = self.report.clone() else {
+        let leads = self.log.leader == Some(self.me) && !self.is_leaving();
+        let Some(report) = self.report.clone().filter(|_| leads) else {
             self.coordinator = Coordinator::default();
             return;
         };
-        if self.log.leader != Some(self.me) || self.is_leaving() {
-            self.coordinator = Coordinator::default();
-            return;
-        }
         let of = Some((self.log.term, report.incarnation));
         if self.coordinator.of != of {
             let since = Some(now);
@@ -111,20 +108,20 @@ impl Node {
         if report.term != self.log.term || !report.vote_known {
             return;
         }
-        let mut admitted = BTreeMap::new();
         self.coordinator.in_time |= report.timers == self.state.timers;
-        if self.has_begun() && self.coordinator.in_time {
-            admitted.clone_from(&self.state.view);
-            admitted.retain(|node, _| !self.removing.1.contains_key(node));
-        }
-        let lead = (self.log.voters.clone(), admitted);
+        let may = self.has_begun() && self.coordinator.in_time;
+        let fit = |node: &NodeId| may && !self.removing.1.contains_key(node);
+        let admitted = || self.state.view.iter().filter(|(node, _)| fit(node));
         let known = report.coordinates == Some(self.log.term);
-        if known && self.told.lead.as_ref().is_some_and(|(told, _)| *told == lead) {
+        let told = self.told.lead.as_ref().map(|(told, _)| told);
+        if known && told.is_some_and(|it| it.0 == self.log.voters && it.1.iter().eq(admitted())) {
             return;
         }
+        let admitted: BTreeMap<_, _> = admitted().map(|(node, it)| (*node, *it)).collect();
+        let voters = self.log.voters.clone();
         let patience = self.state.timers.heartbeat.times(2);
-        if super::orders::due(&mut self.told.lead, lead.clone(), now, patience) {
-            let (voters, admitted) = lead;
+        let lead = (voters.clone(), admitted.clone());
+        if super::orders::due(&mut self.told.lead, lead, now, patience) {
             self.command(Command::Guard(Order::Lead { term: self.log.term, voters, admitted }));
         }
     }
@@ -248,8 +245,7 @@ impl Node {
 
     /// A takeover whose proof is there.
     fn removal(&mut self, now: Instant, report: &Report, able: &Able) -> Option<Change> {
-        let view: Vec<_> = self.state.view.keys().copied().collect();
-        for node in view {
+        for node in self.state.view.keys().copied() {
             let suspicion = self.coordinator.suspects.get(&node).copied();
             let released =
                 Proof::released(&self.state, report, node).map(|it| (it, Cause::Released));
@@ -323,13 +319,17 @@ impl Node {
 
     fn note_nowhere(&mut self, able: &Able) {
         let Some(config) = &self.state.config else { return };
-        let load = placement::load(&self.state);
         let mut nowhere = BTreeSet::new();
         for service in config.services.keys() {
             let unheld = Proof::unheld(&self.state, service).is_some();
-            if unheld && placement::best(&self.state, able, service, None, &load).is_none() {
+            // Whether there is one does not depend on what each holds.
+            let best = || placement::best(&self.state, able, service, None, &BTreeMap::new());
+            if unheld && best().is_none() {
                 nowhere.insert(service.clone());
             }
+        }
+        if nowhere == self.coordinator.nowhere {
+            return;
         }
         for service in nowhere.difference(&self.coordinator.nowhere).cloned().collect::<Vec<_>>() {
             self.notice(Notice::Nowhere(service));

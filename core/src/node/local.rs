@@ -136,11 +136,29 @@ impl Node {
         if !self.ready {
             return;
         }
-        let mut services: BTreeSet<_> = self.local.keys().cloned().collect();
-        services.extend(self.state.held_by(self.me).map(|(service, _)| service.clone()));
-        for service in services {
+        let held = self.state.held_by(self.me).map(|(service, _)| service);
+        let services = self.local.keys().chain(held).filter(|it| !self.is_settled(now, it));
+        for service in services.cloned().collect::<BTreeSet<_>>() {
             self.reconcile_service(now, &service);
         }
+    }
+
+    /// Whether a service runs here as the state wants it, so that nothing is to be mended. That is
+    /// nearly always so, and asked at every event.
+    fn is_settled(&self, now: Instant, service: &ServiceId) -> bool {
+        let Some(local) = self.local.get(service) else { return false };
+        let assignment = self.state.assignments.get(service);
+        local.phase == Phase::Running
+            && local.unheld.is_none()
+            && assignment
+                .is_some_and(|it| it.epoch == local.epoch && it.holder == Holder::Node(self.me))
+            && !self.is_lost(now, local)
+            && self.guard_holds(&local.addresses, local.epoch)
+    }
+
+    /// Whether what this node holds under that epoch is its own no longer.
+    fn is_lost(&self, now: Instant, local: &Local) -> bool {
+        self.is_leaving() || !self.has_lease(now) || self.lapsed() >= local.epoch
     }
 
     fn reconcile_service(&mut self, now: Instant, service: &ServiceId) {
@@ -153,7 +171,7 @@ impl Node {
             }
             return;
         };
-        let lost = self.is_leaving() || !self.has_lease(now) || self.lapsed() >= local.epoch;
+        let lost = self.is_lost(now, local);
         if local.is_up() {
             match assigned {
                 Some((epoch, Holder::Node(_))) if epoch == local.epoch && !lost => {}

@@ -37,6 +37,7 @@ mod performed;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use command::Command;
@@ -84,7 +85,7 @@ pub struct Node {
     me: NodeId,
     state: State,
     log: LogView,
-    report: Option<Report>,
+    report: Option<Arc<Report>>,
     /// The end of the log at the time of this run's read.
     current: Option<Index>,
     read_asked: Option<Instant>,
@@ -203,7 +204,7 @@ impl Node {
     /// The guard's last report.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
-        self.report.as_ref()
+        self.report.as_deref()
     }
 
     /// The log, as this node sees it.
@@ -237,7 +238,7 @@ impl Node {
         if report.clock_distrusted && !distrusted {
             self.notice(Notice::ClockDistrusted);
         }
-        self.report = Some(report);
+        self.report = Some(Arc::new(report));
         self.command(Command::Guard(Order::Alive));
         self.probe_ahead(now);
         self.watch_round_trips(now);

@@ -64,13 +64,18 @@ impl Node {
             orders.push_back(Order::Follow);
         }
         // A member that left still counts as long as it votes.
-        let voters = self.log.voters.iter().flatten();
-        let peers = self.state.members.keys().chain(voters).filter(|node| **node != self.me);
-        let peers: BTreeSet<_> = peers.copied().collect();
-        if !report.peers.keys().eq(peers.iter())
-            && due(&mut self.told.peers, peers.clone(), now, patience)
-        {
-            orders.push_back(Order::Peers(peers));
+        let (members, voters) = (&self.state.members, &self.log.voters);
+        let wanted = || members.keys().chain(voters.iter().flatten()).filter(|it| **it != self.me);
+        let is_wanted = |node: &NodeId| {
+            members.contains_key(node) || voters.iter().any(|set| set.contains(node))
+        };
+        let known = wanted().all(|node| report.peers.contains_key(node))
+            && report.peers.keys().all(|node| *node != self.me && is_wanted(node));
+        if !known {
+            let peers: BTreeSet<_> = wanted().copied().collect();
+            if due(&mut self.told.peers, peers.clone(), now, patience) {
+                orders.push_back(Order::Peers(peers));
+            }
         }
         orders.extend(hold);
         // After the holdings: once the guard knows the index of an admission it may take a lease

@@ -1,12 +1,12 @@
 //! What this node's own hands report: probes, programs, monitors, and what a former run left.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::local::{CONFLICT_PAUSE, CONFLICTS, Local, Phase};
 use super::{Command, Event, Node};
-use crate::id::{Epoch, ServiceId};
+use crate::id::{Epoch, NodeId, ServiceId};
+use crate::lease::PeerReport;
 use crate::notice::Notice;
 use crate::placement;
 use crate::redirect::Probing;
@@ -182,24 +182,22 @@ impl Node {
         let Some(report) = &self.report else { return };
         let timers = self.state.timers;
         let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
-        let mut able: placement::Able = BTreeSet::from([self.me]);
-        let mut silent = Vec::new();
-        for (node, peer) in &report.peers {
-            match peer.heard {
-                Some(heard) if now.since(heard) >= early && self.state.view.contains_key(node) => {
-                    silent.push(*node);
-                }
-                Some(_) if peer.daemon_alive => {
-                    able.insert(*node);
-                }
-                Some(_) | None => {}
-            }
-        }
+        let is_silent = |node: &NodeId, peer: &PeerReport| {
+            peer.heard.is_some_and(|heard| now.since(heard) >= early)
+                && self.state.view.contains_key(node)
+        };
+        let silent = report.peers.iter().filter(|(node, peer)| is_silent(node, peer));
+        let silent: Vec<_> = silent.map(|(node, _)| *node).collect();
         if silent.is_empty() {
             self.probed.clear();
             self.probing_ahead.clear();
             return;
         }
+        let able = report.peers.iter().filter(|(node, peer)| {
+            peer.heard.is_some() && peer.daemon_alive && !silent.contains(node)
+        });
+        let mut able: placement::Able = able.map(|(node, _)| *node).collect();
+        able.insert(self.me);
         for node in silent {
             able.remove(&node);
             for (service, to) in placement::successors(&self.state, &able, node) {

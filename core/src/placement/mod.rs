@@ -98,7 +98,6 @@ pub fn takeover(
 /// The next assignment of a service that nobody can be running, if there is one to make.
 #[must_use]
 pub fn assignment(state: &State, able: &Able) -> Option<Change> {
-    let load = load(state);
     let config = state.config.as_ref()?;
     state.assignments.iter().filter(|(service, _)| config.services.contains_key(service)).find_map(
         |(service, assignment)| {
@@ -106,7 +105,7 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
             if state.is_address_busy(service) {
                 return None;
             }
-            let node = best(state, able, service, None, &load)?;
+            let node = best(state, able, service, None, &load(state))?;
             Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
         },
     )
@@ -116,7 +115,6 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
 /// goes back to a node that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able) -> Option<Change> {
-    let load = load(state);
     let config = state.config.as_ref()?;
     state.assignments.iter().find_map(|(service, assignment)| {
         let crate::state::Holder::Node(node) = assignment.holder else { return None };
@@ -127,12 +125,15 @@ pub fn departure(state: &State, able: &Able) -> Option<Change> {
         };
         if state.standby.contains(&node) {
             // Nobody else could take it: then it is better here than nowhere.
-            let to = best(state, able, service, Some(node), &load)?;
+            let to = best(state, able, service, Some(node), &load(state))?;
             return stop(Cause::Planned, Some(to));
         }
+        if !wanted.failback {
+            return None;
+        }
         let rank = |node| wanted.prefer.iter().position(|it| *it == state.name(node));
-        let to = best(state, able, service, None, &load)?;
+        let to = best(state, able, service, None, &load(state))?;
         let better = rank(to).is_some_and(|to| rank(node).is_none_or(|here| to < here));
-        if wanted.failback && better && to != node { stop(Cause::Failback, Some(to)) } else { None }
+        if better && to != node { stop(Cause::Failback, Some(to)) } else { None }
     })
 }
