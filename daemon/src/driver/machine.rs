@@ -74,8 +74,8 @@ impl Machine for Replica {
             // Every member of this version refuses it alike; nothing has changed.
             Err(_) => Outcome::Refused(Refusal::Stale),
         };
-        // The change is made, whatever becomes of the word about it: its proposer can't read nothing,
-        // and takes its fate as unknown.
+        // The change is made, whatever becomes of the word about it: a proposer that can't read its
+        // outcome takes its fate as unknown.
         encode(&outcome).unwrap_or_default()
     }
 
