@@ -1,5 +1,10 @@
-//! `stead-sim`: runs seeds, tells one again, makes it short, plays scenarios. For developers; not
-//! packaged.
+//! `stead-sim`: runs seeds, tells one again, makes it short, plays scenarios, soaks and reports.
+//!
+//! Happy path: a command is read (`cli`), the library plays worlds, and the last line says what
+//! came of it, as JSON where a program reads it. Failures: exit status 1 if a judge spoke, 2 if the
+//! command could not be carried out.
+//!
+//! For developers; it is not packaged. Absent on purpose: anything that touches a real cluster.
 
 mod cli;
 

@@ -76,7 +76,9 @@ impl World {
 
     /// Nobody answers beside another any more: how long was it?
     fn end_double(&mut self, address: IpAddr) {
-        let Some((since, until, why)) = self.judges.address.doubled.remove(&address) else { return };
+        let Some((since, until, why)) = self.judges.address.doubled.remove(&address) else {
+            return;
+        };
         let (times, longest) = self.judges.excused.entry(why).or_default();
         *times += 1;
         *longest = (*longest).max(until.min(self.now) - since);

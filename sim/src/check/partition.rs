@@ -68,7 +68,8 @@ impl World {
     pub(crate) fn judge_act(&mut self, host: usize, what: &str) {
         let timers = self.longest_timers();
         let slack = self.hosts[host].slack.0;
-        let window = timers.lease + timers.lease.drift() + timers.lease.drift() + Span(slack + 1_000);
+        let window =
+            timers.lease + timers.lease.drift() + timers.lease.drift() + Span(slack + 1_000);
         let since = self.now.saturating_sub(window.0);
         // The guard goes on counting by the former set until it was told of the present one (C4).
         let sets: Vec<_> = self.hosts[host].disk.voters_so_far().take(2).cloned().collect();

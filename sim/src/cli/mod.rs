@@ -1,7 +1,16 @@
 //! The commands of `stead-sim`.
 //!
-//! Each says on its last line what came of it. Exit status 0: everything held. 1: a judge spoke, or
-//! a cell of the table of faults and phases was never hit. 2: the command could not be carried out.
+//! | command | does |
+//! |---|---|
+//! | `run`, `soak` | many seeds, once or for a while; the sums |
+//! | `replay`, `shrink` | one seed again; as a script, as short as it still fails |
+//! | `play` | scenario files |
+//! | `report` | what the soaks came to, as the book prints it |
+//!
+//! Exit status 0: everything held. 1: a judge spoke, or a cell of the table of faults and phases
+//! was never hit. 2: the command could not be carried out, and says why.
+//!
+//! Absent on purpose: options that would make the same seed another run.
 
 mod report;
 mod run;
@@ -127,7 +136,8 @@ pub fn run(cli: &Cli) -> Result<bool, CliError> {
 /// `A..B`, or one seed alone. The error names the column.
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |part: &str, column: usize| {
-        let wrong = || format!("line 1, column {column}: {part:?} is no seed (a number below 2^64)");
+        let wrong =
+            || format!("line 1, column {column}: {part:?} is no seed (a number below 2^64)");
         part.parse::<u64>().map_err(|_| wrong())
     };
     let Some((from, to)) = text.split_once("..") else {
@@ -138,7 +148,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     let column = from.chars().count() + 3;
     let (from, to) = (number(from, 1)?, number(to, column)?);
     if from >= to {
-        return Err(format!("line 1, column {column}: {to} is not above {from}: no seed is in there"));
+        return Err(format!(
+            "line 1, column {column}: {to} is not above {from}: no seed is in there"
+        ));
     }
     Ok(from..to)
 }

@@ -18,8 +18,8 @@ pub fn load(path: &Path) -> Result<Map<String, Value>, CliError> {
     if !path.exists() {
         return Ok(Map::new());
     }
-    let text = fs::read_to_string(path)
-        .map_err(|source| CliError::File { path: path.into(), source })?;
+    let text =
+        fs::read_to_string(path).map_err(|source| CliError::File { path: path.into(), source })?;
     let content = |why: String| CliError::Content { path: path.into(), why };
     match serde_json::from_str(&text) {
         Ok(Value::Object(cores)) => Ok(cores),

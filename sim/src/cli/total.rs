@@ -64,8 +64,10 @@ impl Total {
 
     /// Everything, for the last line of a run and for the file of the soaks.
     pub fn to_json(&self) -> Value {
-        let faults: Map<_, _> =
-            Kind::ALL.map(|kind| (kind.name().to_string(), json!(self.cover.of(kind)))).into_iter().collect();
+        let faults: Map<_, _> = Kind::ALL
+            .map(|kind| (kind.name().to_string(), json!(self.cover.of(kind))))
+            .into_iter()
+            .collect();
         let cells: Map<_, _> = Kind::ALL
             .map(|kind| {
                 let cells = Phase::ALL.map(|phase| self.cover.cell(kind, phase));
@@ -74,7 +76,8 @@ impl Total {
             .into_iter()
             .collect();
         let first = self.failed.iter().min_by_key(|(seed, ..)| *seed);
-        let first = first.map(|(seed, judge, what)| json!({"seed": seed, "judge": judge, "what": what}));
+        let first =
+            first.map(|(seed, judge, what)| json!({"seed": seed, "judge": judge, "what": what}));
         let excused: Map<_, _> = self
             .excused
             .iter()

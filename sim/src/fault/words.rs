@@ -177,7 +177,9 @@ fn read_disk(words: &mut Reader<'_>) -> Result<Act, ScriptError> {
         "full" => Mode::Full,
         "failing" => Mode::Failing,
         "slow" => Mode::Slow(words.millis()?),
-        other => return Err(words.wrong(&format!("a disk is good, slow, full or failing: {other}"))),
+        other => {
+            return Err(words.wrong(&format!("a disk is good, slow, full or failing: {other}")));
+        }
     };
     Ok(Act::Disk(it, mode))
 }
@@ -267,15 +269,53 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let lines = [
-            "cut a c", "cut link 1 b", "way a b off", "way link 0 a b on", "mute a", "deaf holder",
-            "link 1 off", "mend", "port a on", "storm 2.500 100", "record a", "replay",
-            "freeze-guard a 0.007", "freeze-daemon a 3", "freeze other 1200", "cut-guard a 3 kill",
-            "cut-guard a 0 12.500", "cut-guard a arming 5", "cut-daemon b 1 kill", "kill-guard a", "start-guard a",
-            "kill-daemon a", "start-daemon a", "power-off a b", "power-on a", "release a",
-            "suspend a 5", "hypervisor a 5", "disk a good", "disk a slow 70", "disk a full",
-            "disk a failing", "lose-disk i", "clock a -2500 outside", "clock a 300 inside",
-            "stranger s0 5", "remove-address s2", "end s1", "break s1 a", "unbreak", "move s1 b",
-            "standby a on", "ride-out 300", "swap off", "leave a", "join a", "clear",
+            "cut a c",
+            "cut link 1 b",
+            "way a b off",
+            "way link 0 a b on",
+            "mute a",
+            "deaf holder",
+            "link 1 off",
+            "mend",
+            "port a on",
+            "storm 2.500 100",
+            "record a",
+            "replay",
+            "freeze-guard a 0.007",
+            "freeze-daemon a 3",
+            "freeze other 1200",
+            "cut-guard a 3 kill",
+            "cut-guard a 0 12.500",
+            "cut-guard a arming 5",
+            "cut-daemon b 1 kill",
+            "kill-guard a",
+            "start-guard a",
+            "kill-daemon a",
+            "start-daemon a",
+            "power-off a b",
+            "power-on a",
+            "release a",
+            "suspend a 5",
+            "hypervisor a 5",
+            "disk a good",
+            "disk a slow 70",
+            "disk a full",
+            "disk a failing",
+            "lose-disk i",
+            "clock a -2500 outside",
+            "clock a 300 inside",
+            "stranger s0 5",
+            "remove-address s2",
+            "end s1",
+            "break s1 a",
+            "unbreak",
+            "move s1 b",
+            "standby a on",
+            "ride-out 300",
+            "swap off",
+            "leave a",
+            "join a",
+            "clear",
         ];
         for line in lines {
             let mut words = Reader::new(1, line);
@@ -289,8 +329,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_pointed_at() {
         for (line, column) in [
-            ("cut z", 5), ("move x1 a", 6), ("move s1", 8), ("disk a wet", 8),
-            ("standby a perhaps", 11), ("freeze a", 9), ("clock a 999999 inside", 9),
+            ("cut z", 5),
+            ("move x1 a", 6),
+            ("move s1", 8),
+            ("disk a wet", 8),
+            ("standby a perhaps", 11),
+            ("freeze a", 9),
+            ("clock a 999999 inside", 9),
         ] {
             let mut words = Reader::new(1, line);
             let verb = words.word("a verb").unwrap();

@@ -67,9 +67,9 @@ impl World {
             let which = self.chance.net.index(answering.len());
             self.lan.clients[number].cache = answering.get(which).copied();
         }
-        let reached = self.lan.clients[number].cache.filter(|host| {
-            self.lan.up[*host] && self.hosts[*host].answers(address, now)
-        });
+        let reached = self.lan.clients[number]
+            .cache
+            .filter(|host| self.lan.up[*host] && self.hosts[*host].answers(address, now));
         let client = &mut self.lan.clients[number];
         if reached.is_some() {
             if let Some(before) = client.answered {

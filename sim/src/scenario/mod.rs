@@ -16,13 +16,13 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `nodes N`, `members N`, `services N`, `links N` | how many of each; members join at the start |
+//! | `nodes N`, `members N`, `services N`, `links N` | how many; members join at the start |
 //! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
 //! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
-//! | `seed N`, `rough` | what chance decides by; bad weather, clocks at the bound, slow hands |
+//! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
-//! | `run MS`, `until MS` | time passes; up to that time of the script |
-//! | `await MS healthy`, `served sN`, `silent sN`, `said WORDS` | it has to happen within that time |
+//! | `run MS`, `until MS` | time passes; up to that moment of the script |
+//! | `await MS` and `healthy`, `served sN`, `silent sN` or `said WORDS` | it has to come by then |
 //! | `lull MS` | if a whole partition is quorate, it has to serve within that time |
 //! | `heal` | all faults end, and everything has to become well |
 //!

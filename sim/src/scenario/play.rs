@@ -71,11 +71,7 @@ pub fn play(script: &Script) -> Result<Played, PlayError> {
 ///
 /// # Errors
 /// If an act can't be done, or what is waited for never comes.
-pub fn play_steps(
-    world: &mut World,
-    begin: u64,
-    steps: &[(usize, Step)],
-) -> Result<(), PlayError> {
+pub fn play_steps(world: &mut World, begin: u64, steps: &[(usize, Step)]) -> Result<(), PlayError> {
     for (line, step) in steps {
         if world.judges.verdict.is_some() {
             return Ok(());
@@ -158,7 +154,8 @@ impl Played {
             let address = address(number);
             let _ = writeln!(
                 text,
-                "  s{number} {address} {server}, silent for {silent} ms, its client waited {waited} ms"
+                "  s{number} {address} {server}, silent for {silent} ms, its client waited {waited} \
+                 ms"
             );
         }
         for (why, (times, longest)) in &world.judges.excused {

@@ -27,8 +27,8 @@ impl World {
                 self.send_rpc(host, host, Rpc::Voter { node, on: false });
             }
             Command::Probe { service, epoch, probing } => {
-                let time =
-                    probing.interval.0 * u64::from(probing.count.saturating_sub(1)) + probing.wait.0;
+                let time = probing.interval.0 * u64::from(probing.count.saturating_sub(1))
+                    + probing.wait.0;
                 // Nobody waits three seconds in a trial of random faults.
                 let time = if self.plan.rough { time.min(50_000) } else { time };
                 let event = Event::Probed { service: service.clone(), epoch, conflict: None };

@@ -69,7 +69,8 @@ impl World {
         // What the old one kept is ended first (rule H5).
         let open: Vec<_> = it.gate.drain(..).map(|(address, _)| address).collect();
         let incarnation = Incarnation(it.incarnation);
-        it.guard = Some(Guard::new(Lease::new(it.id, incarnation, now, it.slack, Timers::default())));
+        it.guard =
+            Some(Guard::new(Lease::new(it.id, incarnation, now, it.slack, Timers::default())));
         let (run, slewed) = (it.guard_run, it.slewed);
         self.judge_gate(host, &open);
         self.excuses_end(host, Why::ArmedLate);

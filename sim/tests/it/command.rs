@@ -27,7 +27,8 @@ fn a_run_ends_with_one_json_object() {
     assert!(faults.values().filter_map(Value::as_u64).sum::<u64>() > 20, "{last}");
     // In whatever order the processors come to them, the sums are the same.
     let again = text(&sim(&["run", "--seeds", "0..6", "--jobs", "3"]).stdout);
-    let again: Value = serde_json::from_str(again.lines().last().unwrap_or_default()).expect("JSON");
+    let again: Value =
+        serde_json::from_str(again.lines().last().unwrap_or_default()).expect("JSON");
     assert_eq!((&again["faults"], &again["steps"]), (&sums["faults"], &sums["steps"]));
 }
 

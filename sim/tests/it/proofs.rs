@@ -47,4 +47,3 @@ fn no_lease_is_proven_expired_before_the_wait_is_over() {
     let gone = world.state().is_some_and(|state| !state.view.contains_key(&node));
     assert!(proven.is_some() || gone, "never proven");
 }
-

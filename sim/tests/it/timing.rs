@@ -75,8 +75,7 @@ fn a_coordinator_that_dies_holding_nothing_costs_nothing() {
         for phase in 0..30 {
             let mut world = at_phase(nodes, nodes, phase);
             let coordinator = world.coordinator().unwrap_or(0);
-            let on =
-                Change::Standby { node: world.hosts[coordinator].id, on: true };
+            let on = Change::Standby { node: world.hosts[coordinator].id, on: true };
             world.operate(coordinator, on);
             world.run(1_000);
             world.judges.address.forget_gaps();
