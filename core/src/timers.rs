@@ -118,7 +118,8 @@ impl Timers {
         let (lease, million) = (self.lease.0, 1_000_000);
         let stretched =
             (lease * (million + DRIFT_PER_MILLION)).div_ceil(million - DRIFT_PER_MILLION);
-        Span(stretched + slack.0 + ROUNDING.0)
+        // The slack is what another node says of its kernel: it may be any number.
+        Span(stretched.saturating_add(slack.0).saturating_add(ROUNDING.0))
     }
 
     /// Whether the rules of the protocol hold between these values.
