@@ -318,7 +318,8 @@ impl State {
             Holder::Never | Holder::Stopped { .. } | Holder::Node(_) => cause,
         };
         if cause == Cause::Failed {
-            *assignment.failures.entry(node).or_default() += 1;
+            let failures = assignment.failures.entry(node).or_default();
+            *failures = failures.saturating_add(1);
         }
         assignment.holder = Holder::Stopped { node, cause, took };
         self.epoch = self.epoch.next();
