@@ -63,6 +63,11 @@ impl Node {
                 self.on_started(now, &service, epoch, failed);
             }
             Event::Ended { service, epoch, detail } => {
+                // A program that a former run left and that ended before this run was current is
+                // not there to be taken over: starting it would be a second start (rule H3).
+                if self.found.get(&service) == Some(&epoch) {
+                    self.found.remove(&service);
+                }
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Ended(service.clone(), detail));
                     self.begin_stop(now, &service, Cause::Failed);

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use stead_core::id::NodeId;
 
+use crate::log::Mode;
 use crate::world::World;
+
+/// A disk that takes longer than that for a write, in microseconds, is no part of a whole partition.
+const SLOW: u64 = 200_000;
 
 /// What the judge remembers.
 #[derive(Debug, Default)]
@@ -27,6 +31,7 @@ impl World {
                 && it.daemon_waits(self.now).is_none()
                 && !released
                 && !it.slewed
+                && !matches!(it.disk.mode, Mode::Slow(late) if late > SLOW)
                 && it.daemon.as_ref().is_some_and(|daemon| !daemon.raft.is_dead())
                 && self.lan.up[*host]
         };

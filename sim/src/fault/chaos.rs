@@ -191,6 +191,13 @@ impl World {
             it.disk.voters().iter().all(|set| set.len() == self.hosts.len()) || it.disk.is_lost()
         });
         let lost = self.hosts.iter().filter(lost).count();
-        settled && voters && lost == 0 && self.hosts.len() >= 3 && self.hosts[host].powered
+        // What an operator asked for may still be on its way.
+        let asked = |(at, act): &(u64, Act)| {
+            let removes = matches!(act, Act::Leave(_) | Act::LoseDisk(_));
+            removes && self.now - at < 6_000_000
+        };
+        let asked = self.acts.iter().rev().take(200).any(asked);
+        let powered = self.hosts[host].powered;
+        settled && voters && !asked && lost == 0 && self.hosts.len() >= 3 && powered
     }
 }

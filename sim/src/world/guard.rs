@@ -279,11 +279,12 @@ impl World {
                 touched.push(*address);
             }
         }
-        let was_open = |address: &IpAddr| it.open_until(*address) > now;
-        let opened = until.0 > 0 && !addresses.iter().all(was_open);
-        let gate = &mut self.hosts[host].gate;
-        gate.clear();
-        gate.extend(addresses.into_iter().map(|address| (address, until)));
+        let open = |it: &super::Host, address: &IpAddr| it.open_until(*address) > now;
+        let before: Vec<_> = touched.iter().map(|address| open(it, address)).collect();
+        let it = &mut self.hosts[host];
+        it.gate.clear();
+        it.gate.extend(addresses.into_iter().map(|address| (address, until)));
+        let opened = touched.iter().zip(before).any(|(address, was)| !was && open(it, address));
         self.judge_gate(host, &touched);
         if opened {
             self.judge_act(host, "opens an address");

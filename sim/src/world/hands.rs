@@ -180,7 +180,8 @@ impl World {
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
         let detail = "it exited with status 1".to_string();
         let event = Event::Ended { service: service.clone(), epoch, detail };
-        self.daemon_input(host, 0, DaemonIn::Event(Box::new(event)));
+        // After whatever is on its way: a daemon that just started finds it before it ends.
+        self.after(0, What::Daemon(host, 0, Box::new(DaemonIn::Event(Box::new(event)))));
     }
 
     /// An address vanishes from the interface. The daemon watches that and puts it back.

@@ -145,9 +145,10 @@ pub struct World {
     operations: u64,
 }
 
-/// So many steps at one instant, or in 100 ms, are a loop. Per machine.
-const LOOP_AT_ONCE: u64 = 1_500;
-const LOOP_IN_WINDOW: u64 = 25_000;
+/// So many steps at one instant, or in 100 ms, are a loop. Per machine; what waited for a process
+/// that was held up comes at one instant and is none.
+const LOOP_AT_ONCE: u64 = 20_000;
+const LOOP_IN_WINDOW: u64 = 60_000;
 
 impl World {
     pub(crate) fn after(&mut self, delay: u64, what: What) {
@@ -173,7 +174,7 @@ impl World {
                 self.now = end;
                 return;
             };
-            self.watch_for_loops(time);
+            self.watch_for_loops(time, &what);
             self.now = time;
             self.note_step(&what);
             self.step(what);
@@ -260,12 +261,13 @@ impl World {
         self.steps
     }
 
-    fn watch_for_loops(&mut self, time: u64) {
+    fn watch_for_loops(&mut self, time: u64, what: &What) {
         self.busy.0 = if time == self.now { self.busy.0 + 1 } else { 0 };
         self.busy.1 = if time / 100_000 == self.now / 100_000 { self.busy.1 + 1 } else { 0 };
         let hosts = self.hosts.len() as u64;
         if self.busy.0 > LOOP_AT_ONCE * hosts || self.busy.1 > LOOP_IN_WINDOW * hosts {
-            self.fail("loop", "the machines command without end");
+            let what: String = format!("{what:?}").chars().take(200).collect();
+            self.fail("loop", &format!("the machines command without end, now {what}"));
         }
     }
 
