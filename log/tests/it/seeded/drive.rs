@@ -1,14 +1,15 @@
 //! A disk that loses power: what was synced stays, of what was not each write stays, tears or goes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use redb::StorageBackend;
+use redb::{ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use stead_log::Disk;
 
 use super::rng::Rng;
-use crate::disk::{Step, perform};
+use super::wire::{Entry, Position, Snapshot, Vote, read};
+use crate::disk::{Memory, Step, perform};
 
 /// Copies are the same disk, until the power goes: then the old handles reach nothing any more.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ struct State {
     open: Vec<Step>,
     /// Steps until the power goes in the middle of one.
     until_cut: Option<u64>,
+    /// Every step, if they are to be remembered.
+    kept: Option<Vec<Step>>,
     dead: bool,
     sync_fails: bool,
     /// Milliseconds that a transaction takes, from and to.
@@ -42,11 +45,26 @@ impl Drive {
             seen: image,
             open: Vec::new(),
             until_cut: None,
+            kept: None,
             dead: false,
             sync_fails: false,
             pace: (0, 1),
             rng,
         })))
+    }
+
+    /// What a power cut left.
+    pub fn with_image(image: Vec<u8>, stream: u64) -> Self {
+        Self::with(image, Rng::new(0, stream))
+    }
+
+    /// Remembers every step from now on.
+    pub fn keep_steps(&self) {
+        self.state().kept = Some(Vec::new());
+    }
+
+    pub fn steps(&self) -> Vec<Step> {
+        self.state().kept.clone().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,9 +110,9 @@ impl Drive {
         self.state().dead
     }
 
-    /// Only what is synced.
-    pub fn synced(&self) -> Vec<u8> {
-        self.state().synced.clone()
+    /// What a power cut now would leave at least: vote and log.
+    pub fn contents(&self) -> Contents {
+        contents(self.state().synced.clone())
     }
 
     /// Cuts the power, unless that happened before, and returns the disk as it is found afterwards.
@@ -135,6 +153,9 @@ impl State {
         // The write during which the power went may be there, torn.
         if power.is_ok() || self.until_cut.take().is_some() {
             perform(&mut self.seen, &step, usize::MAX);
+            if let Some(kept) = &mut self.kept {
+                kept.push(step.clone());
+            }
             self.open.push(step);
         }
         power
@@ -167,6 +188,9 @@ impl StorageBackend for Drive {
         for step in std::mem::take(&mut state.open) {
             perform(&mut state.synced, &step, usize::MAX);
         }
+        if let Some(kept) = &mut state.kept {
+            kept.push(Step::Sync);
+        }
         Ok(())
     }
 
@@ -178,5 +202,41 @@ impl StorageBackend for Drive {
 /// How long a slow disk takes.
 pub const SLOW: (u64, u64) = (5, 120);
 
-/// Long enough for any transaction, slow ones included.
-pub const WRITTEN: Duration = Duration::from_millis(500);
+/// What stands on a disk.
+#[derive(Debug, Default)]
+pub struct Contents {
+    pub vote: Option<Vote>,
+    pub purged: Option<Position>,
+    pub snapshot: Option<Snapshot>,
+    pub log: BTreeMap<u64, Entry>,
+}
+
+impl Contents {
+    /// The last entry that is on the disk, or was before it was purged.
+    pub fn last(&self) -> Option<Position> {
+        let last = self.log.last_key_value().map(|(_, entry)| entry.position);
+        last.max(self.purged).max(self.snapshot.as_ref().and_then(|it| it.last))
+    }
+}
+
+/// Reads the image of a disk as the store lays it out.
+pub fn contents(image: Vec<u8>) -> Contents {
+    let mut contents = Contents::default();
+    if image.is_empty() {
+        return contents;
+    }
+    let database = redb::Builder::new().create_with_backend(Memory::with(image)).unwrap();
+    let read_all = database.begin_read().unwrap();
+    let meta: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+    let Ok(meta) = read_all.open_table(meta) else { return contents };
+    let one = |key| meta.get(key).unwrap().map(|bytes| bytes.value().to_vec());
+    contents.vote = one("vote").map(|bytes| read(&bytes));
+    contents.purged = one("purged").map(|bytes| read(&bytes));
+    contents.snapshot = one("snapshot").map(|bytes| read(&bytes));
+    let log: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+    for row in read_all.open_table(log).unwrap().iter().unwrap() {
+        let (index, bytes) = row.unwrap();
+        contents.log.insert(index.value(), read(bytes.value()));
+    }
+    contents
+}

@@ -45,7 +45,12 @@ struct State {
     weather: Weather,
     places: BTreeMap<NodeId, Place>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Every request so far, once it is asked for.
+    tape: Option<Vec<Sent>>,
 }
+
+/// A request that was sent.
+pub type Sent = (NodeId, NodeId, Vec<u8>);
 
 /// One running node.
 #[derive(Clone)]
@@ -69,6 +74,7 @@ impl Fabric {
             weather: CALM,
             places: BTreeMap::new(),
             cut: BTreeSet::new(),
+            tape: None,
         };
         Self { state: Arc::new(Mutex::new(state)), records }
     }
@@ -125,11 +131,21 @@ impl Fabric {
         }
     }
 
-    /// Whether messages go both ways at present.
-    pub fn hears(&self, a: NodeId, b: NodeId) -> bool {
-        let state = self.state();
-        let up = |node| state.places.get(&node).is_some_and(|place| !place.drive.is_dead());
-        a == b || (up(a) && up(b) && !state.cut.contains(&(a, b)) && !state.cut.contains(&(b, a)))
+    /// Keeps from now on a copy of every request.
+    pub fn record(&self) {
+        self.state().tape = Some(Vec::new());
+    }
+
+    pub fn recorded(&self) -> Vec<Sent> {
+        self.state().tape.take().unwrap_or_default()
+    }
+
+    /// Hands a request to `to` as if it came from `from`; `None` if nobody serves there.
+    pub async fn deliver(&self, from: NodeId, to: NodeId, request: Vec<u8>) -> Option<Answer> {
+        let service = self.state().places.get(&to)?.service.clone()?;
+        let answer = read(&service.handle(from, request.clone()).await);
+        self.judge_answer(to, &read(&request), &answer);
+        Some(answer)
     }
 
     /// How long one message takes; `None` if it does not arrive.
@@ -192,7 +208,23 @@ impl Fabric {
         Some(())
     }
 
+    /// What `node` has promised must be on its disk already, if disks are looked at.
+    fn audit(&self, node: NodeId, term: u64) {
+        if !self.history().audit {
+            return;
+        }
+        let drive = self.state().places.get(&node).map(|place| place.drive.clone());
+        let on_disk = drive.and_then(|drive| drive.contents().vote).map_or(0, |vote| vote.term);
+        if on_disk < term {
+            let text = format!("node {node} took part in term {term}, its disk knows {on_disk}");
+            self.history().wrong(text);
+        }
+    }
+
     fn judge_request(&self, from: NodeId, request: &Request) {
+        if let Request::Vote { vote, .. } = request {
+            self.audit(from, vote.term);
+        }
         let mut history = self.history();
         match request {
             Request::Append { vote, previous, entries, .. } => {
@@ -211,6 +243,13 @@ impl Fabric {
     }
 
     fn judge_answer(&self, from: NodeId, request: &Request, answer: &Answer) {
+        match (request, answer) {
+            (Request::Vote { vote, .. }, Answer::Vote { granted: true, .. })
+            | (Request::Append { vote, .. }, Answer::Append(Appended::All)) => {
+                self.audit(from, vote.term);
+            }
+            _ => {}
+        }
         let mut history = self.history();
         match (request, answer) {
             (Request::Vote { vote, .. }, Answer::Vote { granted: true, .. }) => {
@@ -251,6 +290,9 @@ impl Network for Port {
             fabric.judge_request(from, &read(&request));
             let doubled = {
                 let mut state = fabric.state();
+                if let Some(tape) = &mut state.tape {
+                    tape.push((from, node, request.clone()));
+                }
                 let chance = state.weather.doubled;
                 state.rng.chance(chance)
             };

@@ -22,6 +22,7 @@ pub mod history;
 pub mod node;
 pub mod rng;
 mod seeds;
+mod torn;
 pub mod wire;
 pub mod world;
 

@@ -13,6 +13,7 @@ use super::Records;
 use super::drive::Drive;
 use super::history::digest;
 use super::rng::mix;
+use super::wire::Position;
 
 /// A node that runs.
 pub struct Running {
@@ -126,6 +127,7 @@ pub async fn listen(
             Event::Failed(failure) => {
                 history.note(&format!("node {node} failed: {failure}"));
                 history.told_failure(node, life);
+                history.count("failures told");
                 if drive.works() {
                     history.wrong(format!("node {node} failed on a good disk: {failure:?}"));
                 }
@@ -140,6 +142,16 @@ pub async fn watch(log: Arc<Log>, drive: Drive, records: Records) {
     drop(log);
     while status.changed().await.is_ok() && !drive.is_dead() {
         let now = status.borrow_and_update().clone();
+        if records.lock().unwrap().audit {
+            let disk = drive.contents();
+            let (term, last) = (disk.vote.map_or(0, |vote| vote.term), disk.last());
+            let tail = now.last_log.map(|(term, index)| Position { term: term.0, index: index.0 });
+            let mut history = records.lock().unwrap();
+            history.count("looks at a disk");
+            if now.term.0 > term || tail > last {
+                history.wrong(format!("node {node} shows {now:?}, on disk {term} and {last:?}"));
+            }
+        }
         let mut history = records.lock().unwrap();
         history.note(&format!(
             "node {node} is {:?} in {}, tail {:?}, committed {:?}",

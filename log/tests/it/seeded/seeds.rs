@@ -343,16 +343,7 @@ impl Trial {
                 self.world.stop(node).await;
             }
         }
-        let mut last = None;
-        for _ in 0..50 {
-            let leader = self.world.leader().await;
-            let (fate, _) = self.world.propose(leader, Duration::from_secs(5)).await.unwrap();
-            if let super::history::Fate::Committed(index) = fate {
-                last = Some(index);
-                break;
-            }
-        }
-        let last = last.expect("a change is committed when all faults are lifted");
+        let last = self.world.put().await;
         self.world.wait("all nodes in one place", |world| world.is_level(last)).await;
     }
 }

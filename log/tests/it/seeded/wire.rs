@@ -5,45 +5,45 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     pub term: u64,
     pub candidate: NodeId,
     pub committed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     pub term: u64,
     pub index: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Membership {
     pub voters: Vec<BTreeSet<NodeId>>,
     pub members: BTreeSet<NodeId>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub position: Position,
     pub change: Option<Vec<u8>>,
     pub membership: Option<Membership>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     pub last: Option<Position>,
-    pub _membership_at: Option<Position>,
-    pub _membership: Membership,
-    pub _state: Vec<u8>,
+    pub membership_at: Option<Position>,
+    pub membership: Membership,
+    pub state: Vec<u8>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     Append {
         vote: Vote,
@@ -53,13 +53,13 @@ pub enum Request {
     },
     Vote {
         vote: Vote,
-        _last: Option<Position>,
+        last: Option<Position>,
         transfer: bool,
     },
     PreVote {
-        _vote: Vote,
-        _last: Option<Position>,
-        _transfer: bool,
+        vote: Vote,
+        last: Option<Position>,
+        transfer: bool,
     },
     Snapshot {
         vote: Vote,
@@ -68,24 +68,24 @@ pub enum Request {
     Transfer {
         _from: Vote,
         _to: NodeId,
-        _last: Option<Position>,
+        last: Option<Position>,
     },
     ReadIndex {
         _within_millis: u64,
     },
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {
     Append(Appended),
-    Vote { vote: Vote, granted: bool, _last: Option<Position>, _reserved: Vec<u8> },
+    Vote { vote: Vote, granted: bool, last: Option<Position>, reserved: Vec<u8> },
     Snapshot { vote: Vote },
     Transfer(Transferred),
     ReadIndex(Result<u64, NotRead>),
     Failed(String),
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Appended {
     All,
     UpTo(Option<Position>),
@@ -93,18 +93,23 @@ pub enum Appended {
     HigherVote(Vote),
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Transferred {
     Done,
     VoteChanged { _expected: Vote, _actual: Vote },
     NotFlushed { _expected: Option<Position>, _actual: Option<Position> },
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum NotRead {
     NotLeader { _leader: Option<NodeId> },
     NoQuorum,
     Stopped,
+}
+
+/// A message as one node sends it to another.
+pub fn write<T: Serialize>(message: &T) -> Vec<u8> {
+    postcard::to_extend(message, vec![1]).expect("a plain structure")
 }
 
 /// Reads a message or a record on disk.

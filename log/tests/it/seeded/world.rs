@@ -12,7 +12,7 @@ use stead_log::{
 };
 
 use super::Records;
-use super::drive::Drive;
+use super::drive::{Contents, Drive};
 use super::fabric::Fabric;
 use super::history::{Fate, History};
 use super::node::{Chain, Guard, Node, Running, listen, number, watch};
@@ -188,6 +188,15 @@ impl World {
         self.log(node).status().borrow().clone()
     }
 
+    pub fn forget_lives(&self, node: NodeId) {
+        self.history().forget(node);
+    }
+
+    /// The log on the disk of `node`.
+    pub fn disk(&self, node: u64) -> Contents {
+        self.nodes[&NodeId(node)].drive.contents()
+    }
+
     pub fn silence_guard(&self, node: u64, silent: bool) {
         self.guard(node).silent.store(silent, Ordering::SeqCst);
     }
@@ -261,6 +270,18 @@ impl World {
             Fate::Committed(index) => index,
             Fate::Open | Fate::Refused | Fate::Unknown => panic!("not committed: {result:?}"),
         }
+    }
+
+    /// Proposes changes on whoever leads until one is committed.
+    pub async fn put(&mut self) -> u64 {
+        for _ in 0..100 {
+            let leader = self.leader().await;
+            let (fate, _) = self.propose(leader, Duration::from_secs(5)).await.unwrap();
+            if let Fate::Committed(index) = fate {
+                return index;
+            }
+        }
+        panic!("seed {}: nothing is committed", self.seed);
     }
 
     /// Reads on `node`, and lets it become what it may.
