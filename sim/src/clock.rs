@@ -2,7 +2,7 @@
 
 use stead_core::time::Instant;
 
-const MILLION: i64 = 1_000_000;
+const MILLION: u64 = 1_000_000;
 
 /// The clock of one machine, set against true time. Both in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl Clock {
             return Instant(self.shown);
         }
         let passed = now.saturating_sub(self.at) as i64;
-        let shown = self.shown as i64 + passed + passed * self.ppm / MILLION;
+        let shown = self.shown as i64 + passed + passed * self.ppm / MILLION as i64;
         Instant(shown as u64)
     }
 
@@ -53,8 +53,16 @@ impl Clock {
             return u64::MAX;
         }
         let Some(ahead) = local.0.checked_sub(self.shown) else { return self.at };
-        let ahead = i128::from(ahead) * i128::from(MILLION) / i128::from(MILLION + self.ppm);
-        self.at.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX)).saturating_add(2)
+        let rate = MILLION.saturating_add_signed(self.ppm);
+        let ahead = match ahead.checked_mul(MILLION) {
+            Some(product) => product / rate,
+            // So far ahead (months) that the product is too long.
+            None => {
+                let ahead = u128::from(ahead) * u128::from(MILLION) / u128::from(rate);
+                u64::try_from(ahead).unwrap_or(u64::MAX)
+            }
+        };
+        self.at.saturating_add(ahead).saturating_add(2)
     }
 
     /// Its rate changes. What it shows does not jump.

@@ -3,11 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// So many bits of an entry are the slot, and so many the order of asking: enough for a million
+/// million things, of which sixteen million wait.
+const SLOT: u32 = 24;
+
 /// The things to come. The heap holds numbers only, so moving its entries is cheap however large a
-/// thing is.
+/// thing is; each is one number, so that one comparison tells which is earlier.
 #[derive(Debug)]
 pub struct Queue<T> {
-    heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    /// From the top: time, order of asking, slot.
+    heap: BinaryHeap<Reverse<u128>>,
     slots: Vec<Option<T>>,
     free: Vec<u32>,
     asked: u64,
@@ -28,16 +33,19 @@ impl<T> Queue<T> {
         });
         self.slots[slot as usize] = Some(thing);
         self.asked += 1;
-        self.heap.push(Reverse((time, self.asked, slot)));
+        let order = self.asked << SLOT | u64::from(slot);
+        self.heap.push(Reverse(u128::from(time) << 64 | u128::from(order)));
     }
 
     /// The next thing that is due by `end`, and when.
     pub fn pop(&mut self, end: u64) -> Option<(u64, T)> {
-        let Reverse((time, _, _)) = self.heap.peek()?;
-        if *time > end {
+        let Reverse(next) = self.heap.peek()?;
+        let time = (next >> 64) as u64;
+        if time > end {
             return None;
         }
-        let Reverse((time, _, slot)) = self.heap.pop()?;
+        let Reverse(next) = self.heap.pop()?;
+        let slot = next as u32 & ((1 << SLOT) - 1);
         self.free.push(slot);
         self.slots[slot as usize].take().map(|thing| (time, thing))
     }

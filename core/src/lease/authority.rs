@@ -41,6 +41,8 @@ pub(super) struct Authority {
     proven: Option<Instant>,
     /// Q.
     pub(super) until: Instant,
+    /// Room to count in, as that is done at every heartbeat.
+    counting: Vec<Sequence>,
 }
 
 impl Authority {
@@ -55,6 +57,7 @@ impl Authority {
             earlier: BTreeMap::new(),
             proven: None,
             until: Instant::START,
+            counting: Vec::new(),
         }
     }
 
@@ -94,13 +97,16 @@ impl Authority {
 
     /// Moves Q on after echoes. `me` counts as having echoed all it sent.
     pub(super) fn advance(&mut self, me: NodeId, sent: &Sent, lease: Span) {
-        let mut sequence = Sequence(u64::MAX);
-        for set in &self.voters {
-            sequence = sequence.min(self.majority_echoed(set, me, sent.newest()));
-        }
         if self.voters.is_empty() {
             return;
         }
+        let mut sequence = Sequence(u64::MAX);
+        let mut counting = core::mem::take(&mut self.counting);
+        for set in &self.voters {
+            let echoed = self.majority_echoed(set, me, sent.newest(), &mut counting);
+            sequence = sequence.min(echoed);
+        }
+        self.counting = counting;
         if let Some(time) = sent.time(sequence) {
             self.proven = self.proven.max(Some(time));
             // Never by timers that were in force before.
@@ -109,14 +115,20 @@ impl Authority {
     }
 
     /// The newest datagram that more than half of `set` has echoed; zero if there is none.
-    fn majority_echoed(&self, set: &BTreeSet<NodeId>, me: NodeId, newest: Sequence) -> Sequence {
-        let echoed = set.iter().map(|voter| {
+    fn majority_echoed(
+        &self,
+        set: &BTreeSet<NodeId>,
+        me: NodeId,
+        newest: Sequence,
+        counting: &mut Vec<Sequence>,
+    ) -> Sequence {
+        counting.clear();
+        counting.extend(set.iter().map(|voter| {
             if *voter == me { newest } else { self.echoed.get(voter).copied().unwrap_or_default() }
-        });
-        let mut echoed: Vec<_> = echoed.collect();
-        echoed.sort_unstable();
+        }));
+        counting.sort_unstable();
         let majority = set.len() / 2 + 1;
-        echoed.len().checked_sub(majority).map_or(Sequence(0), |at| echoed[at])
+        counting.len().checked_sub(majority).map_or(Sequence(0), |at| counting[at])
     }
 
     /// The latest moment at which a majority of the voters can have heard of an earlier

@@ -294,7 +294,7 @@ impl Lease {
         let heard =
             heard.filter_map(|peer| peer.heard.as_ref()).map(|heard| heard.at + limit).max();
         self.coordinator_silent_at = heard.unwrap_or(Instant::NEVER);
-        let hears = self.hears_coordinator(now);
+        let hears = heard.is_some() || self.leads_itself(now);
         if hears != self.heard_coordinator {
             self.heard_coordinator = hears;
             self.beat_all(now);
@@ -310,12 +310,15 @@ impl Lease {
 
     /// Whether a coordinator that can act is heard: this guard's own, or another's.
     fn hears_coordinator(&self, now: Instant) -> bool {
+        let limit = self.timers.elect_after;
+        self.leads_itself(now)
+            || self.peers.values().any(|peer| peer.coordinates(self.term, now, limit))
+    }
+
+    /// Whether this guard's own coordinator can act.
+    fn leads_itself(&self, now: Instant) -> bool {
         let own = self.authority.as_ref();
         own.is_some_and(|authority| authority.until > now && self.daemon_alive(now))
-            || self
-                .peers
-                .values()
-                .any(|peer| peer.coordinates(self.term, now, self.timers.elect_after))
     }
 
     fn daemon_alive(&self, now: Instant) -> bool {

@@ -1,7 +1,5 @@
 //! What the lease machine says: heartbeats to the other guards, reports to its daemon.
 
-use alloc::vec::Vec;
-
 use super::heartbeat::{Echo, Heartbeat};
 use super::peer::Peer;
 use super::report::{PeerReport, Report};
@@ -11,14 +9,26 @@ use crate::time::{Instant, Span};
 
 impl Lease {
     pub(super) fn beat_all(&mut self, now: Instant) {
-        for node in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.beat(now, node);
+        let hears_coordinator = self.hears_coordinator(now);
+        let peers = core::mem::take(&mut self.peers);
+        for (node, peer) in &peers {
+            self.beat_peer(now, *node, peer, hears_coordinator);
         }
+        self.peers = peers;
+    }
+
+    /// One datagram to one peer.
+    pub(super) fn beat(&mut self, now: Instant, to: NodeId) {
+        let hears_coordinator = self.hears_coordinator(now);
+        let peers = core::mem::take(&mut self.peers);
+        if let Some(peer) = peers.get(&to) {
+            self.beat_peer(now, to, peer, hears_coordinator);
+        }
+        self.peers = peers;
     }
 
     /// Makes one datagram. Its time is read before it is handed over.
-    pub(super) fn beat(&mut self, now: Instant, to: NodeId) {
-        let Some(peer) = self.peers.get(&to) else { return };
+    fn beat_peer(&mut self, now: Instant, to: NodeId, peer: &Peer, hears_coordinator: bool) {
         let coordinator = self.authority.is_some();
         let heartbeat = Heartbeat {
             from: self.me,
@@ -29,7 +39,7 @@ impl Lease {
             released: self.released,
             // With a clock that can't be trusted there is no lease to serve or to lead under.
             daemon_alive: self.daemon_alive(now) && !self.clock_distrusted,
-            hears_coordinator: self.hears_coordinator(now),
+            hears_coordinator,
             slack: self.slack,
             log_tail: self.log_tail,
             receipt: peer.receipt(now),

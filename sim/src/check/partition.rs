@@ -19,35 +19,52 @@ const TERMS: usize = 6;
 /// What the judge remembers.
 #[derive(Debug, Default)]
 pub struct Partition {
-    /// By term: who echoed its coordinator, or coordinated, and when last.
-    echoed: BTreeMap<Term, BTreeMap<NodeId, u64>>,
-    /// By term: who coordinated in it.
-    coordinators: BTreeMap<Term, NodeId>,
+    /// The newest terms that had a coordinator, oldest first. Asked at every heartbeat, and nearly
+    /// always about the last.
+    terms: Vec<Spoken>,
     /// Who led the log in each term.
     leaders: BTreeMap<Term, usize>,
     longest: Option<Timers>,
+}
+
+/// A term, as the wire shows it.
+#[derive(Debug)]
+struct Spoken {
+    term: Term,
+    coordinator: NodeId,
+    /// Who coordinated or echoed, and when last.
+    echoed: Vec<(NodeId, u64)>,
+}
+
+impl Spoken {
+    fn note(&mut self, node: NodeId, now: u64) {
+        match self.echoed.iter_mut().find(|(it, _)| *it == node) {
+            Some((_, last)) => *last = now,
+            None => self.echoed.push((node, now)),
+        }
+    }
 }
 
 impl Partition {
     /// A voter echoed a heartbeat of that term's coordinator.
     pub fn echoes(&mut self, voter: NodeId, to: NodeId, term: Term, now: u64) {
         // Every voter answers everybody; only what reaches the term's coordinator counts.
-        if self.coordinators.get(&term) == Some(&to) {
-            self.note(voter, term, now);
+        let spoken = self.terms.iter_mut().rev().find(|it| it.term == term);
+        if let Some(spoken) = spoken.filter(|it| it.coordinator == to) {
+            spoken.note(voter, now);
         }
     }
 
     /// A guard speaks as that term's coordinator.
     pub fn coordinates(&mut self, node: NodeId, term: Term, now: u64) {
-        self.coordinators.insert(term, node);
-        self.note(node, term, now);
-    }
-
-    fn note(&mut self, node: NodeId, term: Term, now: u64) {
-        self.echoed.entry(term).or_default().insert(node, now);
-        while self.echoed.len() > TERMS {
-            let Some((oldest, _)) = self.echoed.pop_first() else { return };
-            self.coordinators.remove(&oldest);
+        let at = self.terms.partition_point(|it| it.term < term);
+        if self.terms.get(at).is_none_or(|it| it.term != term) {
+            self.terms.insert(at, Spoken { term, coordinator: node, echoed: Vec::new() });
+        }
+        self.terms[at].coordinator = node;
+        self.terms[at].note(node, now);
+        if self.terms.len() > TERMS {
+            self.terms.remove(0);
         }
     }
 
@@ -75,19 +92,19 @@ impl World {
         let sets: Vec<_> = self.hosts[host].disk.voters_so_far().take(2).cloned().collect();
         let partition = &self.judges.partition;
         let carried = |set: &BTreeSet<NodeId>| {
-            partition.echoed.iter().any(|(term, seen)| {
+            partition.terms.iter().any(|it| {
+                let echoed =
+                    it.echoed.iter().filter(|(node, at)| *at >= since && set.contains(node));
                 // Alone nobody has to echo.
-                let alone = partition.coordinators.get(term).filter(|_| set.len() == 1);
-                let echoed = |node: &&NodeId| seen.get(node).is_some_and(|at| *at >= since);
-                alone.is_some_and(|it| set.contains(it))
-                    || set.iter().filter(echoed).count() * 2 > set.len()
+                let alone = set.len() == 1 && set.contains(&it.coordinator);
+                alone || echoed.count() * 2 > set.len()
             })
         };
         let sole = |set: &BTreeSet<NodeId>| set.len() == 1 && set.contains(&self.hosts[host].id);
         let fine = sets.is_empty() || sets.iter().any(|set| carried(set) || sole(set));
         if !fine && self.excused(&[host]).is_none() {
             let name = self.hosts[host].name;
-            let seen = &self.judges.partition.echoed;
+            let seen = &self.judges.partition.terms;
             let since = since / 1_000;
             let what = format!(
                 "{name} {what}, and no majority of {sets:?} echoed a coordinator since {since} \

@@ -10,8 +10,6 @@
 
 mod lan;
 
-use std::collections::BTreeMap;
-
 pub use lan::{Client, Lan};
 use stead_core::lease::Heartbeat;
 
@@ -29,8 +27,8 @@ pub struct Net {
     pub delay: u64,
     /// Datagrams that somebody recorded.
     recorded: Vec<(usize, u8, Heartbeat)>,
-    /// The newest datagram of each machine to each other, in calm weather.
-    newest: BTreeMap<(usize, usize), Heartbeat>,
+    /// The newest datagram of each machine to each other, in calm weather: by sender, addressee.
+    newest: Vec<Vec<Option<Heartbeat>>>,
     /// The storm: everything is so much later, in microseconds, until then.
     pub storm: Option<(u64, u64)>,
 }
@@ -47,7 +45,7 @@ impl Net {
             rough,
             delay: 500,
             recorded: Vec::new(),
-            newest: BTreeMap::new(),
+            newest: vec![vec![None; nodes]; nodes],
             storm: None,
         }
     }
@@ -99,8 +97,8 @@ impl Net {
     /// The newest datagram that a machine sent to each other.
     #[must_use]
     pub fn newest(&self, from: usize) -> Vec<(usize, Heartbeat)> {
-        let own = self.newest.iter().filter(|((sender, _), _)| *sender == from);
-        own.map(|((_, to), heartbeat)| (*to, *heartbeat)).collect()
+        let own = self.newest[from].iter().enumerate();
+        own.filter_map(|(to, heartbeat)| heartbeat.map(|it| (to, it))).collect()
     }
 }
 
@@ -123,7 +121,7 @@ impl World {
 
     pub(crate) fn send_heartbeat(&mut self, from: usize, to: usize, heartbeat: Heartbeat) {
         if !self.net.rough {
-            self.net.newest.insert((from, to), heartbeat);
+            self.net.newest[from][to] = Some(heartbeat);
         }
         for link in 0..self.net.links() {
             if self.net.rough && self.disturbed(to, link as u8, heartbeat) {

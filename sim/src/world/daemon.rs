@@ -61,7 +61,7 @@ pub enum DaemonIn {
     /// Something for the node machine.
     Event(Box<Event>),
     /// A report of that run of the guard.
-    Report(u64, Box<Report>),
+    Report(u64, Report),
     /// That run of the guard answers.
     GuardHere(u64),
     /// That run of the guard ended.
@@ -134,7 +134,7 @@ impl World {
             DaemonIn::Event(event) => self.node_handle(host, *event),
             DaemonIn::Report(guard, report) => {
                 if daemon.guard == Some(guard) {
-                    self.node_handle(host, Event::Report(*report));
+                    self.node_handle(host, Event::Report(report));
                 }
             }
             DaemonIn::GuardHere(guard) if guard == guard_run => {
@@ -166,33 +166,40 @@ impl World {
         let deadline = clock.global(daemon.node.next_deadline(now));
         if deadline < daemon.wake {
             daemon.wake = deadline;
-            self.at(deadline, What::Daemon(host, run, Box::new(DaemonIn::Wake)));
+            self.at(deadline, What::DaemonWake(host, run));
         }
-        let Some(daemon) = &mut self.hosts[host].daemon else { return };
-        let mut commands: VecDeque<_> = std::iter::from_fn(|| daemon.node.poll()).collect();
-        if commands.is_empty() {
+        if self.hosts[host].daemon_cut.is_some() {
+            let Some(daemon) = &mut self.hosts[host].daemon else { return };
+            let commands: VecDeque<_> = std::iter::from_fn(|| daemon.node.poll()).collect();
+            if !commands.is_empty() {
+                self.daemon_cut_short(host, commands);
+            }
             return;
         }
-        if let Some(cut) = self.hosts[host].daemon_cut.take() {
-            for _ in 0..cut.after.min(commands.len()) {
-                if let Some(command) = commands.pop_front() {
-                    self.perform(host, command);
-                }
-            }
-            let Some(pause) = cut.pause else {
-                self.kill_daemon(host);
-                return;
-            };
-            self.hold_up(host, false, true, pause);
-            if let Some(daemon) = &mut self.hosts[host].daemon {
-                daemon.held = true;
-            }
-            self.after(pause, What::DaemonEmit(host, run, commands));
-            return;
-        }
-        for command in commands {
+        while let Some(daemon) = &mut self.hosts[host].daemon {
+            let Some(command) = daemon.node.poll() else { break };
             self.perform(host, command);
         }
+    }
+
+    /// The daemon is killed or held up between two of its commands.
+    fn daemon_cut_short(&mut self, host: usize, mut commands: VecDeque<Command>) {
+        let Some(cut) = self.hosts[host].daemon_cut.take() else { return };
+        for _ in 0..cut.after.min(commands.len()) {
+            if let Some(command) = commands.pop_front() {
+                self.perform(host, command);
+            }
+        }
+        let Some(pause) = cut.pause else {
+            self.kill_daemon(host);
+            return;
+        };
+        self.hold_up(host, false, true, pause);
+        let run = self.hosts[host].daemon_run;
+        if let Some(daemon) = &mut self.hosts[host].daemon {
+            daemon.held = true;
+        }
+        self.after(pause, What::DaemonEmit(host, run, commands));
     }
 
     /// The rest of what a daemon was held up in.

@@ -263,7 +263,7 @@ impl World {
                 let lost = self.plan.rough && self.chance.net.chance(300);
                 if !lost {
                     let run = self.hosts[host].guard_run;
-                    self.tell_daemon(host, DaemonIn::Report(run, Box::new(report)));
+                    self.tell_daemon(host, DaemonIn::Report(run, report));
                 }
             }
             Command::VoteKnown(_) => {}

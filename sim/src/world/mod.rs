@@ -60,6 +60,8 @@ pub enum What {
     GateChecked(usize, u64),
     /// Something reaches the daemon of that run.
     Daemon(usize, u64, Box<DaemonIn>),
+    /// The deadline of the daemon of that run.
+    DaemonWake(usize, u64),
     /// The daemon may run again.
     DaemonResume(usize, u64),
     /// A daemon that was held up between deciding and doing goes on.
@@ -202,6 +204,7 @@ impl World {
             What::GuardEmit(host, run, held) => self.guard_emit(host, run, *held),
             What::GateChecked(host, run) => self.gate_checked(host, run),
             What::Daemon(host, run, input) => self.daemon_input(host, run, *input),
+            What::DaemonWake(host, run) => self.daemon_input(host, run, DaemonIn::Wake),
             What::DaemonResume(host, run) => self.daemon_resume(host, run),
             What::DaemonEmit(host, run, commands) => self.daemon_emit(host, run, commands),
             What::Performed(host, run, token, event) => self.performed(host, run, token, *event),
@@ -227,7 +230,7 @@ impl World {
             What::GuardResume(host, _) => (2, *host),
             What::GuardEmit(host, ..) => (3, *host),
             What::GateChecked(host, _) => (4, *host),
-            What::Daemon(host, ..) => (5, *host),
+            What::Daemon(host, ..) | What::DaemonWake(host, _) => (5, *host),
             What::DaemonResume(host, _) => (6, *host),
             What::DaemonEmit(host, ..) => (7, *host),
             What::Performed(host, ..) => (8, *host),
