@@ -22,5 +22,6 @@ pub mod placement;
 pub mod quorum;
 pub mod redirect;
 pub mod state;
+pub mod table;
 pub mod time;
 pub mod timers;

@@ -36,7 +36,7 @@ mod report;
 mod sent;
 mod speak;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -52,6 +52,7 @@ pub use report::{PeerReport, Report};
 use sent::Sent;
 
 use crate::id::{Incarnation, Index, NodeId, Term};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
 
@@ -108,7 +109,7 @@ pub struct Lease {
     started: Instant,
     slack: Span,
     timers: Timers,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: Table<NodeId, Peer>,
     sent: Sent,
     term: Term,
     /// Nothing is echoed until the daemon has said its vote (rule T2).
@@ -158,7 +159,7 @@ impl Lease {
             started: now,
             slack,
             timers,
-            peers: BTreeMap::new(),
+            peers: Table::new(),
             sent: Sent::new(),
             term: Term::default(),
             vote_known: false,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::authority::{Admission, Authority, VoterSets};
 use super::holding::Holding;
 use super::order::Order;
+use super::peer::Peer;
 use super::{Command, Lease};
 use crate::id::{NodeId, Term};
 use crate::time::Instant;
@@ -60,7 +61,7 @@ impl Lease {
             Order::Peers(peers) => {
                 self.peers.retain(|node, _| peers.contains(node));
                 for node in peers.into_iter().filter(|node| *node != self.me) {
-                    self.peers.entry(node).or_default();
+                    self.peers.get_or_insert_with(node, Peer::default);
                 }
             }
             Order::Hold { number, addresses } => {

@@ -1,9 +1,8 @@
 //! What this guard knows of another one.
 
-use alloc::collections::BTreeMap;
-
 use super::heartbeat::{Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 
 /// The number of a link, in the order of the configuration.
@@ -18,7 +17,7 @@ pub(super) struct Peer {
     /// The newest that proved to be no recording.
     pub(super) heard: Option<Heard>,
     /// When each link last delivered something, and its number.
-    pub(super) links: BTreeMap<LinkId, (Sequence, Instant)>,
+    pub(super) links: Table<LinkId, (Sequence, Instant)>,
     /// When the newest of our datagrams that it says it received was sent.
     pub(super) acknowledged: Option<Instant>,
     /// The start in which it released its lease.
@@ -58,7 +57,7 @@ impl Peer {
             self.links.clear();
         }
         if number.0 >= self.newest.0 {
-            let on_link = self.links.entry(link).or_default();
+            let on_link = self.links.get_or_insert_with(link, Default::default);
             if heartbeat.sequence > on_link.0 {
                 *on_link = (heartbeat.sequence, now);
             }

@@ -1,6 +1,5 @@
 //! What the guard tells its daemon: facts and times, no opinions.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use super::heartbeat::LogTail;
 use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
 
@@ -51,7 +51,7 @@ pub struct Report {
     /// Holdings up to this epoch were lost with a lease.
     pub lapsed: Epoch,
     /// The other guards.
-    pub peers: BTreeMap<NodeId, PeerReport>,
+    pub peers: Table<NodeId, PeerReport>,
 }
 
 /// What a guard knows of another.
@@ -83,5 +83,5 @@ pub struct PeerReport {
     /// The round trip to it.
     pub round_trip: Span,
     /// When each link last delivered something from it.
-    pub links: BTreeMap<LinkId, Instant>,
+    pub links: Table<LinkId, Instant>,
 }

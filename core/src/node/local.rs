@@ -136,8 +136,11 @@ impl Node {
         if !self.ready {
             return;
         }
+        let unsettled =
+            self.local.iter().filter(|(service, it)| !self.is_settled(now, service, it));
         let held = self.state.held_by(self.me).map(|(service, _)| service);
-        let services = self.local.keys().chain(held).filter(|it| !self.is_settled(now, it));
+        let new = held.filter(|service| !self.local.contains_key(*service));
+        let services = unsettled.map(|(service, _)| service).chain(new);
         for service in services.cloned().collect::<BTreeSet<_>>() {
             self.reconcile_service(now, &service);
         }
@@ -145,8 +148,7 @@ impl Node {
 
     /// Whether a service runs here as the state wants it, so that nothing is to be mended. That is
     /// nearly always so, and asked at every event.
-    fn is_settled(&self, now: Instant, service: &ServiceId) -> bool {
-        let Some(local) = self.local.get(service) else { return false };
+    fn is_settled(&self, now: Instant, service: &ServiceId, local: &Local) -> bool {
         let assignment = self.state.assignments.get(service);
         local.phase == Phase::Running
             && local.unheld.is_none()

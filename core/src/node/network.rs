@@ -3,13 +3,13 @@
 //! Nothing is decided by them. But leases are renewed within the configured round trip, so where it
 //! takes longer, stalls that should be ridden out are not; and nobody would know why.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Node;
 use crate::id::NodeId;
 use crate::lease::PeerReport;
 use crate::notice::Notice;
+use crate::table::Table;
 use crate::time::{Instant, Span};
 
 /// How many long round trips are told. A single one is no property of the network: a machine that
@@ -20,7 +20,7 @@ const CALM: Span = Span::from_millis(60_000);
 
 /// The round trips to the others, and what was told of them.
 #[derive(Debug, Default)]
-pub(super) struct RoundTrips(BTreeMap<NodeId, Known>);
+pub(super) struct RoundTrips(Table<NodeId, Known>);
 
 /// What is known of one.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Node {
         let peers = report.peers.iter().filter(|(node, _)| members.contains_key(node));
         let long: Vec<_> = peers
             .filter(|(node, peer)| {
-                self.round_trips.0.entry(**node).or_default().take(now, most, peer)
+                self.round_trips.0.get_or_insert_with(**node, Known::default).take(now, most, peer)
             })
             .map(|(node, peer)| (*node, peer.round_trip))
             .collect();

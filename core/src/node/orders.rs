@@ -65,15 +65,16 @@ impl Node {
         }
         // A member that left still counts as long as it votes.
         let (members, voters) = (&self.state.members, &self.log.voters);
-        let wanted = || members.keys().chain(voters.iter().flatten()).filter(|it| **it != self.me);
-        let is_wanted = |node: &NodeId| {
-            members.contains_key(node) || voters.iter().any(|set| set.contains(node))
-        };
-        let known = wanted().all(|node| report.peers.contains_key(node))
-            && report.peers.keys().all(|node| *node != self.me && is_wanted(node));
-        if !known {
-            let peers: BTreeSet<_> = wanted().copied().collect();
-            if due(&mut self.told.peers, peers.clone(), now, patience) {
+        let others = |node: &&NodeId| **node != self.me;
+        // Nearly always: all voters are members, and the guard knows these.
+        let usual = voters.iter().flatten().all(|node| members.contains_key(node))
+            && report.peers.keys().eq(members.keys().filter(others));
+        if !usual {
+            let peers = members.keys().chain(voters.iter().flatten()).filter(others);
+            let peers: BTreeSet<_> = peers.copied().collect();
+            if !report.peers.keys().eq(peers.iter())
+                && due(&mut self.told.peers, peers.clone(), now, patience)
+            {
                 orders.push_back(Order::Peers(peers));
             }
         }

@@ -1,12 +1,13 @@
 //! The node machine alone: what a coordinator may do, and when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{LogTail, Order, PeerReport, Report};
 use stead_core::node::{Command, Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
 use stead_core::state::{Change, Outcome};
+use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 
 use super::state::Book;
@@ -36,7 +37,7 @@ fn peer(at: Instant) -> PeerReport {
         slack: Span::from_millis(1),
         log_tail: LogTail::default(),
         round_trip: Span::ZERO,
-        links: BTreeMap::new(),
+        links: Table::new(),
     }
 }
 
@@ -64,7 +65,7 @@ impl Desk {
             hold_number: 0,
             timers: state.timers,
             lapsed: Epoch(0),
-            peers: BTreeMap::from([(PEER, peer(now))]),
+            peers: Table::from([(PEER, peer(now))]),
         };
         let index = state.applied;
         let mut desk = Self { node: Node::new(ME, state), now, report, commands: Vec::new() };
@@ -118,7 +119,7 @@ impl Desk {
     }
 
     fn hear(report: &mut Report, at: Instant) {
-        let it = report.peers.entry(PEER).or_insert_with(|| peer(at));
+        let it = report.peers.get_or_insert_with(PEER, || peer(at));
         (it.heard, it.acknowledged) = (Some(at), Some(at));
     }
 
@@ -324,7 +325,7 @@ fn told(desk: &mut Desk, round_trips: impl IntoIterator<Item = Span>) -> usize {
     for round_trip in round_trips {
         desk.tell(20, |report| {
             Desk::hear(report, report.at);
-            report.peers.entry(PEER).and_modify(|peer| peer.round_trip = round_trip);
+            report.peers.get_mut(&PEER).expect("it is known").round_trip = round_trip;
         });
         let long = |it: &&Command| {
             matches!(it, Command::Notice(Notice::RoundTripExceeded(name, span))

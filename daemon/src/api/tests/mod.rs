@@ -12,6 +12,7 @@ use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Te
 use stead_core::lease::{LogTail, PeerReport, Report};
 use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
+use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 use stead_log::{Membership, Role, Status};
 use tokio::sync::watch;
@@ -134,7 +135,7 @@ fn connected(node: u64) -> stead_log::transport::Connected {
     }
 }
 
-fn report(peers: BTreeMap<NodeId, PeerReport>) -> Report {
+fn report(peers: Table<NodeId, PeerReport>) -> Report {
     Report {
         at: NOW,
         incarnation: Incarnation(1),

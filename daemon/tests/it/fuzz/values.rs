@@ -8,6 +8,7 @@ use stead_core::lease::{
     Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, VoterSets,
 };
 use stead_core::state::config::{Config, LinkConfig, NodeConfig, ServiceAddress, ServiceConfig};
+use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 use stead_fuzz::Draw;
@@ -160,7 +161,7 @@ fn peer(draw: &mut Draw<'_>, now: Instant) -> PeerReport {
         slack: span(draw),
         log_tail: log_tail(draw),
         round_trip: span(draw),
-        links: BTreeMap::new(),
+        links: Table::new(),
     }
 }
 
