@@ -6,6 +6,7 @@ mod disk;
 mod fuzz;
 mod guard;
 mod nodes;
+mod promises;
 mod raw;
 mod seeded;
 mod store;

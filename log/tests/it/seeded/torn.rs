@@ -112,7 +112,8 @@ fn a_power_cut_in_any_step_leaves_all_that_was_said() {
                 tried += 1;
                 // The layout is read directly for each, and by openraft for some.
                 look(image.clone(), due, at, way);
-                if way == at % 7 {
+                // A file that was torn while it was made holds nothing yet, and may be refused.
+                if way == at % 7 && due.is_some() {
                     reopen(&mut world, image, due, at).await;
                     opened += 1;
                 }
