@@ -31,6 +31,7 @@ impl World {
                 && it.daemon_waits(self.now).is_none()
                 && !released
                 && !it.slewed
+                && it.disk.is_writable()
                 && !matches!(it.disk.mode, Mode::Slow(late) if late > SLOW)
                 && it.daemon.as_ref().is_some_and(|daemon| !daemon.raft.is_dead())
                 && self.lan.up[*host]
