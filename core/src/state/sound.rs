@@ -54,7 +54,9 @@ impl State {
             return Err(Unsound::Counter(which));
         }
         let newest = self.members.keys().chain(self.left.keys()).max();
-        if newest.is_some_and(|newest| newest.0 >= self.next_node) {
+        // Founding begins to count: nobody can have a number before.
+        let too_early = self.cluster.is_none() && self.next_node != 0;
+        if too_early || newest.is_some_and(|newest| newest.0 >= self.next_node) {
             return Err(Unsound::Counter("number of a node"));
         }
         if !possible(&self.timers) || !self.former_timers.as_ref().is_none_or(possible) {

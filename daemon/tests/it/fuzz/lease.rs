@@ -84,8 +84,8 @@ impl Guard {
     }
 }
 
-/// Vote, peers, lead, then echoes of a majority, in the words of [`Guard::step`]: what is made of it
-/// begins deep inside.
+/// Vote, peers, lead, then echoes of a majority, in the words of [`Guard::step`]: what is made of
+/// it begins deep inside.
 fn stories() -> Vec<Sample> {
     let vote = [4, 0, 192, 10];
     let peers = [4, 7, 0, 10];
