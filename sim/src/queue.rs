@@ -37,17 +37,17 @@ impl<T> Queue<T> {
         self.heap.push(Reverse(u128::from(time) << 64 | u128::from(order)));
     }
 
-    /// The next thing that is due by `end`, and when.
-    pub fn pop(&mut self, end: u64) -> Option<(u64, T)> {
-        let Reverse(next) = self.heap.peek()?;
-        let time = (next >> 64) as u64;
-        if time > end {
-            return None;
-        }
+    /// When the next thing is due.
+    pub fn next(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse(next)| (next >> 64) as u64)
+    }
+
+    /// The next thing.
+    pub fn pop(&mut self) -> Option<T> {
         let Reverse(next) = self.heap.pop()?;
         let slot = next as u32 & ((1 << SLOT) - 1);
         self.free.push(slot);
-        self.slots[slot as usize].take().map(|thing| (time, thing))
+        self.slots[slot as usize].take()
     }
 }
 
@@ -61,11 +61,12 @@ mod tests {
         for (time, name) in [(5, "c"), (3, "a"), (5, "d"), (3, "b"), (9, "e")] {
             queue.push(time, name);
         }
-        let due: Vec<_> = std::iter::from_fn(|| queue.pop(5)).map(|(_, name)| name).collect();
-        assert_eq!(due, ["a", "b", "c", "d"]);
+        let due: Vec<_> = (0..4).map(|_| (queue.next(), queue.pop())).collect();
+        let due = due.into_iter().map(|(time, name)| (time.unwrap(), name.unwrap()));
+        assert!(due.eq([(3, "a"), (3, "b"), (5, "c"), (5, "d")]));
         queue.push(8, "again");
-        assert_eq!(queue.pop(9), Some((8, "again")));
-        assert_eq!(queue.pop(9), Some((9, "e")));
-        assert_eq!(queue.pop(9), None);
+        assert_eq!((queue.next(), queue.pop()), (Some(8), Some("again")));
+        assert_eq!((queue.next(), queue.pop()), (Some(9), Some("e")));
+        assert_eq!((queue.next(), queue.pop()), (None, None));
     }
 }

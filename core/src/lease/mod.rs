@@ -214,6 +214,7 @@ impl Lease {
     }
 
     /// The next thing to do, until there is none.
+    #[inline]
     pub fn poll(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }

@@ -136,12 +136,18 @@ impl Node {
         if !self.ready {
             return;
         }
-        let unsettled =
-            self.local.iter().filter(|(service, it)| !self.is_settled(now, service, it));
-        let held = self.state.held_by(self.me).map(|(service, _)| service);
-        let new = held.filter(|service| !self.local.contains_key(*service));
-        let services = unsettled.map(|(service, _)| service).chain(new);
-        for service in services.cloned().collect::<BTreeSet<_>>() {
+        let mut services = BTreeSet::new();
+        for (service, local) in &self.local {
+            if !self.is_settled(now, service, local) {
+                services.insert(service.clone());
+            }
+        }
+        for (service, _) in self.state.held_by(self.me) {
+            if !self.local.contains_key(service) {
+                services.insert(service.clone());
+            }
+        }
+        for service in services {
             self.reconcile_service(now, &service);
         }
     }

@@ -183,6 +183,7 @@ impl Node {
     }
 
     /// The next thing to do, until there is none.
+    #[inline]
     pub fn poll(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }

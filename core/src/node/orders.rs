@@ -3,7 +3,7 @@
 //! The guard's reports say what it knows and does; what differs from what this node wants is
 //! ordered, and ordered again if it seems to be lost.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -50,24 +50,24 @@ impl Node {
         let hold = self.hold_order(now);
         let Some(report) = &self.report else { return };
         let patience = self.state.timers.heartbeat.times(2);
-        let mut orders = VecDeque::new();
+        let mut orders = Vec::new();
         let voted = report.vote_known && report.term >= self.log.term;
         let term = self.log.term;
         if !voted && term > Term::default() && due(&mut self.told.vote, term, now, patience) {
-            orders.push_back(Order::Vote(term));
+            orders.push(Order::Vote(term));
         }
         // A daemon that started anew does not go on where the former one coordinated (rule T5).
         let leads = self.log.leader == Some(self.me);
         if let Some(old) = report.coordinates.filter(|old| !leads || *old != term)
             && due(&mut self.told.follow, old, now, patience)
         {
-            orders.push_back(Order::Follow);
+            orders.push(Order::Follow);
         }
         // A member that left still counts as long as it votes.
         let (members, voters) = (&self.state.members, &self.log.voters);
         let others = |node: &&NodeId| **node != self.me;
-        // Nearly always: all voters are members, and the guard knows these.
-        let usual = voters.iter().flatten().all(|node| members.contains_key(node))
+        // Nearly always: the voters are the members, and the guard knows these.
+        let usual = voters.iter().all(|set| set.iter().eq(members.keys()))
             && report.peers.keys().eq(members.keys().filter(others));
         if !usual {
             let peers = members.keys().chain(voters.iter().flatten()).filter(others);
@@ -75,7 +75,7 @@ impl Node {
             if !report.peers.keys().eq(peers.iter())
                 && due(&mut self.told.peers, peers.clone(), now, patience)
             {
-                orders.push_back(Order::Peers(peers));
+                orders.push(Order::Peers(peers));
             }
         }
         orders.extend(hold);
@@ -89,11 +89,11 @@ impl Node {
         if report.timers != self.state.timers
             && due(&mut self.told.timers, self.state.timers, now, patience)
         {
-            orders.push_back(Order::Timers(self.state.timers));
+            orders.push(Order::Timers(self.state.timers));
         }
         if self.told.applied != Some((applied, self.log.tail)) {
             self.told.applied = Some((applied, self.log.tail));
-            orders.push_back(Order::Applied { applied, log_tail: self.log.tail });
+            orders.push(Order::Applied { applied, log_tail: self.log.tail });
         }
         self.commands.extend(orders.into_iter().map(Command::Guard));
     }

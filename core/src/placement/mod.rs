@@ -99,16 +99,14 @@ pub fn takeover(
 #[must_use]
 pub fn assignment(state: &State, able: &Able) -> Option<Change> {
     let config = state.config.as_ref()?;
-    state.assignments.iter().filter(|(service, _)| config.services.contains_key(service)).find_map(
-        |(service, assignment)| {
-            Proof::unheld(state, service)?;
-            if state.is_address_busy(service) {
-                return None;
-            }
-            let node = best(state, able, service, None, &load(state))?;
-            Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
-        },
-    )
+    state.assignments.iter().find_map(|(service, assignment)| {
+        Proof::unheld(state, service)?;
+        if !config.services.contains_key(service) || state.is_address_busy(service) {
+            return None;
+        }
+        let node = best(state, able, service, None, &load(state))?;
+        Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
+    })
 }
 
 /// The next service that should leave its node though that works: it is on standby, or the service

@@ -172,10 +172,11 @@ impl World {
     pub fn run_micros(&mut self, micros: u64) {
         let end = self.now + micros;
         while self.judges.verdict.is_none() {
-            let Some((time, what)) = self.queue.pop(end) else {
+            let Some(time) = self.queue.next().filter(|time| *time <= end) else {
                 self.now = end;
                 return;
             };
+            let Some(what) = self.queue.pop() else { return };
             self.watch_for_loops(time, &what);
             self.now = time;
             self.note_step(&what);
