@@ -53,6 +53,22 @@ impl<K: Ord, V> Table<K, V> {
         &mut self.0[at].1
     }
 
+    /// Puts something at a key, and gives what stood there before.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.find(&key) {
+            Ok(at) => Some(core::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (key, value));
+                None
+            }
+        }
+    }
+
+    /// Takes away what stands at a key.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.find(key).ok().map(|at| self.0.remove(at).1)
+    }
+
     /// Whether something stands at a key.
     #[must_use]
     pub fn contains_key(&self, key: &K) -> bool {
@@ -83,6 +99,11 @@ impl<K: Ord, V> Table<K, V> {
     /// The values, in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
+    }
+
+    /// The values, to be changed, in the order of their keys.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
     }
 
     /// All of it, in the order of the keys.
@@ -158,6 +179,14 @@ mod tests {
             *table.get_or_insert_with(key, || 'n') = 'z';
             map.insert(key, 'z');
         }
+        for (key, value) in [(5, 'p'), (2, 'q'), (7, 'r')] {
+            assert_eq!(table.insert(key, value), map.insert(key, value));
+        }
+        for key in [7, 8] {
+            assert_eq!(table.remove(&key), map.remove(&key));
+        }
+        table.values_mut().chain(map.values_mut()).for_each(|it| *it = it.to_ascii_uppercase());
+        assert!(table.iter().eq(&map));
         table.retain(|key, _| *key != 1);
         map.retain(|key, _| *key != 1);
         assert!(table.keys().eq(map.keys()) && table.values().eq(map.values()));
