@@ -8,7 +8,7 @@ use stead_core::id::NodeId;
 use crate::log::Mode;
 use crate::world::World;
 
-/// A disk that takes longer than that for a write, in microseconds, is no part of a whole partition.
+/// A disk that takes longer than that for a write, in microseconds, makes no whole partition.
 const SLOW: u64 = 200_000;
 
 /// What the judge remembers.

@@ -154,8 +154,8 @@ impl Played {
             let address = address(number);
             let _ = writeln!(
                 text,
-                "  s{number} {address} {server}, silent for {silent} ms, its client waited {waited} \
-                 ms"
+                "  s{number} {address} {server}, silent for {silent} ms, its client waited \
+                 {waited} ms"
             );
         }
         for (why, (times, longest)) in &world.judges.excused {
