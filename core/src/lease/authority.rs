@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::sent::Sent;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 
 /// The right of one start of a node's guard to hold a lease.
@@ -34,9 +35,9 @@ pub(super) struct Authority {
     /// Own datagrams before this one belong to an earlier role.
     first: Sequence,
     /// The newest own datagram that each voter has echoed in this term.
-    echoed: BTreeMap<NodeId, Sequence>,
+    echoed: Table<NodeId, Sequence>,
     /// When each voter had last heard of an earlier coordinator.
-    earlier: BTreeMap<NodeId, Instant>,
+    earlier: Table<NodeId, Instant>,
     /// When the newest datagram was sent that a majority has echoed.
     proven: Option<Instant>,
     /// Q.
@@ -53,8 +54,8 @@ impl Authority {
             admitted: BTreeMap::new(),
             revoked: BTreeMap::new(),
             first,
-            echoed: BTreeMap::new(),
-            earlier: BTreeMap::new(),
+            echoed: Table::new(),
+            earlier: Table::new(),
             proven: None,
             until: Instant::START,
             counting: Vec::new(),
@@ -89,10 +90,10 @@ impl Authority {
     /// Takes a voter's echo of the datagram `sequence`.
     pub(super) fn echo(&mut self, from: NodeId, sequence: Sequence, earlier: Instant) {
         if sequence >= self.first {
-            let newest = self.echoed.entry(from).or_default();
+            let newest = self.echoed.get_or_insert_with(from, Sequence::default);
             *newest = sequence.max(*newest);
         }
-        self.earlier.entry(from).or_insert(earlier);
+        self.earlier.get_or_insert_with(from, || earlier);
     }
 
     /// Moves Q on after echoes. `me` counts as having echoed all it sent.
