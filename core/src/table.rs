@@ -1,9 +1,9 @@
 //! A small map in one piece of memory, in the order of its keys.
 //!
-//! For what has a few entries and is made, read and dropped many times a second, as the reports of
-//! a guard: a search tree asks for memory for eleven entries at once, and for every inner map again.
-//! On a wire it is what a map is. Looking up is a binary search; adding moves what comes after, so
-//! it is not for more than some dozens of entries.
+//! For what has a few entries and is made, read and dropped many times a second, as a guard's
+//! reports: a search tree asks for memory for eleven entries at once, and again for each map
+//! within. On a wire it is what a map is. Looking up is a binary search; adding moves what comes
+//! after, so it is not for more than some dozens of entries.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
