@@ -20,6 +20,9 @@ pub fn replay(seed: u64) -> Result<bool, CliError> {
     for line in &world.trace {
         println!("{}", world.line(0, line));
     }
+    for host in &world.hosts {
+        println!("{}: node {}, {}", host.name, host.id.0, host.disk);
+    }
     let moved = outcome.moved;
     println!("digest {:016x}, {} steps, {moved} moves", outcome.digest, outcome.steps);
     match outcome.verdict {

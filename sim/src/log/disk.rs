@@ -18,6 +18,9 @@ struct Written {
     term: Term,
     voted: Option<NodeId>,
     log: Rc<Vec<Entry>>,
+    /// How much of it is known to be committed. It goes along with the next write, so it is never
+    /// ahead of the entries that it speaks of.
+    committed: usize,
 }
 
 /// How a disk behaves.
@@ -42,12 +45,12 @@ pub struct Disk {
     /// What survives a cut of the power for certain.
     synced: Written,
     in_flight: VecDeque<(u64, Written)>,
-    /// How much is known to be committed; a hint, written now and then.
-    committed: usize,
     /// How it behaves.
     pub mode: Mode,
     lost: bool,
     writes: u64,
+    /// The newest write that is safe.
+    safe: u64,
     busy_until: u64,
 }
 
@@ -56,8 +59,8 @@ impl Disk {
     #[must_use]
     pub fn new(log: Vec<Entry>) -> Self {
         let committed = log.len();
-        let written = Written { term: Term(1), voted: None, log: Rc::new(log) };
-        Self { synced: written.clone(), written, committed, ..Self::default() }
+        let written = Written { term: Term(1), voted: None, log: Rc::new(log), committed };
+        Self { synced: written.clone(), written, ..Self::default() }
     }
 
     /// The newest term.
@@ -77,7 +80,7 @@ impl Disk {
     }
 
     pub(super) fn committed_up_to(&mut self, length: usize) {
-        self.committed = self.committed.max(length);
+        self.written.committed = self.written.committed.max(length);
     }
 
     pub(super) fn synced_term(&self) -> Term {
@@ -135,7 +138,7 @@ impl Disk {
     /// The state that a daemon finds when it starts; the hint of what is committed may be behind.
     #[must_use]
     pub fn applied(&self, behind: usize) -> (usize, State) {
-        let applied = self.committed.min(self.written.log.len()).saturating_sub(behind);
+        let applied = self.written.committed.saturating_sub(behind);
         let mut state = State::default();
         for (at, entry) in self.written.log.iter().take(applied).enumerate() {
             entry.apply(&mut state, Index(at as u64 + 1));
@@ -151,6 +154,24 @@ impl Disk {
         self.written = self.synced.clone();
         self.in_flight.clear();
         self.busy_until = 0;
+    }
+}
+
+impl std::fmt::Display for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (written, synced) = (self.tail(), self.synced_tail());
+        write!(
+            f,
+            "disk {:?}: term {}, log to {} of term {} (safe: {} of term {}), applied {}, voters {:?}",
+            self.mode,
+            self.term(),
+            written.index.0,
+            written.term,
+            synced.index.0,
+            synced.term,
+            self.written.committed,
+            self.voters_so_far().take(2).collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -221,19 +242,23 @@ impl World {
     /// A write is safe.
     pub(crate) fn synced(&mut self, host: usize, number: u64) {
         let disk = &mut self.hosts[host].disk;
-        let Some(at) = disk.in_flight.iter().position(|(it, _)| *it == number) else { return };
-        disk.synced = disk.in_flight[at].1.clone();
-        disk.in_flight.drain(..=at);
+        if let Some(at) = disk.in_flight.iter().position(|(it, _)| *it == number) {
+            disk.synced = disk.in_flight[at].1.clone();
+            disk.in_flight.drain(..=at);
+            disk.safe = number;
+        }
+        let safe = disk.safe;
+        if number > safe {
+            // It was under way when the process was killed.
+            return;
+        }
         // The process learns of it when it runs again.
         if let Some(until) = self.hosts[host].daemon_waits(self.now) {
-            let disk = &mut self.hosts[host].disk;
-            let again = (number, disk.synced.clone());
-            disk.in_flight.push_front(again);
             self.at(until, What::Synced(host, number));
             return;
         }
         while let Some(raft) = self.raft(host) {
-            let due = raft.waiting.front().is_some_and(|(it, _)| *it <= number);
+            let due = raft.waiting.front().is_some_and(|(it, _)| *it <= safe);
             let Some((_, then)) = due.then(|| raft.waiting.pop_front()).flatten() else { break };
             self.happen(host, then);
         }
@@ -243,14 +268,17 @@ impl World {
     fn happen(&mut self, host: usize, then: Waiting) {
         match then {
             Waiting::Send(to, rpc) => self.send_rpc(host, to, rpc),
-            Waiting::OwnVote => {
+            // What belongs to a term that is over counts for nothing in the next.
+            Waiting::OwnVote(term) | Waiting::OwnLog(term, _)
+                if term != self.hosts[host].disk.term() => {}
+            Waiting::OwnVote(_) => {
                 let me = self.hosts[host].id;
                 if let Some(raft) = self.raft(host).filter(|raft| raft.role == Role::Candidate) {
                     raft.votes.insert(me);
                     self.count_votes(host);
                 }
             }
-            Waiting::OwnLog(length) => {
+            Waiting::OwnLog(_, length) => {
                 let me = self.hosts[host].id;
                 if let Some(raft) = self.raft(host).filter(|raft| raft.role == Role::Leader) {
                     let own = raft.matched.entry(me).or_default();

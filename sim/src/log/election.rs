@@ -78,7 +78,7 @@ impl World {
             .filter_map(|node| self.host_of(*node))
             .map(|to| Waiting::Send(to, Rpc::Vote { term, tail }))
             .collect();
-        then.push(Waiting::OwnVote);
+        then.push(Waiting::OwnVote(term));
         if !self.take_term(host, term, Some(me), then) {
             return;
         }

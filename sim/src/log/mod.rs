@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use disk::{Disk, Mode};
 pub use entry::{Entry, Payload, Rpc};
-use stead_core::id::{Index, NodeId};
+use stead_core::id::{Index, NodeId, Term};
 use stead_core::lease::VoterSets;
 use stead_core::node::{Event, LogView};
 
@@ -62,10 +62,10 @@ struct Asked {
 #[derive(Debug)]
 enum Waiting {
     Send(usize, Rpc),
-    /// The own vote counts.
-    OwnVote,
-    /// The own log up to that length counts.
-    OwnLog(usize),
+    /// The own vote of that term counts.
+    OwnVote(Term),
+    /// The own log of that term counts up to that length.
+    OwnLog(Term, usize),
 }
 
 /// What a member forgets in a crash.

@@ -14,7 +14,7 @@ use crate::world::World;
 impl World {
     pub(super) fn append(&mut self, host: usize, entry: Entry) {
         let length = self.hosts[host].disk.log().len() + 1;
-        let then = vec![Waiting::OwnLog(length)];
+        let then = vec![Waiting::OwnLog(self.hosts[host].disk.term(), length)];
         let write = |_: &mut _, _: &mut _, log: &mut Rc<Vec<Entry>>| {
             Rc::make_mut(log).push(entry);
         };
@@ -104,7 +104,12 @@ impl World {
             let common = (1..=mine.len().min(length)).rev().find(same).unwrap_or(0);
             if common < length {
                 if common < applied {
-                    self.fail("I5", "a committed entry was overwritten");
+                    let (name, leader) = (self.hosts[host].name, self.name(from));
+                    let what = format!(
+                        "{name} has applied {applied} entries, and {leader}, who leads in term \
+                         {term}, has only {common} of them"
+                    );
+                    self.fail("I5", &what);
                     return;
                 }
                 news = true;
