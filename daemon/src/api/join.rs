@@ -204,7 +204,12 @@ impl Join for Desk {
         let desk = Self { secret: self.secret, handle: self.handle.clone() };
         Box::pin(async move {
             let answer = desk.decide(from, key, &request).await;
-            encode(&answer).unwrap_or_default()
+            encode(&answer).unwrap_or_else(|error| {
+                // Only a bug explains it. No bytes are no answer in any version: the other side
+                // can't say whether it is in, tells so, and may ask again with the same key.
+                tracing::error!(%from, %error, "the answer to one that joins can't be told");
+                Vec::new()
+            })
         })
     }
 }

@@ -82,7 +82,14 @@ fn make_run(paths: &Paths) -> anyhow::Result<()> {
 
 /// Deletes the identity first: without it nothing else is used. The journal stays.
 fn forget(paths: &Paths) -> anyhow::Result<()> {
-    let files = [paths.identity(), paths.founding(), paths.heartbeat_secret(), paths.incarnation()];
+    let files = [
+        paths.identity(),
+        paths.founding(),
+        paths.heartbeat_secret(),
+        paths.incarnation(),
+        // Else the next node of this machine would be told that it has lost a log.
+        paths.log_began(),
+    ];
     for file in files {
         absent(fs::remove_file(&file))
             .with_context(|| format!("can't delete {}", file.display()))?;

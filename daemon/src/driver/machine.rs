@@ -39,6 +39,17 @@ pub fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, FormatError> {
     Ok(bytes)
 }
 
+/// Encodes a value for whoever waits for it. What could not be encoded is told as no bytes at all,
+/// which is no value in any version: [`decode`] refuses it as [`FormatError::Empty`], and the one
+/// that reads takes the fate of what it asked for as unknown. It is never less safe than the truth,
+/// and only a bug explains it: all that is told is plain data of known length.
+pub(super) fn told<T: serde::Serialize>(what: &'static str, value: &T) -> Vec<u8> {
+    encode(value).unwrap_or_else(|error| {
+        tracing::error!(error = chain(&error), "{what} can't be told; its fate is unknown there");
+        Vec::new()
+    })
+}
+
 /// Decodes a value of the log.
 ///
 /// # Errors
@@ -74,9 +85,9 @@ impl Machine for Replica {
             // Every member of this version refuses it alike; nothing has changed.
             Err(_) => Outcome::Refused(Refusal::Stale),
         };
-        // The change is made, whatever becomes of the word about it: a proposer that can't read its
-        // outcome takes its fate as unknown.
-        encode(&outcome).unwrap_or_default()
+        // The change is made, whatever becomes of the word about it. An error here would stop the
+        // log on every member in turn.
+        told("the outcome of a change", &outcome)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
@@ -92,6 +103,24 @@ impl Machine for Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A value that no encoding takes.
+    struct Untellable;
+
+    impl serde::Serialize for Untellable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("untellable"))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_no_value_for_anyone() {
+        assert!(encode(&Untellable).is_err());
+        let told = told("a thing", &Untellable);
+        assert!(matches!(decode::<Outcome>(&told), Err(FormatError::Empty)));
+        assert!(matches!(decode::<u8>(&told), Err(FormatError::Empty)));
+        assert!(matches!(decode::<()>(&told), Err(FormatError::Empty)));
+    }
 
     #[test]
     fn what_is_no_change_is_refused_and_changes_nothing() {

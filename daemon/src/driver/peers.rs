@@ -11,7 +11,7 @@ use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
 use stead_log::{Boxed, Log, ProposeError};
 
-use super::machine::{decode, encode};
+use super::machine::{decode, encode, told};
 
 /// How often a proposal that nobody took is tried again before its deadline.
 const RETRY: Duration = Duration::from_millis(20);
@@ -165,7 +165,7 @@ impl Service for Proposer {
                 }
                 Err(error) => Answer::NotUnderstood(error.to_string()),
             };
-            encode(&answer).unwrap_or_default()
+            told("the answer to another daemon", &answer)
         })
     }
 }

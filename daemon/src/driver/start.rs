@@ -8,7 +8,7 @@ use stead_core::state::{Change, State};
 use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
 use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptions};
-use stead_log::{Disk, Log, Options, Snapshots, Timers};
+use stead_log::{Disk, Log, OpenError, Options, Snapshots, StoreError, Timers};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardLink;
@@ -31,8 +31,6 @@ use crate::redirect::Redirect;
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
 /// How much is written to see whether the disk takes anything: more than a commit needs.
 const DISK_CHECK_BYTES: usize = 256 * 1024;
-/// How long an opened log may take to show what it has.
-const MEMORY_PATIENCE: Duration = Duration::from_secs(2);
 /// Room for events of one kind that wait to be taken.
 const WAITING: usize = 1_024;
 
@@ -102,7 +100,6 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
         () = asked_to_end() => return Ok(()),
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
-    check_memory(paths, &log).await?;
     proposer.set_log(log.clone());
     let performers = Performers {
         log: log.clone(),
@@ -159,14 +156,46 @@ async fn open_log(
     let opened = Log::open(Options {
         node: identity.node,
         cluster: identity.cluster,
-        disk: Disk::Directory(paths.log()),
+        disk: log_disk(paths)?,
         timers: Timers::default(),
         snapshots: Snapshots::default(),
         machine: Box::new(Replica::default()),
         listener: Arc::new(link.clone()),
         network: peers.clone(),
     });
-    opened.await.map_err(failed("open its log"))
+    opened.await.map_err(|error| match error {
+        OpenError::Store(StoreError::Lost) => lost(paths, &identity.name),
+        other @ (OpenError::Store(_) | OpenError::Timers(_) | OpenError::Engine(_)) => {
+            failed("open its log")(other)
+        }
+    })
+}
+
+/// Where the log is. A node whose log is gone does not know what it voted for, and could vote twice
+/// in one term (rule T2): once something was in it, an empty one is refused before anyone is
+/// answered. The mark is made with the first entry that is applied; the vote for that entry's leader
+/// is on disk by then, so a log that is there is never taken for a lost one.
+fn log_disk(paths: &Paths) -> Result<Disk, DaemonError> {
+    let disk = Disk::Directory(paths.log());
+    // What can't be looked at is not the same as what is not there.
+    let began = paths.log_began().try_exists();
+    let began = began.map_err(failed("see whether there was a log already"))?;
+    Ok(if began { Disk::Used(Box::new(disk)) } else { disk })
+}
+
+/// What the operator of a node without memory has to know.
+fn lost(paths: &Paths, name: &str) -> DaemonError {
+    DaemonError {
+        step: "take part as the node it was",
+        detail: format!(
+            "its log in {log} is gone, and with it what it voted for and what it acknowledged. \
+             Nothing was changed, here or on the other nodes. If the folder was only moved or not \
+             mounted, put it back as it was when the node last ran, never an older copy. Else \
+             replace the node: stop both services, here `stead leave --forget`, on another node \
+             `stead leave {name}` and `stead token {name}`, then join here with that token",
+            log = paths.log().display(),
+        ),
+    }
 }
 
 /// A node whose disk takes nothing more must not serve until its first write shows it.
@@ -175,30 +204,6 @@ fn check_disk(paths: &Paths) -> Result<(), DaemonError> {
     let written = write_atomically(&path, &[0; DISK_CHECK_BYTES], 0o600);
     drop(std::fs::remove_file(&path));
     written.map_err(failed("write to its disk, so it takes no part"))
-}
-
-/// A node whose log is gone does not know what it voted for, and could vote twice in one term (rule
-/// T2). It may take part again only as a new member.
-async fn check_memory(paths: &Paths, log: &Log) -> Result<(), DaemonError> {
-    if !paths.log_began().exists() {
-        return Ok(());
-    }
-    let mut status = log.status();
-    let remembers = status.wait_for(|status| status.last_log.is_some());
-    if tokio::time::timeout(MEMORY_PATIENCE, remembers).await.is_err() {
-        return Err(DaemonError {
-            step: "go on with the log it finds",
-            detail: format!(
-                "the log in {} is empty, but there was one: this node no longer knows what it \
-                 voted for. Nothing was changed. Restore the folder only if it is no older than \
-                 the node's last run; else let the node leave (`stead leave NODE` on another), \
-                 empty {} and join again",
-                paths.log().display(),
-                paths.state.display()
-            ),
-        });
-    }
-    Ok(())
 }
 
 /// Begins the cluster, if this node was told to.

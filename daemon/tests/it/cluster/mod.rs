@@ -19,6 +19,7 @@ mod enemies;
 mod faults;
 mod interface;
 mod loss;
+mod lost;
 mod operator;
 mod programs;
 mod tokens;
