@@ -234,6 +234,8 @@ impl Node {
                 && peer.daemon_alive
                 && peer.released != Some(peer.incarnation)
                 && admitted == Some(peer.incarnation)
+                // In a later term it takes no lease from this one.
+                && peer.term <= self.log.term
                 && !self.coordinator.suspects.contains_key(node)
         });
         let mut able: Able = able.map(|(node, _)| *node).collect();

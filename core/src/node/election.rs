@@ -22,6 +22,8 @@ const LEADER_PATIENCE: Span = Span::from_millis(150);
 const PATIENT_TERMS: u32 = 4;
 /// The patience doubles so often at most, which makes about four seconds of it.
 const MOST_DOUBLINGS: u32 = 7;
+/// How long a guard may know a later term than its log: an election under way ends sooner.
+const GUARD_AHEAD_PATIENCE: Span = Span::from_millis(1_000);
 /// How many round trips an election takes at most: the vote, and the word of it.
 const ELECTION_ROUND_TRIPS: u64 = 2;
 
@@ -36,6 +38,8 @@ pub(super) struct Election {
     newest: Option<(Option<NodeId>, Term, Instant)>,
     /// The terms that came and went since a coordinator was last heard.
     fruitless: u32,
+    /// Since when the guard knows a later term than the log.
+    guard_ahead: Option<Instant>,
 }
 
 impl Node {
@@ -46,8 +50,10 @@ impl Node {
             let newer = self.election.newest.is_some_and(|(_, term, _)| term < leader.1);
             let fruitless = self.election.fruitless.saturating_add(u32::from(newer));
             let newest = Some((leader.0, leader.1, now));
-            self.election = Election { newest, fruitless, ..Election::default() };
+            let guard_ahead = self.election.guard_ahead;
+            self.election = Election { newest, fruitless, guard_ahead, ..Election::default() };
         }
+        self.catch_up_with_guard(now);
         if self.report.as_ref().is_some_and(|report| report.hears_coordinator) {
             self.election.fruitless = 0;
         }
@@ -70,6 +76,25 @@ impl Node {
         self.election.tried += 1;
         self.notice(Notice::Campaign(self.state.name(to)));
         self.command(Command::Campaign(to));
+    }
+
+    /// The guard learns a term before the vote is on disk; a daemon that is killed in between leaves
+    /// it with a term that the log never reaches. It echoes nothing to an earlier one (section 3),
+    /// so this node would never have a lease again: the log has to come to that term.
+    fn catch_up_with_guard(&mut self, now: Instant) {
+        let ahead = |report: &crate::lease::Report| {
+            report.vote_known && !report.released && report.term > self.log.term
+        };
+        if self.is_leaving() || !self.ready || !self.report.as_deref().is_some_and(ahead) {
+            self.election.guard_ahead = None;
+            return;
+        }
+        let since = *self.election.guard_ahead.get_or_insert(now);
+        if now.since(since) >= GUARD_AHEAD_PATIENCE {
+            self.election.guard_ahead = Some(now);
+            self.notice(Notice::Campaign(self.state.name(self.me)));
+            self.command(Command::Campaign(self.me));
+        }
     }
 
     fn rank_patience(&self) -> Span {

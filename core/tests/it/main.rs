@@ -4,4 +4,5 @@
 mod desk;
 mod parts;
 mod state;
+mod wanted;
 mod wire;

@@ -1,13 +1,12 @@
 //! The replicated state: what each change does, and that a refused one does nothing at all.
 
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
-use stead_core::state::config::Config;
 use stead_core::state::{
     Cause, Change, Holder, Outcome, ProofRecord, Reached, Refusal, Stage, State, Takeover,
 };
 use stead_core::time::Span;
 
-use super::world::{Plan, address, config};
+use super::wanted::{address, wanted};
 
 /// A state and the index of its next entry.
 pub struct Book {
@@ -84,14 +83,6 @@ impl Book {
             stages: Vec::new(),
         }
     }
-}
-
-fn plan() -> Plan {
-    Plan::calm(3, 2)
-}
-
-fn wanted() -> Config {
-    config(&plan())
 }
 
 fn found(node: &str) -> Change {

@@ -53,7 +53,9 @@ impl World {
             others.into_iter().all(|b| !self.net.reaches(*a, b) && !self.net.reaches(b, *a))
         });
         let members: BTreeSet<NodeId> = largest.iter().map(|host| self.hosts[*host].id).collect();
-        let voters = self.hosts[*largest.first()?].disk.voters();
+        // By the newest voters that one of them knows.
+        let newest = largest.iter().max_by_key(|host| self.hosts[**host].disk.log().len())?;
+        let voters = self.hosts[*newest].disk.voters();
         let enough = voters.iter().all(|set| set.intersection(&members).count() * 2 > set.len());
         (clique && apart && enough && !voters.is_empty()).then_some(largest)
     }
@@ -64,7 +66,7 @@ impl World {
         let within = |world: &Self| world.block_serves(&block).is_none();
         if self.run_until(millis, within) {
             self.judges.service.lulls += 1;
-        } else if self.judges.verdict.is_none() {
+        } else if self.judges.verdict.is_none() && self.whole_partition().as_ref() == Some(&block) {
             let names: Vec<_> = block.iter().map(|host| self.hosts[*host].name).collect();
             let why = self.block_serves(&block).unwrap_or_default();
             let names = names.join(" ");

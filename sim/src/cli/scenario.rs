@@ -22,6 +22,7 @@ pub fn replay(seed: u64) -> Result<bool, CliError> {
     }
     for host in &world.hosts {
         println!("{}: node {}, {}", host.name, host.id.0, host.disk);
+        println!("   {:?}", host.guard.as_ref().map(|guard| &guard.lease));
     }
     let moved = outcome.moved;
     println!("digest {:016x}, {} steps, {moved} moves", outcome.digest, outcome.steps);

@@ -19,6 +19,7 @@ impl World {
         self.coordinator().or_else(running)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other acts are performed elsewhere")]
     pub(super) fn operate_act(&mut self, act: &Act) -> Result<(), ActError> {
         let helper = self.helper().ok_or(ActError::NoDaemon)?;
         let node_of = |world: &Self, it: Target| {

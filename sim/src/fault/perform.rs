@@ -25,7 +25,56 @@ impl World {
         self.target(target).ok_or(ActError::Nobody(target))
     }
 
+    /// By what an act touches.
     fn perform_act(&mut self, act: &Act) -> Result<(), ActError> {
+        match act {
+            Act::Cut(..)
+            | Act::Way(..)
+            | Act::Mute(_)
+            | Act::Deaf(_)
+            | Act::Link(..)
+            | Act::Mend
+            | Act::Port(..)
+            | Act::Storm(..)
+            | Act::Record(_)
+            | Act::Replay => self.act_on_networks(act),
+            Act::Stranger(..)
+            | Act::RemoveAddress(_)
+            | Act::End(_)
+            | Act::Unbreak
+            | Act::PowerOff(_)
+            | Act::Break(..) => self.act_on_services(act),
+            Act::Move(..)
+            | Act::Standby(..)
+            | Act::RideOut(_)
+            | Act::Swap(_)
+            | Act::Leave(_)
+            | Act::Join(_)
+            | Act::Clear => self.operate_act(act),
+            Act::FreezeGuard(it, _)
+            | Act::FreezeDaemon(it, _)
+            | Act::Freeze(it, _)
+            | Act::CutGuard(it, ..)
+            | Act::CutDaemon(it, ..)
+            | Act::KillGuard(it)
+            | Act::StartGuard(it)
+            | Act::KillDaemon(it)
+            | Act::StartDaemon(it)
+            | Act::PowerOn(it)
+            | Act::Release(it)
+            | Act::Halt(it, ..)
+            | Act::Disk(it, _)
+            | Act::LoseDisk(it)
+            | Act::Clock(it, ..) => {
+                let host = self.find(*it)?;
+                self.act_on_machine(host, act);
+                Ok(())
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other acts are performed elsewhere")]
+    fn act_on_networks(&mut self, act: &Act) -> Result<(), ActError> {
         match act {
             Act::Cut(link, group) => {
                 let group: Result<Vec<_>, _> = group.iter().map(|it| self.find(*it)).collect();
@@ -67,6 +116,14 @@ impl World {
                 }
                 (0..20).for_each(|_| self.replay_something());
             }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other acts are performed elsewhere")]
+    fn act_on_services(&mut self, act: &Act) -> Result<(), ActError> {
+        match act {
             Act::Stranger(number, long) => {
                 self.lan.strangers.insert(address(*number), self.now + long);
             }
@@ -89,35 +146,12 @@ impl World {
                 let host = self.find(*it)?;
                 self.hosts[host].broken.insert(service(*number));
             }
-            Act::Move(..)
-            | Act::Standby(..)
-            | Act::RideOut(_)
-            | Act::Swap(_)
-            | Act::Leave(_)
-            | Act::Join(_)
-            | Act::Clear => return self.operate_act(act),
-            Act::FreezeGuard(it, _)
-            | Act::FreezeDaemon(it, _)
-            | Act::Freeze(it, _)
-            | Act::CutGuard(it, ..)
-            | Act::CutDaemon(it, ..)
-            | Act::KillGuard(it)
-            | Act::StartGuard(it)
-            | Act::KillDaemon(it)
-            | Act::StartDaemon(it)
-            | Act::PowerOn(it)
-            | Act::Release(it)
-            | Act::Halt(it, ..)
-            | Act::Disk(it, _)
-            | Act::LoseDisk(it)
-            | Act::Clock(it, ..) => {
-                let host = self.find(*it)?;
-                self.act_on_machine(host, act);
-            }
+            _ => {}
         }
         Ok(())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other acts are performed elsewhere")]
     fn act_on_machine(&mut self, host: usize, act: &Act) {
         match act {
             Act::FreezeGuard(_, long) => self.hold_up(host, true, false, *long),

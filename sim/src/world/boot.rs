@@ -23,8 +23,8 @@ fn beginning(plan: &Plan) -> Vec<Entry> {
     let (cluster, key) = (ClusterId([7; 16]), [1; 32]);
     let found = Change::Found { cluster, config: plan.config(), node: NAMES[0].into(), key };
     entries.push(Entry::change(Term(1), found));
-    for number in 1..plan.members {
-        let node = NAMES[number].to_string();
+    for (number, name) in NAMES.iter().enumerate().take(plan.members).skip(1) {
+        let node = (*name).to_string();
         let token = [number as u8 + 1; 32];
         entries.push(Entry::change(Term(1), Change::AddToken { token, node }));
         entries.push(Entry::change(Term(1), Change::Join { token, key: token }));

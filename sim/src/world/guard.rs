@@ -42,7 +42,6 @@ impl Guard {
 
 /// What reaches a guard.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "heartbeats are nearly all of them")]
 pub enum GuardIn {
     /// Its own deadline.
     Wake,

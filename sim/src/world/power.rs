@@ -177,7 +177,7 @@ impl World {
             Halt::Suspended if it.form == GateForm::Relative => {
                 let stood = until.saturating_sub(it.halted_at);
                 for (_, end) in it.gate.iter_mut().filter(|(_, end)| end.0 > 0) {
-                    *end = *end + stead_core::time::Span(stood);
+                    *end += stead_core::time::Span(stood);
                 }
                 // Until its guard runs, or what was left of the timeouts is over.
                 let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
