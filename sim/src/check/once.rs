@@ -26,7 +26,6 @@ impl World {
             let why = format!("{service} of epoch {epoch} had been started on {name} before");
             self.fail("I1", &why);
         }
-        self.judge_act(host, "starts a program");
         self.judge_programs(service);
     }
 

@@ -178,7 +178,7 @@ impl World {
         }
         while let Some(daemon) = &mut self.hosts[host].daemon {
             let Some(command) = daemon.node.poll() else { break };
-            self.perform(host, command);
+            self.decided(host, command);
         }
     }
 
@@ -187,7 +187,7 @@ impl World {
         let Some(cut) = self.hosts[host].daemon_cut.take() else { return };
         for _ in 0..cut.after.min(commands.len()) {
             if let Some(command) = commands.pop_front() {
-                self.perform(host, command);
+                self.decided(host, command);
             }
         }
         let Some(pause) = cut.pause else {
@@ -200,6 +200,15 @@ impl World {
             daemon.held = true;
         }
         self.after(pause, What::DaemonEmit(host, run, commands));
+    }
+
+    /// A command as the machine gives it. A start is judged now: what was under way when a process or
+    /// a machine stood still is finished later, silent behind the gate (protocol, section 11).
+    fn decided(&mut self, host: usize, command: Command) {
+        if matches!(command, Command::Start { .. }) {
+            self.judge_act(host, "starts a program");
+        }
+        self.perform(host, command);
     }
 
     /// The rest of what a daemon was held up in.
