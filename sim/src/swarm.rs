@@ -18,9 +18,9 @@ const HEALING: u64 = 40_000;
 pub(crate) const LULL: u64 = 25_000;
 
 /// The ride-outs, in milliseconds: all orders, the short ones rarely, as they cost the most time.
-const RIDE_OUTS: [u64; 24] = [
-    20, 50, 100, 100, 300, 300, 300, 300, 300, 600, 600, 600, 600, 600, 600, 1_000, 1_000, 1_000,
-    1_000, 1_000, 2_000, 2_000, 2_000, 2_000,
+const RIDE_OUTS: [u64; 32] = [
+    20, 50, 100, 300, 300, 300, 300, 300, 300, 300, 600, 600, 600, 600, 600, 600, 600, 600, 1_000,
+    1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000,
 ];
 
 /// What a seed came to.
@@ -76,14 +76,14 @@ impl Seed {
             nodes,
             members: if late { nodes - 1 } else { nodes },
             services: rng.between(2, 5) as usize,
-            links: rng.between(1, 4) as usize,
+            links: rng.pick(&[1, 1, 1, 2, 2, 3]).unwrap_or(1),
             ride_out: Span::from_millis(ride_out),
             round_trip: Span(rng.between(500, third.max(501)).min(rng.between(1_000, 20_000))),
             grace: Span::from_millis([1_000, 3_000, 10_000][rng.index(3)]),
             rough: true,
             gates: [Gates::Relative, Gates::Absolute, Gates::Both][rng.index(3)],
             snapshot_gap: [2, 8, 40][rng.index(3)],
-            probe: Span::from_millis(25),
+            probe: Span::from_millis(40),
         };
         let mix = Mix::draw(&mut rng);
         Self { plan, mix, faults: [rng.between(8_000, 16_000), rng.between(6_000, 10_000)] }

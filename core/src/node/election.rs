@@ -78,9 +78,9 @@ impl Node {
         self.command(Command::Campaign(to));
     }
 
-    /// The guard learns a term before the vote is on disk; a daemon that is killed in between leaves
-    /// it with a term that the log never reaches. It echoes nothing to an earlier one (section 3),
-    /// so this node would never have a lease again: the log has to come to that term.
+    /// The guard learns a term before the vote is on disk; a daemon that is killed in between
+    /// leaves it with a term that the log never reaches. It echoes nothing to an earlier one
+    /// (section 3), so this node would never have a lease again: the log has to come to that term.
     fn catch_up_with_guard(&mut self, now: Instant) {
         let ahead = |report: &crate::lease::Report| {
             report.vote_known && !report.released && report.term > self.log.term

@@ -162,7 +162,7 @@ impl std::fmt::Display for Disk {
         let (written, synced) = (self.tail(), self.synced_tail());
         write!(
             f,
-            "disk {:?}: term {}, log to {} of term {} (safe: {} of term {}), applied {}, voters {:?}",
+            "disk {:?}, term {}, log to {} of {} (safe: {} of {}), applied {}, voters {:?}",
             self.mode,
             self.term(),
             written.index.0,

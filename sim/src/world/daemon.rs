@@ -202,8 +202,8 @@ impl World {
         self.after(pause, What::DaemonEmit(host, run, commands));
     }
 
-    /// A command as the machine gives it. A start is judged now: what was under way when a process or
-    /// a machine stood still is finished later, silent behind the gate (protocol, section 11).
+    /// A command as the machine gives it. A start is judged now: what was under way when a process
+    /// or a machine stood still is finished later, silent behind the gate (protocol, section 11).
     fn decided(&mut self, host: usize, command: Command) {
         if matches!(command, Command::Start { .. }) {
             self.judge_act(host, "starts a program");
