@@ -5,12 +5,12 @@
 //! node, what its machine applies, what its driver is told and what clients are answered is judged
 //! as it happens ([`history`]).
 //!
-//! **Happy path.** [`seeds`] makes a plan out of each seed: sizes, kinds of faults, how often. Twenty
-//! virtual seconds of them, then all are lifted, and every node must be where the others are.
+//! **Happy path.** [`seeds`] makes a plan out of each seed: sizes, kinds of faults, how often.
+//! Twenty virtual seconds of them, then all are lifted, and every node must be where the others are.
 //! [`torn`] cuts the power at every single write instead.
 //!
-//! **Failures.** The first contradiction names the seed. `SEED=n TRACE=1` tells its story. A panic of
-//! openraft's own assertions shows as a node that failed without a fault of its disk, which is a
+//! **Failures.** The first contradiction names the seed. `SEED=n TRACE=1` tells its story. A panic
+//! of openraft's own assertions shows as a node that failed without a fault of its disk, which is a
 //! contradiction too.
 //!
 //! **Deliberately absent**: threads, sockets, files and real time (the other modules have those),
