@@ -49,7 +49,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// The disk of a member that led, snapshotted and went on.
 async fn used() -> Vec<u8> {
     let memory = Memory::default();
-    let snapshots = Snapshots { every: 8, keep: 2, ..Snapshots::default() };
+    let snapshots = Snapshots { every: 8, keep: 2 };
     let recipe = Recipe { disk: memory.disk(), snapshots, ..Recipe::new("unused".into()) };
     let member = open(NodeId(1), Hub::new().port(NodeId(1)), recipe).await;
     member.log.initialize([NodeId(1)]).await.unwrap();

@@ -264,11 +264,11 @@ impl Fabric {
                 }
                 Appended::HigherVote(_) => history.count("leaders refused"),
             },
-            (Request::Snapshot { vote: asked, snapshot }, Answer::Snapshot { vote }) => {
-                if asked == vote && snapshot.last.is_some() {
-                    history.count("snapshots sent");
-                    history.promises(from, vote.term);
-                }
+            (Request::Snapshot { vote: asked, snapshot }, Answer::Snapshot { vote })
+                if asked == vote && snapshot.last.is_some() =>
+            {
+                history.count("snapshots sent");
+                history.promises(from, vote.term);
             }
             _ => {}
         }

@@ -231,19 +231,19 @@ impl Trial {
                 }
             }
         }
-        if self.rng.chance(60) {
-            if let Some(node) = self.any() {
-                let deadline = self.rng.millis(50, 2_000);
-                self.world.read(node, deadline);
-            }
+        if self.rng.chance(60)
+            && let Some(node) = self.any()
+        {
+            let deadline = self.rng.millis(50, 2_000);
+            self.world.read(node, deadline);
         }
     }
 
     fn consensus(&mut self) {
-        if self.comes("campaign") {
-            if let Some(to) = self.any() {
-                self.world.campaign(to);
-            }
+        if self.comes("campaign")
+            && let Some(to) = self.any()
+        {
+            self.world.campaign(to);
         }
         if self.comes("silent guard") {
             for node in self.world.running() {
@@ -251,11 +251,11 @@ impl Trial {
                 self.world.silence_guard(node.0, silent);
             }
         }
-        if self.comes("snapshot") {
-            if let Some(node) = self.any() {
-                let log = self.world.log(node.0).clone();
-                tokio::spawn(async move { log.snapshot().await });
-            }
+        if self.comes("snapshot")
+            && let Some(node) = self.any()
+        {
+            let log = self.world.log(node.0).clone();
+            tokio::spawn(async move { log.snapshot().await });
         }
     }
 

@@ -211,10 +211,10 @@ impl World {
     pub async fn leader(&self) -> NodeId {
         for _ in 0..6_000 {
             self.check();
-            if let Some(node) = self.claims_to_lead() {
-                if self.log(node.0).read_index(Duration::from_millis(200)).await.is_ok() {
-                    return node;
-                }
+            if let Some(node) = self.claims_to_lead()
+                && self.log(node.0).read_index(Duration::from_millis(200)).await.is_ok()
+            {
+                return node;
             }
             run_for(10).await;
         }
