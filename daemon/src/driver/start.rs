@@ -173,8 +173,8 @@ async fn open_log(
 
 /// Where the log is. A node whose log is gone does not know what it voted for, and could vote twice
 /// in one term (rule T2): once something was in it, an empty one is refused before anyone is
-/// answered. The mark is made with the first entry that is applied; the vote for that entry's leader
-/// is on disk by then, so a log that is there is never taken for a lost one.
+/// answered. The mark is made with the first entry that is applied; the vote for its leader is on
+/// disk by then, so a log that is there is never taken for a lost one.
 fn log_disk(paths: &Paths) -> Result<Disk, DaemonError> {
     let disk = Disk::Directory(paths.log());
     // What can't be looked at is not the same as what is not there.
