@@ -184,22 +184,31 @@ impl World {
         self.after(0, What::Daemon(host, 0, Box::new(DaemonIn::Event(Box::new(event)))));
     }
 
-    /// An address vanishes from the interface. The daemon watches that and puts it back.
+    /// An address vanishes from the interface. The daemon is told by the kernel and puts it back.
     pub fn remove_address(&mut self, host: usize, address: std::net::IpAddr) {
-        if !self.hosts[host].configured.remove(&address) {
-            return;
+        if self.hosts[host].configured.remove(&address) {
+            self.restore_address(host, address);
         }
+    }
+
+    /// Puts an address back that is announced and not there, as soon as the daemon runs.
+    pub(super) fn restore_address(&mut self, host: usize, address: std::net::IpAddr) {
         let it = &self.hosts[host];
         let announced = it.daemon.as_ref().is_some_and(|daemon| {
             let state = daemon.node.state();
             daemon.announced.iter().any(|service| addresses(state, service).contains(&address))
         });
-        if announced && it.daemon_waits(self.now).is_none() {
-            self.hosts[host].configured.insert(address);
-            self.gratuitous(host, address);
-            let notice = stead_core::notice::Notice::AddressRestored(address.to_string());
-            self.note(Some(host), || notice.to_string());
+        if !announced || it.configured.contains(&address) {
+            return;
         }
+        if let Some(until) = it.daemon_waits(self.now) {
+            self.at(until, What::AddressLooked(host, address));
+            return;
+        }
+        self.hosts[host].configured.insert(address);
+        self.gratuitous(host, address);
+        let notice = stead_core::notice::Notice::AddressRestored(address.to_string());
+        self.note(Some(host), || notice.to_string());
     }
 }
 

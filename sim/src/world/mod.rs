@@ -70,6 +70,8 @@ pub enum What {
     Performed(usize, u64, u64, Box<node::Event>),
     /// The announcement of that number is due.
     Announce(usize, u64, ServiceId, Epoch, u32),
+    /// The daemon looks whether an address is still on its interface.
+    AddressLooked(usize, std::net::IpAddr),
     /// A write of the disk is safe.
     Synced(usize, u64),
     /// A client asks.
@@ -212,6 +214,7 @@ impl World {
             What::Announce(host, run, service, epoch, number) => {
                 self.announce(host, run, service, epoch, number);
             }
+            What::AddressLooked(host, address) => self.restore_address(host, address),
             What::Synced(host, number) => self.synced(host, number),
             What::Client(service) => self.client_asks(service),
             What::Wake(host) => self.wake(host),
@@ -236,6 +239,7 @@ impl World {
             What::DaemonEmit(host, ..) => (7, *host),
             What::Performed(host, ..) => (8, *host),
             What::Announce(host, ..) => (9, *host),
+            What::AddressLooked(host, _) => (16, *host),
             What::Synced(host, _) => (10, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
@@ -244,7 +248,7 @@ impl World {
             What::Recheck => (15, 0),
         };
         self.steps += 1;
-        self.mix(self.now << 8 | kind << 4 | host as u64);
+        self.mix(self.now << 10 | kind << 4 | host as u64);
     }
 
     /// Takes a number into the digest (FNV-1a, by 64 bits).
