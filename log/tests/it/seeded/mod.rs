@@ -6,7 +6,8 @@
 //! as it happens ([`history`]).
 //!
 //! **Happy path.** [`seeds`] makes a plan out of each seed: sizes, kinds of faults, how often.
-//! Twenty virtual seconds of them, then all are lifted, and every node must be where the others are.
+//! Twenty virtual seconds of them, then all are lifted, and every node must be where the others
+//! are.
 //! [`torn`] cuts the power at every single write instead.
 //!
 //! **Failures.** The first contradiction names the seed. `SEED=n TRACE=1` tells its story. A panic
