@@ -60,6 +60,11 @@ impl World {
         (clique && apart && enough && !voters.is_empty()).then_some(largest)
     }
 
+    /// Whether some partition could serve.
+    pub(crate) fn has_whole_partition(&self) -> bool {
+        self.whole_partition().is_some()
+    }
+
     /// The faults stand still. If a partition could serve, it has to, within that many ms.
     pub(crate) fn judge_lull(&mut self, millis: u64) {
         let Some(block) = self.whole_partition() else { return };

@@ -61,6 +61,12 @@ impl World {
         if lull {
             return;
         }
+        // Where nobody can act nothing is learned: soon after a majority is lost something is mended,
+        // so that the cluster lives at the edge of what it stands.
+        if !self.has_whole_partition() && !self.chance.faults.chance(4) {
+            self.mend_something(2);
+            return;
+        }
         self.mend_something(mix.mend);
         let Some(kind) = self.chance.faults.pick(&mix.kinds) else { return };
         if let Some(act) = self.draw(kind) {
@@ -112,8 +118,9 @@ impl World {
     /// An act of that kind, with everything else left to chance.
     fn draw(&mut self, kind: Kind) -> Option<Act> {
         let (nodes, services, links) = (self.hosts.len(), self.plan.services, self.net.links());
+        let host = Target::Host(self.aim());
+        let (coordinator, holder) = (self.coordinator(), self.server(0));
         let rng = &mut self.chance.faults;
-        let host = Target::Host(rng.index(nodes));
         let other = Target::Host(rng.index(nodes));
         let number = rng.index(services);
         let any_link = if rng.chance(2) { None } else { Some(rng.index(links)) };
@@ -123,8 +130,14 @@ impl World {
         Some(match kind {
             Kind::Partition => {
                 let mask = rng.below(1 << nodes);
-                let group = (0..nodes).filter(|it| mask >> it & 1 == 1).map(Target::Host);
-                Act::Cut(any_link, group.collect())
+                let mut group: Vec<_> = (0..nodes).filter(|it| mask >> it & 1 == 1).collect();
+                if rng.chance(2) {
+                    // The hardest one: a coordinator and a holder among themselves.
+                    group = coordinator.into_iter().chain(holder).collect();
+                    group.truncate(nodes.div_ceil(2).saturating_sub(1).max(1));
+                }
+                self.net.mend();
+                Act::Cut(any_link, group.into_iter().map(Target::Host).collect())
             }
             Kind::OneWay => Act::Way(any_link, host, other, false),
             Kind::Isolate => Act::Cut(None, vec![host]),
@@ -176,6 +189,19 @@ impl World {
             Kind::Swap => Act::Swap(rng.chance(2)),
             Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
         })
+    }
+
+    /// The machine that a fault hits: any, or one that matters most at this moment.
+    fn aim(&mut self) -> usize {
+        let (coordinator, number) =
+            (self.coordinator(), self.chance.faults.index(self.plan.services));
+        let holder = self.server(number);
+        let any = self.chance.faults.index(self.hosts.len());
+        match self.chance.faults.below(5) {
+            0 => coordinator.unwrap_or(any),
+            1 | 2 => holder.unwrap_or(any),
+            _ => any,
+        }
     }
 
     /// A disk or a node may be lost only while more than half of the voters keep theirs: what a
