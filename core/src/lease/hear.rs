@@ -9,6 +9,7 @@ impl Lease {
     pub(super) fn on_heartbeat(&mut self, now: Instant, link: LinkId, heartbeat: &Heartbeat) {
         let ours = (self.incarnation, self.sent.newest());
         let Some(peer) = self.peers.get_mut(&heartbeat.from) else { return };
+        let could_serve = peer.heard.as_ref().is_some_and(|heard| heard.daemon_alive);
         if !peer.note(now, link, heartbeat, ours) {
             return;
         }
@@ -17,6 +18,10 @@ impl Lease {
             self.learn(heartbeat.term);
         }
         self.take_receipt(now, heartbeat);
+        if could_serve && !heartbeat.daemon_alive && self.authority.is_some() {
+            // The daemon here shall know before it hears that something stopped there.
+            self.report(now);
+        }
         if heartbeat.coordinator && heartbeat.term >= self.term {
             self.coordinator_heard = self.coordinator_heard.max(now);
             self.beat(now, heartbeat.from);

@@ -23,8 +23,13 @@ impl Lease {
             self.kept_authority = Instant::START;
             self.lease = Instant::START;
         }
+        let news = self.clock_distrusted == trusted;
         self.clock_distrusted = !trusted;
         self.check_lease(now);
+        if news {
+            // Before its daemon has said that anything stopped: nobody shall give it back here.
+            self.beat_all(now);
+        }
     }
 
     pub(super) fn on_order(&mut self, now: Instant, order: Order) {

@@ -61,8 +61,8 @@ impl World {
         if lull {
             return;
         }
-        // Where nobody can act nothing is learned: soon after a majority is lost something is mended,
-        // so that the cluster lives at the edge of what it stands.
+        // Where nobody can act nothing is learned: soon after a majority is lost something is
+        // mended, so that the cluster lives at the edge of what it stands.
         if !self.has_whole_partition() && !self.chance.faults.chance(4) {
             self.mend_something(2);
             return;
@@ -119,7 +119,9 @@ impl World {
     fn draw(&mut self, kind: Kind) -> Option<Act> {
         let (nodes, services, links) = (self.hosts.len(), self.plan.services, self.net.links());
         let host = Target::Host(self.aim());
-        let (coordinator, holder) = (self.coordinator(), self.server(0));
+        let coordinator = self.coordinator();
+        let mut holders = (0..services).filter_map(|service| self.server(service));
+        let holder = holders.find(|holder| Some(*holder) != coordinator);
         let rng = &mut self.chance.faults;
         let other = Target::Host(rng.index(nodes));
         let number = rng.index(services);
