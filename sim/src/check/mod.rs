@@ -14,7 +14,7 @@
 //!
 //! Happy path: nothing is said. The first word against the run ends it ([`Verdict`]).
 //!
-//! Three pauses are excused, for as long as the protocol says and not a microsecond longer; each
+//! Four things are excused, for as long as the protocol says and not a microsecond longer; each
 //! excuse is counted ([`Why`]). Absent on purpose: what the operator would like (placement), which
 //! has judges of its own later.
 
@@ -52,6 +52,8 @@ pub enum Why {
     Suspended,
     /// The guard was held up between computing a timeout and arming it (protocol, section 4).
     ArmedLate,
+    /// The clock's rate left the bound, and the guard has not yet run to be told (rule H6).
+    Slewed,
 }
 
 #[derive(Clone, Copy, Debug)]

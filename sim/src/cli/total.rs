@@ -27,10 +27,11 @@ pub struct Total {
     pub seconds: f64,
 }
 
-const REASONS: [(Why, &str); 3] = [
+const REASONS: [(Why, &str); 4] = [
     (Why::Paused, "paused by the hypervisor"),
     (Why::Suspended, "suspended under a relative gate"),
     (Why::ArmedLate, "armed late"),
+    (Why::Slewed, "a clock outside the bound, and the guard not told yet"),
 ];
 
 impl Total {

@@ -119,6 +119,7 @@ impl World {
                 Event::Order(order)
             }
         };
+        let told = matches!(event, Event::ClockTrusted(_));
         if matches!(event, Event::DaemonGone) {
             guard.daemon = None;
         }
@@ -127,6 +128,9 @@ impl World {
         if self.judges.has_excuses() && self.hosts[host].guard.as_ref().is_some_and(|it| !it.held) {
             // It has looked at the clock, and the gate does what it says.
             self.excuses_end(host, crate::check::Why::Suspended);
+            if told {
+                self.excuses_end(host, crate::check::Why::Slewed);
+            }
         }
     }
 

@@ -200,6 +200,12 @@ impl World {
         let it = &mut self.hosts[host];
         it.clock.set_rate(now, ppm);
         it.slewed = outside;
+        if outside {
+            // Until the guard is told it counts by that clock: at the most as long as its lease.
+            let (timers, slack) = (self.longest_timers(), self.hosts[host].slack.0);
+            let most = timers.lease.0 + timers.lease.0 / 20 + slack + 1_000;
+            self.excuse(host, now + most, Why::Slewed);
+        }
         self.after(2_000, What::ClockTrusted(host, !outside));
     }
 }
