@@ -89,6 +89,12 @@ impl<'a> Work<'a> {
         let output = Command::new("cargo")
             .args(["build", "--release", "--offline", "--quiet"])
             .args(["--package", "stead-sim", "--bin", "stead-sim"])
+            // Built once for each bug and run for seconds: the build is what takes the time.
+            .args(["core", "sim"].iter().flat_map(|name| {
+                let profile = format!("profile.release.package.stead-{name}");
+                let (level, units) = ("opt-level=1", "codegen-units=16");
+                [level, units].map(|it| format!("--config={profile}.{it}"))
+            }))
             .current_dir(self.folder.join("work"))
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
             .output()
