@@ -205,8 +205,18 @@ impl World {
     /// A command as the machine gives it. A start is judged now: what was under way when a process
     /// or a machine stood still is finished later, silent behind the gate (protocol, section 11).
     fn decided(&mut self, host: usize, command: Command) {
-        if matches!(command, Command::Start { .. }) {
-            self.judge_act(host, "starts a program");
+        if let Command::Start { service, epoch } = &command {
+            // What a former run left and this one takes over is not started.
+            let runs = self.hosts[host].programs.get(service) == Some(epoch);
+            let wanted = |it: &Daemon| {
+                let config = it.node.state().config.as_ref();
+                config.is_some_and(|it| {
+                    it.services.get(service).is_some_and(|it| it.program.is_some())
+                })
+            };
+            if !runs && self.hosts[host].daemon.as_ref().is_some_and(wanted) {
+                self.judge_act(host, "starts a program");
+            }
         }
         self.perform(host, command);
     }
