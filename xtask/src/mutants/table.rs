@@ -34,6 +34,7 @@ fn row(mutant: &Mutant, cells: &str) -> String {
 fn cells(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Caught { judge, seed, .. } => format!("{} | {seed}", judge.replace('|', "/")),
+        Verdict::Told(scenario) => format!("no seed; scenario `{scenario}` | "),
         Verdict::Missed => "**nobody** | ".to_owned(),
         Verdict::TooLong => "**nobody: the run was too long** | ".to_owned(),
         Verdict::Broken(_) => "**nobody: the run broke** | ".to_owned(),
@@ -51,7 +52,6 @@ pub fn write(
     let page = fs::read_to_string(&path).with_context(|| format!("{PAGE} can't be read"))?;
     let page = update(&page, all, results, seeds)?;
     fs::write(&path, page).with_context(|| format!("{PAGE} can't be written"))?;
-    println!("{PAGE} was written");
     Ok(())
 }
 

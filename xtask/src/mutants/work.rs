@@ -28,7 +28,9 @@ const LAST_LINES: usize = 12;
 pub enum Verdict {
     /// A judge saw it.
     Caught { judge: String, seed: u64, what: String },
-    /// Every seed held.
+    /// Every seed held, and a scenario file goes otherwise than it is written.
+    Told(String),
+    /// Every seed held, and every scenario file goes as written.
     Missed,
     /// It was stopped.
     TooLong,
@@ -129,6 +131,29 @@ impl<'a> Work<'a> {
             Ok::<_, anyhow::Error>(String::from_utf8_lossy(&bytes).into_owned())
         };
         Ok(verdict(status.success(), &read(&out)?, &read(&err)?))
+    }
+
+    /// The first scenario file that goes otherwise than it is written; nothing if all go as written.
+    pub fn scenario(&self, folder: &Path) -> Result<Option<String>> {
+        let files = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
+        let files: Result<Vec<_>, _> = files.map(|file| file.map(|file| file.path())).collect();
+        let mut files = files.with_context(|| format!("{}", folder.display()))?;
+        files.sort();
+        for file in files {
+            let status = Command::new(self.folder.join("target/release/stead-sim"))
+                .arg("play")
+                .arg(&file)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .context("the simulator could not be started")?;
+            if !status.success() {
+                let name = file.file_stem().unwrap_or_default();
+                return Ok(Some(name.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(None)
     }
 }
 
