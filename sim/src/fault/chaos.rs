@@ -131,8 +131,7 @@ impl World {
         let cut = if rng.chance(3) { None } else { Some(pause) };
         Some(match kind {
             Kind::Partition => {
-                let mask = rng.below(1 << nodes);
-                let mut group: Vec<_> = (0..nodes).filter(|it| mask >> it & 1 == 1).collect();
+                let mut group = some_of(rng, nodes);
                 if rng.chance(2) {
                     // The hardest one: a coordinator and a holder among themselves.
                     group = coordinator.into_iter().chain(holder).collect();
@@ -159,9 +158,7 @@ impl World {
             Kind::KillDaemon => Act::KillDaemon(host),
             Kind::Power => Act::PowerOff(vec![host]),
             Kind::Blackout => {
-                let mask = rng.below(1 << nodes);
-                let group = (0..nodes).filter(|it| mask >> it & 1 == 1).map(Target::Host);
-                let group: Vec<_> = group.collect();
+                let group: Vec<_> = some_of(rng, nodes).into_iter().map(Target::Host).collect();
                 return (group.len() > 1).then_some(Act::PowerOff(group));
             }
             Kind::Release => Act::Release(host),
@@ -228,4 +225,10 @@ impl World {
         let powered = self.hosts[host].powered;
         settled && voters && !asked && lost == 0 && self.hosts.len() >= 3 && powered
     }
+}
+
+/// Each of so many machines, or not.
+fn some_of(rng: &mut Rng, nodes: usize) -> Vec<usize> {
+    let mask = rng.below(1 << nodes);
+    (0..nodes).filter(|it| mask >> it & 1 == 1).collect()
 }
