@@ -133,7 +133,7 @@ impl<'a> Work<'a> {
         Ok(verdict(status.success(), &read(&out)?, &read(&err)?))
     }
 
-    /// The first scenario file that goes otherwise than it is written; nothing if all go as written.
+    /// The first scenario file that goes otherwise than it is written; nothing if all go so.
     pub fn scenario(&self, folder: &Path) -> Result<Option<String>> {
         let files = fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
         let files: Result<Vec<_>, _> = files.map(|file| file.map(|file| file.path())).collect();
