@@ -61,6 +61,7 @@ impl World {
             steps: 0,
             queue: Queue::default(),
             busy: (0, 0),
+            last_event: 0,
             operations: 0,
             chance,
             hosts,

@@ -146,6 +146,8 @@ pub struct World {
     queue: Queue<What>,
     /// How much happened at this instant, and in this tenth of a second.
     busy: (u64, u64),
+    /// When something happened last.
+    last_event: u64,
     operations: u64,
 }
 
@@ -270,8 +272,10 @@ impl World {
     }
 
     fn watch_for_loops(&mut self, time: u64, what: &What) {
-        self.busy.0 = if time == self.now { self.busy.0 + 1 } else { 0 };
-        self.busy.1 = if time / 100_000 == self.now / 100_000 { self.busy.1 + 1 } else { 0 };
+        // By the times of events: `now` also moves where nothing happens.
+        let last = core::mem::replace(&mut self.last_event, time);
+        self.busy.0 = if time == last { self.busy.0 + 1 } else { 0 };
+        self.busy.1 = if time / 100_000 == last / 100_000 { self.busy.1 + 1 } else { 0 };
         let hosts = self.hosts.len() as u64;
         if self.busy.0 > LOOP_AT_ONCE * hosts || self.busy.1 > LOOP_IN_WINDOW * hosts {
             let what: String = format!("{what:?}").chars().take(200).collect();
