@@ -29,12 +29,6 @@ impl Clock {
         self.ppm
     }
 
-    /// Whether it stands still.
-    #[must_use]
-    pub fn is_frozen(&self) -> bool {
-        self.frozen
-    }
-
     /// What it shows at a true time.
     #[must_use]
     pub fn local(&self, now: u64) -> Instant {

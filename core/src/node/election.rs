@@ -17,11 +17,13 @@ const RANK_PATIENCE: Span = Span::from_millis(30);
 /// How long a leader that was just elected is given at least: its first commits need the disks,
 /// however short the ride-out is.
 const LEADER_PATIENCE: Span = Span::from_millis(150);
-/// So many terms in a row may come to nothing before the next candidates are given more time: a
-/// disk that takes longer for a vote than the patience would otherwise never finish one.
+/// So many terms in a row that this node asked for may come to nothing before the next candidates
+/// are given more time: a disk that takes longer for a vote than the patience would otherwise never
+/// finish one.
 const PATIENT_TERMS: u32 = 4;
-/// The patience doubles so often at most, which makes about four seconds of it.
-const MOST_DOUBLINGS: u32 = 7;
+/// The patience doubles so often at most, which makes about half a second of it: enough for a disk
+/// that takes 200 ms, and not much to lose where the machines were only busy for a while.
+const MOST_DOUBLINGS: u32 = 4;
 /// How long a guard may know a later term than its log: an election under way ends sooner.
 const GUARD_AHEAD_PATIENCE: Span = Span::from_millis(1_000);
 /// How many round trips an election takes at most: the vote, and the word of it.
@@ -36,7 +38,8 @@ pub(super) struct Election {
     tried: u32,
     /// The leader and term that is given time to gather its authority, and since when.
     newest: Option<(Option<NodeId>, Term, Instant)>,
-    /// The terms that came and went since a coordinator was last heard.
+    /// The terms that came after this node had asked for one, since a coordinator was last heard.
+    /// Those that the log's own timers count up while a node is cut off say nothing about disks.
     fruitless: u32,
     /// Since when the guard knows a later term than the log.
     guard_ahead: Option<Instant>,
@@ -48,7 +51,8 @@ impl Node {
         let leader = (self.log.leader, self.log.term);
         if self.election.newest.is_none_or(|(node, term, _)| (node, term) != leader) {
             let newer = self.election.newest.is_some_and(|(_, term, _)| term < leader.1);
-            let fruitless = self.election.fruitless.saturating_add(u32::from(newer));
+            let asked = newer && self.election.tried > 0;
+            let fruitless = self.election.fruitless.saturating_add(u32::from(asked));
             let newest = Some((leader.0, leader.1, now));
             let guard_ahead = self.election.guard_ahead;
             self.election = Election { newest, fruitless, guard_ahead, ..Election::default() };
@@ -85,7 +89,9 @@ impl Node {
         let ahead = |report: &crate::lease::Report| {
             report.vote_known && !report.released && report.term > self.log.term
         };
-        if self.is_leaving() || !self.ready || !self.report.as_deref().is_some_and(ahead) {
+        let votes = self.log.voters.iter().any(|set| set.contains(&self.me));
+        if !votes || self.is_leaving() || !self.ready || !self.report.as_deref().is_some_and(ahead)
+        {
             self.election.guard_ahead = None;
             return;
         }

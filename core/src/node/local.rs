@@ -14,7 +14,6 @@
 //! says that the address is no longer held.
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -71,8 +70,8 @@ pub(super) struct Local {
     /// As its assignment had them: the configuration may have changed since.
     pub(super) addresses: Vec<IpAddr>,
     /// What its stages count from.
-    origin: Instant,
-    stages: Vec<Stage>,
+    pub(super) origin: Instant,
+    pub(super) stages: Vec<Stage>,
     pub(super) verified: bool,
     /// How often in a row its addresses were found in use.
     pub(super) conflicts: u32,
@@ -338,7 +337,7 @@ impl Node {
         config.is_some_and(|it| it.program.is_some())
     }
 
-    fn has_lease(&self, now: Instant) -> bool {
+    pub(super) fn has_lease(&self, now: Instant) -> bool {
         self.report.as_ref().is_some_and(|report| report.lease_until > now && !report.released)
     }
 
@@ -371,44 +370,5 @@ impl Node {
         }
         let pause = FAILURE_PAUSE.times(1 << failures.min(10));
         if pause < FAILURE_PAUSE_MAX { pause } else { FAILURE_PAUSE_MAX }
-    }
-
-    /// What a service's stages count from: the last sign of life of the node that lost it.
-    fn origin(&self, now: Instant, service: &ServiceId, epoch: Epoch) -> Instant {
-        let about = |it: &crate::state::Moved| it.service == *service && it.epoch == epoch;
-        let incident = self.state.incidents.iter().rev().find(|it| it.moved.iter().any(about));
-        let lost = incident.filter(|it| matches!(it.cause, Cause::Silent | Cause::DaemonAway));
-        let report = self.report.as_ref();
-        lost.and_then(|it| report?.peers.get(&it.node)?.heard).unwrap_or(now)
-    }
-
-    pub(super) fn reached(
-        &mut self,
-        now: Instant,
-        service: &ServiceId,
-        epoch: Epoch,
-        reached: Reached,
-    ) {
-        let node = self.me;
-        let Some(local) = self.local.get_mut(service).filter(|it| it.epoch == epoch) else {
-            return;
-        };
-        local.stages.push(Stage {
-            node,
-            service: Some(service.clone()),
-            reached,
-            after: now.since(local.origin),
-            detail: String::new(),
-        });
-    }
-
-    /// Has the stages so far committed.
-    pub(super) fn tell_stages(&mut self, service: &ServiceId) {
-        let Some(local) = self.local.get_mut(service) else { return };
-        let stages = core::mem::take(&mut local.stages);
-        let (service, epoch) = (service.clone(), local.epoch);
-        if !stages.is_empty() {
-            self.observations.push_back(Change::Observe { service, epoch, stages });
-        }
     }
 }

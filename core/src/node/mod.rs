@@ -13,6 +13,8 @@
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── local        (everyone: the services of this node)
 //!                             │   performed    (results of its hands, what a former run left)
+//!                             │   stages       (what became of a takeover, for people)
+//!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
 //!                             └── network      (what people are told of round trips)
 //! ```
@@ -34,6 +36,8 @@ mod local;
 mod network;
 mod orders;
 mod performed;
+mod proposals;
+mod stages;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -48,6 +52,7 @@ use local::Local;
 pub use local::{LocalView, Phase};
 use network::RoundTrips;
 use orders::Told;
+use proposals::{Proposal, Purpose};
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
@@ -57,27 +62,6 @@ use crate::time::{Instant, Span};
 
 /// How long a read of the log's end may take before it is asked for again.
 const READ_PATIENCE: Span = Span::from_millis(1_000);
-
-/// What a proposal is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// The coordinator's decision.
-    Decision,
-    /// The beginning of this coordinator's term.
-    Beginning,
-    /// This node's record that it stopped a service.
-    Stopped(ServiceId),
-    /// This node's stages of an incident.
-    Observation,
-}
-
-/// A proposal under way.
-#[derive(Clone, Debug)]
-struct Proposal {
-    purpose: Purpose,
-    /// Where it was committed. It is over once that is applied here.
-    committed: Option<Index>,
-}
 
 /// The machine.
 #[derive(Debug)]
@@ -306,26 +290,6 @@ impl Node {
         self.notice(notice);
     }
 
-    fn on_proposed(&mut self, ticket: u64, fate: Fate) {
-        let Some(proposal) = self.proposals.get_mut(&ticket) else { return };
-        match fate {
-            Fate::Committed(index, outcome) => {
-                proposal.committed = Some(index);
-                let observation = proposal.purpose == Purpose::Observation;
-                if let Outcome::Refused(refusal) = outcome
-                    && refusal != crate::state::Refusal::Stale
-                    && !observation
-                {
-                    self.notice(Notice::Refused(alloc::format!("{refusal}")));
-                }
-            }
-            // It may still come; whoever wants it proposes it again, and one of both is refused.
-            Fate::Unknown | Fate::Lost => {
-                self.proposals.remove(&ticket);
-            }
-        }
-    }
-
     /// Gives everything up: the store can't be relied upon, so neither can this node's word.
     fn on_store_failed(&mut self, detail: String) {
         if !self.store_failed {
@@ -363,31 +327,6 @@ impl Node {
         {
             self.read_asked = Some(now);
             self.command(Command::ReadIndex);
-        }
-    }
-
-    /// Whether a decision is under way.
-    fn deciding(&self) -> bool {
-        self.is_proposed(&Purpose::Decision)
-    }
-
-    fn propose(&mut self, purpose: Purpose, change: Change) {
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        self.proposals.insert(ticket, Proposal { purpose, committed: None });
-        self.command(Command::Propose { ticket, change });
-    }
-
-    /// Whether a proposal for that purpose is under way.
-    fn is_proposed(&self, purpose: &Purpose) -> bool {
-        self.proposals.values().any(|it| it.purpose == *purpose)
-    }
-
-    fn send_observation(&mut self) {
-        if !self.is_proposed(&Purpose::Observation)
-            && let Some(change) = self.observations.pop_front()
-        {
-            self.propose(Purpose::Observation, change);
         }
     }
 

@@ -15,14 +15,16 @@ use crate::time::{Instant, Span};
 
 impl Node {
     /// This run is current: what a former run left is taken over where it still is assigned under
-    /// the same epoch, and stopped otherwise. What should be here and is not was lost.
+    /// the same epoch and this node has a lease, and stopped otherwise. What should be here and is
+    /// not was lost.
     pub(super) fn take_stock(&mut self, now: Instant) {
         let found = core::mem::take(&mut self.found);
         let assigned: Vec<_> =
             self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
         for (service, epoch) in assigned {
             let addresses = self.assigned_addresses(&service);
-            let open = !addresses.is_empty() && self.guard_holds(&addresses, epoch);
+            let holds = self.has_lease(now) && self.guard_holds(&addresses, epoch);
+            let open = !addresses.is_empty() && holds;
             let program = self.program_wanted(&service);
             if open && (!program || found.get(&service) == Some(&epoch)) {
                 self.command(Command::Announce { service: service.clone(), epoch });

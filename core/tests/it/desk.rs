@@ -12,15 +12,15 @@ use stead_core::time::{Instant, Span};
 
 use super::state::Book;
 
-const ME: NodeId = NodeId(1);
-const PEER: NodeId = NodeId(2);
+pub const ME: NodeId = NodeId(1);
+pub const PEER: NodeId = NodeId(2);
 
 /// A daemon of the first of two members, its clock, and what its guard last reported.
-struct Desk {
-    node: Node,
-    now: Instant,
-    report: Report,
-    commands: Vec<Command>,
+pub struct Desk {
+    pub node: Node,
+    pub now: Instant,
+    pub report: Report,
+    pub commands: Vec<Command>,
 }
 
 fn peer(at: Instant) -> PeerReport {
@@ -43,7 +43,7 @@ fn peer(at: Instant) -> PeerReport {
 
 impl Desk {
     /// It leads in term 2; the last coordinator that began was that of term 1.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let state = Book::founded().state;
         let now = Instant(10_000_000);
         let voters = vec![BTreeSet::from([ME, PEER])];
@@ -77,7 +77,7 @@ impl Desk {
     }
 
     /// The same, and its term has begun.
-    fn begun() -> Self {
+    pub fn begun() -> Self {
         let mut desk = Self::new();
         desk.apply(Change::Lead { term: Term(2) });
         desk.commit_assignments();
@@ -99,7 +99,7 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    pub fn take(&mut self, event: Event) {
         self.node.handle(self.now, event);
         self.commands = std::iter::from_fn(|| self.node.poll()).collect();
     }
@@ -110,7 +110,7 @@ impl Desk {
     }
 
     /// Time passes and the guard reports.
-    fn tell(&mut self, millis: u64, change: impl FnOnce(&mut Report)) {
+    pub fn tell(&mut self, millis: u64, change: impl FnOnce(&mut Report)) {
         self.now += Span::from_millis(millis);
         self.report.at = self.now;
         change(&mut self.report);

@@ -3,6 +3,8 @@
 
 mod desk;
 mod parts;
+mod patience;
+mod restart;
 mod state;
 mod wanted;
 mod wire;

@@ -1,0 +1,89 @@
+//! The node machine alone: a daemon that starts anew beside a guard that went on.
+
+use std::collections::BTreeSet;
+
+use stead_core::id::{Epoch, Term};
+use stead_core::lease::{Holding, LogTail};
+use stead_core::node::{Command, Event, LogView, Node};
+use stead_core::time::Span;
+
+use super::desk::{Desk, ME, PEER};
+use super::wanted::address;
+
+/// Whether this node was made to campaign.
+fn campaigns(desk: &Desk) -> bool {
+    desk.commands.iter().any(|it| matches!(it, Command::Campaign(node) if *node == ME))
+}
+
+/// The guard knows a later term than the log; that goes on for so long.
+fn ahead_for(desk: &mut Desk, millis: u64) -> bool {
+    let term = Term(desk.node.log().term.0 + 1);
+    desk.report.coordinates = None;
+    (0..millis / 10).any(|_| {
+        desk.tell(10, |report| report.term = term);
+        campaigns(desk)
+    })
+}
+
+#[test]
+fn a_log_behind_its_guard_comes_to_its_term() {
+    let mut desk = Desk::begun();
+    assert!(!ahead_for(&mut desk, 900), "an election under way is waited for");
+    assert!(ahead_for(&mut desk, 300), "nobody else would ever mend it");
+    assert!(!ahead_for(&mut desk, 900), "and once a second is often enough");
+    let term = desk.node.log().term;
+    desk.tell(10, |report| report.term = term);
+    assert!(!ahead_for(&mut desk, 900), "it counts from when it is behind again");
+}
+
+#[test]
+fn who_does_not_vote_disturbs_nobody_with_a_term_of_its_guard() {
+    let mut desk = Desk::begun();
+    let LogView { term, tail, .. } = desk.node.log().clone();
+    let voters = vec![BTreeSet::from([PEER])];
+    desk.take(Event::Log(LogView { term, leader: Some(PEER), voters, tail }));
+    assert!(!ahead_for(&mut desk, 3_000));
+}
+
+/// A daemon that starts anew, whose guard held the address of s0 when it last reported, with a
+/// lease up to that many milliseconds from now.
+fn restarted(lease_left: i64) -> Vec<Command> {
+    let former = Desk::begun();
+    let state = former.node.state().clone();
+    let epoch = state.assignments[&"s0".into()].epoch;
+    let voters = vec![BTreeSet::from([ME, PEER])];
+    let (now, index) = (former.now, state.applied);
+    let mut report = former.report.clone();
+    report.held = vec![Holding { address: address(0), epoch }];
+    report.lapsed = Epoch(0);
+    let left = Span::from_millis(lease_left.unsigned_abs());
+    report.lease_until = if lease_left < 0 { now - left } else { now + left };
+    let mut node = Node::new(ME, state);
+    let tail = LogTail { term: Term(2), index };
+    node.handle(now, Event::Log(LogView { term: Term(2), leader: Some(PEER), voters, tail }));
+    node.handle(now, Event::Report(report));
+    node.handle(now, Event::Current(index));
+    std::iter::from_fn(|| node.poll()).collect()
+}
+
+#[test]
+fn a_new_daemon_takes_over_what_its_guard_holds_only_under_a_lease() {
+    let starts = |commands: &[Command]| {
+        commands
+            .iter()
+            .any(|it| matches!(it, Command::Start { service, .. } if *service == "s0".into()))
+    };
+    let announces = |commands: &[Command]| {
+        commands
+            .iter()
+            .any(|it| matches!(it, Command::Announce { service, .. } if *service == "s0".into()))
+    };
+    let held = restarted(100);
+    assert!(starts(&held) && announces(&held), "{held:?}");
+    let lost = restarted(-1);
+    assert!(!starts(&lost) && !announces(&lost), "{lost:?}");
+    let stops = lost
+        .iter()
+        .any(|it| matches!(it, Command::Stop { service, .. } if *service == "s0".into()));
+    assert!(stops, "{lost:?}");
+}
