@@ -6,9 +6,12 @@
 //! overrides even a live leader's lease on the log, hence the majority (`docs/protocol.md`, E1). An
 //! election moves no service; only the lease rules do.
 
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
 use super::{Command, Node};
 use crate::id::{NodeId, Term};
-use crate::lease::LogTail;
+use crate::lease::{LogTail, PeerReport};
 use crate::notice::Notice;
 use crate::time::{Instant, Span};
 
@@ -17,9 +20,9 @@ const RANK_PATIENCE: Span = Span::from_millis(30);
 /// How long a leader that was just elected is given at least: its first commits need the disks,
 /// however short the ride-out is.
 const LEADER_PATIENCE: Span = Span::from_millis(150);
-/// So many terms in a row that this node asked for may come to nothing before the next candidates
-/// are given more time: a disk that takes longer for a vote than the patience would otherwise never
-/// finish one.
+/// So many terms in a row may come to nothing while an election is wanted before the next
+/// candidates are given more time: a disk that takes longer for a vote than the patience would
+/// otherwise never finish one.
 const PATIENT_TERMS: u32 = 4;
 /// The patience doubles so often at most, which makes about half a second of it: enough for a disk
 /// that takes 200 ms, and not much to lose where the machines were only busy for a while.
@@ -38,8 +41,10 @@ pub(super) struct Election {
     tried: u32,
     /// The leader and term that is given time to gather its authority, and since when.
     newest: Option<(Option<NodeId>, Term, Instant)>,
-    /// The terms that came after this node had asked for one, since a coordinator was last heard.
-    /// Those that the log's own timers count up while a node is cut off say nothing about disks.
+    /// A majority of the voters hears no coordinator, as far as this node knows.
+    wanted: bool,
+    /// The terms that came while an election was wanted, since a coordinator was last heard. Those
+    /// that the log's own timers count up while a node is cut off say nothing about disks.
     fruitless: u32,
     /// Since when the guard knows a later term than the log.
     guard_ahead: Option<Instant>,
@@ -51,8 +56,8 @@ impl Node {
         let leader = (self.log.leader, self.log.term);
         if self.election.newest.is_none_or(|(node, term, _)| (node, term) != leader) {
             let newer = self.election.newest.is_some_and(|(_, term, _)| term < leader.1);
-            let asked = newer && self.election.tried > 0;
-            let fruitless = self.election.fruitless.saturating_add(u32::from(asked));
+            let vain = newer && self.election.wanted;
+            let fruitless = self.election.fruitless.saturating_add(u32::from(vain));
             let newest = Some((leader.0, leader.1, now));
             let guard_ahead = self.election.guard_ahead;
             self.election = Election { newest, fruitless, guard_ahead, ..Election::default() };
@@ -61,7 +66,9 @@ impl Node {
         if self.report.as_ref().is_some_and(|report| report.hears_coordinator) {
             self.election.fruitless = 0;
         }
-        let Some(candidates) = self.candidates(now) else {
+        self.election.wanted = self.majority_hears_nobody(now);
+        let wanted = self.election.wanted.then(|| self.candidates(now)).flatten();
+        let Some(candidates) = wanted else {
             self.election.since = None;
             self.election.tried = 0;
             return;
@@ -109,14 +116,27 @@ impl Node {
         patience.times(1 << doublings)
     }
 
-    /// Whom to make campaign, best first; nothing if there should be no election.
-    fn candidates(&self, now: Instant) -> Option<alloc::vec::Vec<NodeId>> {
-        let report = self.report.as_ref()?;
+    /// Whether this node is one of a majority of the voters that hear no coordinator, each of which
+    /// was heard just now.
+    fn majority_hears_nobody(&self, now: Instant) -> bool {
+        let Some(report) = &self.report else { return false };
         let leads = self.log.leader == Some(self.me);
         if report.hears_coordinator || leads || !report.vote_known || self.is_leaving() {
-            return None;
+            return false;
         }
-        // A leader that was just elected needs a moment to be heard as a coordinator.
+        let fresh = self.state.timers.suspect_after;
+        let heard = |peer: &PeerReport| peer.heard.is_some_and(|heard| now.since(heard) < fresh);
+        let silent = report.peers.iter().filter(|(_, it)| heard(it) && !it.hears_coordinator);
+        let mut hearing_nobody: BTreeSet<_> = silent.map(|(node, _)| *node).collect();
+        hearing_nobody.insert(self.me);
+        crate::quorum::decide(&hearing_nobody, &self.log.voters)
+            == crate::quorum::Verdict::HaveQuorum
+    }
+
+    /// Whom to make campaign, best first; nothing if a leader that was just elected, or nobody in a
+    /// term that has just begun, needs a moment to be heard as a coordinator.
+    fn candidates(&self, now: Instant) -> Option<Vec<NodeId>> {
+        let report = self.report.as_ref()?;
         let (leader, term, since) = self.election.newest?;
         let patience = if leader.is_some() {
             self.state.timers.ride_out.max(LEADER_PATIENCE)
@@ -126,27 +146,16 @@ impl Node {
         if term == Term::default() || now.since(since) < patience {
             return None;
         }
-        let fresh = self.state.timers.suspect_after;
+        // Whoever can lead counts, although it may not have noticed yet: so every survivor arrives
+        // at the same one. Never the coordinator that fell silent, nor another that seems to be
+        // falling silent as well.
         let lively = Span(self.state.timers.elect_after.0 / 2);
-        let mut hearing_nobody = alloc::collections::BTreeSet::from([self.me]);
-        let mut candidates = alloc::vec![(self.log.tail, self.me)];
-        for (node, peer) in &report.peers {
-            let heard = peer.heard.is_some_and(|heard| now.since(heard) < fresh);
-            if heard && !peer.hears_coordinator {
-                hearing_nobody.insert(*node);
-            }
-            // Whoever can lead counts, although it may not have noticed yet: so every survivor
-            // arrives at the same one. Never the coordinator that fell silent, nor another that
-            // seems to be falling silent as well.
-            let lively = peer.heard.is_some_and(|heard| now.since(heard) < lively);
-            if lively && peer.daemon_alive && Some(*node) != leader {
-                candidates.push((peer.log_tail, *node));
-            }
-        }
-        let quorum = crate::quorum::decide(&hearing_nobody, &self.log.voters);
-        if quorum != crate::quorum::Verdict::HaveQuorum {
-            return None;
-        }
+        let able = report.peers.iter().filter(|(node, peer)| {
+            let heard = peer.heard.is_some_and(|heard| now.since(heard) < lively);
+            heard && peer.daemon_alive && Some(**node) != leader
+        });
+        let mut candidates: Vec<_> = able.map(|(node, peer)| (peer.log_tail, *node)).collect();
+        candidates.push((self.log.tail, self.me));
         candidates.retain(|(_, node)| self.log.voters.iter().all(|set| set.contains(node)));
         candidates
             .sort_by_key(|(tail, node): &(LogTail, NodeId)| (core::cmp::Reverse(*tail), *node));
