@@ -109,6 +109,13 @@ impl Timers {
         })
     }
 
+    /// How long a coordinator that is heard may be without authority before it counts as none. One
+    /// that hears a majority has its authority back after a heartbeat and a round trip.
+    #[must_use]
+    pub const fn gather(&self) -> Span {
+        Span(2 * self.heartbeat.0 + 4 * self.round_trip.0)
+    }
+
     /// How long others wait after a node's last sign of life: D.
     ///
     /// `slack` is how late the node's kernel may shut its gate. The lease was counted on the

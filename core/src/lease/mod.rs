@@ -291,10 +291,7 @@ impl Lease {
 
     /// Says at once when the coordinator fell silent or is heard again: the election waits for it.
     fn note_coordinator(&mut self, now: Instant) {
-        let (term, limit) = (self.term, self.timers.elect_after);
-        let heard = self.peers.values().filter(|peer| peer.coordinates(term, now, limit));
-        let heard =
-            heard.filter_map(|peer| peer.heard.as_ref()).map(|heard| heard.at + limit).max();
+        let heard = self.coordinator_until(now);
         self.coordinator_silent_at = heard.unwrap_or(Instant::NEVER);
         let hears = heard.is_some() || self.leads_itself(now);
         if hears != self.heard_coordinator {
@@ -312,9 +309,13 @@ impl Lease {
 
     /// Whether a coordinator that can act is heard: this guard's own, or another's.
     fn hears_coordinator(&self, now: Instant) -> bool {
-        let limit = self.timers.elect_after;
-        self.leads_itself(now)
-            || self.peers.values().any(|peer| peer.coordinates(self.term, now, limit))
+        self.leads_itself(now) || self.coordinator_until(now).is_some()
+    }
+
+    /// Until when another counts as a coordinator that can act, if one does now.
+    fn coordinator_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.peers.values().filter_map(|it| it.coordinates(self.term, &self.timers));
+        until.filter(|until| *until > now).max()
     }
 
     /// Whether this guard's own coordinator can act.

@@ -4,6 +4,7 @@ use super::heartbeat::{Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
 use crate::table::Table;
 use crate::time::{Instant, Span};
+use crate::timers::Timers;
 
 /// The number of a link, in the order of the configuration.
 pub type LinkId = u8;
@@ -36,6 +37,8 @@ pub(super) struct Heard {
     pub(super) coordinator: bool,
     pub(super) daemon_alive: bool,
     pub(super) hears_coordinator: bool,
+    /// Since when it says that it coordinates in this term and has no authority.
+    pub(super) powerless: Option<Instant>,
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
 }
@@ -71,6 +74,15 @@ impl Peer {
             .receipt
             .is_some_and(|receipt| receipt.incarnation == ours.0 && receipt.sequence <= ours.1);
         if fresh {
+            // A coordinator that can act hears itself.
+            let same = |heard: &&Heard| {
+                let number = (heard.incarnation, heard.term);
+                number == (heartbeat.incarnation, heartbeat.term)
+            };
+            let powerless = (heartbeat.coordinator && !heartbeat.hears_coordinator).then(|| {
+                let before = self.heard.as_ref().filter(same);
+                before.and_then(|heard| heard.powerless).unwrap_or(now)
+            });
             self.heard = Some(Heard {
                 at: now,
                 incarnation: heartbeat.incarnation,
@@ -79,6 +91,7 @@ impl Peer {
                 coordinator: heartbeat.coordinator,
                 daemon_alive: heartbeat.daemon_alive,
                 hears_coordinator: heartbeat.hears_coordinator,
+                powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
             });
@@ -110,13 +123,14 @@ impl Peer {
         self.round_trip = if round_trip > faded { round_trip } else { faded };
     }
 
-    /// Whether it coordinates in `term` and was heard within `limit`, with its daemon alive.
-    pub(super) fn coordinates(&self, term: Term, now: Instant, limit: Span) -> bool {
-        self.heard.is_some_and(|heard| {
-            heard.coordinator
-                && heard.term == term
-                && heard.daemon_alive
-                && now.since(heard.at) < limit
-        })
+    /// Until when it counts as the coordinator of `term`: its daemon is alive, it is heard, and it
+    /// has not been without authority for too long. Whoever hears nobody has none, however loud it
+    /// is.
+    pub(super) fn coordinates(&self, term: Term, timers: &Timers) -> Option<Instant> {
+        let heard = self.heard.as_ref()?;
+        let speaks = heard.coordinator && heard.term == term && heard.daemon_alive;
+        let silent = heard.at + timers.elect_after;
+        let given_up = heard.powerless.map_or(Instant::NEVER, |since| since + timers.gather());
+        speaks.then_some(silent.min(given_up))
     }
 }

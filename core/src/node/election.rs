@@ -23,7 +23,7 @@ const LEADER_PATIENCE: Span = Span::from_millis(150);
 /// So many terms in a row may come to nothing while an election is wanted before the next
 /// candidates are given more time: a disk that takes longer for a vote than the patience would
 /// otherwise never finish one.
-const PATIENT_TERMS: u32 = 4;
+const PATIENT_TERMS: u32 = 2;
 /// The patience doubles so often at most, which makes about half a second of it: enough for a disk
 /// that takes 200 ms, and not much to lose where the machines were only busy for a while.
 const MOST_DOUBLINGS: u32 = 4;
@@ -55,8 +55,11 @@ impl Node {
     pub(super) fn elect(&mut self, now: Instant) {
         let leader = (self.log.leader, self.log.term);
         if self.election.newest.is_none_or(|(node, term, _)| (node, term) != leader) {
-            let newer = self.election.newest.is_some_and(|(_, term, _)| term < leader.1);
-            let vain = newer && self.election.wanted;
+            // Nodes that meet again go through each other's terms at once: those were no elections.
+            let vain = self.election.wanted
+                && self.election.newest.is_some_and(|(_, term, since)| {
+                    term < leader.1 && now.since(since) >= RANK_PATIENCE
+                });
             let fruitless = self.election.fruitless.saturating_add(u32::from(vain));
             let newest = Some((leader.0, leader.1, now));
             let guard_ahead = self.election.guard_ahead;

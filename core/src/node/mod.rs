@@ -235,6 +235,9 @@ impl Node {
         if let Some(leader) = view.leader.filter(|leader| news && *leader != self.me) {
             self.notice(Notice::Coordinator(self.state.name(leader), view.term));
         }
+        if news {
+            self.forget_unanswered();
+        }
         self.log = view;
     }
 

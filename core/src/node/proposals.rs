@@ -50,6 +50,12 @@ impl Node {
         }
     }
 
+    /// Somebody else leads, or the same anew: what the one before did not answer is proposed again
+    /// by whoever still wants it, not when it would have been given up.
+    pub(super) fn forget_unanswered(&mut self) {
+        self.proposals.retain(|_, it| it.committed.is_some());
+    }
+
     /// Whether a decision is under way.
     pub(super) fn deciding(&self) -> bool {
         self.is_proposed(&Purpose::Decision)

@@ -43,6 +43,9 @@ impl World {
     /// A machine's gate was changed for these addresses.
     pub(crate) fn judge_gate(&mut self, host: usize, touched: &[IpAddr]) {
         for address in touched {
+            if self.hosts[host].open_until(*address) > self.now {
+                self.judges.proof.opens(host, *address, self.now);
+            }
             self.judge_address(*address);
             self.count_gap(host, *address);
         }

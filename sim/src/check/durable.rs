@@ -10,7 +10,7 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub struct Durable {
     committed: Vec<(Entry, Outcome)>,
-    state: State,
+    pub(super) state: State,
     /// Up to where anything was acknowledged.
     acknowledged: usize,
 }
@@ -60,9 +60,13 @@ impl World {
             let durable = &mut self.judges.durable;
             let before = durable.state.clone();
             let outcome = entry.apply(&mut durable.state, Index(at as u64 + 1));
+            let changed = matches!(outcome, Outcome::Done | Outcome::Joined(_));
             durable.committed.push((entry.clone(), outcome));
             let timers = durable.state.timers;
             self.judges.partition.timers(timers);
+            if changed {
+                self.judge_freed(&before, entry);
+            }
             if let Some(why) = went_back(&before, &self.judges.durable.state) {
                 self.fail("I5", &why);
             }

@@ -6,6 +6,7 @@
 //! | `partition` | I2: at most one partition acts; one past its last majority echo starts nothing |
 //! | `address` | I3: at most one node answers for an address |
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
+//! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
@@ -22,12 +23,14 @@ mod address;
 mod durable;
 mod once;
 mod partition;
+mod proof;
 mod service;
 
 use address::Address;
 use durable::Durable;
 use once::Once;
 use partition::Partition;
+use proof::Proof;
 use service::Service;
 
 use crate::world::World;
@@ -80,6 +83,8 @@ pub struct Judges {
     pub address: Address,
     /// I4.
     pub service: Service,
+    /// What lies before I1 to I3.
+    pub proof: Proof,
     /// I5.
     pub durable: Durable,
 }

@@ -83,6 +83,16 @@ impl Partition {
 impl World {
     /// A node does something that it did not do before.
     pub(crate) fn judge_act(&mut self, host: usize, what: &str) {
+        if let Some(why) = self.uncarried(host)
+            && self.excused(&[host]).is_none()
+        {
+            let name = self.hosts[host].name;
+            self.fail("I2", &format!("{name} {what}, and {why}"));
+        }
+    }
+
+    /// Why that node must not act: nobody has echoed a coordinator for too long.
+    pub(super) fn uncarried(&self, host: usize) -> Option<String> {
         let timers = self.longest_timers();
         let slack = self.hosts[host].slack.0;
         let window =
@@ -102,16 +112,11 @@ impl World {
         };
         let sole = |set: &BTreeSet<NodeId>| set.len() == 1 && set.contains(&self.hosts[host].id);
         let fine = sets.is_empty() || sets.iter().any(|set| carried(set) || sole(set));
-        if !fine && self.excused(&[host]).is_none() {
-            let name = self.hosts[host].name;
-            let seen = &self.judges.partition.terms;
-            let since = since / 1_000;
-            let what = format!(
-                "{name} {what}, and no majority of {sets:?} echoed a coordinator since {since} \
-                 ms: {seen:?}"
-            );
-            self.fail("I2", &what);
+        if fine {
+            return None;
         }
+        let (seen, since) = (&self.judges.partition.terms, since / 1_000);
+        Some(format!("no majority of {sets:?} echoed a coordinator since {since} ms: {seen:?}"))
     }
 
     /// A member won an election (P01).

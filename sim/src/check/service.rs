@@ -47,10 +47,10 @@ impl World {
         });
         let largest = blocks.max_by_key(Vec::len)?;
         let clique = largest.iter().all(|a| largest.iter().all(|b| meets(*a, *b)));
-        // Nobody outside disturbs it with half a connection.
+        // Nobody outside can talk with it. Who is only heard, or only hears, is no excuse.
         let apart = largest.iter().all(|a| {
             let others = (0..self.hosts.len()).filter(|b| !largest.contains(b));
-            others.into_iter().all(|b| !self.net.reaches(*a, b) && !self.net.reaches(b, *a))
+            others.into_iter().all(|b| !(self.net.reaches(*a, b) && self.net.reaches(b, *a)))
         });
         let members: BTreeSet<NodeId> = largest.iter().map(|host| self.hosts[*host].id).collect();
         // By the newest voters that one of them knows.

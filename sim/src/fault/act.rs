@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::log::Mode;
 use crate::plan::NAMES;
-use crate::world::{Halt, World};
+use crate::world::{Halt, Moment, World};
 
 /// A machine, by its name or by what it is at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,9 @@ pub enum Act {
     FreezeDaemon(Target, u64),
     /// Neither is.
     Freeze(Target, u64),
-    /// The guard is held up, or killed, after so many of its next commands.
-    CutGuard(Target, usize, Option<u64>),
-    /// The same for the daemon.
+    /// The guard is held up, or killed, between two of its commands.
+    CutGuard(Target, Moment, Option<u64>),
+    /// The same for the daemon, after so many of its next commands.
     CutDaemon(Target, usize, Option<u64>),
     /// The guard is killed.
     KillGuard(Target),
@@ -63,8 +63,10 @@ pub enum Act {
     PowerOff(Vec<Target>),
     /// The power is back, and what belongs there starts.
     PowerOn(Target),
-    /// The node ends on purpose.
+    /// The node ends on purpose: its services first, all at once.
     Release(Target),
+    /// The daemon is asked to end: it stops its services one after the other, then says so.
+    Retire(Target),
     /// The machine stands still.
     Halt(Target, Halt, u64),
     /// How the disk behaves from now on.
@@ -120,7 +122,7 @@ impl Act {
             Self::KillDaemon(_) => Kind::KillDaemon,
             Self::PowerOff(group) if group.len() == 1 => Kind::Power,
             Self::PowerOff(_) => Kind::Blackout,
-            Self::Release(_) => Kind::Release,
+            Self::Release(_) | Self::Retire(_) => Kind::Release,
             Self::Halt(_, Halt::Suspended, _) => Kind::Suspend,
             Self::Halt(_, Halt::Paused, _) => Kind::Hypervisor,
             Self::Disk(_, Mode::Slow(_)) => Kind::DiskSlow,

@@ -1,9 +1,11 @@
 //! Random faults, drawn by a seed's mix.
 
+use stead_core::time::Span;
+
 use super::{Act, Kind, Target};
 use crate::log::Mode;
 use crate::rng::Rng;
-use crate::world::{ARMING, Halt, What, World};
+use crate::world::{Halt, Moment, What, World};
 
 /// Which kinds of faults a seed has, and how close they follow each other.
 #[derive(Clone, Debug)]
@@ -72,6 +74,49 @@ impl World {
         if let Some(act) = self.draw(kind) {
             // What can't be done now is not done: chance has no plan.
             let _ = self.act(&act);
+            if self.chance.faults.chance(3) {
+                self.plan_next(&act, &mix);
+            }
+        }
+    }
+
+    /// Faults that come alone meet what is over. So some are followed by another at a time that the
+    /// protocol itself counts by, a little before or after: what was broken heals just when it is
+    /// given up, what takes over is hit just then.
+    fn plan_next(&mut self, act: &Act, mix: &Mix) {
+        let timers = self.longest_timers();
+        let rng = &mut self.chance.faults;
+        let times = [
+            timers.heartbeat,
+            timers.elect_after,
+            timers.suspect_after,
+            timers.ride_out,
+            timers.lease,
+        ];
+        let waits = [timers.wait(Span::from_millis(1)), timers.wait(Span::from_millis(10))];
+        let times: Vec<_> = times.into_iter().chain(waits).chain([Span::ZERO]).collect();
+        let time = rng.pick(&times).unwrap_or_default().0;
+        let about = rng.between(time.saturating_sub(3_000), time + 6_000);
+        let next = match act.kind() {
+            Some(Kind::Isolate | Kind::OneWay | Kind::Partition | Kind::Link) if rng.chance(2) => {
+                Some(Act::Mend)
+            }
+            _ => rng.pick(&mix.kinds).and_then(|kind| self.draw(kind)),
+        };
+        if let Some(next) = next {
+            self.after(about, What::Later(Box::new(next)));
+        }
+    }
+
+    /// What was planned, unless faults are over by now.
+    pub(crate) fn follow(&mut self, act: &Act) {
+        let may = match act {
+            // Another may have been lost meanwhile.
+            Act::LoseDisk(it) | Act::Leave(it) => self.losable(*it),
+            _ => true,
+        };
+        if may && self.chaos.as_ref().is_some_and(|chaos| !chaos.lull) {
+            self.try_act(act);
         }
     }
 
@@ -137,11 +182,21 @@ impl World {
                     group = coordinator.into_iter().chain(holder).collect();
                     group.truncate(nodes.div_ceil(2).saturating_sub(1).max(1));
                 }
-                self.net.mend();
+                self.try_act(&Act::Mend);
                 Act::Cut(any_link, group.into_iter().map(Target::Host).collect())
             }
-            Kind::OneWay => Act::Way(any_link, host, other, false),
-            Kind::Isolate => Act::Cut(None, vec![host]),
+            Kind::OneWay => match rng.below(4) {
+                0 => Act::Mute(host),
+                1 => Act::Deaf(host),
+                _ => Act::Way(any_link, host, other, false),
+            },
+            Kind::Isolate => {
+                if rng.chance(2) {
+                    // It was another until now.
+                    self.try_act(&Act::Mend);
+                }
+                Act::Cut(None, vec![host])
+            }
             Kind::Link => Act::Link(rng.index(links), false),
             Kind::Port => Act::Port(host, false),
             Kind::Storm => Act::Storm(rng.between(1_000, 400_000), pause),
@@ -150,8 +205,15 @@ impl World {
             Kind::FreezeDaemon => Act::FreezeDaemon(host, pause),
             Kind::FreezeBoth => Act::Freeze(host, pause),
             Kind::CutGuard => {
-                let after = if rng.chance(3) { ARMING } else { rng.index(2 * nodes) };
-                Act::CutGuard(host, after, cut)
+                let at = match rng.below(6) {
+                    0 | 1 => Moment::Arming,
+                    2 => Moment::Releasing(rng.index(2 * nodes)),
+                    _ => Moment::After(rng.index(2 * nodes)),
+                };
+                if let Moment::Releasing(_) = at {
+                    self.after(0, What::Later(Box::new(Act::Release(host))));
+                }
+                Act::CutGuard(host, at, cut)
             }
             Kind::CutDaemon => Act::CutDaemon(host, rng.index(5), cut),
             Kind::KillGuard => Act::KillGuard(host),
@@ -161,6 +223,7 @@ impl World {
                 let group: Vec<_> = some_of(rng, nodes).into_iter().map(Target::Host).collect();
                 return (group.len() > 1).then_some(Act::PowerOff(group));
             }
+            Kind::Release if rng.chance(2) => Act::Retire(host),
             Kind::Release => Act::Release(host),
             Kind::Suspend => Act::Halt(host, Halt::Suspended, pause),
             Kind::Hypervisor => Act::Halt(host, Halt::Paused, pause),

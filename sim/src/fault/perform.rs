@@ -3,7 +3,7 @@
 use super::{Act, ActError, Target};
 use crate::log::Mode;
 use crate::plan::{address, service};
-use crate::world::{Interrupt, World};
+use crate::world::{Interrupt, Moment, World};
 
 impl World {
     /// Does it, keeps it, counts it.
@@ -62,6 +62,7 @@ impl World {
             | Act::StartDaemon(it)
             | Act::PowerOn(it)
             | Act::Release(it)
+            | Act::Retire(it)
             | Act::Halt(it, ..)
             | Act::Disk(it, _)
             | Act::LoseDisk(it)
@@ -157,11 +158,12 @@ impl World {
             Act::FreezeGuard(_, long) => self.hold_up(host, true, false, *long),
             Act::FreezeDaemon(_, long) => self.hold_up(host, false, true, *long),
             Act::Freeze(_, long) => self.hold_up(host, true, true, *long),
-            Act::CutGuard(_, after, pause) => {
-                self.hosts[host].guard_cut = Some(Interrupt { after: *after, pause: *pause });
+            Act::CutGuard(_, at, pause) => {
+                self.hosts[host].guard_cut = Some(Interrupt { at: *at, pause: *pause });
             }
             Act::CutDaemon(_, after, pause) => {
-                self.hosts[host].daemon_cut = Some(Interrupt { after: *after, pause: *pause });
+                let at = Moment::After(*after);
+                self.hosts[host].daemon_cut = Some(Interrupt { at, pause: *pause });
             }
             Act::KillGuard(_) => self.kill_guard(host),
             Act::StartGuard(_) => self.start_guard(host),
@@ -171,6 +173,7 @@ impl World {
                 self.repair(host);
             }
             Act::Release(_) => self.release(host),
+            Act::Retire(_) => self.retire(host),
             Act::Halt(_, how, long) => self.halt(host, *how, *long),
             Act::Disk(_, mode) => self.hosts[host].disk.mode = *mode,
             Act::LoseDisk(_) => {
@@ -189,11 +192,12 @@ impl World {
             return;
         }
         let guard = self.hosts[host].guard.as_ref();
-        if guard.is_none_or(|guard| guard.lease.is_released()) {
+        let ended = guard.is_none_or(|guard| guard.lease.is_released());
+        if ended {
             self.start_guard(host);
         }
         let daemon = self.hosts[host].daemon.as_ref();
-        if daemon.is_none_or(|daemon| daemon.raft.is_dead()) {
+        if daemon.is_none_or(|it| it.raft.is_dead() || it.retiring && ended) {
             self.start_daemon(host);
         }
     }

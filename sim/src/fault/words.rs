@@ -6,7 +6,7 @@ use super::{Act, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
-use crate::world::{ARMING, Halt};
+use crate::world::{Halt, Moment};
 
 /// An act that can't be done now. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +68,7 @@ impl fmt::Display for Act {
             Self::FreezeGuard(it, long) => write!(f, "freeze-guard {it} {}", Ms(*long)),
             Self::FreezeDaemon(it, long) => write!(f, "freeze-daemon {it} {}", Ms(*long)),
             Self::Freeze(it, long) => write!(f, "freeze {it} {}", Ms(*long)),
-            Self::CutGuard(it, ARMING, pause) => write!(f, "cut-guard {it} arming {}", cut(pause)),
-            Self::CutGuard(it, after, pause) => write!(f, "cut-guard {it} {after} {}", cut(pause)),
+            Self::CutGuard(it, at, pause) => write!(f, "cut-guard {it} {at} {}", cut(pause)),
             Self::CutDaemon(it, after, pause) => {
                 write!(f, "cut-daemon {it} {after} {}", cut(pause))
             }
@@ -80,6 +79,7 @@ impl fmt::Display for Act {
             Self::PowerOff(group) => write!(f, "power-off{}", names(group)),
             Self::PowerOn(it) => write!(f, "power-on {it}"),
             Self::Release(it) => write!(f, "release {it}"),
+            Self::Retire(it) => write!(f, "retire {it}"),
             Self::Halt(it, Halt::Suspended, long) => write!(f, "suspend {it} {}", Ms(*long)),
             Self::Halt(it, Halt::Paused, long) => write!(f, "hypervisor {it} {}", Ms(*long)),
             Self::Disk(it, Mode::Good) => write!(f, "disk {it} good"),
@@ -155,19 +155,38 @@ fn read_group(words: &mut Reader<'_>) -> Result<Vec<Target>, ScriptError> {
     Ok(group)
 }
 
-fn read_cut(words: &mut Reader<'_>) -> Result<(Target, usize, Option<u64>), ScriptError> {
-    let it = Target::read(words)?;
-    let after = if words.peek() == Some("arming") {
+fn read_count(words: &mut Reader<'_>) -> Result<usize, ScriptError> {
+    Ok(words.number("after how many of its acts")?.min(1_000) as usize)
+}
+
+fn read_moment(words: &mut Reader<'_>) -> Result<Moment, ScriptError> {
+    if words.peek() == Some("arming") {
         words.word("arming")?;
-        ARMING
-    } else {
-        words.number("after how many of its acts")?.min(1_000) as usize
-    };
+        return Ok(Moment::Arming);
+    }
+    if words.peek() == Some("releasing") {
+        words.word("releasing")?;
+        return Ok(Moment::Releasing(read_count(words)?));
+    }
+    Ok(Moment::After(read_count(words)?))
+}
+
+fn read_pause(words: &mut Reader<'_>) -> Result<Option<u64>, ScriptError> {
     if words.peek() == Some("kill") {
         words.word("kill")?;
-        return Ok((it, after, None));
+        return Ok(None);
     }
-    Ok((it, after, Some(words.millis()?)))
+    Ok(Some(words.millis()?))
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(count) => write!(f, "{count}"),
+            Self::Arming => f.write_str("arming"),
+            Self::Releasing(count) => write!(f, "releasing {count}"),
+        }
+    }
 }
 
 fn read_disk(words: &mut Reader<'_>) -> Result<Act, ScriptError> {
@@ -205,14 +224,8 @@ impl Act {
             "port" => Self::Port(it(words)?, words.either("on", "off")?),
             "storm" => Self::Storm(words.millis()?, words.millis()?),
             "replay" => Self::Replay,
-            "cut-guard" => {
-                let (it, after, pause) = read_cut(words)?;
-                Self::CutGuard(it, after, pause)
-            }
-            "cut-daemon" => {
-                let (it, after, pause) = read_cut(words)?;
-                Self::CutDaemon(it, after, pause)
-            }
+            "cut-guard" => Self::CutGuard(it(words)?, read_moment(words)?, read_pause(words)?),
+            "cut-daemon" => Self::CutDaemon(it(words)?, read_count(words)?, read_pause(words)?),
             "power-off" => Self::PowerOff(read_group(words)?),
             "disk" => read_disk(words)?,
             "clock" => {
@@ -252,6 +265,7 @@ impl Act {
             "start-daemon" => Self::StartDaemon(it(words)?),
             "power-on" => Self::PowerOn(it(words)?),
             "release" => Self::Release(it(words)?),
+            "retire" => Self::Retire(it(words)?),
             "suspend" => Self::Halt(it(words)?, Halt::Suspended, words.millis()?),
             "hypervisor" => Self::Halt(it(words)?, Halt::Paused, words.millis()?),
             "lose-disk" => Self::LoseDisk(it(words)?),
@@ -295,6 +309,8 @@ mod tests {
             "power-off a b",
             "power-on a",
             "release a",
+            "retire a",
+            "cut-guard a releasing 2 kill",
             "suspend a 5",
             "hypervisor a 5",
             "disk a good",

@@ -83,7 +83,7 @@ impl Disk {
         self.written.committed = self.written.committed.max(length);
     }
 
-    pub(super) fn synced_term(&self) -> Term {
+    pub(crate) fn synced_term(&self) -> Term {
         self.synced.term
     }
 

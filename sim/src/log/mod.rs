@@ -174,7 +174,7 @@ impl World {
             }
             Rpc::Fate { ticket, run, fate } => {
                 if self.hosts[host].daemon_run == run {
-                    self.on_fate(host, ticket, fate);
+                    self.on_answer(host, ticket, fate);
                 }
             }
             Rpc::Read { run } => self.on_read(host, from, run),

@@ -7,7 +7,7 @@ use stead_core::lease::Report;
 use stead_core::node::{Command, Event, Fate, Node};
 use stead_core::state::{Change, State};
 
-use super::{GuardIn, What, World};
+use super::{GuardIn, Moment, What, World};
 use crate::log::{Raft, Rpc};
 
 /// A running daemon.
@@ -29,6 +29,8 @@ pub struct Daemon {
     /// What is announced.
     pub(super) announced: BTreeSet<ServiceId>,
     tickets: BTreeMap<u64, Option<Change>>,
+    /// It was asked to end.
+    pub retiring: bool,
     /// It was held up in the middle of its commands.
     held: bool,
 }
@@ -48,6 +50,7 @@ impl Daemon {
             tokens: BTreeMap::new(),
             announced: BTreeSet::new(),
             tickets: BTreeMap::new(),
+            retiring: false,
             held: false,
         }
     }
@@ -77,10 +80,14 @@ pub enum DaemonIn {
     RaftTick,
     /// The deadline of a proposal.
     Expire(u64, Fate),
+    /// A proposal that nobody took is tried again.
+    Retry(u64),
 }
 
 /// How long a proposal's fate is waited for, in microseconds.
 const PROPOSAL: u64 = 400_000;
+/// How long after a proposal that nobody took the next try comes, in microseconds.
+const RETRY: u64 = 20_000;
 /// The tickets of operators, far from the machine's own.
 const OPERATOR: u64 = 1_000_000_000;
 
@@ -154,6 +161,7 @@ impl World {
             DaemonIn::Rpc { from, rpc } => self.on_rpc(host, from, rpc),
             DaemonIn::RaftTick => self.raft_tick(host),
             DaemonIn::Expire(ticket, fate) => self.on_fate(host, ticket, fate),
+            DaemonIn::Retry(ticket) => self.try_proposal(host, ticket),
         }
     }
 
@@ -172,22 +180,25 @@ impl World {
             let Some(daemon) = &mut self.hosts[host].daemon else { return };
             let commands: VecDeque<_> = std::iter::from_fn(|| daemon.node.poll()).collect();
             if !commands.is_empty() {
+                commands.iter().for_each(|command| self.judge_command(host, command));
                 self.daemon_cut_short(host, commands);
             }
             return;
         }
         while let Some(daemon) = &mut self.hosts[host].daemon {
             let Some(command) = daemon.node.poll() else { break };
-            self.decided(host, command);
+            self.judge_command(host, &command);
+            self.perform(host, command);
         }
     }
 
     /// The daemon is killed or held up between two of its commands.
     fn daemon_cut_short(&mut self, host: usize, mut commands: VecDeque<Command>) {
         let Some(cut) = self.hosts[host].daemon_cut.take() else { return };
-        for _ in 0..cut.after.min(commands.len()) {
+        let Moment::After(after) = cut.at else { return };
+        for _ in 0..after.min(commands.len()) {
             if let Some(command) = commands.pop_front() {
-                self.decided(host, command);
+                self.perform(host, command);
             }
         }
         let Some(pause) = cut.pause else {
@@ -202,10 +213,16 @@ impl World {
         self.after(pause, What::DaemonEmit(host, run, commands));
     }
 
-    /// A command as the machine gives it. A start is judged now: what was under way when a process
-    /// or a machine stood still is finished later, silent behind the gate (protocol, section 11).
-    fn decided(&mut self, host: usize, command: Command) {
-        if let Command::Start { service, epoch } = &command {
+    /// A command as the machine gives it, judged now: what was under way when a process or a
+    /// machine stood still is finished later, silent behind the gate (protocol, section 11).
+    fn judge_command(&mut self, host: usize, command: &Command) {
+        if let Command::Propose { change, .. } = command {
+            self.judge_proposal(host, change);
+        }
+        if let Command::AddVoter(_) | Command::RemoveVoter(_) = command {
+            self.judge_act(host, "changes the voters");
+        }
+        if let Command::Start { service, epoch } = command {
             // What a former run left and this one takes over is not started.
             let runs = self.hosts[host].programs.get(service) == Some(epoch);
             let wanted = |it: &Daemon| {
@@ -218,7 +235,6 @@ impl World {
                 self.judge_act(host, "starts a program");
             }
         }
-        self.perform(host, command);
     }
 
     /// The rest of what a daemon was held up in.
@@ -259,14 +275,37 @@ impl World {
     pub(super) fn propose(&mut self, host: usize, ticket: u64, change: Change) {
         let run = self.hosts[host].daemon_run;
         let Some(daemon) = &mut self.hosts[host].daemon else { return };
-        daemon.tickets.insert(ticket, Some(change.clone()));
-        let (delay, fate) = match daemon.raft.leader() {
-            Some(_) => (PROPOSAL, Fate::Unknown),
-            None => (20_000, Fate::Lost),
-        };
-        let expire = DaemonIn::Expire(ticket, fate);
-        self.after(delay, What::Daemon(host, run, Box::new(expire)));
-        self.send_leader(host, Rpc::Propose { ticket, run, change });
+        daemon.tickets.insert(ticket, Some(change));
+        let expire = DaemonIn::Expire(ticket, Fate::Unknown);
+        self.after(PROPOSAL, What::Daemon(host, run, Box::new(expire)));
+        self.try_proposal(host, ticket);
+    }
+
+    /// Hands a proposal to whoever leads now, which need not be who led when it was made; where
+    /// nobody does, or it is not taken, it is tried again.
+    fn try_proposal(&mut self, host: usize, ticket: u64) {
+        let run = self.hosts[host].daemon_run;
+        let Some(daemon) = &self.hosts[host].daemon else { return };
+        let Some(Some(change)) = daemon.tickets.get(&ticket).cloned() else { return };
+        if daemon.raft.leader().is_some() {
+            self.send_leader(host, Rpc::Propose { ticket, run, change });
+        } else {
+            self.retry(host, ticket);
+        }
+    }
+
+    fn retry(&mut self, host: usize, ticket: u64) {
+        let run = self.hosts[host].daemon_run;
+        self.after(RETRY, What::Daemon(host, run, Box::new(DaemonIn::Retry(ticket))));
+    }
+
+    /// The answer to a proposal.
+    pub(crate) fn on_answer(&mut self, host: usize, ticket: u64, fate: Fate) {
+        if fate == Fate::Lost {
+            self.retry(host, ticket);
+        } else {
+            self.on_fate(host, ticket, fate);
+        }
     }
 
     pub(crate) fn on_fate(&mut self, host: usize, ticket: u64, fate: Fate) {

@@ -7,7 +7,7 @@ use stead_core::id::NodeId;
 use stead_core::lease::{Command, Event, Heartbeat, Lease, Order};
 use stead_core::time::Instant;
 
-use super::{DaemonIn, GateForm, Held, What, World};
+use super::{DaemonIn, GateForm, Held, Moment, What, World};
 
 /// A running guard.
 #[derive(Debug)]
@@ -162,15 +162,18 @@ impl World {
     fn guard_cut_short(&mut self, host: usize, mut commands: VecDeque<Command>) {
         let Some(cut) = self.hosts[host].guard_cut.take() else { return };
         let arming = |command: &Command| matches!(command, Command::Enforce { .. });
-        let mut after = cut.after.min(commands.len());
-        if cut.after == super::ARMING {
-            let Some(at) = commands.iter().position(arming) else {
-                commands.into_iter().for_each(|command| self.guard_perform(host, command));
-                self.hosts[host].guard_cut = Some(cut);
-                return;
-            };
-            after = at;
-        }
+        let releases =
+            self.hosts[host].guard.as_ref().is_some_and(|guard| guard.lease.is_released());
+        let after = match cut.at {
+            Moment::After(after) => Some(after),
+            Moment::Arming => commands.iter().position(arming),
+            Moment::Releasing(after) => releases.then_some(after),
+        };
+        let Some(after) = after.map(|after| after.min(commands.len())) else {
+            commands.into_iter().for_each(|command| self.guard_perform(host, command));
+            self.hosts[host].guard_cut = Some(cut);
+            return;
+        };
         for _ in 0..after {
             if let Some(command) = commands.pop_front() {
                 self.guard_perform(host, command);
@@ -255,7 +258,7 @@ impl World {
     fn guard_perform(&mut self, host: usize, command: Command) {
         match command {
             Command::Send { to, heartbeat } => {
-                self.note_echo(to, &heartbeat);
+                self.note_echo(host, to, &heartbeat);
                 if let Some(to) = self.host_of(to) {
                     self.send_heartbeat(host, to, heartbeat);
                 }
@@ -328,11 +331,12 @@ impl World {
     }
 
     /// Which machines hear that node: for what a datagram proves about its sender.
-    fn note_echo(&mut self, to: NodeId, heartbeat: &Heartbeat) {
+    fn note_echo(&mut self, host: usize, to: NodeId, heartbeat: &Heartbeat) {
         if heartbeat.coordinator {
             self.judges.partition.coordinates(heartbeat.from, heartbeat.term, self.now);
         } else if heartbeat.echo.is_some() {
             self.judges.partition.echoes(heartbeat.from, to, heartbeat.term, self.now);
+            self.judge_echo(host, heartbeat.term);
         }
     }
 }

@@ -68,6 +68,10 @@ impl World {
         }
         let addresses = addresses(daemon.node.state(), &service);
         it.configured.extend(&addresses);
+        if number == 0 {
+            self.judge_announced(host, &service, epoch, &addresses);
+        }
+        let it = &self.hosts[host];
         if it.daemon_waits(self.now).is_none() {
             for address in addresses {
                 self.gratuitous(host, address);

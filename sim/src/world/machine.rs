@@ -28,15 +28,22 @@ pub enum Halt {
     Paused,
 }
 
-/// For [`Interrupt::after`].
-pub const ARMING: usize = usize::MAX;
+/// Between which of a process's acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After so many of the next ones; within the one that follows if that is an arming.
+    After(usize),
+    /// Within the next arming, whenever that comes.
+    Arming,
+    /// After so many of those by which the lease is given up, whenever that is.
+    Releasing(usize),
+}
 
 /// Where the next of a process's acts is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// After so many of its commands; within the next one if that is an arming. [`ARMING`]: within
-    /// the next arming, whenever that comes.
-    pub after: usize,
+    /// Where.
+    pub at: Moment,
     /// For so long, in microseconds; nothing: it is killed.
     pub pause: Option<u64>,
 }

@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
-pub use machine::{ARMING, GateForm, Halt, Host, Interrupt};
+pub use machine::{GateForm, Halt, Host, Interrupt, Moment};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::{lease, node};
 
@@ -82,6 +82,8 @@ pub enum What {
     ClockTrusted(usize, bool),
     /// The next random fault is due.
     Chaos,
+    /// What was planned to follow a random fault.
+    Later(Box<Act>),
     /// What was excused until now is looked at again.
     Recheck,
 }
@@ -225,6 +227,7 @@ impl World {
                 self.guard_input(host, 0, GuardIn::Event(event));
             }
             What::Chaos => self.next_fault(),
+            What::Later(act) => self.follow(&act),
             What::Recheck => self.judge_all_gates(),
         }
     }
@@ -247,6 +250,7 @@ impl World {
             What::Wake(host) => (12, *host),
             What::ClockTrusted(host, _) => (13, *host),
             What::Chaos => (14, 0),
+            What::Later(_) => (17, 0),
             What::Recheck => (15, 0),
         };
         self.steps += 1;

@@ -127,6 +127,15 @@ impl World {
         self.tell_guard_event(host, run, lease::Event::Order(Order::Release));
     }
 
+    /// The daemon is asked to end, as a service manager does.
+    pub fn retire(&mut self, host: usize) {
+        if let Some(daemon) = &mut self.hosts[host].daemon {
+            daemon.retiring = true;
+            let retire = DaemonIn::Event(Box::new(node::Event::Retire));
+            self.after(0, What::Daemon(host, 0, Box::new(retire)));
+        }
+    }
+
     /// Processes stand still: the guard, the daemon, or both. Their clock goes on.
     pub fn hold_up(&mut self, host: usize, guard: bool, daemon: bool, micros: u64) {
         let until = self.now + micros;

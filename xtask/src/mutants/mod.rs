@@ -63,7 +63,7 @@ pub fn run(root: &Path, args: &[String]) -> Result<ExitCode> {
     })?;
     let chosen = choose(&all, &wish.only)?;
     let work = Work::new(root, &tree)?;
-    hold_unchanged(&work, &wish)?;
+    hold_unchanged(root, &work, &wish)?;
     let mut results = Vec::new();
     for mutant in chosen {
         let begun = Instant::now();
@@ -115,13 +115,20 @@ fn choose<'a>(all: &'a [Mutant], only: &[u32]) -> Result<Vec<&'a Mutant>> {
     Ok(all.iter().filter(|it| only.is_empty() || only.contains(&it.number)).collect())
 }
 
-/// Without this, a judge that condemns everything would seem to catch every bug.
-fn hold_unchanged(work: &Work<'_>, wish: &Wish) -> Result<()> {
+/// Without this, a judge that condemns everything would seem to catch every bug, and so would a
+/// scenario that goes otherwise than it is written anyway.
+fn hold_unchanged(root: &Path, work: &Work<'_>, wish: &Wish) -> Result<()> {
     work.prepare(&[])?;
     work.build().context("the unchanged source does not build")?;
     match work.judge(wish.seeds, wish.jobs, PATIENCE.saturating_mul(6))? {
         Verdict::Missed | Verdict::Told(_) => {
-            println!("--  the unchanged source holds over {} seeds", wish.seeds);
+            if let Some(scenario) = work.scenario(&root.join(SCENARIOS))? {
+                bail!(
+                    "with the unchanged source the scenario {scenario} goes otherwise than it is \
+                     written; no bug was tried: read `stead-sim play` and write it anew first"
+                );
+            }
+            println!("--  the unchanged source holds over {} seeds and all scenarios", wish.seeds);
             Ok(())
         }
         Verdict::Caught { judge, seed, what } => bail!(

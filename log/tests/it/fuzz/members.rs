@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use stead_core::id::{Index, NodeId};
 use stead_fuzz::{Sample, target};
 use stead_log::network::inproc::Hub;
@@ -15,73 +14,7 @@ use stead_log::{Log, Machine, NoListener, Options, RestoreError, Role, SnapshotE
 
 use crate::disk::Memory;
 use crate::support::{CLUSTER, quick};
-
-/// The requests as they stand on the wire, written once more.
-#[derive(Serialize)]
-struct Vote {
-    term: u64,
-    candidate: NodeId,
-    committed: bool,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct Position {
-    term: u64,
-    index: u64,
-}
-
-#[derive(Serialize)]
-struct Membership {
-    voters: Vec<BTreeSet<NodeId>>,
-    members: BTreeSet<NodeId>,
-}
-
-#[derive(Serialize)]
-struct Entry {
-    position: Position,
-    change: Option<Vec<u8>>,
-    membership: Option<Membership>,
-}
-
-#[derive(Serialize)]
-struct Snapshot {
-    last: Option<Position>,
-    membership_at: Option<Position>,
-    membership: Membership,
-    state: Vec<u8>,
-}
-
-#[derive(Serialize)]
-enum Request {
-    Append {
-        vote: Vote,
-        previous: Option<Position>,
-        entries: Vec<Entry>,
-        committed: Option<Position>,
-    },
-    Vote {
-        vote: Vote,
-        last: Option<Position>,
-        transfer: bool,
-    },
-    PreVote {
-        vote: Vote,
-        last: Option<Position>,
-        transfer: bool,
-    },
-    Snapshot {
-        vote: Vote,
-        snapshot: Snapshot,
-    },
-    Transfer {
-        from: Vote,
-        to: NodeId,
-        last: Option<Position>,
-    },
-    ReadIndex {
-        within_millis: u64,
-    },
-}
+use crate::wire::{Entry, Membership, Position, Request, Snapshot, Vote, write};
 
 /// A machine to which every change and every snapshot is good.
 struct Anything;
@@ -120,7 +53,7 @@ fn samples() -> Vec<Sample> {
         state: b"1 one\n".to_vec(),
     };
     let ask = |request: &Request| {
-        let bytes = postcard::to_extend(request, vec![1]).unwrap();
+        let bytes = write(request);
         let length = u8::try_from(bytes.len()).unwrap();
         [&[length], &bytes[..]].concat()
     };

@@ -8,8 +8,8 @@ use stead_log::{ProposeError, ReadError, Snapshots};
 
 use super::{SHORT, depose, leads, others};
 use crate::seeded::history::Fate;
-use crate::seeded::wire::{Answer, Appended, Entry, Membership, Request, Snapshot, Vote, write};
 use crate::seeded::world::{World, run_for, virtually};
+use crate::wire::{Answer, Appended, Entry, Membership, Request, Snapshot, Vote, write};
 
 type Log = BTreeMap<u64, Entry>;
 

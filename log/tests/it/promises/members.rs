@@ -9,8 +9,8 @@ use stead_log::{MembershipError, OpenError, ProposeError, ReadError, StoreError}
 use super::{SHORT, leads, others, vote_request};
 use crate::seeded::history::Fate;
 use crate::seeded::rng::Rng;
-use crate::seeded::wire::{Answer, Request, read};
 use crate::seeded::world::{World, run_for, virtually};
+use crate::wire::{Answer, Request, read};
 
 #[test]
 fn p12_one_voter_at_a_time_and_learners_do_not_count() {

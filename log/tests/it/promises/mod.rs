@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use stead_core::id::NodeId;
 
-use crate::seeded::wire::{Position, Request, Vote, write};
 use crate::seeded::world::{World, run_for};
+use crate::wire::{Position, Request, Vote, write};
 
 /// For a proposal that is not expected to come through.
 pub const SHORT: Duration = Duration::from_millis(300);

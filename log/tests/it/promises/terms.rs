@@ -5,8 +5,8 @@ use stead_log::Role;
 
 use super::{depose, leads, others, vote_request};
 use crate::seeded::drive::SLOW;
-use crate::seeded::wire::Answer;
 use crate::seeded::world::{World, run_for, virtually};
+use crate::wire::Answer;
 
 #[test]
 fn p01_a_term_has_at_most_one_leader() {

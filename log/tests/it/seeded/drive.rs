@@ -8,8 +8,8 @@ use redb::{ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 use stead_log::Disk;
 
 use super::rng::Rng;
-use super::wire::{Entry, Position, Snapshot, Vote, read};
 use crate::disk::{Memory, Step, perform};
+use crate::wire::{Entry, Position, Snapshot, Vote, read};
 
 /// Copies are the same disk, until the power goes: then the old handles reach nothing any more.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use super::Records;
 use super::drive::Drive;
 use super::history::History;
 use super::rng::Rng;
-use super::wire::{Answer, Appended, Request, read};
+use crate::wire::{Answer, Appended, Request, read};
 
 /// What happens to messages. Milliseconds, and chances in a thousand.
 #[derive(Clone, Copy, Debug)]

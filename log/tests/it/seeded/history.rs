@@ -11,7 +11,7 @@ use stead_core::id::NodeId;
 use tokio::time::Instant;
 
 use super::rng::mix;
-use super::wire::{Entry, Position};
+use crate::wire::{Entry, Position};
 
 /// What the client of a proposal was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,6 @@ pub mod node;
 pub mod rng;
 mod seeds;
 mod torn;
-pub mod wire;
 pub mod world;
 
 /// Shared by everything in one world.

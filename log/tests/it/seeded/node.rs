@@ -13,7 +13,7 @@ use super::Records;
 use super::drive::Drive;
 use super::history::digest;
 use super::rng::mix;
-use super::wire::Position;
+use crate::wire::Position;
 
 /// A node that runs.
 pub struct Running {

@@ -9,9 +9,9 @@ use stead_core::id::NodeId;
 use stead_log::Snapshots;
 
 use super::drive::{Drive, contents};
-use super::wire::Position;
 use super::world::{World, run_for, virtually};
 use crate::disk::{Step, perform};
+use crate::wire::Position;
 
 /// What others know of the node at some step of its disk.
 #[derive(Clone, Copy, Debug)]

@@ -66,12 +66,12 @@ pub enum Request {
         snapshot: Snapshot,
     },
     Transfer {
-        _from: Vote,
-        _to: NodeId,
+        from: Vote,
+        to: NodeId,
         last: Option<Position>,
     },
     ReadIndex {
-        _within_millis: u64,
+        within_millis: u64,
     },
 }
 
