@@ -1,10 +1,11 @@
 //! Nodes that are cut off, frozen, or lose their guard.
 
+use std::process::Command;
 use std::time::Duration;
 
-use stead::demo::fleet::Part;
+use stead::demo::fleet::{Fleet, Part};
 
-use super::{Must, assert_taken_over, mark, serving, wait_for, wait_moved, whole};
+use super::{Must, assert_taken_over, coordinator, mark, serving, wait_for, wait_moved, whole};
 
 #[test]
 fn a_node_cut_off_from_the_others_falls_silent_though_clients_reach_it() {
@@ -28,6 +29,45 @@ fn a_coordinator_cut_off_from_everything_comes_back_as_a_member() {
     fleet.heal("node1").must();
     whole(&fleet);
     assert_taken_over(client.seen_since(began));
+}
+
+#[test]
+fn a_coordinator_that_is_heard_and_hears_nobody_is_replaced() {
+    let (fleet, client) = serving("deaf", "node2");
+    let before = coordinator(&fleet, "node3");
+    let began = mark();
+    deafen(&fleet, &before);
+    let others = || fleet.nodes().iter().filter(|node| node.name() != before);
+    wait_for(&fleet, "another node coordinates", || {
+        let status = others().next().map(|node| node.status()).transpose()?.unwrap_or_default();
+        let now = status["cluster"]["coordinator"].as_str().unwrap_or_default().to_owned();
+        Ok(!now.is_empty() && now != before)
+    });
+    client.wait_served(&fleet).must();
+    undeafen(&fleet, &before);
+    whole(&fleet);
+    assert_taken_over(client.seen_since(began));
+}
+
+/// Nothing that is sent to a node arrives; what it sends does.
+fn deafen(fleet: &Fleet, name: &str) {
+    nft(
+        fleet,
+        name,
+        "table inet deaf { chain incoming { \
+         type filter hook input priority -400; iifname != \"lo\" drop; }; }",
+    );
+}
+
+fn undeafen(fleet: &Fleet, name: &str) {
+    nft(fleet, name, "delete table inet deaf");
+}
+
+fn nft(fleet: &Fleet, name: &str, rules: &str) {
+    let host = fleet.node(name).must().host();
+    let run = || Command::new("nft").arg(rules).output();
+    let done = host.run(run).must().expect("nft is installed");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]
