@@ -43,9 +43,9 @@ impl Proof {
 impl World {
     /// A daemon proposes a change.
     pub(crate) fn judge_proposal(&mut self, host: usize, change: &Change) {
-        let decision =
-            matches!(change, Change::Takeover(_) | Change::Assign { .. } | Change::Stop { .. });
-        if !decision {
+        let takeover = if let Change::Takeover(takeover) = change { Some(takeover) } else { None };
+        let other = matches!(change, Change::Assign { .. } | Change::Stop { .. });
+        if takeover.is_none() && !other {
             return;
         }
         let doubt = match self.uncarried(host) {
@@ -53,10 +53,7 @@ impl World {
                 let name = self.hosts[host].name;
                 Some(("I2", format!("{name} decides, and {why}")))
             }
-            _ => match change {
-                Change::Takeover(takeover) => self.unproven(takeover.node),
-                _ => None,
-            },
+            _ => takeover.and_then(|it| self.unproven(it.node)),
         };
         if let Some((judge, why)) = doubt {
             let doubts = &mut self.judges.proof.doubts;
@@ -112,11 +109,9 @@ impl World {
             self.fail("I3", &what);
             return;
         }
-        let own_word = match why {
-            Change::Stopped { .. } => true,
-            Change::Takeover(Takeover { proof, .. }) => *proof == ProofRecord::Released,
-            _ => false,
-        };
+        let released = ProofRecord::Released;
+        let own_word = matches!(why, Change::Stopped { .. })
+            || matches!(why, Change::Takeover(Takeover { proof, .. }) if *proof == released);
         if own_word && it.programs.get(service) == Some(&old.epoch) {
             let what = format!("{service} is free by {name}'s own word, and runs there");
             self.fail("I1", &what);

@@ -110,11 +110,9 @@ impl World {
 
     /// What was planned, unless faults are over by now.
     pub(crate) fn follow(&mut self, act: &Act) {
-        let may = match act {
-            // Another may have been lost meanwhile.
-            Act::LoseDisk(it) | Act::Leave(it) => self.losable(*it),
-            _ => true,
-        };
+        // Another may have been lost meanwhile.
+        let may =
+            if let Act::LoseDisk(it) | Act::Leave(it) = act { self.losable(*it) } else { true };
         if may && self.chaos.as_ref().is_some_and(|chaos| !chaos.lull) {
             self.try_act(act);
         }
@@ -164,39 +162,15 @@ impl World {
     fn draw(&mut self, kind: Kind) -> Option<Act> {
         let (nodes, services, links) = (self.hosts.len(), self.plan.services, self.net.links());
         let host = Target::Host(self.aim());
-        let coordinator = self.coordinator();
-        let mut holders = (0..services).filter_map(|service| self.server(service));
-        let holder = holders.find(|holder| Some(*holder) != coordinator);
         let rng = &mut self.chance.faults;
-        let other = Target::Host(rng.index(nodes));
         let number = rng.index(services);
         let any_link = if rng.chance(2) { None } else { Some(rng.index(links)) };
         // Short ones hit what is in flight, long ones outlast leases.
         let pause = if rng.chance(2) { rng.below(60_000) } else { rng.below(2_500_000) };
         let cut = if rng.chance(3) { None } else { Some(pause) };
         Some(match kind {
-            Kind::Partition => {
-                let mut group = some_of(rng, nodes);
-                if rng.chance(2) {
-                    // The hardest one: a coordinator and a holder among themselves.
-                    group = coordinator.into_iter().chain(holder).collect();
-                    group.truncate(nodes.div_ceil(2).saturating_sub(1).max(1));
-                }
-                self.try_act(&Act::Mend);
-                Act::Cut(any_link, group.into_iter().map(Target::Host).collect())
-            }
-            Kind::OneWay => match rng.below(4) {
-                0 => Act::Mute(host),
-                1 => Act::Deaf(host),
-                _ => Act::Way(any_link, host, other, false),
-            },
-            Kind::Isolate => {
-                if rng.chance(2) {
-                    // It was another until now.
-                    self.try_act(&Act::Mend);
-                }
-                Act::Cut(None, vec![host])
-            }
+            Kind::Partition => self.draw_partition(any_link),
+            Kind::OneWay | Kind::Isolate => self.draw_isolation(kind, any_link),
             Kind::Link => Act::Link(rng.index(links), false),
             Kind::Port => Act::Port(host, false),
             Kind::Storm => Act::Storm(rng.between(1_000, 400_000), pause),
@@ -204,17 +178,7 @@ impl World {
             Kind::FreezeGuard => Act::FreezeGuard(host, pause),
             Kind::FreezeDaemon => Act::FreezeDaemon(host, pause),
             Kind::FreezeBoth => Act::Freeze(host, pause),
-            Kind::CutGuard => {
-                let at = match rng.below(6) {
-                    0 | 1 => Moment::Arming,
-                    2 => Moment::Releasing(rng.index(2 * nodes)),
-                    _ => Moment::After(rng.index(2 * nodes)),
-                };
-                if let Moment::Releasing(_) = at {
-                    self.after(0, What::Later(Box::new(Act::Release(host))));
-                }
-                Act::CutGuard(host, at, cut)
-            }
+            Kind::CutGuard => self.draw_guard_cut(host, cut),
             Kind::CutDaemon => Act::CutDaemon(host, rng.index(5), cut),
             Kind::KillGuard => Act::KillGuard(host),
             Kind::KillDaemon => Act::KillDaemon(host),
@@ -251,6 +215,53 @@ impl World {
             Kind::Swap => Act::Swap(rng.chance(2)),
             Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
         })
+    }
+
+    fn draw_partition(&mut self, link: Option<usize>) -> Act {
+        let nodes = self.hosts.len();
+        let mut group = some_of(&mut self.chance.faults, nodes);
+        if self.chance.faults.chance(2) {
+            // The hardest one: a coordinator and a holder among themselves.
+            let coordinator = self.coordinator();
+            let mut holders = (0..self.plan.services).filter_map(|service| self.server(service));
+            let holder = holders.find(|holder| Some(*holder) != coordinator);
+            group = coordinator.into_iter().chain(holder).collect();
+            group.truncate(nodes.div_ceil(2).saturating_sub(1).max(1));
+        }
+        self.try_act(&Act::Mend);
+        Act::Cut(link, group.into_iter().map(Target::Host).collect())
+    }
+
+    /// One node without one way, without one direction, or without all.
+    fn draw_isolation(&mut self, kind: Kind, link: Option<usize>) -> Act {
+        let host = Target::Host(self.aim());
+        if kind == Kind::Isolate {
+            if self.chance.faults.chance(2) {
+                // It was another until now.
+                self.try_act(&Act::Mend);
+            }
+            return Act::Cut(None, vec![host]);
+        }
+        let other = Target::Host(self.chance.faults.index(self.hosts.len()));
+        match self.chance.faults.below(4) {
+            0 => Act::Mute(host),
+            1 => Act::Deaf(host),
+            _ => Act::Way(link, host, other, false),
+        }
+    }
+
+    fn draw_guard_cut(&mut self, host: Target, pause: Option<u64>) -> Act {
+        let nodes = self.hosts.len();
+        let rng = &mut self.chance.faults;
+        let at = match rng.below(6) {
+            0 | 1 => Moment::Arming,
+            2 => Moment::Releasing(rng.index(2 * nodes)),
+            _ => Moment::After(rng.index(2 * nodes)),
+        };
+        if let Moment::Releasing(_) = at {
+            self.after(0, What::Later(Box::new(Act::Release(host))));
+        }
+        Act::CutGuard(host, at, pause)
     }
 
     /// The machine that a fault hits: any, or one that matters most at this moment.
