@@ -6,9 +6,9 @@
 //! its former holder has to be silent, and it must have been so when the change was proposed, for
 //! what is decided too early is luck. What is proposed and refused does no harm.
 //!
-//! Likewise: a decision comes from a coordinator that a majority echoed; a voter whose vote for a
-//! later term is durable echoes no earlier one (rule T2); nobody announces what its gate never let
-//! through.
+//! Likewise: a decision comes from a coordinator that a majority echoed; a guard that starts where
+//! a vote for a later term is durable echoes no earlier one (rule T2); nobody announces what its
+//! gate never let through.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,6 +29,8 @@ pub struct Proof {
     doubts: Vec<(Change, &'static str, String)>,
     /// When an assignment was first applied.
     assigned: BTreeMap<(ServiceId, Epoch), u64>,
+    /// The term of a machine's durable vote when its guard started.
+    voted: BTreeMap<usize, Term>,
     /// When a machine's gate was last told to let an address through.
     opened: BTreeMap<(usize, IpAddr), u64>,
 }
@@ -135,12 +137,19 @@ impl World {
         Some(("I3", format!("{name} is removed, and {what}")))
     }
 
+    /// A guard starts. What its node voted by now it has to know before it echoes anyone.
+    pub(crate) fn judge_guard_start(&mut self, host: usize) {
+        let voted = self.hosts[host].disk.synced_term();
+        self.judges.proof.voted.insert(host, voted);
+    }
+
     /// A guard echoes that term's coordinator.
     pub(crate) fn judge_echo(&mut self, host: usize, term: Term) {
-        let voted = self.hosts[host].disk.synced_term();
+        let voted = self.judges.proof.voted.get(&host).copied().unwrap_or_default();
         if voted > term {
             let name = self.hosts[host].name;
-            self.fail("I2", &format!("{name} has voted in term {voted} and echoes term {term}"));
+            let what = format!("{name} had voted in term {voted}, and its guard echoes {term}");
+            self.fail("I2", &what);
         }
     }
 

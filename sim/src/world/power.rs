@@ -72,6 +72,7 @@ impl World {
         it.guard =
             Some(Guard::new(Lease::new(it.id, incarnation, now, it.slack, Timers::default())));
         let (run, slewed) = (it.guard_run, it.slewed);
+        self.judge_guard_start(host);
         self.judge_gate(host, &open);
         self.excuses_end(host, Why::ArmedLate);
         self.after(0, What::Guard(host, run, GuardIn::Wake));
