@@ -118,6 +118,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         gate: Vec::new(),
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
+        ended: BTreeMap::new(),
         broken: BTreeSet::new(),
         disk: if member { Disk::new(entries.to_vec()) } else { Disk::default() },
         incarnation: 0,

@@ -67,6 +67,8 @@ pub struct Host {
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Programs that ended by themselves, under which epoch, in this run of the daemon.
+    pub ended: BTreeMap<ServiceId, Epoch>,
     /// Services whose program does not start here.
     pub broken: BTreeSet<ServiceId>,
     /// What its daemon keeps.

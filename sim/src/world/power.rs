@@ -91,6 +91,7 @@ impl World {
             return;
         }
         it.daemon_run += 1;
+        it.ended.clear();
         it.daemon_paused = 0;
         let behind = if self.plan.rough { self.chance.log.index(4) } else { 0 };
         let it = &mut self.hosts[host];
