@@ -59,7 +59,7 @@ pub enum BenchError {
         /// The Debian packages that bring them.
         packages: String,
     },
-    /// The command line asks for nothing that exists.
+    /// There is nothing to measure, or not what was to be measured.
     #[error("{0}")]
     Nothing(String),
     /// A line of a file of results is none.

@@ -6,7 +6,7 @@ use super::{row, told};
 use crate::error::BenchError;
 use crate::measure::{Usage, Watch, between, of_process, rounded};
 use crate::report::{Results, Row};
-use crate::subject::Spec;
+use crate::subject::{Running, Spec};
 use crate::tools::Tools;
 
 /// The bench's name.
@@ -54,13 +54,13 @@ fn rest(
     let nodes = cluster.processes()?;
     let began = Instant::now();
     let mut first = Vec::new();
-    for (_, pid) in nodes.iter().flat_map(|(_, processes)| processes) {
+    for (_, pid) in nodes.iter().flat_map(|it| &it.processes) {
         first.push(of_process(*pid)?);
     }
     tools.pause(time)?;
     let seconds = began.elapsed().as_secs_f64();
     let mut first = first.into_iter();
-    for (node, processes) in &nodes {
+    for Running { node, processes } in &nodes {
         let mut sum = (0.0, Usage::default());
         for ((part, pid), first) in processes.iter().zip(first.by_ref()) {
             let (percent, usage) = between(first, of_process(*pid)?, seconds);

@@ -21,7 +21,7 @@ pub fn spread(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
     let (min, max) = (*all.first()?, *all.last()?);
     let middle = all.len() / 2;
     let upper = *all.get(middle)?;
-    let median = if all.len() % 2 == 0 {
+    let median = if all.len().is_multiple_of(2) {
         f64::midpoint(*all.get(middle.checked_sub(1)?)?, upper)
     } else {
         upper

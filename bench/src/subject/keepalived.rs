@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use stead_lab::{Host, Mac};
 
 use super::peer::{FRONT, PeerBed, RING};
-use super::{Cluster, Failure, Settled};
+use super::{Cluster, Failure, Running, Settled};
 use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::{Tools, shared_address};
@@ -61,8 +61,7 @@ impl Advert {
 
     pub(super) fn start(self, tools: &Tools) -> Result<Keepalived, BenchError> {
         let bed = PeerBed::build(tools, "keepalived", 2)?;
-        let cluster = Keepalived { bed, advert: self, starts: 0 };
-        let mut cluster = cluster;
+        let mut cluster = Keepalived { bed, advert: self, starts: 0 };
         for name in ["node1", "node2"] {
             cluster.start_node(name)?;
         }
@@ -146,9 +145,8 @@ impl Cluster for Keepalived {
         Ok(changes)
     }
 
-    fn processes(&self) -> Result<Vec<(String, Vec<(String, i32)>)>, BenchError> {
-        let of = |node: &Host| Ok((node.name().to_owned(), self.bed.named(node, PROGRAMS)?));
-        self.bed.nodes.iter().map(of).collect()
+    fn processes(&self) -> Result<Vec<Running>, BenchError> {
+        self.bed.running(PROGRAMS)
     }
 }
 

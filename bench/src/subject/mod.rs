@@ -69,6 +69,15 @@ pub struct Settled {
     pub coordinates: Option<bool>,
 }
 
+/// A cluster's processes on one node.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// The node.
+    pub node: String,
+    /// Their names and numbers.
+    pub processes: Vec<(String, i32)>,
+}
+
 /// A running cluster. Everything of it ends when it is dropped.
 pub trait Cluster {
     /// The host of the client.
@@ -112,7 +121,7 @@ pub trait Cluster {
     ///
     /// # Errors
     /// They can't be listed.
-    fn processes(&self) -> Result<Vec<(String, Vec<(String, i32)>)>, BenchError>;
+    fn processes(&self) -> Result<Vec<Running>, BenchError>;
 }
 
 /// Which cluster, with which settings.

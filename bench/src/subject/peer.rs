@@ -1,10 +1,11 @@
 //! The bed of a peer: the same hosts, networks and addresses that a fleet of stead has.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
 use stead_lab::{Bed, Host, LinkSpec, Mac, Switch};
 
-use super::Failure;
+use super::{Failure, Running};
 use crate::error::{BenchError, Step};
 use crate::tools::{Folder, Tools, client_address};
 
@@ -91,23 +92,23 @@ impl PeerBed {
         Ok(())
     }
 
-    /// The processes of a node with these names.
-    pub(super) fn named(
-        &self,
-        host: &Host,
-        names: &[&str],
-    ) -> Result<Vec<(String, i32)>, BenchError> {
-        let mut named = Vec::new();
-        for pid in host.processes()? {
-            // one that has just ended is none
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let name = name.trim_end();
-            // the kernel keeps the first 15 characters
-            if names.iter().any(|it| it.get(..15).unwrap_or(it) == name) {
-                named.push((name.to_owned(), pid));
+    /// The processes with these names, node by node.
+    pub(super) fn running(&self, names: &[&str]) -> Result<Vec<Running>, BenchError> {
+        let mut all = Vec::new();
+        for host in &self.nodes {
+            let mut processes = Vec::new();
+            for pid in host.processes()? {
+                // one that has just ended is none
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                let name = name.trim_end();
+                // the kernel keeps the first 15 characters
+                if names.iter().any(|it| it.get(..15).unwrap_or(it) == name) {
+                    processes.push((name.to_owned(), pid));
+                }
             }
+            all.push(Running { node: host.name().to_owned(), processes });
         }
-        Ok(named)
+        Ok(all)
     }
 }
 

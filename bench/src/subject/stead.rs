@@ -7,14 +7,15 @@ use serde_json::{Map, Value, json};
 use stead::demo::fleet::{Fleet, Plan, ServicePlan};
 use stead_lab::{Host, Mac};
 
-use super::{Cluster, Failure, Settled};
+use super::{Cluster, Failure, Running, Settled};
 use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::{PATIENCE, Tools, shared_address};
 
 /// The service that is watched.
 pub(crate) const SERVICE: &str = "web";
-/// Rounds of the default and above use the default round trip; below, that of a bed without delay.
+/// From the default ride-out on, in milliseconds, the cluster is told the default round trip; below
+/// it, that of a bed without delay.
 const DEFAULT_RIDE_OUT: u64 = 300;
 const SHORT_ROUND_TRIP: &str = "0.5ms";
 const DEFAULT_ROUND_TRIP: &str = "2ms";
@@ -165,11 +166,12 @@ impl Cluster for SteadCluster {
     }
 
     fn inflict(&mut self, failure: Failure, node: &str) -> Result<(), BenchError> {
-        Ok(match failure {
+        match failure {
             Failure::Dead => self.fleet.silence_then_kill(node)?,
             Failure::CutOff => self.fleet.cut(node)?,
             Failure::Apart => self.fleet.cut_from_nodes(node)?,
-        })
+        }
+        Ok(())
     }
 
     fn mend(&mut self, failure: Failure, node: &str) -> Result<(), BenchError> {
@@ -199,7 +201,7 @@ impl Cluster for SteadCluster {
         self.incident_number()
     }
 
-    fn processes(&self) -> Result<Vec<(String, Vec<(String, i32)>)>, BenchError> {
+    fn processes(&self) -> Result<Vec<Running>, BenchError> {
         let mut all = Vec::new();
         for node in self.fleet.nodes() {
             let mut named = Vec::new();
@@ -212,7 +214,7 @@ impl Cluster for SteadCluster {
                     named.push((String::from_utf8_lossy(part).into_owned(), pid));
                 }
             }
-            all.push((node.name().to_owned(), named));
+            all.push(Running { node: node.name().to_owned(), processes: named });
         }
         Ok(all)
     }

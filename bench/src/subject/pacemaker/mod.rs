@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use stead_lab::{Host, Mac};
 
 use super::peer::{FRONT, PeerBed};
-use super::{Cluster, Failure, Settled};
+use super::{Cluster, Failure, Running, Settled};
 use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::{PATIENCE, Tools, shared_address};
@@ -244,8 +244,7 @@ impl Cluster for Pacemaker {
         Ok(changes)
     }
 
-    fn processes(&self) -> Result<Vec<(String, Vec<(String, i32)>)>, BenchError> {
-        let of = |node: &Host| Ok((node.name().to_owned(), self.bed.named(node, &DAEMONS)?));
-        self.bed.nodes.iter().map(of).collect()
+    fn processes(&self) -> Result<Vec<Running>, BenchError> {
+        self.bed.running(&DAEMONS)
     }
 }
