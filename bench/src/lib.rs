@@ -1,8 +1,8 @@
 //! The benchmark: how long clients wait when a node fails, with stead and with what exists.
 //!
-//! What it is for: figures that anyone can repeat with one command, `bench/run`, each of them beside
-//! the figure of keepalived and of Pacemaker from the same bed, the same clients and the same run.
-//! What each bench measures, and what it can't say, stands in `docs/reference/bench.md`.
+//! What it is for: figures that anyone can repeat with one command, `bench/run`, each beside that
+//! of keepalived and of Pacemaker from the same bed, the same clients and the same run. What each
+//! bench measures, and what it can't say, stands in `docs/reference/bench.md`.
 //!
 //! Happy path: [`options`] reads the command line, [`bench`] runs one of the four benches. A bench
 //! asks [`subject`] for clusters (stead, keepalived, Pacemaker: all of them real processes on a bed

@@ -6,7 +6,8 @@
 //! other, run by run, so that the machine's noise meets all of them alike.
 //!
 //! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
-//! the next subject has its turn; only a wish to end, or a file that can't be written, ends a bench.
+//! the next subject has its turn; only a wish to end, or a file that can't be written, ends a
+//! bench.
 //!
 //! Deliberately absent: trials of two subjects at once. They would measure each other.
 

@@ -1,8 +1,8 @@
 //! What is measured: clusters that keep one address alive, behind one interface.
 //!
-//! A [`Spec`] says which cluster with which settings. [`Spec::start`] builds a bed of its own for it
-//! and lets it come up; from then on it is a [`Cluster`]: it says when it is whole, is broken in one
-//! of the ways of [`Failure`], and is mended.
+//! A [`Spec`] says which cluster with which settings. [`Spec::start`] builds a bed for it and lets
+//! it come up; from then on it is a [`Cluster`]: it says when it is whole, is broken in one of the
+//! ways of [`Failure`], and is mended.
 //!
 //! All beds are alike: hosts on a network `front`, where the client is, and on one or two networks
 //! that only nodes are on. A responder stands ready on every node, so that no program's start is in

@@ -14,16 +14,24 @@ const NETWORK: u8 = 1;
 pub enum Tuning {
     /// As shipped: a token of 3 s, and 650 ms more with three nodes.
     Default,
-    /// A token of 100 ms. Pings of links are made slow, since membership follows from the token, and
+    /// A token of 100 ms. Pings of links are made slow: membership follows from the token, and
     /// links that count as down when a node dies only cost time.
     Tuned,
 }
 
 /// The lines of `totem` that differ from what is shipped.
-const TUNED: &str = "    token: 100\n    token_coefficient: 0\n    consensus: 120\n    join: 30\n    \
-                     token_retransmits_before_loss_const: 2\n    interface {\n        \
-                     linknumber: 0\n        knet_ping_interval: 200\n        \
-                     knet_ping_timeout: 1000\n        knet_pong_count: 2\n    }\n";
+const TUNED: &str = "    token: 100
+    token_coefficient: 0
+    consensus: 120
+    join: 30
+    token_retransmits_before_loss_const: 2
+    interface {
+        linknumber: 0
+        knet_ping_interval: 200
+        knet_ping_timeout: 1000
+        knet_pong_count: 2
+    }
+";
 
 impl Tuning {
     /// The token's time-out.
