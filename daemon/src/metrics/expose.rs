@@ -151,7 +151,7 @@ fn service(text: &mut Text, view: &View, service: &ServiceReport, tally: &Tally)
     text.truth(&HERE, &labels, here);
     text.truth(&SERVING, &labels, service.state.serves());
     text.count(&SERVICE_EPOCH, &labels, service.epoch);
-    let failures = service.failures.iter().map(|(_, count)| u64::from(*count)).sum();
+    let failures = service.failures.values().map(|count| u64::from(*count)).sum();
     text.count(&FAILURES, &labels, failures);
     text.count(&SERVICE_MOVES, &labels, tally.moves(&service.name));
     if let Some(seconds) = last_outage(view, &id) {
