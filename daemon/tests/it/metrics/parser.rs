@@ -27,11 +27,6 @@ impl Exposition {
         samples.iter().find(|(known, _)| *known == labels).map(|(_, value)| *value)
     }
 
-    /// Whether there is such a family.
-    pub fn has(&self, name: &str) -> bool {
-        self.families.contains_key(name)
-    }
-
     /// Every family's name, type and labels.
     pub fn names(&self) -> BTreeSet<(String, String, Vec<String>)> {
         let row = |(name, family): (&String, &Family)| {
