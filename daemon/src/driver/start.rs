@@ -47,8 +47,8 @@ fn failed<E: std::error::Error + 'static>(step: &'static str) -> impl Fn(E) -> D
     move |error| DaemonError { step, detail: chain(&error) }
 }
 
-/// Runs the daemon until it is asked to end. What it runs for others goes on without it. Its metrics
-/// can be read at `listen`, if there is such an address.
+/// Runs the daemon until it is asked to end. What it runs for others goes on without it. Its
+/// metrics can be read at `listen`, if there is such an address.
 ///
 /// # Errors
 /// It could not start, or its store failed (then it has given up its services first).

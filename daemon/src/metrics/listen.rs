@@ -171,7 +171,7 @@ async fn answer(request: &Request<Incoming>, metrics: Metrics) -> Response<Full<
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
-    // It takes some milliseconds of processor time, which the driver's threads have better uses for.
+    // It takes some milliseconds of processor time, which the driver's threads need.
     let Ok(text) = tokio::task::spawn_blocking(move || metrics.text()).await else {
         return said(StatusCode::INTERNAL_SERVER_ERROR, "a bug; see the daemon's log\n");
     };

@@ -156,7 +156,8 @@ impl SystemJournal {
     fn within(&self, then: &str) -> Command {
         let (systemd, log) = (self.path("systemd"), self.path("log"));
         let script = format!(
-            "mount --bind {} /run/systemd && mkdir -p /run/log && mount --bind {} /run/log && {then}",
+            "mount --bind {} /run/systemd && mkdir -p /run/log && \
+             mount --bind {} /run/log && {then}",
             systemd.display(),
             log.display()
         );
