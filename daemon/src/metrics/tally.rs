@@ -1,8 +1,8 @@
 //! What is only known by having counted.
 //!
 //! Incidents are counted off the replicated state by their numbers, so each is counted once,
-//! however often the state is looked at. Counting begins when this run has caught up: what happened before
-//! belongs to the run before, whose counters Prometheus has seen end.
+//! however often the state is looked at. Counting begins when this run has caught up: what
+//! happened before belongs to the run before, whose counters Prometheus has seen end.
 
 use std::collections::BTreeMap;
 
