@@ -23,6 +23,7 @@ mod init;
 mod join;
 mod leave;
 mod look;
+mod metrics;
 mod moves;
 mod plan;
 mod processes;
@@ -95,6 +96,7 @@ enum Command {
     Clear(clear::Clear),
     Events(events::Events),
     Incident(incident::Incident),
+    Metrics(metrics::Metrics),
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoWeb(demo::DemoWeb),
@@ -137,6 +139,7 @@ impl Command {
             Self::Clear(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
+            Self::Metrics(command) => command.run(context),
             Self::Demo(command) => command.run(),
             Self::DemoWeb(command) => command.run(),
             Self::DemoCheck(command) => command.run(),
