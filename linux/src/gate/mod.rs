@@ -9,9 +9,9 @@
 //! other addresses pass untouched. The guard of a node uses it; nothing else does.
 //!
 //! # Two forms, one gate
-//! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is one
-//! store, and however late that store is, it can't lengthen anything. `nft` holds timeouts, which
-//! count from when they arrive. [`Gate::install`] takes the first where the kernel and our
+//! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is
+//! one store, and however late that store is, it can't lengthen anything. `nft` holds timeouts,
+//! which count from when they arrive. [`Gate::install`] takes the first where the kernel and our
 //! privileges allow it and says by [`Gate::fallback`] why it did not. Both drop the same packets.
 //!
 //! The table of the second form exists in both: without hooks it only remembers which addresses are
@@ -94,7 +94,8 @@ pub struct Gate {
 impl Gate {
     /// Installs the gate of `instance` on `devices`, all addresses shut, in place of whatever an
     /// earlier process of that instance left; its managed addresses are taken over. In the eBPF
-    /// form if that is to be had. Devices that do not exist (yet) are left out: see [`Gate::watch`].
+    /// form if that is to be had. Devices that do not exist (yet) are left out: see
+    /// [`Gate::watch`].
     ///
     /// # Errors
     /// See [`GateError`]; nothing was opened.

@@ -358,7 +358,6 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Answer<'_>> {
     })
 }
 
-
 /// Reads all answers of a datagram as [`Channel`] does, and says how many there are.
 #[cfg(test)]
 pub(super) fn read_answers(bytes: &[u8]) -> usize {

@@ -12,9 +12,9 @@
 //! # Why filters of `clsact`, not links
 //! Filters live in the device and hold program and maps: they outlive the guard without a file
 //! system to pin them in, vanish with the network namespace, can be listed and removed with
-//! `CAP_NET_ADMIN` alone, and are replaced one for one between two packets. Links (`tcx`) would have
-//! to be pinned, in a file system that may not be mounted, or mounted for this process only, and
-//! would then end with it. A former guard's maps can't be opened without `CAP_SYS_ADMIN`, so a
+//! `CAP_NET_ADMIN` alone, and are replaced one for one between two packets. Links (`tcx`) would
+//! have to be pinned, in a file system that may not be mounted, or mounted for this process only,
+//! and would then end with it. A former guard's maps can't be opened without `CAP_SYS_ADMIN`, so a
 //! successor brings its own, shut, and learns what is managed from the table of `nft`.
 //!
 //! # Failures
@@ -24,9 +24,10 @@
 //! kernel tells of every change, and the next call looks whether ours are still there.
 //!
 //! # Deliberately absent
-//! No clang, no skeleton, no loader crate: two programs of two hundred instructions. A `clsact` qdisc
-//! that we made stays when our filters go, since another may use it by then. What a program before
-//! ours redirects or accepts (`XDP`, a filter of the same priority that came later) is not seen.
+//! No clang, no skeleton, no loader crate: two programs of two hundred instructions. A `clsact`
+//! qdisc that we made stays when our filters go, since another may use it by then. What a program
+//! before ours redirects or accepts (`XDP`, a filter of the same priority that came later) is not
+//! seen.
 
 mod asm;
 mod bpf;
@@ -223,10 +224,7 @@ impl Filters {
     ///
     /// # Errors
     /// See [`GateError`].
-    pub(super) fn repair(
-        &mut self,
-        managed: &BTreeSet<IpAddr>,
-    ) -> Result<Watched, GateError> {
+    pub(super) fn repair(&mut self, managed: &BTreeSet<IpAddr>) -> Result<Watched, GateError> {
         self.shut_all();
         self.manage(managed)?;
         for (addr, slot) in &self.taken {
@@ -325,7 +323,8 @@ impl Filters {
     }
 }
 
-/// Takes away the filters that an earlier process of this instance left; says whether there were any.
+/// Takes away the filters that an earlier process of this instance left; says whether there were
+/// any.
 ///
 /// # Errors
 /// See [`GateError`]; some may still be there.

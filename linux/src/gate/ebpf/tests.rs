@@ -21,6 +21,9 @@ const SHUT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100);
 const OPEN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x101);
 const FREE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
+/// The shortest frame with a whole IPv6 header.
+const WHOLE_V6: usize = 54;
+
 /// A gate on nothing, with one address of each family shut and one open.
 fn filters(instance: &str) -> (NetNs, Filters) {
     let ns = NetNs::create().expect("these tests need root");
@@ -154,12 +157,19 @@ fn the_programs_judge_as_the_page_says() {
 fn any_frame_gets_the_verdict_that_the_page_says() {
     let (_ns, filters) = filters("frames");
     target!("gate-frames").samples(samples).count(20_000).run(|frame| {
-        // A frame without anything behind its header the kernel does not run a program on.
         if frame.len() < 15 || frame.len() > 1_500 {
             return false;
         }
         for (program, side) in filters.programs.iter().zip(Direction::BOTH) {
-            let verdict = program.try_on(frame).expect("a verdict");
+            let verdict = match program.try_on(frame) {
+                // Newer kernels try no program on a frame that is too short for its protocol.
+                Err(GateError::Ebpf { source, .. })
+                    if frame.len() < WHOLE_V6 && source.raw_os_error() == Some(libc::EINVAL) =>
+                {
+                    return false;
+                }
+                verdict => verdict.expect("a verdict"),
+            };
             assert_eq!(verdict, opinion(frame, side), "{side:?}");
         }
         true

@@ -28,14 +28,15 @@
 //! what was left of it. Machines that can suspend need the other form of the gate, or the guard to
 //! shut it before (it has at most the lease's length to do harm).
 //! A timeout is relative: if the process is held up between reading the clock and the kernel's
-//! work, the element ends that much later. [`Table::open_until`] reads the clock again and mends it.
+//! work, the element ends that much later. [`Table::open_until`] reads the clock again and mends
+//! it.
 //!
 //! # Failures
 //! A refused batch changed nothing. From Linux 6.9 the table belongs to its maker while that lives
 //! (`nft flush ruleset` passes it by) and stays after its death. On older kernels somebody may
-//! remove it: the next call then says [`GateError::Gone`], and [`Table::repair`] puts it back, shut.
-//! [`Table::install`] replaces what an earlier process of the same instance left, in one batch; what
-//! that one managed stays managed, so an address is never free between two guards.
+//! remove it: the next call then says [`GateError::Gone`], and [`Table::repair`] puts it back,
+//! shut. [`Table::install`] replaces what an earlier process of the same instance left, in one
+//! batch; what that one managed stays managed, so an address is never free between two guards.
 //!
 //! # Deliberately absent
 //! No reading of rules made by others, no running of `nft`. No wrapping crate: `rustables` is under
@@ -71,7 +72,8 @@ const LONGEST_TICK: Duration = Duration::from_millis(10);
 /// where there is none. One for each slot.
 type Ends = [u64; 2];
 
-/// How late the kernel may shut an address: by its tick, and by how long the process may be held up.
+/// How late the kernel may shut an address: by its tick, and by how long the process may be held
+/// up.
 pub(super) fn slack() -> Duration {
     HELD_UP + jiffy().unwrap_or(LONGEST_TICK)
 }
@@ -264,9 +266,9 @@ impl Table {
         Ok(())
     }
 
-    /// Opens addresses until `deadline` (microseconds of [`clock::boottime`]) and never beyond it by
-    /// more than [`slack`]: if the process was held up on the way, the time is set anew, and after
-    /// three such attempts the addresses are shut.
+    /// Opens addresses until `deadline` (microseconds of [`clock::boottime`]) and never beyond it
+    /// by more than [`slack`]: if the process was held up on the way, the time is set anew, and
+    /// after three such attempts the addresses are shut.
     ///
     /// # Errors
     /// [`GateError::Late`]: the addresses are shut. See [`GateError`] for others.
