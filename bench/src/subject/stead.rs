@@ -30,7 +30,10 @@ pub struct Gate {
 }
 
 /// Every form that the program has. Each is measured.
-pub const GATES: &[Gate] = &[Gate { name: "nftables", variables: &[] }];
+pub const GATES: &[Gate] = &[
+    Gate { name: "ebpf", variables: &[("STEAD_GATE", "ebpf")] },
+    Gate { name: "nftables", variables: &[("STEAD_GATE", "nftables")] },
+];
 
 /// stead with three nodes.
 #[derive(Clone, Debug, PartialEq)]

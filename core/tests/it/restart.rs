@@ -75,7 +75,6 @@ fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
 fn a_new_daemon_opens_nothing_that_its_guard_let_go() {
     // The former run may have proposed already that the service is stopped.
     let commands = restarted_with(100, Vec::new());
-    let opens = |it: &Command| matches!(it, Command::Guard(Order::Hold { addresses, .. }) if !addresses.is_empty());
     for command in &commands {
         if let Command::Guard(Order::Hold { addresses, .. }) = command {
             assert!(addresses.is_empty(), "{commands:?}");
