@@ -119,6 +119,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
         ended: BTreeMap::new(),
+        stretched: false,
         broken: BTreeSet::new(),
         disk: if member { Disk::new(entries.to_vec()) } else { Disk::default() },
         incarnation: 0,
