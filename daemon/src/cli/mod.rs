@@ -16,6 +16,7 @@ mod clear;
 mod config;
 mod context;
 mod demo;
+mod doctor;
 mod events;
 mod exit;
 mod incident;
@@ -95,6 +96,7 @@ enum Command {
     Clear(clear::Clear),
     Events(events::Events),
     Incident(incident::Incident),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoWeb(demo::DemoWeb),
@@ -137,6 +139,7 @@ impl Command {
             Self::Clear(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Demo(command) => command.run(),
             Self::DemoWeb(command) => command.run(),
             Self::DemoCheck(command) => command.run(),
