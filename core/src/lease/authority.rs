@@ -34,6 +34,10 @@ pub(super) struct Authority {
     revoked: BTreeMap<NodeId, Instant>,
     /// Own datagrams before this one belong to an earlier role.
     first: Sequence,
+    /// Own datagrams before this one were sent while other voters counted.
+    changed: Sequence,
+    /// The newest own datagram that majorities of all sets have echoed.
+    majority: Sequence,
     /// The newest own datagram that each voter has echoed in this term.
     echoed: Table<NodeId, Sequence>,
     /// When each voter had last heard of an earlier coordinator.
@@ -54,6 +58,8 @@ impl Authority {
             admitted: BTreeMap::new(),
             revoked: BTreeMap::new(),
             first,
+            changed: first,
+            majority: Sequence::default(),
             echoed: Table::new(),
             earlier: Table::new(),
             proven: None,
@@ -62,9 +68,25 @@ impl Authority {
         }
     }
 
-    pub(super) fn set(&mut self, voters: VoterSets, admitted: BTreeMap<NodeId, Admission>) {
+    /// Takes what the log says. `next` is the number of the next own datagram.
+    pub(super) fn set(
+        &mut self,
+        voters: VoterSets,
+        admitted: BTreeMap<NodeId, Admission>,
+        next: Sequence,
+    ) {
+        if self.voters != voters {
+            self.changed = next;
+        }
         self.voters = voters;
         self.admitted = admitted;
+    }
+
+    /// The voters, once a majority of them has echoed what was sent since they count; before that,
+    /// none. Q may rest on the former ones until then, and any later majority has to share a voter
+    /// with one that knows of it (rule G10).
+    pub(super) fn settled_voters(&self) -> &[BTreeSet<NodeId>] {
+        if self.majority >= self.changed { &self.voters } else { &[] }
     }
 
     /// The admission under which that start of a node may get an echo.
@@ -108,6 +130,7 @@ impl Authority {
             sequence = sequence.min(echoed);
         }
         self.counting = counting;
+        self.majority = sequence;
         if let Some(time) = sent.time(sequence) {
             self.proven = self.proven.max(Some(time));
             // Never by timers that were in force before.

@@ -32,6 +32,10 @@ impl Lease {
     fn take_receipt(&mut self, now: Instant, heartbeat: &Heartbeat) {
         let Some(receipt) = heartbeat.receipt else { return };
         let Some(sent_at) = self.sent.time(receipt.sequence) else { return };
+        if sent_at < self.started {
+            // By a clock that was not to be trusted (rule H6).
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(&heartbeat.from) {
             peer.acknowledged = peer.acknowledged.max(Some(sent_at));
             peer.measured(now.since(sent_at).saturating_sub(receipt.held));

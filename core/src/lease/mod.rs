@@ -101,6 +101,9 @@ pub enum Command {
     VoteKnown(Term),
 }
 
+/// How late a guard may look at the clock without a reason to ask what happened meanwhile.
+const LATE: Span = Span::from_millis(2);
+
 /// The machine.
 #[derive(Debug)]
 pub struct Lease {
@@ -134,6 +137,8 @@ pub struct Lease {
     hold_number: u64,
     /// Up to when the gate is armed.
     armed: Instant,
+    /// When it last looked at the clock.
+    looked: Instant,
     next_beat: Instant,
     heard_coordinator: bool,
     /// When the coordinator that is heard now will have been silent for too long.
@@ -177,6 +182,7 @@ impl Lease {
             holdings: Holdings::default(),
             hold_number: 0,
             armed: Instant::START,
+            looked: now,
             next_beat: now,
             heard_coordinator: false,
             coordinator_silent_at: Instant::NEVER,
@@ -186,6 +192,12 @@ impl Lease {
 
     /// Takes an event. Never fails, never waits.
     pub fn handle(&mut self, now: Instant, event: Event) {
+        if now.since(self.looked) > self.timers.heartbeat + LATE {
+            // Perhaps the machine was suspended. The clock went on, and a gate that counts ticks
+            // stood still with it: it would stay open for too long, so it is armed anew.
+            self.armed = Instant::START;
+        }
+        self.looked = now;
         // Whatever woke us, first compare the clock with the lease: after a pause the messages that
         // waited must not find it standing.
         self.check_lease(now);

@@ -110,7 +110,9 @@ impl Lease {
             self.authority = Some(Authority::new(term, first));
         }
         if let Some(authority) = &mut self.authority {
-            authority.set(voters, admitted);
+            let mut next = self.sent.newest();
+            next.0 += 1;
+            authority.set(voters, admitted, next);
         }
         // A new coordinator beats at once and is answered at once, so that no other node's address
         // blinks when the old one died.

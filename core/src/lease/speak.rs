@@ -82,7 +82,7 @@ impl Lease {
             term: self.term,
             vote_known: self.vote_known,
             coordinates: authority.map(|authority| authority.term),
-            voters: authority.map(|authority| authority.voters.clone()).unwrap_or_default(),
+            voters: authority.map(|it| it.settled_voters().to_vec()).unwrap_or_default(),
             lease_until: self.lease_until(),
             quorate_until: authority.map_or(Instant::START, |authority| authority.until),
             earlier_coordinator: authority.and_then(|a| a.earlier_coordinator(self.me, earlier)),

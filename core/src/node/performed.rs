@@ -48,7 +48,10 @@ impl Node {
     fn stop_leftover(&mut self, now: Instant, service: ServiceId, epoch: Epoch) {
         self.command(Command::Stop { service: service.clone(), epoch });
         let mut local = Local::new(epoch, Phase::Stopping(Cause::Lost), now);
+        // What the guard has let go stays so: a former run may have proposed already that it is
+        // free.
         local.addresses = self.assigned_addresses(&service);
+        local.addresses.retain(|it| self.guard_holds(core::slice::from_ref(it), epoch));
         self.local.insert(service, local);
     }
 

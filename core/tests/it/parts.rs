@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::fencing::Proof;
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{
-    Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt,
+    Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt, Report,
 };
 use stead_core::placement;
 use stead_core::state::{Change, ProofRecord, State};
@@ -23,6 +23,8 @@ struct Bench {
     lease: Lease,
     now: Instant,
     sent: Option<Heartbeat>,
+    /// The newest that it reported.
+    report: Option<Report>,
     /// The peer's count of its own datagrams.
     said: u64,
 }
@@ -32,7 +34,7 @@ impl Bench {
         let now = Instant(10_000_000);
         let lease =
             Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), Timers::default());
-        let mut bench = Self { lease, now, sent: None, said: 0 };
+        let mut bench = Self { lease, now, sent: None, report: None, said: 0 };
         bench.take(Event::DaemonConnected);
         bench.order(Order::Vote(Term(1)));
         bench.order(Order::Peers(BTreeSet::from([PEER])));
@@ -43,8 +45,10 @@ impl Bench {
     fn take(&mut self, event: Event) {
         self.lease.handle(self.now, event);
         while let Some(command) = self.lease.poll() {
-            if let Command::Send { heartbeat, .. } = command {
-                self.sent = Some(heartbeat);
+            match command {
+                Command::Send { heartbeat, .. } => self.sent = Some(heartbeat),
+                Command::Report(report) => self.report = Some(report),
+                Command::Enforce { .. } | Command::VoteKnown(_) => {}
             }
         }
     }
@@ -251,6 +255,46 @@ fn what_was_sent_before_the_role_gives_no_authority() {
 }
 
 #[test]
+fn other_voters_count_once_they_have_echoed_what_was_sent_since() {
+    let mut bench = Bench::new();
+    bench.applied(9);
+    bench.order(lead(&[1, 2], 9));
+    let echoed = |bench: &mut Bench| {
+        let answer = bench.answer();
+        let echo = Some(Echo { authority: Span::ZERO, admission: Index(0) });
+        bench.hear(Heartbeat { coordinator: false, echo, ..answer });
+        bench.after(20, Event::Tick);
+    };
+    let reported = |bench: &Bench| bench.report.as_ref().map(|it| it.voters.clone());
+    echoed(&mut bench);
+    assert_eq!(reported(&bench), Some(vec![BTreeSet::from([NodeId(1), PEER])]));
+    bench.order(lead(&[1, 2, 3], 9));
+    bench.after(20, Event::Tick);
+    assert!(bench.has_lease(), "what the former voters gave is not taken back");
+    assert_eq!(reported(&bench), Some(Vec::new()), "a majority of the new ones has to know first");
+    echoed(&mut bench);
+    echoed(&mut bench);
+    let all = BTreeSet::from([NodeId(1), PEER, NodeId(3)]);
+    assert_eq!(reported(&bench), Some(vec![all]));
+}
+
+#[test]
+fn what_was_sent_by_a_wrong_clock_earns_no_lease_when_the_clock_is_right_again() {
+    let mut bench = Bench::new();
+    bench.applied(7);
+    bench.take(Event::ClockTrusted(false));
+    bench.after(20, Event::Tick);
+    let late = bench.answer();
+    bench.after(20, Event::ClockTrusted(true));
+    bench.hear(late);
+    assert!(!bench.has_lease(), "it counted from a time that the wrong clock showed");
+    bench.after(20, Event::Tick);
+    let answer = bench.answer();
+    bench.hear(answer);
+    assert!(bench.has_lease());
+}
+
+#[test]
 fn a_released_guard_holds_nothing_for_ever() {
     let mut bench = Bench::new();
     bench.applied(7);
@@ -291,7 +335,7 @@ fn nothing_is_echoed_before_the_vote_is_known() {
     let now = Instant(10_000_000);
     let timers = Timers::default();
     let lease = Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), timers);
-    let mut bench = Bench { lease, now, sent: None, said: 0 };
+    let mut bench = Bench { lease, now, sent: None, report: None, said: 0 };
     bench.order(Order::Peers(BTreeSet::from([PEER])));
     bench.after(20, Event::Tick);
     let answer = bench.answer();

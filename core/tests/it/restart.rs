@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stead_core::id::{Epoch, Term};
-use stead_core::lease::{Holding, LogTail};
+use stead_core::lease::{Holding, LogTail, Order};
 use stead_core::node::{Command, Event, LogView, Node};
 use stead_core::time::Span;
 
@@ -48,13 +48,18 @@ fn who_does_not_vote_disturbs_nobody_with_a_term_of_its_guard() {
 /// A daemon that starts anew, whose guard held the address of s0 when it last reported, with a
 /// lease up to that many milliseconds from now.
 fn restarted(lease_left: i64) -> Vec<Command> {
+    let epoch = Desk::begun().node.state().assignments[&"s0".into()].epoch;
+    restarted_with(lease_left, vec![Holding { address: address(0), epoch }])
+}
+
+/// The same with what the guard holds.
+fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
     let former = Desk::begun();
     let state = former.node.state().clone();
-    let epoch = state.assignments[&"s0".into()].epoch;
     let voters = vec![BTreeSet::from([ME, PEER])];
     let (now, index) = (former.now, state.applied);
     let mut report = former.report.clone();
-    report.held = vec![Holding { address: address(0), epoch }];
+    report.held = held;
     report.lapsed = Epoch(0);
     let left = Span::from_millis(lease_left.unsigned_abs());
     report.lease_until = if lease_left < 0 { now - left } else { now + left };
@@ -64,6 +69,18 @@ fn restarted(lease_left: i64) -> Vec<Command> {
     node.handle(now, Event::Report(report));
     node.handle(now, Event::Current(index));
     std::iter::from_fn(|| node.poll()).collect()
+}
+
+#[test]
+fn a_new_daemon_opens_nothing_that_its_guard_let_go() {
+    // The former run may have proposed already that the service is stopped.
+    let commands = restarted_with(100, Vec::new());
+    for command in &commands {
+        if let Command::Guard(Order::Hold { addresses, .. }) = command {
+            assert!(addresses.is_empty(), "{commands:?}");
+        }
+    }
+    assert!(!commands.is_empty());
 }
 
 #[test]

@@ -84,6 +84,15 @@ pub enum Request {
     },
     /// The timers in force: a [`super::report::TimersReport`].
     Timers,
+    /// Everything that Prometheus would read: a [`MetricsAnswer`].
+    Metrics,
+}
+
+/// The metrics of the answering node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsAnswer {
+    /// Them, in the text format of Prometheus, version 0.0.4.
+    pub text: String,
 }
 
 /// The configuration in force.

@@ -35,6 +35,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::handle::Handle;
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::paths::Paths;
 
 pub use socket::ServeError;
@@ -43,6 +44,7 @@ pub use socket::ServeError;
 struct Desk {
     handle: Handle,
     journal: Journal,
+    metrics: Metrics,
     own_key: [u8; 32],
 }
 
@@ -56,9 +58,10 @@ pub fn serve(
     own_key: [u8; 32],
     handle: Handle,
     journal: Journal,
+    metrics: Metrics,
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let listener = socket::listen(&paths.api_socket())?;
-    let desk = Arc::new(Desk { handle, journal, own_key });
+    let desk = Arc::new(Desk { handle, journal, metrics, own_key });
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

@@ -11,8 +11,8 @@ use stead_core::state::{Cause, Change, Holder, Outcome, State};
 use tokio::time::timeout;
 
 use super::message::{
-    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, PlanAnswer, PlannedChange, Request,
-    TextProblem, TokenAnswer,
+    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, MetricsAnswer, PlanAnswer,
+    PlannedChange, Request, TextProblem, TokenAnswer,
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
@@ -40,6 +40,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
         Request::Timers => json(&timers(desk)?),
+        Request::Metrics => json(&MetricsAnswer { text: desk.metrics.text() }),
         // Both are answered with many lines elsewhere; one that is not watched is one picture.
         Request::Status { .. } | Request::Events { .. } => {
             json(&report::status(&desk.handle.view(), &desk.journal.tail(LOOK_BACK)))

@@ -125,7 +125,8 @@ impl Client {
             | Request::Clear { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }
-            | Request::Timers => {
+            | Request::Timers
+            | Request::Metrics => {
                 let answer = requests::carry_out(desk, request).await;
                 self.send(&answer.into()).await
             }

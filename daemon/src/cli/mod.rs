@@ -24,6 +24,7 @@ mod init;
 mod join;
 mod leave;
 mod look;
+mod metrics;
 mod moves;
 mod plan;
 mod processes;
@@ -97,6 +98,7 @@ enum Command {
     Events(events::Events),
     Incident(incident::Incident),
     Doctor(doctor::Doctor),
+    Metrics(metrics::Metrics),
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoWeb(demo::DemoWeb),
@@ -140,6 +142,7 @@ impl Command {
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
+            Self::Metrics(command) => command.run(context),
             Self::Demo(command) => command.run(),
             Self::DemoWeb(command) => command.run(),
             Self::DemoCheck(command) => command.run(),

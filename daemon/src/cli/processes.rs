@@ -3,10 +3,16 @@
 use std::io::IsTerminal;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
+use clap::builder::FalseyValueParser;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::context::Context;
 use super::exit::Exit;
+use crate::metrics::listen::Address;
+use crate::metrics::system_journal;
 
 /// Run the guard of this node (systemd does it).
 ///
@@ -22,11 +28,20 @@ pub(super) struct Guard {}
 /// programs go on, for the daemon-grace.
 #[derive(Debug, Args)]
 #[command(after_help = "What is logged: RUST_LOG, for example RUST_LOG=stead=debug")]
-pub(super) struct Daemon {}
+pub(super) struct Daemon {
+    /// Let Prometheus read this node's metrics at http://ADDRESS:PORT/metrics
+    ///
+    /// Without this nothing listens, and `stead metrics` prints the same.
+    #[arg(long, env = "STEAD_METRICS", value_name = "ADDRESS:PORT")]
+    metrics: Option<String>,
+    /// Allow an address there that others than this machine can reach; there are no passwords
+    #[arg(long, env = "STEAD_METRICS_OPEN", value_parser = FalseyValueParser::new())]
+    metrics_open: bool,
+}
 
 impl Guard {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        log_lines();
+        log_lines(false);
         crate::guard::run(&context.paths)?;
         Ok(Exit::Done)
     }
@@ -34,21 +49,45 @@ impl Guard {
 
 impl Daemon {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        log_lines();
-        crate::driver::run(&context.paths)?;
+        log_lines(system_journal::is_there());
+        let listen = self.listen();
+        crate::driver::run(&context.paths, listen)?;
         Ok(Exit::Done)
+    }
+
+    /// Where to listen. An address that can't be used costs the metrics and nothing else: a daemon
+    /// that would not start for it costs the node its services.
+    fn listen(&self) -> Option<Address> {
+        // A variable that is set to nothing stands for none.
+        let text = self.metrics.as_deref().filter(|text| !text.trim().is_empty())?;
+        let read = Address::read(text, self.metrics_open);
+        read.inspect_err(|error| tracing::error!("metrics can't be read: {error}")).ok()
     }
 }
 
-/// Log lines go to standard error; the journal of the system adds time and process.
-fn log_lines() {
+/// Log lines go to standard error; the journal of the system adds time and process. What the daemon
+/// notices goes there with fields, if that journal is there.
+fn log_lines(notices: bool) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
-    let terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started =
-        if terminal { lines.try_init() } else { lines.without_time().with_ansi(false).try_init() };
-    if let Err(error) = started {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.boxed()
+    } else {
+        lines.without_time().with_ansi(false).boxed()
+    };
+    let other = filter_fn(|of| of.target() != system_journal::TARGET);
+    let lines = lines.with_filter(filter.and(other));
+    let journal = notices.then(tracing_journald::layer).and_then(|layer| {
+        let failed = |error: &std::io::Error| eprintln!("notices have no fields there: {error}");
+        layer.inspect_err(failed).ok()
+    });
+    let journal = journal.map(|layer| {
+        let plain = layer.with_field_prefix(None).with_syslog_identifier("stead".to_owned());
+        let notice = filter_fn(|of| of.target() == system_journal::TARGET);
+        plain.with_filter(notice.with_max_level_hint(LevelFilter::INFO))
+    });
+    if let Err(error) = tracing_subscriber::registry().with(lines).with(journal).try_init() {
         eprintln!("no log lines: {error}");
     }
 }

@@ -72,7 +72,7 @@ fn speed(folder: &Path) -> Finding {
 /// The times of some durable writes to a file that is removed again.
 fn measure(folder: &Path) -> io::Result<Vec<Duration>> {
     let path = folder.join(format!(".stead-doctor-{}", std::process::id()));
-    let measured = (|| {
+    let measured: io::Result<Vec<Duration>> = (|| {
         let mut file = File::create_new(&path)?;
         (0..WRITES)
             .map(|_| {
@@ -108,15 +108,17 @@ fn room(folder: &Path) -> Finding {
 /// What nobody else may read.
 fn secrets(files: &[PathBuf]) -> Finding {
     const CHECK: &str = "secrets";
-    let there: Vec<_> = files.iter().filter(|it| it.exists()).collect();
+    // A folder stands for the files in it.
+    let inside = |path: &PathBuf| {
+        let files = fs::read_dir(path).into_iter().flatten().flatten().map(|it| it.path());
+        files.chain([path.clone()]).filter(|it| it.is_file()).collect::<Vec<_>>()
+    };
+    let there: Vec<_> = files.iter().flat_map(inside).collect();
     if there.is_empty() {
         return Finding::good(CHECK, "none are here: the machine is no node yet");
     }
-    let open = |path: &&&PathBuf| {
-        fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o077 != 0 && !it.is_dir())
-            || fs::metadata(path)
-                .is_ok_and(|it| it.is_dir() && it.permissions().mode() & 0o007 != 0)
-    };
+    let open =
+        |path: &&PathBuf| fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o077 != 0);
     let open: Vec<_> = there.iter().filter(open).map(|it| it.display().to_string()).collect();
     if open.is_empty() {
         return Finding::good(CHECK, "only their owner can read them");

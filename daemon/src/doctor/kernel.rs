@@ -35,8 +35,20 @@ fn gate() -> Finding {
     };
     let advice = "load nf_tables (`modprobe nf_tables`), and run this with CAP_NET_ADMIN; without a \
                   gate the guard does not start";
-    match namespace.run(|| Gate::install(TRIAL, &["lo"]).and_then(Gate::remove)) {
-        Ok(Ok(())) => Finding::good(CHECK, "nftables: it can be set up"),
+    let tried = namespace.run(|| {
+        let gate = Gate::install(TRIAL, &["lo"])?;
+        let form = gate.form();
+        let why = gate.fallback().map(|it| crate::chain::chain(it));
+        gate.remove().map(|()| (form, why))
+    });
+    match tried {
+        Ok(Ok((form, None))) => Finding::good(CHECK, format!("{form}: it can be set up")),
+        Ok(Ok((form, Some(why)))) => Finding::warning(
+            CHECK,
+            format!("{form}: it can be set up; the other form can't: {why}"),
+            "this form is later by up to a tick of the kernel, and is no good on machines that \
+             suspend; give the guard CAP_BPF",
+        ),
         Ok(Err(error)) => Finding::bad(CHECK, crate::chain::chain(&error), advice),
         Err(error) => Finding::unknown(CHECK, crate::chain::chain(&error)),
     }

@@ -24,6 +24,7 @@ use crate::chain::chain;
 use crate::config;
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
+use crate::metrics::{self, Metrics};
 use crate::paths::Paths;
 use crate::redirect::Redirect;
 
@@ -46,22 +47,26 @@ fn failed<E: std::error::Error + 'static>(step: &'static str) -> impl Fn(E) -> D
     move |error| DaemonError { step, detail: chain(&error) }
 }
 
-/// Runs the daemon until it is asked to end. What it runs for others goes on without it.
+/// Runs the daemon until it is asked to end. What it runs for others goes on without it. Its
+/// metrics can be read at `listen`, if there is such an address.
 ///
 /// # Errors
 /// It could not start, or its store failed (then it has given up its services first).
-pub fn run(paths: &Paths) -> Result<(), DaemonError> {
+pub fn run(paths: &Paths, listen: Option<metrics::listen::Address>) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(failed("start its runtime"))?;
-    let ended = runtime.block_on(daemon(paths));
+    let ended = runtime.block_on(daemon(paths, listen));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
+async fn daemon(
+    paths: &Paths,
+    listen: Option<metrics::listen::Address>,
+) -> Result<(), DaemonError> {
     let identity = Identity::load(paths).map_err(failed("read this node's identity"))?;
     let identity = Arc::new(identity);
     std::fs::create_dir_all(&paths.run).map_err(failed("make its folder"))?;
@@ -70,6 +75,7 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     let key = Key::load(&paths.keys()).map_err(failed("read its key"))?;
     let journal =
         Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
+    metrics::system_journal::follow(&journal).map_err(failed("tell the system's journal"))?;
 
     let (guard_events, guard) = mpsc::channel(WAITING);
     let link = GuardLink::start(paths.guard_socket(), guard_events);
@@ -87,7 +93,11 @@ async fn daemon(paths: &Paths) -> Result<(), DaemonError> {
     desk.open(handle.clone());
     // Before the log, which opens only with the guard: what is wrong must be seen.
     let (ending, ended) = watch::channel(false);
-    let served = api::serve(paths, key.key().0, handle.clone(), journal.clone(), ended);
+    let numbers = Metrics::start(handle.clone(), journal.clone());
+    if let Some(address) = listen {
+        tokio::spawn(metrics::listen::serve(address, numbers.clone(), ended.clone()));
+    }
+    let served = api::serve(paths, key.key().0, handle.clone(), journal.clone(), numbers, ended);
     let served = served.map_err(failed("open its local API"))?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 

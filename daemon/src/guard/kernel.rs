@@ -7,21 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use stead_core::time::{Instant, Span};
-use stead_linux::clock::{boottime, jiffy};
-use stead_linux::gate::{Gate, GateError};
+use stead_linux::clock::boottime;
+use stead_linux::gate::{Form, Gate, GateError};
 use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkError};
 
 use super::ipc::Place;
 use crate::chain::chain;
 
-/// How long the process may be held up between reading the clock and the kernel's work before the
-/// time is set anew.
-const HELD_UP: Duration = Duration::from_millis(2);
-/// The tick that is assumed of a kernel that does not say its own.
-const LONGEST_TICK: Duration = Duration::from_millis(10);
+/// Names the form of the gate that is wanted, and no other. If it is not set, the better one is
+/// taken that is to be had.
+const FORM: &str = "STEAD_GATE";
 /// The time between two attempts at what did not work.
 const RETRY: Span = Span::from_millis(100);
 /// The lifetime of an address before the daemon has said one.
@@ -33,6 +30,9 @@ pub(super) enum KernelError {
     /// The gate can't be installed.
     #[error("the lease gate can't be installed, so nothing can be served here")]
     Gate(#[from] GateError),
+    /// The form of the gate that was asked for does not exist.
+    #[error("the environment's {FORM} can't be obeyed, so nothing can be served here: {0}")]
+    Form(String),
     /// Links and addresses can't be managed.
     #[error("links and addresses can't be managed, so nothing can be served here")]
     Netlink(#[from] NetlinkError),
@@ -74,7 +74,7 @@ impl Kernel {
         let monitor = Monitor::open()?;
         let devices = devices(&mut netlink)?;
         let names: Vec<_> = devices.iter().map(String::as_str).collect();
-        let gate = Gate::install(instance, &names)?;
+        let gate = install(instance, &names)?;
         let mut kernel = Self {
             gate,
             netlink,
@@ -95,9 +95,18 @@ impl Kernel {
     }
 
     /// How late the kernel may shut the gate at most.
-    pub(super) fn slack() -> Span {
-        let late = HELD_UP + jiffy().unwrap_or(LONGEST_TICK);
-        Span(late.as_micros().try_into().unwrap_or(u64::MAX))
+    pub(super) fn slack(&self) -> Span {
+        Span(self.gate.slack().as_micros().try_into().unwrap_or(u64::MAX))
+    }
+
+    /// The form of the gate that is in force.
+    pub(super) fn form(&self) -> Form {
+        self.gate.form()
+    }
+
+    /// Why it is not the better one, if it isn't and nobody asked for that.
+    pub(super) fn fallback(&self) -> Option<String> {
+        self.gate.fallback().map(|error| chain(error))
     }
 
     /// Takes the places of all service addresses. Those of no service are let go.
@@ -145,6 +154,18 @@ impl Kernel {
         self.enforce(Vec::new(), Instant::START);
     }
 
+    /// Ends in order: everything is let go, and the next guard, of whatever version, finds a gate
+    /// that it can take over.
+    pub(super) fn leave(mut self) {
+        self.shut();
+        for trouble in self.troubles {
+            eprintln!("stead guard: {trouble}");
+        }
+        if let Err(error) = self.gate.leave() {
+            eprintln!("stead guard: {}", chain(&error));
+        }
+    }
+
     fn apply(&mut self) {
         self.retry_at = None;
         let (wanted, until) = self.wanted.clone();
@@ -166,7 +187,7 @@ impl Kernel {
         if open.is_empty() {
             return;
         }
-        if let Err(error) = self.gate.open_until(&open, until.0, HELD_UP) {
+        if let Err(error) = self.gate.open_until(&open, until.0) {
             self.gate_failed(&error);
         }
     }
@@ -221,7 +242,7 @@ impl Kernel {
         if addresses.is_empty() {
             return;
         }
-        if let Err(error) = self.gate.shut_many(addresses) {
+        if let Err(error) = self.gate.shut(addresses) {
             self.gate_failed(&error);
         }
         for address in addresses {
@@ -347,6 +368,17 @@ impl Kernel {
                 }
             }
         }
+    }
+}
+
+fn install(instance: &str, devices: &[&str]) -> Result<Gate, KernelError> {
+    match std::env::var(FORM) {
+        Ok(form) => {
+            let form = form.parse().map_err(KernelError::Form)?;
+            Ok(Gate::install_form(form, instance, devices)?)
+        }
+        Err(std::env::VarError::NotPresent) => Ok(Gate::install(instance, devices)?),
+        Err(error) => Err(KernelError::Form(error.to_string())),
     }
 }
 

@@ -61,6 +61,7 @@ pub fn run(paths: &Paths) -> Result<(), GuardError> {
     let mut guard = Guard::start(paths)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     while !guard.step()? {}
+    guard.kernel.leave();
     Ok(())
 }
 
@@ -109,8 +110,8 @@ impl Guard {
         let incarnation = next_incarnation(paths)?;
         let sealer = Sealer::new(identity.cluster, identity.node, incarnation, secret)
             .map_err(failed("make its key"))?;
-        let slack = Kernel::slack();
-        let hello = hello(slack);
+        let hello = hello(&kernel);
+        let slack = hello.slack;
         let now = Instant(boottime());
         let lease = Lease::new(identity.node, incarnation, now, slack, Timers::default());
         let listener = Listener::bind(&paths.guard_socket()).map_err(failed("open its door"))?;
@@ -352,19 +353,24 @@ fn next_incarnation(paths: &Paths) -> Result<Incarnation, GuardError> {
 }
 
 /// Asks the system for what a guard should have, and says what it got.
-fn hello(slack: Span) -> Hello {
+fn hello(kernel: &Kernel) -> Hello {
     let said = |result: Result<(), realtime::Refused>| result.map_err(|error| chain(&error));
     let locked = said(realtime::lock_memory());
     let realtime = said(realtime::set_fifo(PRIORITY));
     for refused in [&locked, &realtime].into_iter().filter_map(|it| it.as_ref().err()) {
         eprintln!("stead guard: {refused}");
     }
+    let gate = kernel.form().to_string();
+    match kernel.fallback() {
+        Some(reason) => eprintln!("stead guard: the gate is {gate}: {reason}"),
+        None => eprintln!("stead guard: the gate is {gate}"),
+    }
     Hello {
         version: env!("CARGO_PKG_VERSION").to_string(),
         pid: std::process::id(),
-        gate: "nftables".to_string(),
+        gate,
         realtime,
         locked,
-        slack,
+        slack: kernel.slack(),
     }
 }

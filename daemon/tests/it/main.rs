@@ -3,4 +3,5 @@
 mod agent;
 mod cluster;
 mod fuzz;
+mod metrics;
 mod redirect;

@@ -31,6 +31,27 @@ pub enum GateError {
         #[source]
         source: io::Error,
     },
+    /// The eBPF form is not to be had.
+    #[error(
+        "the eBPF form of the gate is not to be had: the kernel refused to {step}{}; the form of \
+         nftables needs less",
+        in_words(.detail)
+    )]
+    Ebpf {
+        /// What was refused.
+        step: &'static str,
+        /// The kernel's explanation; often empty.
+        detail: String,
+        /// The error number.
+        #[source]
+        source: io::Error,
+    },
+    /// More addresses than there is room for.
+    #[error("the gate has room for {room} addresses; nothing was changed; manage fewer")]
+    Full {
+        /// How many it takes.
+        room: usize,
+    },
     /// The kernel was asked, but its answer is missing.
     #[error(
         "the packet filter's answer can't be read; what was asked may have been done or not; ask \
@@ -43,10 +64,8 @@ pub enum GateError {
          that guard first"
     )]
     Owned,
-    /// Somebody removed the table or emptied a set: addresses may be unguarded.
-    #[error(
-        "the gate's table was changed by somebody else: its addresses may be unguarded; repair it"
-    )]
+    /// Somebody removed the table or a filter, or emptied a set: addresses may be unguarded.
+    #[error("the gate was changed by somebody else: its addresses may be unguarded; repair it")]
     Gone,
     /// The address was never given to [`Gate::manage`].
     #[error("{0} is not managed by this gate; nothing was changed; manage it before opening it")]

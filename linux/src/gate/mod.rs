@@ -1,296 +1,238 @@
-//! The lease gate, nftables form: the kernel silences an address whose lease has run out.
+//! The lease gate: the kernel silences an address whose lease has run out.
 //!
 //! # What it is for
 //! A *managed* address is dropped on the given interfaces, in both directions, unless it is *open*;
-//! it is open only for as long as the last call said, and the kernel itself counts that time. If
-//! everything above stops, hangs or is killed, the address falls silent without anybody's help.
+//! it is open only until the last call's deadline, and the kernel itself compares that with time.
+//! If everything above stops, hangs or is killed, the address falls silent without anybody's help.
 //! Dropped is: coming in, ARP and neighbour solicitations that ask for the address and IP packets
 //! to it; going out, ARP and neighbour advertisements that claim it and IP packets from it. All
 //! other addresses pass untouched. The guard of a node uses it; nothing else does.
 //!
-//! # How it works
-//! One table of family `netdev` named `stead-<instance>`: a base chain for ingress and egress of
-//! each device at priority -300, which jump to two shared chains; sets `managed4`, `managed6`
-//! without and `open4`, `open4b`, `open6`, `open6b` with timeouts. Each call is one batch in one
-//! `sendmsg`, applied by the kernel as a whole or not at all.
+//! # Two forms, one gate
+//! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is
+//! one store, and however late that store is, it can't lengthen anything. `nft` holds timeouts,
+//! which count from when they arrive. [`Gate::install`] takes the first where the kernel and our
+//! privileges allow it and says by [`Gate::fallback`] why it did not. Both drop the same packets.
 //!
-//! *Re-arming.* Before Linux 6.12 the timeout of an element can't be changed, and deleting and
-//! adding it in one batch leaves a moment in which a packet on another processor may find neither.
-//! So each address has two slots, and a re-arm replaces the older one: the younger is not touched,
-//! and not one packet is lost. A packet is dropped only if neither slot is alive. (An earlier end
-//! than before empties the younger slot too.) One re-arm costs 9 microseconds when the caches are
-//! warm, and 2 more for each further address.
-//!
-//! # Granularity
-//! The kernel compares an element's end with jiffies whenever a packet is looked up; nothing has to
-//! run for it to end. Milliseconds are rounded down to jiffies and counted from the last tick, so
-//! an address closes up to two ticks *early* (8 ms at HZ=250; measured over 500 openings of 20 ms:
-//! 0.04 to 4 ms early for 99 of 100), and late only as far as the tick itself is late: one tick
-//! when the processor that keeps time goes to sleep and another takes over, and on a virtual
-//! machine for as long as that processor gets no time. A timeout below one tick would round to
-//! zero, which the kernel reads as "for ever": whatever is below [`SHORTEST`] shuts the address
-//! instead. Jiffies stand still while the machine is suspended: an open element outlives suspend by
-//! what was left of it. Machines that can suspend need the other form of the gate, or the guard to
-//! shut it before (it has at most the lease's length to do harm).
-//! A timeout is relative: if the process is held up between reading the clock and the kernel's
-//! work, the element ends that much later. [`Gate::open_until`] reads the clock again and mends it.
+//! The table of the second form exists in both: without hooks it only remembers which addresses are
+//! managed. So each form takes over from the other, and from versions that know one of them alone.
 //!
 //! # Failures
-//! A refused batch changed nothing. From Linux 6.9 the table belongs to its maker while that lives
-//! (`nft flush ruleset` passes it by) and stays after its death. On older kernels somebody may
-//! remove it: the next call then says [`GateError::Gone`], and [`Gate::repair`] puts it back, shut.
-//! [`Gate::install`] replaces what an earlier process of the same instance left, in one batch; what
-//! that one managed stays managed, so an address is never free between two guards.
+//! What is refused changed nothing, and all else leaves addresses shut. Somebody who takes the
+//! gate's parts away is noticed by the next call ([`GateError::Gone`]); [`Gate::repair`] puts them
+//! back, shut. A guard that ends leaves the gate in place: killed, in its form, to shut at the
+//! deadline; in order, by [`Gate::leave`], shut and in the form that every version knows.
 //!
 //! # Deliberately absent
-//! No reading of rules made by others, no running of `nft`. No wrapping crate: `rustables` is under
-//! the GPL, `nftnl` needs a C library, `nftables` runs the program; the dozen messages needed are
-//! written here. Interfaces that are not given are not watched, neither is the loopback: give every
-//! interface on which the address could be asked for. No difference between a packet of this node
-//! and one that it forwards for another holder: a node of the cluster is not its router, and where
-//! the address stands on a bridge, the bridge is hooked, not its ports. A frame sent with
+//! Interfaces that are not given are not watched, neither is the loopback: give every interface on
+//! which the address could be asked for. No difference between a packet of this node and one that
+//! it forwards for another holder: a node of the cluster is not its router, and where the address
+//! stands on a bridge, the bridge is hooked, not its ports. A frame sent with
 //! `PACKET_QDISC_BYPASS` passes by every egress hook; nothing in stead does that.
 
+mod ebpf;
 mod error;
 #[cfg(test)]
 mod fuzz;
-mod plan;
-mod rules;
+mod nft;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 
-use crate::clock;
+use ebpf::Filters;
 pub use error::GateError;
-use plan::Plan;
-use rules::{Element, Family};
-use wire::{Batch, Channel};
-
-/// The shortest time for which an address can be opened: one tick of the slowest kernel.
-pub const SHORTEST: Duration = Duration::from_millis(10);
+use nft::Table;
 
 /// Names of instances are at most this long.
 pub const INSTANCE_LENGTH: usize = 32;
 
-/// The end, in microseconds of [`clock::boottime`], after which an element surely is no more; zero
-/// where there is none. One for each slot.
-type Ends = [u64; 2];
+/// The two forms of the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Programs on the interfaces, with absolute deadlines.
+    Ebpf,
+    /// A table of nftables, with timeouts.
+    Nftables,
+}
 
-/// The gate of one guard. Dropping it leaves the table and its running timeouts in place.
+impl Form {
+    /// Both, the better one first.
+    pub const ALL: [Self; 2] = [Self::Ebpf, Self::Nftables];
+}
+
+impl std::str::FromStr for Form {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let form = Self::ALL.into_iter().find(|form| form.to_string() == name);
+        form.ok_or_else(|| format!("{name:?} is no form of the gate: say ebpf or nftables"))
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ebpf => "ebpf",
+            Self::Nftables => "nftables",
+        })
+    }
+}
+
+/// The gate of one guard. Dropping it leaves it in place: what is open shuts at its deadline.
 pub struct Gate {
-    channel: Channel,
-    table: String,
-    devices: Vec<String>,
-    managed: BTreeMap<IpAddr, Ends>,
+    table: Table,
+    /// In the eBPF form; the table has no hooks then, save on devices that refuse the filters.
+    filters: Option<Filters>,
+    fallback: Option<GateError>,
 }
 
 impl Gate {
     /// Installs the gate of `instance` on `devices`, all addresses shut, in place of whatever an
-    /// earlier process of that instance left; its managed addresses are taken over. Devices that do
-    /// not exist (yet) are left out: see [`Gate::watch`].
+    /// earlier process of that instance left; its managed addresses are taken over. In the eBPF
+    /// form if that is to be had. Devices that do not exist (yet) are left out: see
+    /// [`Gate::watch`].
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was changed.
+    /// See [`GateError`]; nothing was opened.
     pub fn install(instance: &str, devices: &[&str]) -> Result<Self, GateError> {
-        let table = table_name(instance)?;
-        let channel = Channel::open().map_err(GateError::Unreachable)?;
-        let devices = devices.iter().map(|device| (*device).to_owned()).collect();
-        let mut gate = Self { channel, table, devices, managed: BTreeMap::new() };
-        gate.repair()?;
-        Ok(gate)
+        match Self::install_form(Form::Ebpf, instance, devices) {
+            Err(refused @ GateError::Ebpf { .. }) => {
+                let mut gate = Self::install_form(Form::Nftables, instance, devices)?;
+                gate.fallback = Some(refused);
+                Ok(gate)
+            }
+            done => done,
+        }
     }
 
-    /// Puts the table back as it ought to be, with all addresses shut, in one batch. Says which of
-    /// the devices are missing.
+    /// [`Gate::install`] in this form and no other.
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was changed.
+    /// See [`GateError`]; nothing was opened. [`GateError::Ebpf`] where that form is not to be had.
+    pub fn install_form(form: Form, instance: &str, devices: &[&str]) -> Result<Self, GateError> {
+        let devices = owned(devices);
+        let (table, filters) = match form {
+            Form::Ebpf => {
+                let managed = nft::left_behind(instance)?;
+                let filters = Filters::install(instance, &devices, &managed)?;
+                // From here on the filters drop what is managed, so the table may lose its hooks.
+                (Table::install(instance, &[])?, Some(filters))
+            }
+            Form::Nftables => {
+                let table = Table::install(instance, &devices)?;
+                ebpf::remove_leftovers(instance)?;
+                (table, None)
+            }
+        };
+        Ok(Self { table, filters, fallback: None })
+    }
+
+    /// The form in force.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        if self.filters.is_some() { Form::Ebpf } else { Form::Nftables }
+    }
+
+    /// Why [`Gate::install`] did not take the eBPF form, if it did not.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&GateError> {
+        self.fallback.as_ref()
+    }
+
+    /// How late after its deadline the kernel may shut an address.
+    #[must_use]
+    pub fn slack(&self) -> Duration {
+        if self.filters.is_some() { ebpf::SLACK } else { nft::slack() }
+    }
+
+    /// Packets that were dropped, where the form counts them within reach (eBPF).
+    #[must_use]
+    pub fn dropped(&self) -> Option<u64> {
+        self.filters.as_ref().map(Filters::dropped)
+    }
+
+    /// Puts everything back as it ought to be, with all addresses shut. Says which of the devices
+    /// are missing.
+    ///
+    /// # Errors
+    /// See [`GateError`]; nothing was opened.
     pub fn repair(&mut self) -> Result<Vec<String>, GateError> {
-        let leftover = exists(&mut self.channel, &self.table)?;
-        let mut managed: BTreeSet<IpAddr> = self.managed.keys().copied().collect();
-        if leftover {
-            for family in Family::ALL {
-                managed.extend(self.elements(family)?);
+        match &mut self.filters {
+            Some(filters) => {
+                filters.shut_all();
+                self.table.repair()?;
+                let managed = self.table.managed().collect();
+                let watched = filters.repair(&managed)?;
+                self.table.watch(&watched.refused)?;
+                Ok(watched.missing)
             }
+            None => self.table.repair(),
         }
-        let (present, missing) = sort_out(&self.devices);
-        let mut result = Ok(());
-        // Kernels before 6.9 know no lasting ownership, those before 5.12 no ownership at all.
-        for flags in [rules::OWNED_AND_LASTING, 0] {
-            let mut batch = Batch::default();
-            if leftover {
-                rules::delete_table(&mut batch, &self.table);
-            }
-            rules::create_table(&mut batch, &self.table, flags);
-            for family in Family::ALL {
-                let members = lasting(managed.iter().copied(), family);
-                rules::add(&mut batch, &self.table, family.managed(), &members);
-            }
-            for device in &present {
-                rules::hook(&mut batch, &self.table, device);
-            }
-            result = self.channel.commit(&batch);
-            match &result {
-                Err(refusal) if refusal.step == "create the table" => {}
-                Ok(()) | Err(_) => break,
-            }
-        }
-        result.map_err(|refusal| {
-            if refusal.is(libc::EPERM) && leftover { GateError::Owned } else { refusal.into() }
-        })?;
-        self.managed = managed.into_iter().map(|addr| (addr, [0; 2])).collect();
-        Ok(missing)
     }
 
     /// Hooks exactly these devices, and returns those that do not exist. To be called again when
     /// one appears or is renamed, before it gets an address; calling it too often does no harm.
+    /// Where a new device refuses the filters of the eBPF form, managed addresses are shut on that
+    /// device, always.
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was changed.
+    /// See [`GateError`].
     pub fn watch(&mut self, devices: &[&str]) -> Result<Vec<String>, GateError> {
-        let wanted: Vec<String> = devices.iter().map(|device| (*device).to_owned()).collect();
-        let (present, missing) = sort_out(&wanted);
-        let hooked = self.hooked()?;
-        let intact = |device: &str| {
-            rules::hook_names(device)
-                .iter()
-                .all(|name| hooked.get(name).is_some_and(|on| on == device))
-        };
-        let mut batch = Batch::default();
-        for chain in hooked.keys() {
-            let kept = wanted
-                .iter()
-                .any(|device| intact(device) && rules::hook_names(device).contains(chain));
-            if !kept {
-                rules::unhook(&mut batch, &self.table, chain);
+        let devices = owned(devices);
+        match &mut self.filters {
+            Some(filters) => {
+                let watched = filters.watch(&devices)?;
+                self.table.watch(&watched.refused)?;
+                Ok(watched.missing)
             }
+            None => self.table.watch(&devices),
         }
-        for device in present.iter().filter(|device| !intact(device)) {
-            rules::hook(&mut batch, &self.table, device);
-        }
-        self.commit(&batch)?;
-        self.devices = wanted;
-        Ok(missing)
     }
 
     /// The addresses under the gate.
     pub fn managed(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.managed.keys().copied()
+        self.table.managed()
     }
 
     /// Puts exactly these addresses under the gate. New ones are shut at once; those that are no
     /// longer named pass untouched from now on.
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was changed.
+    /// See [`GateError`]; nothing was opened.
     pub fn manage(&mut self, addrs: &[IpAddr]) -> Result<(), GateError> {
         let wanted: BTreeSet<IpAddr> = addrs.iter().copied().collect();
-        let new = || wanted.iter().copied().filter(|addr| !self.managed.contains_key(addr));
-        let old = || self.managed.keys().copied().filter(|addr| !wanted.contains(addr));
-        let mut batch = Batch::default();
-        for family in Family::ALL {
-            let set = family.managed();
-            rules::add(&mut batch, &self.table, set, &lasting(new(), family));
-            rules::delete(&mut batch, &self.table, set, &lasting(old(), family));
-            for slot in 0..2 {
-                let gone = brief(old(), family);
-                rules::delete(&mut batch, &self.table, family.open(slot), &gone);
-            }
+        if let Some(filters) = &mut self.filters {
+            filters.manage(&wanted)?;
         }
-        self.commit(&batch)?;
-        self.managed.retain(|addr, _| wanted.contains(addr));
-        for addr in wanted {
-            self.managed.entry(addr).or_insert([0; 2]);
-        }
-        Ok(())
+        self.table.manage(&wanted)
     }
 
-    /// Opens an address for `timeout` from now, in place of what it had; below [`SHORTEST`] it is
-    /// shut.
-    ///
-    /// # Errors
-    /// See [`GateError`]; nothing was changed.
-    pub fn open(&mut self, addr: IpAddr, timeout: Duration) -> Result<(), GateError> {
-        self.open_many(&[(addr, timeout)])
-    }
-
-    /// [`Gate::open`] for several addresses in one batch.
-    ///
-    /// # Errors
-    /// See [`GateError`]; nothing was changed.
-    pub fn open_many(&mut self, wanted: &[(IpAddr, Duration)]) -> Result<(), GateError> {
-        let wanted: BTreeMap<IpAddr, Duration> = wanted.iter().copied().collect();
-        if let Some(addr) = wanted.keys().find(|addr| !self.managed.contains_key(addr)) {
-            return Err(GateError::NotManaged(*addr));
-        }
-        let now = clock::boottime();
-        let mut plan = Plan::default();
-        for (addr, timeout) in &wanted {
-            plan.arm(*addr, *timeout, now, self.managed[addr]);
-        }
-        let done = self.commit(&plan.batch(&self.table));
-        let after = clock::boottime();
-        if let Err(error) = done {
-            if matches!(error, GateError::Unsure(_)) {
-                // Both slots may be alive: the next call on these addresses empties both.
-                self.managed.extend(wanted.keys().map(|addr| (*addr, [u64::MAX; 2])));
-            }
-            return Err(error);
-        }
-        for (addr, ends) in plan.ends {
-            // The kernel's time began at the latest when the call returned.
-            let ends = ends.map(|end| end.at(after));
-            self.managed.insert(addr, ends);
-        }
-        Ok(())
-    }
-
-    /// Opens addresses until `deadline` (microseconds of [`clock::boottime`]) and never beyond
-    /// `deadline + slack`: if the process was held up on the way for longer than `slack`, the
-    /// time is set anew, and after three such attempts the addresses are shut.
+    /// Opens addresses until `deadline` (microseconds of [`crate::clock::boottime`]) and never
+    /// beyond it by more than [`Gate::slack`]; a deadline in the past shuts them.
     ///
     /// # Errors
     /// [`GateError::Late`]: the addresses are shut. See [`GateError`] for others.
-    pub fn open_until(
-        &mut self,
-        addrs: &[IpAddr],
-        deadline: u64,
-        slack: Duration,
-    ) -> Result<(), GateError> {
-        let mut held_up = Duration::ZERO;
-        for _ in 0..3 {
-            let before = clock::boottime();
-            let left = Duration::from_micros(deadline.saturating_sub(before));
-            let wanted: Vec<_> = addrs.iter().map(|addr| (*addr, left)).collect();
-            self.open_many(&wanted)?;
-            held_up = Duration::from_micros(clock::boottime().saturating_sub(before));
-            if left < SHORTEST || held_up <= slack {
-                return Ok(());
-            }
+    pub fn open_until(&mut self, addrs: &[IpAddr], deadline: u64) -> Result<(), GateError> {
+        match &mut self.filters {
+            Some(filters) => filters.open_until(addrs, deadline),
+            None => self.table.open_until(addrs, deadline),
         }
-        self.shut_many(addrs)?;
-        Err(GateError::Late { held_up })
     }
 
-    /// Shuts an address at once.
+    /// Shuts addresses at once.
     ///
     /// # Errors
     /// See [`GateError`]; nothing was changed.
-    pub fn shut(&mut self, addr: IpAddr) -> Result<(), GateError> {
-        self.shut_many(&[addr])
-    }
-
-    /// Shuts addresses at once, in one batch.
-    ///
-    /// # Errors
-    /// See [`GateError`]; nothing was changed.
-    pub fn shut_many(&mut self, addrs: &[IpAddr]) -> Result<(), GateError> {
-        let wanted: Vec<_> = addrs.iter().map(|addr| (*addr, Duration::ZERO)).collect();
-        self.open_many(&wanted)
+    pub fn shut(&mut self, addrs: &[IpAddr]) -> Result<(), GateError> {
+        match &mut self.filters {
+            Some(filters) => filters.open_until(addrs, 0),
+            None => self.table.shut_many(addrs),
+        }
     }
 
     /// Shuts everything at once, whatever is believed to be open.
@@ -298,148 +240,63 @@ impl Gate {
     /// # Errors
     /// See [`GateError`]; nothing was changed.
     pub fn shut_all(&mut self) -> Result<(), GateError> {
-        let mut batch = Batch::default();
-        for family in Family::ALL {
-            for slot in 0..2 {
-                rules::flush(&mut batch, &self.table, family.open(slot));
+        match &mut self.filters {
+            Some(filters) => {
+                filters.shut_all();
+                Ok(())
             }
+            None => self.table.shut_all(),
         }
-        self.commit(&batch)?;
-        self.managed.values_mut().for_each(|ends| *ends = [0; 2]);
+    }
+
+    /// Ends in order: leaves everything shut, in the form that every version can take over.
+    ///
+    /// # Errors
+    /// See [`GateError`]; the addresses are shut all the same.
+    pub fn leave(mut self) -> Result<(), GateError> {
+        self.shut_all()?;
+        if let Some(mut filters) = self.filters {
+            self.table.watch(filters.devices())?;
+            filters.remove()?;
+        }
         Ok(())
     }
 
     /// Takes the gate away: nothing is dropped any more.
     ///
     /// # Errors
-    /// See [`GateError`]; the gate is still there.
-    pub fn remove(mut self) -> Result<(), GateError> {
-        remove_table(&mut self.channel, &self.table)
-    }
-
-    fn commit(&mut self, batch: &Batch) -> Result<(), GateError> {
-        let mut last = None;
-        // Before Linux 6.8 an element may run out between two messages of one batch, which then
-        // fails as if it had never been there. The second attempt meets a clean set.
-        for _ in 0..3 {
-            match self.channel.commit(batch) {
-                Ok(()) => return Ok(()),
-                Err(refusal) if refusal.is(libc::ENOENT) => last = Some(refusal),
-                Err(refusal) => return Err(refusal.into()),
-            }
+    /// See [`GateError`]; the gate, or a part of it, is still there.
+    pub fn remove(self) -> Result<(), GateError> {
+        if let Some(mut filters) = self.filters {
+            filters.remove()?;
         }
-        match last {
-            // A device may have vanished a moment ago; then only that is wrong.
-            Some(refusal)
-                if refusal.step.starts_with("hook") && exists(&mut self.channel, &self.table)? =>
-            {
-                Err(refusal.into())
-            }
-            Some(_) => Err(GateError::Gone),
-            None => Ok(()),
-        }
-    }
-
-    /// The addresses in the managed set of an existing table.
-    fn elements(&mut self, family: Family) -> Result<Vec<IpAddr>, GateError> {
-        let query = rules::elements_query(&self.table, family.managed());
-        let answers =
-            self.channel.query("read the managed addresses", rules::GETSETELEM, true, &query);
-        let answers = match answers {
-            Ok(answers) => answers,
-            // Half a table: whoever made it so did not leave anything to take over.
-            Err(refusal) if refusal.is(libc::ENOENT) => return Ok(Vec::new()),
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let lists = answers.iter().flat_map(|answer| inside(answer, 3));
-        let keys = lists
-            .flat_map(|list| wire::attributes(list).map(|(_, element)| element))
-            .flat_map(|element| inside(element, 1))
-            .flat_map(|key| inside(key, 1));
-        Ok(keys.filter_map(address).collect())
-    }
-
-    /// The base chains of the table and the device each one hangs on.
-    fn hooked(&mut self) -> Result<BTreeMap<String, String>, GateError> {
-        let query = rules::table_query(&self.table);
-        let answers = self.channel.query("list the hooks", rules::GETCHAIN, true, &query)?;
-        let mut hooked = BTreeMap::new();
-        for answer in &answers {
-            let string = |kind| inside(answer, kind).next().map(wire::text);
-            if string(1).as_deref() != Some(&self.table) {
-                continue;
-            }
-            let Some((chain, hook)) = string(3).zip(inside(answer, 4).next()) else { continue };
-            // One device is told alone, several (or none) as a list.
-            let single = inside(hook, 3).next();
-            let device = single.or_else(|| inside(hook, 4).flat_map(|list| inside(list, 1)).next());
-            hooked.insert(chain, device.map(wire::text).unwrap_or_default());
-        }
-        Ok(hooked)
+        self.table.remove()
     }
 }
 
 /// Takes away what an earlier process of this instance left; says whether there was anything.
 ///
 /// # Errors
-/// See [`GateError`]; nothing was changed.
+/// See [`GateError`]; nothing was opened that is still managed by somebody.
 pub fn uninstall_leftovers(instance: &str) -> Result<bool, GateError> {
-    let table = table_name(instance)?;
-    let mut channel = Channel::open().map_err(GateError::Unreachable)?;
-    let there = exists(&mut channel, &table)?;
-    if there {
-        remove_table(&mut channel, &table)?;
-    }
-    Ok(there)
+    let table = nft::uninstall_leftovers(instance)?;
+    let filters = ebpf::remove_leftovers(instance)?;
+    Ok(table || filters)
 }
 
-fn remove_table(channel: &mut Channel, table: &str) -> Result<(), GateError> {
-    let mut batch = Batch::default();
-    rules::delete_table(&mut batch, table);
-    match channel.commit(&batch) {
-        Ok(()) => Ok(()),
-        Err(refusal) if refusal.is(libc::ENOENT) => Ok(()),
-        Err(refusal) if refusal.is(libc::EPERM) => Err(GateError::Owned),
-        Err(refusal) => Err(refusal.into()),
-    }
-}
-
-fn exists(channel: &mut Channel, table: &str) -> Result<bool, GateError> {
-    let query = rules::table_query(table);
-    match channel.query("look for the table", rules::GETTABLE, false, &query) {
-        Ok(_) => Ok(true),
-        Err(refusal) if refusal.is(libc::ENOENT) => Ok(false),
-        Err(refusal) => Err(refusal.into()),
-    }
-}
-
-fn table_name(instance: &str) -> Result<String, GateError> {
+/// What the parts of an instance's gate are called in the kernel.
+fn name_of(instance: &str) -> Result<String, GateError> {
     let fits = (1..=INSTANCE_LENGTH).contains(&instance.len())
         && instance.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits { Ok(format!("stead-{instance}")) } else { Err(GateError::Name(instance.to_owned())) }
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The devices that are there, and those that are not.
 fn sort_out(devices: &[String]) -> (Vec<String>, Vec<String>) {
     let unique: BTreeSet<&String> = devices.iter().collect();
     unique.into_iter().cloned().partition(|device| if_nametoindex(device.as_str()).is_ok())
-}
-
-fn inside(bytes: &[u8], wanted: u16) -> impl Iterator<Item = &[u8]> {
-    wire::attributes(bytes).filter(move |(kind, _)| *kind == wanted).map(|(_, value)| value)
-}
-
-fn address(key: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(key).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(key).map(IpAddr::from)).ok()
-}
-
-fn lasting(addrs: impl Iterator<Item = IpAddr>, family: Family) -> Vec<Element> {
-    let mine = addrs.filter(|addr| Family::of(*addr) == family);
-    mine.map(|addr| Element { addr, timeout: None }).collect()
-}
-
-/// Elements that are named only to be deleted; should one ever live, it does so briefly.
-fn brief(addrs: impl Iterator<Item = IpAddr>, family: Family) -> Vec<Element> {
-    let mine = addrs.filter(|addr| Family::of(*addr) == family);
-    mine.map(|addr| Element { addr, timeout: Some(SHORTEST) }).collect()
 }

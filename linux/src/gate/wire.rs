@@ -1,4 +1,4 @@
-//! Netlink messages to the packet filter: attributes, one atomic batch, its acknowledgements.
+//! Netlink messages of both forms: attributes, requests and their answers, one atomic batch.
 //!
 //! Layout and numbers are those of the kernel's `linux/netlink.h`, `linux/netfilter/nfnetlink.h`
 //! and `linux/netfilter/nf_tables.h`. The kernel handles a batch inside `sendmsg`, so all its
@@ -8,7 +8,15 @@ use std::io;
 
 use netlink_sys::{Socket, SocketAddr};
 
-const NETLINK_NETFILTER: isize = 12;
+/// Whom a channel speaks with.
+#[derive(Clone, Copy)]
+pub(super) enum Protocol {
+    /// Devices and their traffic control.
+    Route = 0,
+    /// nftables.
+    Netfilter = 12,
+}
+
 const SUBSYSTEM: u16 = 10;
 const FAMILY_NETDEV: u8 = 5;
 const BATCH_BEGIN: u16 = 0x10;
@@ -16,8 +24,8 @@ const BATCH_END: u16 = 0x11;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const FLAG_REQUEST: u16 = 1;
-const FLAG_ACK: u16 = 4;
-const FLAG_DUMP: u16 = 0x300;
+pub(super) const FLAG_ACK: u16 = 4;
+pub(super) const FLAG_DUMP: u16 = 0x300;
 const FLAG_CAPPED: u16 = 0x100;
 const FLAG_ACK_ATTRIBUTES: u16 = 0x200;
 const ACK_TEXT: u16 = 1;
@@ -58,8 +66,16 @@ impl Attrs {
         self.bytes(kind, &value.to_be_bytes())
     }
 
+    pub(super) fn native32(self, kind: u16, value: u32) -> Self {
+        self.bytes(kind, &value.to_ne_bytes())
+    }
+
     pub(super) fn be64(self, kind: u16, value: u64) -> Self {
         self.bytes(kind, &value.to_be_bytes())
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     pub(super) fn nest(self, kind: u16, inside: &Self) -> Self {
@@ -119,15 +135,19 @@ impl Batch {
 }
 
 fn message(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, res: u16, family: u8, body: &[u8]) {
-    let length = u32::try_from(HEADER + FAMILY_HEADER + body.len()).unwrap_or(u32::MAX);
+    header(out, kind, flags, seq, FAMILY_HEADER + body.len());
+    out.extend_from_slice(&[family, 0]);
+    out.extend_from_slice(&res.to_be_bytes());
+    out.extend_from_slice(body);
+}
+
+fn header(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, body: usize) {
+    let length = u32::try_from(HEADER + body).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_ne_bytes());
     out.extend_from_slice(&kind.to_ne_bytes());
     out.extend_from_slice(&flags.to_ne_bytes());
     out.extend_from_slice(&seq.to_ne_bytes());
     out.extend_from_slice(&0u32.to_ne_bytes());
-    out.extend_from_slice(&[family, 0]);
-    out.extend_from_slice(&res.to_be_bytes());
-    out.extend_from_slice(body);
 }
 
 /// Why the kernel refused a request. A refused batch changed nothing.
@@ -148,15 +168,15 @@ impl Refusal {
     }
 }
 
-/// The netlink socket to the packet filter of the network namespace it was opened in.
+/// A netlink socket to the kernel's part for the network namespace it was opened in.
 pub(super) struct Channel {
     socket: Socket,
     sequence: u32,
 }
 
 impl Channel {
-    pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+    pub(super) fn open(protocol: Protocol) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol as isize)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         // Both only make answers better or shorter; kernels before 4.12 do without.
@@ -215,12 +235,26 @@ impl Channel {
         dump: bool,
         attrs: &Attrs,
     ) -> Result<Vec<Vec<u8>>, Refusal> {
+        let flags = if dump { FLAG_DUMP } else { FLAG_ACK };
+        let mut body = vec![FAMILY_NETDEV, 0, 0, 0];
+        body.extend_from_slice(&attrs.0);
+        let mut found = self.exchange(step, ((SUBSYSTEM << 8) | kind, flags), &body)?;
+        found.iter_mut().for_each(|answer| drop(answer.drain(..FAMILY_HEADER.min(answer.len()))));
+        Ok(found)
+    }
+
+    /// Sends one request of a kind with flags, and returns the bodies of its answers.
+    pub(super) fn exchange(
+        &mut self,
+        step: &'static str,
+        (kind, flags): (u16, u16),
+        body: &[u8],
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
-        let flags = FLAG_REQUEST | if dump { FLAG_DUMP } else { FLAG_ACK };
-        let mut bytes = Vec::new();
-        let full = (SUBSYSTEM << 8) | kind;
-        message(&mut bytes, full, flags, sequence, 0, FAMILY_NETDEV, &attrs.0);
+        let mut bytes = Vec::with_capacity(HEADER + body.len());
+        header(&mut bytes, kind, FLAG_REQUEST | flags, sequence, body.len());
+        bytes.extend_from_slice(body);
         self.drain();
         self.send(&bytes).map_err(|error| Refusal::new(step, error))?;
         let mut found = Vec::new();
@@ -236,7 +270,7 @@ impl Channel {
                         let source = io::Error::from_raw_os_error(code);
                         return Err(Refusal { step, detail, source });
                     }
-                    _ => found.push(answer.body.get(FAMILY_HEADER..).unwrap_or(&[]).to_vec()),
+                    _ => found.push(answer.body.to_vec()),
                 }
             }
         }
@@ -322,14 +356,6 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Answer<'_>> {
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some(answer)
     })
-}
-
-/// What the fuzzing needs to look in from outside.
-#[cfg(test)]
-impl Attrs {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
-    }
 }
 
 /// Reads all answers of a datagram as [`Channel`] does, and says how many there are.

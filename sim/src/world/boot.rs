@@ -118,6 +118,8 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         gate: Vec::new(),
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
+        ended: BTreeMap::new(),
+        stretched: false,
         broken: BTreeSet::new(),
         disk: if member { Disk::new(entries.to_vec()) } else { Disk::default() },
         incarnation: 0,

@@ -127,7 +127,9 @@ impl World {
         self.guard_after(host);
         if self.judges.has_excuses() && self.hosts[host].guard.as_ref().is_some_and(|it| !it.held) {
             // It has looked at the clock, and the gate does what it says.
-            self.excuses_end(host, crate::check::Why::Suspended);
+            if !self.hosts[host].stretched {
+                self.excuses_end(host, crate::check::Why::Suspended);
+            }
             if told {
                 self.excuses_end(host, crate::check::Why::Slewed);
             }
@@ -288,6 +290,7 @@ impl World {
         let open = |it: &super::Host, address: &IpAddr| it.open_until(*address) > now;
         let before: Vec<_> = touched.iter().map(|address| open(it, address)).collect();
         let it = &mut self.hosts[host];
+        it.stretched = false;
         it.gate.clear();
         it.gate.extend(addresses.into_iter().map(|address| (address, until)));
         let opened = touched.iter().zip(before).any(|(address, was)| !was && open(it, address));

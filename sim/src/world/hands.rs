@@ -133,7 +133,12 @@ impl World {
                 let wanted = config.and_then(|it| it.services.get(service)?.program.as_ref());
                 if wanted.is_some() && failed.is_none() {
                     let (service, epoch) = (service.clone(), *epoch);
-                    self.start_program(host, &service, epoch);
+                    if self.hosts[host].ended.get(&service) == Some(&epoch) {
+                        // It had been found and has ended since; nobody starts it again.
+                        self.tell_ended(host, service, epoch);
+                    } else {
+                        self.start_program(host, &service, epoch);
+                    }
                 }
             }
             Event::Stopped { service, epoch } => {
@@ -182,8 +187,13 @@ impl World {
     /// A program ends by itself.
     pub fn end_program(&mut self, host: usize, service: &ServiceId) {
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
+        self.hosts[host].ended.insert(service.clone(), epoch);
+        self.tell_ended(host, service.clone(), epoch);
+    }
+
+    fn tell_ended(&mut self, host: usize, service: ServiceId, epoch: Epoch) {
         let detail = "it exited with status 1".to_string();
-        let event = Event::Ended { service: service.clone(), epoch, detail };
+        let event = Event::Ended { service, epoch, detail };
         // After whatever is on its way: a daemon that just started finds it before it ends.
         self.after(0, What::Daemon(host, 0, Box::new(DaemonIn::Event(Box::new(event)))));
     }

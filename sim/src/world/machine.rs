@@ -63,10 +63,14 @@ pub struct Host {
     pub form: GateForm,
     /// What the kernel lets through, and until when. It outlives the guard.
     pub gate: Vec<(IpAddr, Instant)>,
+    /// Its timeouts stood still in a suspend and were not armed anew since.
+    pub stretched: bool,
     /// The addresses on its interfaces. They outlive the daemon.
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Programs that ended by themselves, under which epoch, in this run of the daemon.
+    pub ended: BTreeMap<ServiceId, Epoch>,
     /// Services whose program does not start here.
     pub broken: BTreeSet<ServiceId>,
     /// What its daemon keeps.

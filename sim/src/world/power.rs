@@ -91,6 +91,7 @@ impl World {
             return;
         }
         it.daemon_run += 1;
+        it.ended.clear();
         it.daemon_paused = 0;
         let behind = if self.plan.rough { self.chance.log.index(4) } else { 0 };
         let it = &mut self.hosts[host];
@@ -189,7 +190,8 @@ impl World {
                 for (_, end) in it.gate.iter_mut().filter(|(_, end)| end.0 > 0) {
                     *end += stead_core::time::Span(stood);
                 }
-                // Until its guard runs, or what was left of the timeouts is over.
+                it.stretched = true;
+                // Until its guard has armed it anew, or what was left of the timeouts is over.
                 let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
                 self.excuse(host, now + most, Why::Suspended);
             }

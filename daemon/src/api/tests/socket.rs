@@ -46,7 +46,8 @@ impl Served {
         let (shutdown, ended) = watch::channel(false);
         let submitted = runtime.block_on(async {
             let (handle, submitted) = handle();
-            super::super::serve(&paths, key(1), handle, journal.clone(), ended).unwrap();
+            let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
+            super::super::serve(&paths, key(1), handle, journal.clone(), metrics, ended).unwrap();
             submitted
         });
         Self { folder, journal, submitted, shutdown, runtime }
@@ -329,7 +330,9 @@ fn a_new_daemon_takes_the_socket_over() {
     let (_shutdown, ended) = watch::channel(false);
     let _entered = served.runtime.enter();
     let (handle, _) = driver(picture(CLUSTER, 2));
-    let _task = super::super::serve(&paths, key(1), handle, served.journal.clone(), ended).unwrap();
+    let journal = served.journal.clone();
+    let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
+    let _task = super::super::serve(&paths, key(1), handle, journal, metrics, ended).unwrap();
     let status: StatusReport = served.client().ask(&Request::Status { watch: false }).unwrap();
     assert_eq!(status.quorum.voters, 2);
 }

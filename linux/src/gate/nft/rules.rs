@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::wire::{Attrs, Batch};
+use crate::gate::wire::{Attrs, Batch};
 
 // enum nf_tables_msg_types
 const NEWTABLE: u16 = 0;
@@ -23,7 +23,9 @@ const APPEND: u16 = 0x800;
 
 /// `NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST`: nobody else may change the table while its maker
 /// lives, and it stays when the maker dies (Linux 6.9).
-pub(super) const OWNED_AND_LASTING: u32 = 0x2 | 0x4;
+pub(super) const OWNED_AND_LASTING: u32 = OWNED | 0x4;
+/// `NFT_TABLE_F_OWNER`.
+pub(super) const OWNED: u32 = 0x2;
 
 /// Earlier than everything that commonly hooks in here (raw tables use -300 as well).
 const PRIORITY: i32 = -300;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::rules::{self, Element, Family};
-use super::wire::Batch;
 use super::{Ends, SHORTEST, brief};
+use crate::gate::wire::Batch;
 
 /// When a slot's element is surely over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,40 @@
+//! The four benches.
+//!
+//! [`failover`] breaks the node that holds the address, [`quiet`] (`false`) breaks nothing and
+//! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
+//! asks stead where the milliseconds of a takeover went. Each takes the subjects one after the
+//! other, run by run, so that the machine's noise meets all of them alike.
+//!
+//! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
+//! the next subject has its turn; only a wish to end, or a file that can't be written, ends a
+//! bench.
+//!
+//! Deliberately absent: trials of two subjects at once. They would measure each other.
+
+pub mod failover;
+pub mod idle;
+pub mod quiet;
+pub mod stages;
+
+use crate::error::BenchError;
+use crate::report::{Results, Row};
+use crate::subject::Spec;
+
+/// A row of a bench about a subject.
+fn row(bench: &str, spec: &Spec, run: u32) -> Row {
+    let (subject, config) = (spec.subject().to_owned(), spec.config());
+    Row { bench: bench.to_owned(), subject, config, run, ..Row::default() }
+}
+
+/// What failed becomes a row. Only the wish to end goes on.
+fn told(
+    results: &mut Results,
+    row: Row,
+    outcome: Result<(), BenchError>,
+) -> Result<(), BenchError> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_interruption() => Err(error),
+        Err(error) => results.add(Row { error: Some(error.told()), ..row }),
+    }
+}

@@ -1,0 +1,291 @@
+//! The command line: `bench/run NAME`, and what it does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bench::{failover, idle, quiet, stages};
+use crate::error::{BenchError, Step};
+use crate::report::{self, Results, Session};
+use crate::subject::{self, Choice, Failure, Spec};
+use crate::{Tools, part};
+
+/// The benches that `table` knows, in its order.
+const BENCHES: [&str; 4] = [failover::NAME, quiet::NAME, idle::NAME, stages::NAME];
+
+/// Measures stead, and with --peers also keepalived and Pacemaker, on this machine.
+///
+/// Every cluster is made of real processes in network namespaces of their own; nothing of the
+/// machine's own network is touched. Rows are kept in bench/results/NAME.jsonl.
+#[derive(Debug, Parser)]
+#[command(name = "bench/run", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// How long clients wait when the node that serves them dies, is cut off, or loses the others
+    Failover {
+        #[command(flatten)]
+        common: Common,
+        /// How often each subject has its turn
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        runs: u32,
+    },
+    /// What moves on a busy machine though nothing fails
+    False {
+        #[command(flatten)]
+        common: Common,
+        /// How often each subject has its turn
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        runs: u32,
+        /// How long each is watched
+        #[arg(long, default_value_t = 10.0, value_name = "MINUTES")]
+        minutes: f64,
+    },
+    /// What a cluster at rest costs in processor time and memory
+    Idle {
+        #[command(flatten)]
+        common: Common,
+        /// How often each subject has its turn
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        runs: u32,
+        /// How long each is watched
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        seconds: u64,
+    },
+    /// Where the milliseconds of a takeover go; stead alone tells
+    Stages {
+        #[command(flatten)]
+        common: Common,
+        /// How many takeovers of each setting
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        runs: u32,
+    },
+    /// Print tables in Markdown out of the rows that are kept
+    Table {
+        /// Of one bench only
+        bench: Option<String>,
+        /// Of all sessions together; without it, of each bench's newest
+        #[arg(long)]
+        all: bool,
+        /// Where the rows are
+        #[arg(
+            long,
+            env = "STEAD_BENCH_RESULTS",
+            default_value = "bench/results",
+            value_name = "DIR"
+        )]
+        results: PathBuf,
+    },
+    /// A part that this program plays on a bed
+    #[command(hide = true)]
+    Part {
+        #[command(subcommand)]
+        part: Part,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    Respond { port: u16, node: String },
+    Spin,
+    Write { file: PathBuf },
+    Live { name: String, root: PathBuf },
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Measure keepalived and Pacemaker as well; they must be installed
+    #[arg(long)]
+    peers: bool,
+    /// Print one JSON object a line and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Only subjects with this text in name and settings, such as "stead ride-out 50"
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// stead with this form of the lease gate only
+    #[arg(long, env = "STEAD_BENCH_GATE", value_name = "NAME")]
+    gate: Option<String>,
+    /// The program stead; without it, the one beside this program
+    #[arg(long, value_name = "FILE")]
+    stead: Option<PathBuf>,
+    /// Where rows are kept
+    #[arg(long, env = "STEAD_BENCH_RESULTS", default_value = "bench/results", value_name = "DIR")]
+    results: PathBuf,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// See [`BenchError`].
+    pub fn run(self) -> Result<(), BenchError> {
+        match self.command {
+            Command::Failover { common, runs } => {
+                let specs = subject::failover(&common.choice());
+                common.run(failover::NAME, &specs, |tools, results| {
+                    failover::run(tools, &specs, &Failure::ALL, runs, results)
+                })
+            }
+            Command::False { common, runs, minutes } => {
+                let specs = subject::quiet(&common.choice());
+                let minutes = minutes.clamp(0.0, 1e6);
+                common.run(quiet::NAME, &specs, |tools, results| {
+                    quiet::run(tools, &specs, minutes, runs, results)
+                })
+            }
+            Command::Idle { common, runs, seconds } => {
+                let specs = subject::idle(&common.choice());
+                let time = Duration::from_secs(seconds);
+                common.run(idle::NAME, &specs, |tools, results| {
+                    idle::run(tools, &specs, time, runs, results)
+                })
+            }
+            Command::Stages { common, runs } => {
+                let settings = subject::stages(&common.choice());
+                let specs: Vec<Spec> = settings.iter().cloned().map(Spec::Stead).collect();
+                common.run(stages::NAME, &specs, |tools, results| {
+                    stages::run(tools, &settings, runs, results)
+                })
+            }
+            Command::Table { bench, all, results } => table(bench.as_deref(), all, &results),
+            Command::Part { part } => part.play(),
+        }
+    }
+}
+
+impl Part {
+    fn play(self) -> Result<(), BenchError> {
+        match self {
+            Self::Respond { port, node } => part::respond(port, &node),
+            Self::Spin => part::spin(),
+            Self::Write { file } => part::write(&file),
+            Self::Live { name, root } => match subject::live(&name, &root)? {},
+        }
+    }
+}
+
+impl Common {
+    fn choice(&self) -> Choice {
+        let Self { peers, only, gate, .. } = self;
+        Choice { peers: *peers, only: only.clone(), gate: gate.clone() }
+    }
+
+    /// Looks whether all is there, lets the bench run, and prints its table.
+    fn run(
+        &self,
+        name: &str,
+        specs: &[Spec],
+        bench: impl FnOnce(&Tools, &mut Results) -> Result<(), BenchError>,
+    ) -> Result<(), BenchError> {
+        if specs.is_empty() {
+            let text = "no subject is left by --only and --gate; nothing was measured";
+            return Err(BenchError::Nothing(text.to_owned()));
+        }
+        subject::missing(specs)?;
+        let own = std::env::current_exe().step(|| "cannot find this program".to_owned())?;
+        let stead = self.stead.clone().unwrap_or_else(|| own.with_file_name("stead"));
+        if !stead.is_file() {
+            let text = format!("there is no program {}; build it, or name it", stead.display());
+            return Err(BenchError::Nothing(text));
+        }
+        let tools = Tools { stead, own, stop: watch_signals()? };
+        let mut results = Results::open(&self.results, name, self.json)?;
+        let outcome = bench(&tools, &mut results);
+        if !results.json() {
+            println!("{}", report::tables(name, results.rows()));
+        }
+        outcome
+    }
+}
+
+fn table(bench: Option<&str>, all: bool, results: &std::path::Path) -> Result<(), BenchError> {
+    let mut printed = false;
+    for name in BENCHES.iter().filter(|name| bench.is_none_or(|it| it == **name)) {
+        let sessions = report::read(&results.join(format!("{name}.jsonl")))?;
+        let sessions: &[Session] = match sessions.split_last() {
+            Some((newest, _)) if !all => std::slice::from_ref(newest),
+            Some(_) | None => &sessions,
+        };
+        let machines = sessions.iter().filter_map(|session| session.machine.as_ref());
+        let told: Vec<String> = machines.map(report::Machine::told).collect();
+        let rows: Vec<_> = sessions.iter().flat_map(|session| session.rows.clone()).collect();
+        if !rows.is_empty() {
+            printed = true;
+            println!("## {name}\n\n{}\n\n{}", told.join("\n"), report::tables(name, &rows));
+        }
+    }
+    if printed {
+        return Ok(());
+    }
+    let text = format!("there are no results in {}; run a bench first", results.display());
+    Err(BenchError::Nothing(text))
+}
+
+/// The first ctrl-C asks for a clean end, the second one ends at once.
+fn watch_signals() -> Result<Arc<AtomicBool>, BenchError> {
+    let what = || "cannot watch for ctrl-C".to_owned();
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().step(what)?;
+    let mut signals = Vec::new();
+    {
+        let _inside = runtime.enter();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+            signals.push(signal(kind).step(what)?);
+        }
+    }
+    let told = Arc::clone(&stop);
+    let body = move || {
+        runtime.block_on(async {
+            for mut signal in signals {
+                let told = Arc::clone(&told);
+                tokio::spawn(async move {
+                    while signal.recv().await.is_some() {
+                        if told.swap(true, Ordering::Relaxed) {
+                            // whatever hangs: the kernel ends the beds with this process
+                            std::process::exit(130);
+                        }
+                    }
+                });
+            }
+            std::future::pending::<()>().await;
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(body).step(what)?;
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_bench_takes_the_common_words() {
+        for name in BENCHES {
+            let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
+            Cli::try_parse_from(words).expect(name);
+        }
+        assert!(Cli::try_parse_from(["bench/run", "other"]).is_err());
+    }
+
+    #[test]
+    fn a_table_of_nothing_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = table(None, false, folder.path()).expect_err("nothing");
+        assert!(error.to_string().contains("run a bench first"), "{error}");
+    }
+}

@@ -1,0 +1,4 @@
+//! The bench tried on real clusters. Needs root.
+#![allow(missing_docs)]
+
+mod trial;

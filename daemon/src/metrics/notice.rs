@@ -1,0 +1,174 @@
+//! The kinds of notices: the name that each has as a label and in the journal's fields, and its
+//! message id.
+//!
+//! A message id is the same in every version as long as the kind means the same: whoever filters by
+//! it (`journalctl MESSAGE_ID=...`) need not read sentences. `systemd-id128 new` makes one.
+
+use stead_core::notice::Notice;
+
+use super::tally::name_of;
+
+/// One kind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// Its message id: 128 random bits in hexadecimal digits.
+    pub id: &'static str,
+}
+
+/// Declares the kinds, and which notice is of which.
+macro_rules! kinds {
+    ($($variant:ident $(($dots:tt))?: $name:literal $id:literal;)*) => {
+        /// Every kind.
+        pub const KINDS: &[Kind] = &[$(Kind { name: $name, id: $id }),*];
+
+        /// The kind of a notice.
+        #[must_use]
+        pub fn kind(notice: &Notice) -> &'static Kind {
+            match notice {
+                $(Notice::$variant $(($dots))? => &Kind { name: $name, id: $id },)*
+            }
+        }
+    };
+}
+
+kinds! {
+    GuardConnected: "guard-connected" "b78f9515da4f40afa8cf647480a92afc";
+    GuardLost: "guard-lost" "7a15ef752e2e4d6a964c3e23fad0fe5f";
+    LeaseGained: "lease-gained" "94e82f645caf460bac7b6e7a790a38d3";
+    LeaseLost: "lease-lost" "f70dc89c707542359793b60ce1199314";
+    ClockDistrusted: "clock-distrusted" "e73e5b4595f84d18a817da80985930e3";
+    CoordinatorSilent(..): "coordinator-silent" "c5044b56aaf74e36bc9b914d5137dae4";
+    Campaign(..): "campaign" "59b5b731155841c5bf15cecfd39d39b8";
+    Coordinator(..): "coordinator" "0119e4985fb24877a45822de43bdd4ad";
+    Suspected(..): "suspected" "2e0d596535794348a46778aa52302680";
+    Refuted(..): "refuted" "261407532ef247949f4cfd96d078f3e2";
+    Removed(..): "removed" "e8324eaa31c04230b254454a27dcccf0";
+    Admitted(..): "admitted" "0de55e6ff57141c7850866a82db9ce67";
+    Voter(..): "voter" "a1b526e9986649b09093a7d797ec553d";
+    Assigned(..): "assigned" "50c23f7675b04bc6989a8be1dda61ff6";
+    Stopping(..): "stopping" "59402e871d274997808eeb99bf5d4d96";
+    Stopped(..): "stopped" "90b11849fea44e1ea30caee761e61e2e";
+    Nowhere(..): "nowhere" "92304a5e774a4c0493f00ec7d1f6078b";
+    Claimed(..): "claimed" "8015e5ce89004bc091ad92c13042e47d";
+    Conflict(..): "conflict" "e9de3a874d4d424cbd7ae7164065e57e";
+    Started(..): "started" "9aab11272ede4620a872801eee6434a7";
+    StartFailed(..): "start-failed" "d31e4a2138e24e058f1bfc24e0851d1c";
+    Verified(..): "verified" "5e82e32358044da2855f171cc21c809d";
+    MonitorFailed(..): "monitor-failed" "d8893a72b29743069299b673123435fa";
+    Ended(..): "ended" "6b6f8893eabd42048813f81a2dc85e69";
+    AddressRestored(..): "address-restored" "cc26c1bffd2c4b66a8d70e1507b4aa35";
+    Refused(..): "refused" "831db3529eb2461baa944bab206625f3";
+    StoreFailed(..): "store-failed" "20f0ffad6b3545bfa5d18c7d9c562ced";
+    Retiring: "retiring" "6337a3f35a9e4f689789e08460765b4b";
+    ClaimFailed(..): "claim-failed" "a8fbcd51ff27406fae2a9fa7c37275d4";
+    Configured(..): "configured" "1f5dec53f2254a698dfc9b666c08bd53";
+    Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
+    Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
+    RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
+}
+
+/// What a notice names, for fields of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields<'a> {
+    /// The service.
+    pub(super) service: Option<&'a str>,
+    /// The node that it is about, which need not be the one that tells it.
+    pub(super) about: Option<&'a str>,
+    /// The number of the assignment.
+    pub(super) epoch: Option<u64>,
+    /// The term.
+    pub(super) term: Option<u64>,
+    /// Why.
+    pub(super) cause: Option<&'a str>,
+    /// The version of the configuration.
+    pub(super) revision: Option<u64>,
+}
+
+/// The fields of a notice.
+pub(super) fn fields(notice: &Notice) -> Fields<'_> {
+    let none = Fields::default();
+    match notice {
+        Notice::GuardConnected
+        | Notice::GuardLost
+        | Notice::LeaseGained
+        | Notice::LeaseLost
+        | Notice::ClockDistrusted
+        | Notice::AddressRestored(_)
+        | Notice::Refused(_)
+        | Notice::StoreFailed(_)
+        | Notice::Retiring => none,
+        Notice::CoordinatorSilent(node)
+        | Notice::Campaign(node)
+        | Notice::Suspected(node, _)
+        | Notice::Refuted(node)
+        | Notice::Admitted(node)
+        | Notice::Voter(node, _)
+        | Notice::Standby(node, _)
+        | Notice::Membership(node, _)
+        | Notice::RoundTripExceeded(node, _) => Fields { about: Some(node), ..none },
+        Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
+        Notice::Removed(node, _, cause) => {
+            Fields { about: Some(node), cause: Some(name_of(*cause)), ..none }
+        }
+        Notice::Assigned(service, node, epoch) => {
+            Fields { service: Some(&service.0), about: Some(node), epoch: Some(epoch.0), ..none }
+        }
+        Notice::Stopping(service, cause) => {
+            Fields { service: Some(&service.0), cause: Some(name_of(*cause)), ..none }
+        }
+        Notice::Stopped(service, node, cause) => Fields {
+            service: Some(&service.0),
+            about: Some(node),
+            cause: Some(name_of(*cause)),
+            ..none
+        },
+        Notice::Nowhere(service)
+        | Notice::Conflict(service, _)
+        | Notice::Started(service)
+        | Notice::StartFailed(service, _)
+        | Notice::Verified(service)
+        | Notice::MonitorFailed(service, _)
+        | Notice::Ended(service, _)
+        | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },
+        Notice::Claimed(service, epoch) => {
+            Fields { service: Some(&service.0), epoch: Some(epoch.0), ..none }
+        }
+        Notice::Configured(revision) => Fields { revision: Some(*revision), ..none },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use stead_core::id::{Epoch, ServiceId};
+
+    use super::*;
+
+    #[test]
+    fn names_and_ids_are_all_different_and_well_formed() {
+        let names: BTreeSet<_> = KINDS.iter().map(|it| it.name).collect();
+        let ids: BTreeSet<_> = KINDS.iter().map(|it| it.id).collect();
+        assert_eq!((names.len(), ids.len()), (KINDS.len(), KINDS.len()));
+        for Kind { name, id } in KINDS {
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+            assert!(id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_notice_is_taken_apart() {
+        let notice = Notice::Assigned(ServiceId::from("web"), "node2".to_owned(), Epoch(7));
+        assert_eq!(kind(&notice).name, "assigned");
+        let wanted = Fields {
+            service: Some("web"),
+            about: Some("node2"),
+            epoch: Some(7),
+            ..Fields::default()
+        };
+        assert_eq!(fields(&notice), wanted);
+        assert_eq!(fields(&Notice::LeaseLost), Fields::default());
+    }
+}
