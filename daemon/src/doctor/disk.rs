@@ -93,7 +93,7 @@ fn room(folder: &Path) -> Finding {
     const CHECK: &str = "disk room";
     match statvfs(folder) {
         Ok(stat) => {
-            let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
+            let free = stat.blocks_available() * stat.fragment_size();
             let seen = format!("{}: {} MiB are free", folder.display(), free >> 20);
             if free < ROOM {
                 Finding::warning(CHECK, seen, "a node whose disk is full gives up what it serves")
@@ -130,6 +130,8 @@ fn secrets(files: &[PathBuf]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::super::Verdict;
     use super::*;
 
@@ -154,12 +156,12 @@ mod tests {
     fn a_secret_that_others_can_read_is_bad() {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
-        assert_eq!(secrets(&[key.clone()]).verdict, Verdict::Good);
+        assert_eq!(secrets(from_ref(&key)).verdict, Verdict::Good);
         fs::write(&key, "secret").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(secrets(&[key.clone()]).verdict, Verdict::Good);
+        assert_eq!(secrets(from_ref(&key)).verdict, Verdict::Good);
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-        let found = secrets(&[key.clone()]);
+        let found = secrets(from_ref(&key));
         assert_eq!(found.verdict, Verdict::Bad);
         assert!(found.seen.contains("key"), "{found:?}");
     }

@@ -33,8 +33,8 @@ fn gate() -> Finding {
             return Finding::unknown(CHECK, seen);
         }
     };
-    let advice = "load nf_tables (`modprobe nf_tables`), and run this with CAP_NET_ADMIN; without a \
-                  gate the guard does not start";
+    let advice = "load nf_tables (`modprobe nf_tables`), and run this with CAP_NET_ADMIN; without \
+                  a gate the guard does not start";
     let tried = namespace.run(|| {
         let gate = Gate::install(TRIAL, &["lo"])?;
         let form = gate.form();

@@ -72,8 +72,8 @@ fn clock(discipline: Option<Discipline>) -> Finding {
     };
     let worst = discipline.worst_ppm();
     let seen = format!("its rate is steered by {worst:.1} millionths (at most 1000 may be)");
-    let advice = "let the time daemon correct in small steps: chrony `maxslewrate 500`, or wait until \
-                  it has caught up";
+    let advice = "let the time daemon correct in small steps: chrony `maxslewrate 500`, or wait \
+                  until it has caught up";
     if worst > CLOCK_BOUND_PPM {
         Finding::bad(CHECK, format!("{seen}; a node with such a clock gets no lease"), advice)
     } else if worst > CLOCK_NEAR_PPM {
