@@ -19,6 +19,7 @@ mod chain;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod guard;
 pub mod identity;

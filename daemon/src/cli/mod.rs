@@ -16,6 +16,7 @@ mod clear;
 mod config;
 mod context;
 mod demo;
+mod doctor;
 mod events;
 mod exit;
 mod incident;
@@ -96,6 +97,7 @@ enum Command {
     Clear(clear::Clear),
     Events(events::Events),
     Incident(incident::Incident),
+    Doctor(doctor::Doctor),
     Metrics(metrics::Metrics),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -139,6 +141,7 @@ impl Command {
             Self::Clear(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Metrics(command) => command.run(context),
             Self::Demo(command) => command.run(),
             Self::DemoWeb(command) => command.run(),

@@ -106,3 +106,21 @@ fn a_service_goes_back_to_a_better_node_if_it_is_told_so() {
     let seen = client.seen_since(began);
     assert_taken_over(seen);
 }
+
+#[test]
+fn the_doctor_finds_a_running_node_fit_and_its_cluster_in_reach() {
+    let fleet = Fleet::start(three("doctor")).must();
+    let node = fleet.node("node1").must();
+    let findings = node.json(&["doctor", "--json"]).must();
+    let all = findings["findings"].as_array().cloned().unwrap_or_default();
+    let of = |check: &str| {
+        let found = all.iter().find(|it| it["check"] == check);
+        found.map_or("missing", |it| it["verdict"].as_str().unwrap_or_default())
+    };
+    for check in ["gate", "secrets", "disk speed", "node2 by ring", "node3 by back"] {
+        assert!(["good", "warning"].contains(&of(check)), "{check}: {findings:#}");
+    }
+    assert_ne!(findings["worst"], "bad", "{findings:#}");
+    let wrong = node.stead(&["doctor", "nobody"]).must();
+    assert!(wrong.stderr.contains("nobody is no node of the configuration"), "{}", wrong.stderr);
+}
