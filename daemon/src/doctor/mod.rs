@@ -2,8 +2,8 @@
 //!
 //! # What it is for
 //! Most trouble with a cluster is there before it begins: a filter in the way, a clock that jumps,
-//! a disk that takes a second for a write. This looks at the machine as it is, before it joins and at
-//! any time after, and says for each thing what was seen, whether that is good, and what to do.
+//! a disk that takes a second for a write. This looks at the machine as it is, before it joins and
+//! at any time after, and says for each thing what was seen, whether that is good, and what to do.
 //!
 //! # How it works
 //! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`network`]) for its
