@@ -46,6 +46,9 @@ pub struct Plan {
     pub gates: Gates,
     /// How far behind a member is sent a snapshot instead of entries.
     pub snapshot_gap: usize,
+    /// How much of what was committed a daemon that starts has yet to apply at least, as its
+    /// snapshot does not have it.
+    pub start_behind: usize,
     /// The time between two questions of a client.
     pub probe: Span,
 }
@@ -66,6 +69,7 @@ impl Plan {
             rough: false,
             gates: Gates::Relative,
             snapshot_gap: 50,
+            start_behind: 0,
             probe: Span::from_millis(1),
         }
     }

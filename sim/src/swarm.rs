@@ -86,6 +86,7 @@ impl Seed {
             rough: true,
             gates: [Gates::Relative, Gates::Absolute, Gates::Both][rng.index(3)],
             snapshot_gap: [2, 8, 40][rng.index(3)],
+            start_behind: [0, 0, 6, 1_000][rng.index(4)],
             probe: Span::from_millis(40),
         };
         let mix = Mix::draw(&mut rng);

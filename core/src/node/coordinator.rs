@@ -108,7 +108,7 @@ impl Node {
         if report.term != self.log.term || !report.vote_known {
             return;
         }
-        self.coordinator.in_time |= report.timers == self.state.timers;
+        self.coordinator.in_time |= self.ready && report.timers == self.state.timers;
         let may = self.has_begun() && self.coordinator.in_time;
         let fit = |node: &NodeId| may && !self.removing.1.contains_key(node);
         let admitted = || self.state.view.iter().filter(|(node, _)| fit(node));

@@ -86,7 +86,11 @@ impl Node {
         } else {
             self.state.applied
         };
-        if report.timers != self.state.timers
+        // A run that is not current goes through timers that were in force once. They are good enough
+        // for a guard that never had a lease; another knows better.
+        let may_tell = self.ready || report.lease_until == Instant::START;
+        if may_tell
+            && report.timers != self.state.timers
             && due(&mut self.told.timers, self.state.timers, now, patience)
         {
             orders.push(Order::Timers(self.state.timers));

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use stead_core::id::{Epoch, Term};
+use stead_core::id::{Epoch, Index, Term};
 use stead_core::lease::{Holding, LogTail, Order};
 use stead_core::node::{Command, Event, LogView, Node};
-use stead_core::time::Span;
+use stead_core::state::Change;
+use stead_core::state::config::Config;
+use stead_core::time::{Instant, Span};
+use stead_core::timers::Timers;
 
 use super::desk::{Desk, ME, PEER};
 use super::wanted::address;
@@ -103,4 +106,82 @@ fn a_new_daemon_takes_over_what_its_guard_holds_only_under_a_lease() {
         .iter()
         .any(|it| matches!(it, Command::Stop { service, .. } if *service == "s0".into()));
     assert!(stops, "{lost:?}");
+}
+
+fn with_ride_out(config: &Config, millis: u64) -> Config {
+    Config { ride_out: Span::from_millis(millis), ..config.clone() }
+}
+
+fn timers_told(commands: &[Command]) -> Vec<Timers> {
+    let told = commands.iter().filter_map(|it| match it {
+        Command::Guard(Order::Timers(timers)) => Some(*timers),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// A daemon that starts anew reads the log from its snapshot on. Were the guard told what it reads,
+/// it would count by timers that may be far longer than those that others wait for.
+#[test]
+fn timers_of_the_past_are_not_for_a_guard_that_has_a_lease() {
+    let former = Desk::begun();
+    let (now, state) = (former.now, former.node.state().clone());
+    let index = state.applied;
+    let shorter = Timers::derive(Span::from_millis(100), Span::from_millis(2)).expect("allowed");
+    assert!(shorter.lease < state.timers.lease);
+    let starts = |lease_until| {
+        let mut report = former.report.clone();
+        (report.timers, report.lease_until) = (shorter, lease_until);
+        let mut node = Node::new(ME, state.clone());
+        let voters = vec![BTreeSet::from([ME, PEER])];
+        let tail = LogTail { term: Term(2), index };
+        node.handle(now, Event::Log(LogView { term: Term(2), leader: Some(PEER), voters, tail }));
+        node.handle(now, Event::Report(report));
+        let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();
+        (node, commands)
+    };
+    let (mut node, commands) = starts(now + Span::from_millis(50));
+    assert_eq!(timers_told(&commands), [], "{commands:?}");
+    node.handle(now, Event::Current(index));
+    let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();
+    assert_eq!(timers_told(&commands), [state.timers], "as soon as it is current");
+    // For a guard that just started they are better than none.
+    assert_eq!(timers_told(&starts(Instant::START).1), [state.timers]);
+}
+
+/// The same daemon is elected before it has read what was committed. That its guard counted by the
+/// timers of then says nothing.
+#[test]
+fn a_coordinator_waits_until_its_guard_counts_by_the_timers_in_force() {
+    let former = Desk::begun();
+    let (now, state) = (former.now, former.node.state().clone());
+    let mut node = Node::new(ME, state.clone());
+    let mut report = former.report.clone();
+    (report.term, report.coordinates, report.lease_until) = (Term(3), None, Instant::START);
+    let voters = vec![BTreeSet::from([ME, PEER])];
+    let tail = LogTail { term: Term(3), index: Index(state.applied.0 + 2) };
+    node.handle(now, Event::Log(LogView { term: Term(3), leader: Some(ME), voters, tail }));
+    node.handle(now, Event::Report(report.clone()));
+    let config = with_ride_out(state.config.as_ref().expect("founded"), 100);
+    let changes =
+        [Change::Configure { base: state.revision, config }, Change::Lead { term: Term(3) }];
+    for (change, at) in changes.into_iter().zip(1..) {
+        let index = Index(state.applied.0 + at);
+        node.handle(now, Event::Applied { index, term: Term(3), change: Some(change) });
+    }
+    node.handle(now, Event::Current(tail.index));
+    assert_ne!(node.state().timers, report.timers);
+    let mut admitted = || {
+        let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();
+        let admits = commands.iter().any(
+            |it| matches!(it, Command::Guard(Order::Lead { admitted, .. }) if !admitted.is_empty()),
+        );
+        let timers = node.state().timers;
+        report.timers = timers;
+        (report.coordinates, report.at) = (Some(Term(3)), now);
+        node.handle(now, Event::Report(report.clone()));
+        admits
+    };
+    assert!(!admitted(), "its guard still counts by the longer ones");
+    assert!(admitted(), "and does no more");
 }

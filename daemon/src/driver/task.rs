@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
-use stead_core::lease::LogTail;
+use stead_core::lease::{LogTail, Report};
 use stead_core::node::{Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
 use stead_core::state::{Change, State};
@@ -31,6 +31,9 @@ use crate::identity::Identity;
 
 /// How often the picture is renewed when nothing but reports come.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
+/// How long a guard that knows a network from a former run keeps to it while this run is not
+/// current. Far longer than a daemon needs to catch up, if there is anybody to catch up with.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(10);
 /// How many troubles of the guard are shown.
 const TROUBLES_KEPT: usize = 8;
 
@@ -56,8 +59,12 @@ pub(super) struct Task {
     hello: Option<Hello>,
     troubles: VecDeque<String>,
     rejected: BTreeMap<(SocketAddr, Rejected), u64>,
-    /// The network that the guard was told.
+    /// The network that the guard was told, or a guard before it.
     told: Option<Network>,
+    /// Whether it was this guard.
+    told_this_guard: bool,
+    /// When this run began.
+    began_at: tokio::time::Instant,
     /// The copy of the state that pictures share until it changes.
     state: (Index, Arc<State>),
     /// Where to note that the log has something in it, until that is done.
@@ -93,6 +100,8 @@ impl Task {
             troubles: VecDeque::new(),
             rejected: BTreeMap::new(),
             told: None,
+            told_this_guard: false,
+            began_at: tokio::time::Instant::now(),
             state,
             began: Some(began).filter(|path| !path.exists()),
             failed: None,
@@ -138,6 +147,9 @@ impl Task {
         while let Some(command) = self.node.poll() {
             self.performers.perform(self.node.state(), command);
         }
+        if !self.told_this_guard {
+            self.tell_network();
+        }
         self.show(false);
     }
 
@@ -145,7 +157,8 @@ impl Task {
         match event {
             GuardEvent::Connected(door) => {
                 self.performers.guard = Some(door);
-                self.tell_network(true);
+                self.told_this_guard = false;
+                self.tell_network();
             }
             GuardEvent::Lost => {
                 self.hello = None;
@@ -235,7 +248,7 @@ impl Task {
 
     fn state_changed(&mut self) {
         self.members.set(self.with_known(network::members(self.node.state())));
-        self.tell_network(false);
+        self.tell_network();
         self.show(true);
     }
 
@@ -252,14 +265,28 @@ impl Task {
     }
 
     /// Tells the guard where everything is, if that is new, or if the guard is.
-    fn tell_network(&mut self, new_guard: bool) {
+    fn tell_network(&mut self) {
+        if !self.may_tell_network() {
+            return;
+        }
         let told = self.told.as_ref();
         let network = network::for_guard(self.node.state(), self.identity.node, told);
-        let Some(network) = network.filter(|network| new_guard || told != Some(network)) else {
-            return;
-        };
+        let news = |network: &Network| !self.told_this_guard || told != Some(network);
+        let Some(network) = network.filter(news) else { return };
         self.performers.tell_guard(&ToGuard::Network(network.clone()));
         self.told = Some(network);
+        self.told_this_guard = true;
+    }
+
+    /// Whether the state is good enough for the guard. A run that is not current goes through what
+    /// once was: services that were not there yet, addresses that have changed since. A guard that
+    /// outlived the former run knows better, and would let go of what it holds.
+    fn may_tell_network(&self) -> bool {
+        let knows_nothing = |report: &Report| report.peers.is_empty() && report.held.is_empty();
+        self.node.is_ready()
+            || self.told_this_guard
+            || self.node.report().is_some_and(knows_nothing)
+            || self.began_at.elapsed() > MEMORY_PATIENCE
     }
 
     fn submit(&mut self, submission: Submission) {

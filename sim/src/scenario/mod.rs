@@ -20,6 +20,7 @@
 //! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
 //! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
+//! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
 //! | `run MS`, `until MS` | time passes; up to that moment of the script |
 //! | `await MS` and `healthy`, `served sN`, `silent sN` or `said WORDS` | it has to come by then |

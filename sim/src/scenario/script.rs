@@ -118,6 +118,7 @@ impl Script {
             "services" => plan.services = upto(words, 50)?,
             "links" => plan.links = upto(words, 4)?,
             "snapshot-gap" => plan.snapshot_gap = upto(words, 1_000_000)?,
+            "start-behind" => plan.start_behind = words.number("how many entries")? as usize,
             "initial-ride-out" => plan.ride_out = Span(words.millis()?),
             "round-trip" => plan.round_trip = Span(words.millis()?),
             "grace" => plan.grace = Span(words.millis()?),
@@ -226,7 +227,8 @@ impl fmt::Display for Script {
         writeln!(f, "services {}\nlinks {}", plan.services, plan.links)?;
         writeln!(f, "initial-ride-out {}", millis(plan.ride_out.0))?;
         writeln!(f, "round-trip {}\ngrace {}", millis(plan.round_trip.0), millis(plan.grace.0))?;
-        writeln!(f, "snapshot-gap {}\nprobe {}", plan.snapshot_gap, millis(plan.probe.0))?;
+        writeln!(f, "snapshot-gap {}\nstart-behind {}", plan.snapshot_gap, plan.start_behind)?;
+        writeln!(f, "probe {}", millis(plan.probe.0))?;
         let gates = match plan.gates {
             Gates::Relative => "relative",
             Gates::Absolute => "absolute",
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let text = "# Why.\nseed 7\nnodes 5\nmembers 4\nservices 3\nlinks 2\n\
-                    initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\nprobe 25\n\
+                    initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\nstart-behind 9\nprobe 25\n\
                     gates both\nrough\nunsettled\nuntil 12.007\npower-off a\nawait 5 served s0\n\
                     await 7 said a is suspected\nlull 20000\nheal\nrun 3\n";
         let script = Script::read(text).unwrap();

@@ -94,6 +94,7 @@ impl World {
         it.ended.clear();
         it.daemon_paused = 0;
         let behind = if self.plan.rough { self.chance.log.index(4) } else { 0 };
+        let behind = behind.max(self.plan.start_behind);
         let it = &mut self.hosts[host];
         let (applied, state) = it.disk.applied(behind);
         let raft = Raft::new(applied, self.now);
