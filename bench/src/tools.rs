@@ -5,16 +5,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use stead::demo::fleet::{Family, service_address};
-use stead_lab::{Host, Process};
+use stead_lab::{Host, Process, Waited, wait_until};
 
 use crate::error::{BenchError, Step};
 
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(10);
 /// How long anything may take that is only waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// Where the responders listen.
@@ -55,22 +53,15 @@ impl Tools {
         &self,
         what: &str,
         within: Duration,
-        mut holds: impl FnMut() -> Result<bool, BenchError>,
+        holds: impl FnMut() -> Result<bool, BenchError>,
     ) -> Result<(), BenchError> {
-        let deadline = Instant::now() + within;
-        loop {
-            let answer = holds();
-            if matches!(answer, Ok(true)) {
-                return Ok(());
-            }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(BenchError::Interrupted);
-            }
-            if Instant::now() >= deadline {
+        match wait_until(&self.stop, within, holds) {
+            Waited::Held => Ok(()),
+            Waited::Stopped => Err(BenchError::Interrupted),
+            Waited::Late(last) => {
                 let (what, seconds) = (what.to_owned(), within.as_secs());
-                return Err(BenchError::Late { what, seconds, last: answer.err().map(Box::new) });
+                Err(BenchError::Late { what, seconds, last: last.map(Box::new) })
             }
-            std::thread::sleep(LOOK);
         }
     }
 

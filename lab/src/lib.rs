@@ -32,6 +32,7 @@ pub mod prober;
 pub mod relay;
 mod root;
 mod switch;
+mod waiting;
 pub mod web;
 
 pub use bed::Bed;
@@ -42,3 +43,4 @@ pub use link::{Link, LinkSpec};
 pub use root::{Power, become_root};
 pub use stead_linux::netlink::Mac;
 pub use switch::{Switch, Trunk};
+pub use waiting::{Waited, wait_until};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use stead_lab::prober::now;
 
-use super::{row, told};
+use super::{in_turn, row};
 use crate::error::BenchError;
 use crate::measure::Watch;
 use crate::report::{Results, Row};
@@ -31,13 +31,9 @@ pub fn run(
     runs: u32,
     results: &mut Results,
 ) -> Result<(), BenchError> {
-    for run in 1..=runs {
-        for spec in specs {
-            let outcome = round(tools, spec, failures, run, results);
-            told(results, row(NAME, spec, run), outcome)?;
-        }
-    }
-    Ok(())
+    in_turn(NAME, specs, runs, results, |spec, run, results| {
+        round(tools, spec, failures, run, results)
+    })
 }
 
 /// One cluster, brought up for this, and one trial of each failure.

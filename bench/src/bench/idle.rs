@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{row, told};
+use super::{in_turn, row};
 use crate::error::BenchError;
 use crate::measure::{Usage, Watch, between, of_process, rounded};
 use crate::report::{Results, Row};
@@ -28,13 +28,7 @@ pub fn run(
     runs: u32,
     results: &mut Results,
 ) -> Result<(), BenchError> {
-    for run in 1..=runs {
-        for spec in specs {
-            let outcome = rest(tools, spec, time, run, results);
-            told(results, row(NAME, spec, run), outcome)?;
-        }
-    }
-    Ok(())
+    in_turn(NAME, specs, runs, results, |spec, run, results| rest(tools, spec, time, run, results))
 }
 
 fn rest(

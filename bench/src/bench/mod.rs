@@ -26,6 +26,23 @@ fn row(bench: &str, spec: &Spec, run: u32) -> Row {
     Row { bench: bench.to_owned(), subject, config, run, ..Row::default() }
 }
 
+/// All subjects in turn, so many times. What failed becomes a row; only the wish to end goes on.
+fn in_turn(
+    bench: &str,
+    specs: &[Spec],
+    runs: u32,
+    results: &mut Results,
+    mut trial: impl FnMut(&Spec, u32, &mut Results) -> Result<(), BenchError>,
+) -> Result<(), BenchError> {
+    for run in 1..=runs {
+        for spec in specs {
+            let outcome = trial(spec, run, results);
+            told(results, row(bench, spec, run), outcome)?;
+        }
+    }
+    Ok(())
+}
+
 /// What failed becomes a row. Only the wish to end goes on.
 fn told(
     results: &mut Results,

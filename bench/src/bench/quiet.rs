@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{row, told};
+use super::{in_turn, row};
 use crate::error::BenchError;
 use crate::measure::{Load, Stalls, Watch, judge, moves, ms, rounded};
 use crate::report::Results;
@@ -25,13 +25,9 @@ pub fn run(
     runs: u32,
     results: &mut Results,
 ) -> Result<(), BenchError> {
-    for run in 1..=runs {
-        for spec in specs {
-            let outcome = watch(tools, spec, minutes, run, results);
-            told(results, row(NAME, spec, run), outcome)?;
-        }
-    }
-    Ok(())
+    in_turn(NAME, specs, runs, results, |spec, run, results| {
+        watch(tools, spec, minutes, run, results)
+    })
 }
 
 fn watch(

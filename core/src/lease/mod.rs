@@ -244,6 +244,12 @@ impl Lease {
         self.released
     }
 
+    /// The term in which this node coordinates, if it does.
+    #[must_use]
+    pub fn coordinates(&self) -> Option<Term> {
+        self.authority.as_ref().map(|authority| authority.term)
+    }
+
     /// Until when this node may answer for what it holds.
     #[must_use]
     pub fn lease_until(&self) -> Instant {

@@ -44,12 +44,18 @@ impl Lease {
             log_tail: self.log_tail,
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
-            earlier_coordinator: now.since(self.earlier_coordinator),
+            earlier_coordinator: self.age_of_earlier(now),
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
         }
         self.commands.push_back(Command::Send { to, heartbeat });
+    }
+
+    /// For how long at least no earlier coordinator was heard. What a clock that can't be trusted
+    /// measures may be more than what went by, and a new coordinator waits for the rest (rule H6).
+    fn age_of_earlier(&self, now: Instant) -> Span {
+        if self.clock_distrusted { Span::ZERO } else { now.since(self.earlier_coordinator) }
     }
 
     /// Whether the receipt for that peer counts, and on what terms.
@@ -81,7 +87,7 @@ impl Lease {
             started: self.started,
             term: self.term,
             vote_known: self.vote_known,
-            coordinates: authority.map(|authority| authority.term),
+            coordinates: self.coordinates(),
             voters: authority.map(|it| it.settled_voters().to_vec()).unwrap_or_default(),
             lease_until: self.lease_until(),
             quorate_until: authority.map_or(Instant::START, |authority| authority.until),

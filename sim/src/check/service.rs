@@ -37,10 +37,7 @@ impl World {
                 && self.lan.up[*host]
         };
         let fit: Vec<_> = (0..self.hosts.len()).filter(fit).collect();
-        let meets = |a: usize, b: usize| {
-            let link = |link| self.net.is_open(link, a, b) && self.net.is_open(link, b, a);
-            a == b || (0..self.net.links()).any(link)
-        };
+        let meets = |a: usize, b: usize| a == b || self.net.talks(a, b);
         let blocks = fit.iter().map(|first| {
             let block = fit.iter().copied().filter(|other| meets(*first, *other));
             block.collect::<Vec<_>>()
@@ -50,7 +47,7 @@ impl World {
         // Nobody outside can talk with it. Who is only heard, or only hears, is no excuse.
         let apart = largest.iter().all(|a| {
             let others = (0..self.hosts.len()).filter(|b| !largest.contains(b));
-            others.into_iter().all(|b| !(self.net.reaches(*a, b) && self.net.reaches(b, *a)))
+            others.into_iter().all(|b| !self.net.talks(*a, b))
         });
         let members: BTreeSet<NodeId> = largest.iter().map(|host| self.hosts[*host].id).collect();
         // By the newest voters that one of them knows.

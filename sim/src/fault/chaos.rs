@@ -56,6 +56,11 @@ impl World {
         }
     }
 
+    /// Whether faults stand still.
+    pub(crate) fn is_lull(&self) -> bool {
+        self.chaos.as_ref().is_some_and(|chaos| chaos.lull)
+    }
+
     pub(crate) fn next_fault(&mut self) {
         let Some(Chaos { mix, lull }) = self.chaos.clone() else { return };
         let next = self.chance.faults.between(mix.shortest, mix.longest);

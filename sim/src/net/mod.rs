@@ -68,6 +68,12 @@ impl Net {
         self.up.iter().any(|link| link[from][to])
     }
 
+    /// Whether two machines can talk on any link, to and fro: a stream needs both ways.
+    #[must_use]
+    pub fn talks(&self, one: usize, other: usize) -> bool {
+        self.up.iter().any(|link| link[one][other] && link[other][one])
+    }
+
     /// Opens or shuts one way, on one link or on all.
     pub fn set(&mut self, link: Option<usize>, from: usize, to: usize, open: bool) {
         for (number, ways) in self.up.iter_mut().enumerate() {
@@ -124,7 +130,7 @@ impl World {
             self.net.newest[from][to] = Some(heartbeat);
         }
         for link in 0..self.net.links() {
-            if self.net.rough && self.disturbed(to, link as u8, heartbeat) {
+            if self.net.rough && self.disturbed(from, to, link as u8, heartbeat) {
                 continue;
             }
             if self.net.is_open(link, from, to) {
@@ -134,8 +140,9 @@ impl World {
         }
     }
 
-    /// What rough weather does to a datagram. Says whether it is lost.
-    fn disturbed(&mut self, to: usize, link: u8, heartbeat: Heartbeat) -> bool {
+    /// What rough weather does to a datagram. Says whether it is lost. Somebody carries some of them
+    /// past a way that is shut, except in a lull.
+    fn disturbed(&mut self, from: usize, to: usize, link: u8, heartbeat: Heartbeat) -> bool {
         let luck = self.chance.net.below(240);
         match luck {
             0..4 => return true,
@@ -148,9 +155,11 @@ impl World {
             }
             8..10 => {
                 let late = self.chance.net.below(20_000);
-                self.deliver(to, link, heartbeat, late);
+                if self.net.is_open(usize::from(link), from, to) || !self.is_lull() {
+                    self.deliver(to, link, heartbeat, late);
+                }
             }
-            10..13 => self.replay_something(),
+            10..13 if !self.is_lull() => self.replay_something(),
             _ => {}
         }
         false
@@ -178,7 +187,7 @@ impl World {
     pub(crate) fn send_rpc(&mut self, from: usize, to: usize, rpc: Rpc) {
         let mut delay = if from == to { 10 } else { self.delay() };
         let lost = self.net.rough && self.chance.net.chance(80);
-        if from != to && (!self.net.reaches(from, to) || lost) {
+        if from != to && (!self.carries(from, to) || lost) {
             // A proposal may come late, from a connection that was torn down.
             if !matches!(rpc, Rpc::Propose { .. }) || !self.net.rough || self.chance.net.chance(2) {
                 return;
@@ -190,6 +199,12 @@ impl World {
             self.deliver_rpc(from, to, rpc.clone(), late);
         }
         self.deliver_rpc(from, to, rpc, delay);
+    }
+
+    /// Whether a message of the log gets there. Its streams need both ways; ruder than that, what
+    /// was sent gets through one alone, except in a lull.
+    fn carries(&self, from: usize, to: usize) -> bool {
+        self.net.talks(from, to) || !self.is_lull() && self.net.reaches(from, to)
     }
 
     fn deliver_rpc(&mut self, from: usize, to: usize, rpc: Rpc, delay: u64) {

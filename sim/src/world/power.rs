@@ -184,6 +184,7 @@ impl World {
                 // Less than a lease is left of what it believes; the clock may run slow.
                 let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
                 self.excuse(host, now + most, Why::Paused);
+                self.excuse_led_by(host, now + most);
             }
             // The kernel's ticks stood still with it: what was left of a timeout is left now.
             Halt::Suspended if it.form == GateForm::Relative => {
@@ -205,6 +206,16 @@ impl World {
         // It looks at the clock as soon as it runs.
         let run = self.hosts[host].guard_run;
         self.at(now + guard_late, What::Guard(host, run, GuardIn::Wake));
+    }
+
+    /// What a coordinator believes that was stopped is given on to those who follow it.
+    fn excuse_led_by(&mut self, host: usize, until: u64) {
+        let guard = self.hosts[host].guard.as_ref();
+        if guard.is_some_and(|guard| guard.lease.coordinates().is_some()) {
+            for other in (0..self.hosts.len()).filter(|other| *other != host) {
+                self.excuse(other, until, Why::Paused);
+            }
+        }
     }
 
     /// The clock's rate leaves the bound, or comes back; the kernel tells the guard within a tick.

@@ -36,10 +36,10 @@ mod supervisor;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use stead_lab::{Bed, Host, LinkSpec, Mac, Switch, Trunk};
+use stead_lab::{Bed, Host, LinkSpec, Mac, Switch, Trunk, Waited, wait_until};
 
 pub use client::{Client, Seen};
 pub use error::FleetError;
@@ -52,8 +52,6 @@ use supervisor::Supervisor;
 
 /// How long anything may take that is only waited for: the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A cluster of real processes. Everything in it ends when it is dropped.
 pub struct Fleet {
@@ -225,22 +223,15 @@ impl Fleet {
         &self,
         what: &str,
         within: Duration,
-        mut holds: impl FnMut() -> Result<bool, FleetError>,
+        holds: impl FnMut() -> Result<bool, FleetError>,
     ) -> Result<(), FleetError> {
-        let deadline = Instant::now() + within;
-        loop {
-            let answer = holds();
-            if matches!(answer, Ok(true)) {
-                return Ok(());
+        match wait_until(&self.stop, within, holds) {
+            Waited::Held => Ok(()),
+            Waited::Stopped => Err(FleetError::Interrupted),
+            Waited::Late(last) => {
+                let (what, last) = (what.to_owned(), last.map(Box::new));
+                Err(FleetError::Late { what, within, last })
             }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(FleetError::Interrupted);
-            }
-            if Instant::now() >= deadline {
-                let last = answer.err().map(Box::new);
-                return Err(FleetError::Late { what: what.to_owned(), within, last });
-            }
-            std::thread::sleep(LOOK);
         }
     }
 

@@ -112,6 +112,11 @@ fn p14_a_voter_that_hears_a_leader_refuses_everybody_else() {
         assert!(matches!(answer, Some(Answer::Vote { granted: false, .. })), "{answer:?}");
         run_for(50).await;
         assert_eq!(world.status(voter.0).term, before.term, "its term did not move");
+        // Nor does the leader step down, as long as the others answer it.
+        let answer = world.fabric.deliver(candidate, leader, ask(false)).await;
+        assert!(matches!(answer, Some(Answer::Vote { granted: false, .. })), "{answer:?}");
+        run_for(50).await;
+        assert_eq!(world.status(leader.0).term, before.term, "the leader's did not move");
         // Asked in the name of a campaign, or once the leader is silent, it gives its vote.
         world.fabric.split(&[leader], &[voter, candidate]);
         let mut given = false;
