@@ -108,8 +108,9 @@ impl Node {
         if report.term != self.log.term || !report.vote_known {
             return;
         }
-        self.coordinator.in_time |= self.ready && report.timers == self.state.timers;
-        let may = self.has_begun() && self.coordinator.in_time;
+        let begun = self.has_begun();
+        self.coordinator.in_time |= begun && report.timers == self.state.timers;
+        let may = begun && self.coordinator.in_time;
         let fit = |node: &NodeId| may && !self.removing.1.contains_key(node);
         let admitted = || self.state.view.iter().filter(|(node, _)| fit(node));
         let known = report.coordinates == Some(self.log.term);
@@ -247,6 +248,12 @@ impl Node {
 
     /// A takeover whose proof is there.
     fn removal(&mut self, now: Instant, report: &Report, able: &Able) -> Option<Change> {
+        // A daemon that stood still may look at the clock before it reads what its guard said
+        // meanwhile, and a revocation in an old report may long have been taken back. Whoever was
+        // refuted had been heard less than half a ride-out before.
+        if now.since(report.at) >= Span(self.state.timers.ride_out.0 / 2) {
+            return None;
+        }
         for node in self.state.view.keys().copied() {
             let suspicion = self.coordinator.suspects.get(&node).copied();
             let released =

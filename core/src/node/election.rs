@@ -24,9 +24,9 @@ const LEADER_PATIENCE: Span = Span::from_millis(150);
 /// candidates are given more time: a disk that takes longer for a vote than the patience would
 /// otherwise never finish one.
 const PATIENT_TERMS: u32 = 2;
-/// The patience doubles so often at most, which makes about half a second of it: enough for a disk
-/// that takes 200 ms, and not much to lose where the machines were only busy for a while.
-const MOST_DOUBLINGS: u32 = 4;
+/// The patience doubles so often at most, which makes about two seconds of it: enough for disks
+/// that take one for a write.
+const MOST_DOUBLINGS: u32 = 6;
 /// How long a guard may know a later term than its log: an election under way ends sooner.
 const GUARD_AHEAD_PATIENCE: Span = Span::from_millis(1_000);
 /// How many round trips an election takes at most: the vote, and the word of it.

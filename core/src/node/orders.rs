@@ -71,7 +71,11 @@ impl Node {
             && report.peers.keys().eq(members.keys().filter(others));
         if !usual {
             let peers = members.keys().chain(voters.iter().flatten()).filter(others);
-            let peers: BTreeSet<_> = peers.copied().collect();
+            let mut peers: BTreeSet<_> = peers.copied().collect();
+            if !self.ready {
+                // There may be more by now than there were then.
+                peers.extend(report.peers.keys());
+            }
             if !report.peers.keys().eq(peers.iter())
                 && due(&mut self.told.peers, peers.clone(), now, patience)
             {

@@ -58,8 +58,8 @@ fn candidates_in_vain_get_more_time_up_to_a_bound() {
     }
     assert!(waits[0] <= 100, "{waits:?}");
     assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
-    // Disks that take 200 ms finish a vote in that time; a network that was only busy for a while
+    // Disks that take a second finish a vote in that time; a network that was only busy for a while
     // is not waited for much longer.
     let longest = waits.last().copied().unwrap_or_default();
-    assert!((400..=1_500).contains(&longest), "{waits:?}");
+    assert!((2_000..=6_000).contains(&longest), "{waits:?}");
 }

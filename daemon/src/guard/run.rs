@@ -26,8 +26,12 @@ use crate::paths::Paths;
 
 /// The real-time priority: above ordinary real-time work, below the kernel's own threads.
 const PRIORITY: i32 = 50;
-/// How often the clock's discipline is looked at.
-const CLOCK_CHECK: Span = Span::from_millis(1_000);
+/// How often the clock's discipline is looked at: whenever the guard wakes, but not more often than
+/// the first, nor less often than the second. What a tenth, the most that the kernel steers by,
+/// makes of that is within what is waited beyond a lease.
+const CLOCK_LOOK: [Span; 2] = [Span::from_millis(2), Span::from_millis(20)];
+/// How often rejected datagrams are told.
+const TELL_REJECTED: Span = Span::from_millis(1_000);
 /// How long a released guard goes on saying so before it ends.
 const FAREWELL: Span = Span::from_millis(200);
 /// How long a guard that was asked to end waits for its daemon to stop what it runs.
@@ -85,7 +89,8 @@ struct Guard {
     daemon: Option<Connection>,
     signals: SignalFd,
     hello: Hello,
-    clock_check: Instant,
+    clock_looked: Instant,
+    rejected_told: Instant,
     clock_trusted: bool,
     ending: Option<Ending>,
     ready: Vec<u64>,
@@ -131,7 +136,8 @@ impl Guard {
             daemon: None,
             signals,
             hello,
-            clock_check: now,
+            clock_looked: now,
+            rejected_told: now,
             clock_trusted: true,
             ending: None,
             ready: Vec::new(),
@@ -144,7 +150,9 @@ impl Guard {
         let until = self.deadline();
         let mut ready = std::mem::take(&mut self.ready);
         self.poller.wait(Some(until.0), &mut ready).map_err(failed("wait for anything"))?;
-        // Whatever else waits: first compare the clock with the lease.
+        // Whatever else waits: first see whether the clock can be trusted, and compare it with the
+        // lease.
+        self.check_clock(Instant(boottime()));
         self.handle(Event::Tick);
         for token in &ready {
             match *token {
@@ -159,7 +167,7 @@ impl Guard {
         let now = Instant(boottime());
         self.kernel.tick(now);
         self.links.tick(now, &self.poller);
-        self.check_clock(now);
+        self.tell_rejected(now);
         self.tell_daemon();
         Ok(self.is_over(now))
     }
@@ -170,7 +178,8 @@ impl Guard {
             None => Instant::NEVER,
         };
         let work = self.kernel.deadline().min(self.links.deadline());
-        self.lease.next_deadline().min(work).min(self.clock_check).min(ending)
+        let look = self.clock_looked + CLOCK_LOOK[1];
+        self.lease.next_deadline().min(work).min(look).min(ending)
     }
 
     /// Gives an event to the machine and does what it says.
@@ -301,15 +310,22 @@ impl Guard {
 
     /// A clock that is steered by more than the bound can't carry a lease (rule H6).
     fn check_clock(&mut self, now: Instant) {
-        if now < self.clock_check {
+        if now < self.clock_looked + CLOCK_LOOK[0] {
             return;
         }
-        self.clock_check = now + CLOCK_CHECK;
+        self.clock_looked = now;
         let trusted = clock_discipline().is_none_or(|it| it.worst_ppm() <= DRIFT_PPM);
         if trusted != self.clock_trusted {
             self.clock_trusted = trusted;
             self.handle(Event::ClockTrusted(trusted));
         }
+    }
+
+    fn tell_rejected(&mut self, now: Instant) {
+        if now < self.rejected_told + TELL_REJECTED {
+            return;
+        }
+        self.rejected_told = now;
         let rejected = self.links.take_rejected();
         if !rejected.is_empty() {
             self.tell(&FromGuard::Rejected(rejected));

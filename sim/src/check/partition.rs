@@ -91,7 +91,8 @@ impl World {
         }
     }
 
-    /// Why that node must not act: nobody has echoed a coordinator for too long.
+    /// Why that node must not act: for too long no coordinator that it followed has been echoed by
+    /// a majority.
     pub(super) fn uncarried(&self, host: usize) -> Option<String> {
         let timers = self.longest_timers();
         let slack = self.hosts[host].slack.0;
@@ -100,14 +101,16 @@ impl World {
         let since = self.now.saturating_sub(window.0);
         // The guard goes on counting by the former set until it was told of the present one (C4).
         let sets: Vec<_> = self.hosts[host].disk.voters_so_far().take(2).cloned().collect();
-        let partition = &self.judges.partition;
+        let (partition, me) = (&self.judges.partition, self.hosts[host].id);
         let carried = |set: &BTreeSet<NodeId>| {
             partition.terms.iter().any(|it| {
+                // What carries others carries nobody who is cut off from them.
+                let follows = it.echoed.iter().any(|(node, at)| *node == me && *at >= since);
                 let echoed =
                     it.echoed.iter().filter(|(node, at)| *at >= since && set.contains(node));
                 // Alone nobody has to echo.
                 let alone = set.len() == 1 && set.contains(&it.coordinator);
-                alone || echoed.count() * 2 > set.len()
+                follows && (alone || echoed.count() * 2 > set.len())
             })
         };
         let sole = |set: &BTreeSet<NodeId>| set.len() == 1 && set.contains(&self.hosts[host].id);

@@ -88,6 +88,10 @@ impl World {
         if admitted != Some(host.incarnation) {
             return Some("is not in the view");
         }
+        let lease = host.guard.as_ref().map(|guard| guard.lease.lease_until());
+        if lease.is_none_or(|until| until <= self.local(at)) {
+            return Some("has no lease");
+        }
         (!node.is_ready()).then_some("is not ready")
     }
 

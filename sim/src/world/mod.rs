@@ -78,8 +78,8 @@ pub enum What {
     Client(usize),
     /// A machine that stood still goes on.
     Wake(usize),
-    /// The kernel tells the guard whether the clock can be trusted.
-    ClockTrusted(usize, bool),
+    /// The guard sees whether the clock can be trusted.
+    LookAtClock(usize),
     /// The next random fault is due.
     Chaos,
     /// What was planned to follow a random fault.
@@ -222,8 +222,8 @@ impl World {
             What::Synced(host, number) => self.synced(host, number),
             What::Client(service) => self.client_asks(service),
             What::Wake(host) => self.wake(host),
-            What::ClockTrusted(host, trusted) => {
-                let event = lease::Event::ClockTrusted(trusted);
+            What::LookAtClock(host) => {
+                let event = lease::Event::ClockTrusted(!self.hosts[host].slewed);
                 self.guard_input(host, 0, GuardIn::Event(event));
             }
             What::Chaos => self.next_fault(),
@@ -248,7 +248,7 @@ impl World {
             What::Synced(host, _) => (10, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
-            What::ClockTrusted(host, _) => (13, *host),
+            What::LookAtClock(host) => (13, *host),
             What::Chaos => (14, 0),
             What::Later(_) => (17, 0),
             What::Recheck => (15, 0),

@@ -77,7 +77,7 @@ impl World {
         self.excuses_end(host, Why::ArmedLate);
         self.after(0, What::Guard(host, run, GuardIn::Wake));
         if slewed {
-            self.after(0, What::ClockTrusted(host, false));
+            self.after(0, What::LookAtClock(host));
         }
         self.connect(host);
     }
@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    /// The clock's rate leaves the bound, or comes back; the kernel tells the guard within a tick.
+    /// The clock's rate leaves the bound, or comes back; the guard sees it when it looks.
     pub fn slew(&mut self, host: usize, ppm: i64, outside: bool) {
         let now = self.now;
         let it = &mut self.hosts[host];
@@ -230,6 +230,10 @@ impl World {
             let most = timers.lease.0 + timers.lease.0 / 20 + slack + 1_000;
             self.excuse(host, now + most, Why::Slewed);
         }
-        self.after(2_000, What::ClockTrusted(host, !outside));
+        // It looks whenever it wakes, at least every 20 ms; in a script at a time that is known.
+        let longest = self.longest_timers().heartbeat.0.clamp(2_000, 20_000);
+        let by_chance = self.chaos.is_some();
+        let told = if by_chance { self.chance.faults.between(1_000, longest) } else { 2_000 };
+        self.after(told, What::LookAtClock(host));
     }
 }
