@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use stead_lab::prober::now;
 
-use super::{in_turn, row};
+use super::{in_turn, row, told};
 use crate::error::BenchError;
 use crate::measure::Watch;
 use crate::report::{Results, Row};

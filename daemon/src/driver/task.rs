@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
-use stead_core::lease::{LogTail, Report};
+use stead_core::lease::LogTail;
 use stead_core::node::{Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
 use stead_core::state::{Change, State};
@@ -63,6 +63,8 @@ pub(super) struct Task {
     told: Option<Network>,
     /// Whether it was this guard.
     told_this_guard: bool,
+    /// Whether this guard knew anything when it first reported, before this run told it.
+    guard_knew: Option<bool>,
     /// When this run began.
     began_at: tokio::time::Instant,
     /// The copy of the state that pictures share until it changes.
@@ -101,6 +103,7 @@ impl Task {
             rejected: BTreeMap::new(),
             told: None,
             told_this_guard: false,
+            guard_knew: None,
             began_at: tokio::time::Instant::now(),
             state,
             began: Some(began).filter(|path| !path.exists()),
@@ -158,6 +161,7 @@ impl Task {
             GuardEvent::Connected(door) => {
                 self.performers.guard = Some(door);
                 self.told_this_guard = false;
+                self.guard_knew = None;
                 self.tell_network();
             }
             GuardEvent::Lost => {
@@ -172,7 +176,11 @@ impl Task {
     fn on_said(&mut self, said: FromGuard) {
         match said {
             FromGuard::Hello(hello) => self.hello = Some(hello),
-            FromGuard::Report(report) => self.handle(Event::Report(report)),
+            FromGuard::Report(report) => {
+                let knows = !report.peers.is_empty() || !report.held.is_empty();
+                self.guard_knew.get_or_insert(knows);
+                self.handle(Event::Report(report));
+            }
             FromGuard::VoteKnown(_) => {}
             FromGuard::Restored(address) => {
                 self.performers.notice(&Notice::AddressRestored(address.to_string()));
@@ -282,10 +290,9 @@ impl Task {
     /// once was: services that were not there yet, addresses that have changed since. A guard that
     /// outlived the former run knows better, and would let go of what it holds.
     fn may_tell_network(&self) -> bool {
-        let knows_nothing = |report: &Report| report.peers.is_empty() && report.held.is_empty();
         self.node.is_ready()
             || self.told_this_guard
-            || self.node.report().is_some_and(knows_nothing)
+            || self.guard_knew == Some(false)
             || self.began_at.elapsed() > MEMORY_PATIENCE
     }
 

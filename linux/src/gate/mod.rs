@@ -35,6 +35,8 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 mod nft;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -83,8 +85,20 @@ impl fmt::Display for Form {
     }
 }
 
+/// What became of the devices that were to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// They are not there.
+    pub missing: Vec<String>,
+    /// They can't have the filters of the eBPF form, as others use that place: managed addresses
+    /// are shut there, always.
+    pub refused: Vec<String>,
+}
+
 /// The gate of one guard. Dropping it leaves it in place: what is open shuts at its deadline.
 pub struct Gate {
+    /// What is to be managed, whether or not all parts know it yet.
+    managed: BTreeSet<IpAddr>,
     table: Table,
     /// In the eBPF form; the table has no hooks then, save on devices that refuse the filters.
     filters: Option<Filters>,
@@ -121,7 +135,9 @@ impl Gate {
                 let managed = nft::left_behind(instance)?;
                 let filters = Filters::install(instance, &devices, &managed)?;
                 // From here on the filters drop what is managed, so the table may lose its hooks.
-                (Table::install(instance, &[])?, Some(filters))
+                let mut table = Table::install(instance, &[])?;
+                table.keep_watch()?;
+                (table, Some(filters))
             }
             Form::Nftables => {
                 let table = Table::install(instance, &devices)?;
@@ -129,7 +145,8 @@ impl Gate {
                 (table, None)
             }
         };
-        Ok(Self { table, filters, fallback: None })
+        let managed = table.managed().collect();
+        Ok(Self { managed, table, filters, fallback: None })
     }
 
     /// The form in force.
@@ -156,60 +173,58 @@ impl Gate {
         self.filters.as_ref().map(Filters::dropped)
     }
 
-    /// Puts everything back as it ought to be, with all addresses shut. Says which of the devices
-    /// are missing.
+    /// Puts everything back as it ought to be, with all addresses shut: also those that a failed
+    /// [`Gate::manage`] was to bring.
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was opened.
-    pub fn repair(&mut self) -> Result<Vec<String>, GateError> {
+    /// See [`GateError`]; nothing was opened, and not everything is in place: no managed address
+    /// may stand on a device before this has worked.
+    pub fn repair(&mut self) -> Result<Watched, GateError> {
         match &mut self.filters {
             Some(filters) => {
                 filters.shut_all();
-                self.table.repair()?;
-                let managed = self.table.managed().collect();
-                let watched = filters.repair(&managed)?;
+                let watched = filters.repair(&self.managed)?;
+                self.table.repair(&self.managed)?;
                 self.table.watch(&watched.refused)?;
-                Ok(watched.missing)
+                Ok(watched)
             }
-            None => self.table.repair(),
+            None => Ok(Watched { missing: self.table.repair(&self.managed)?, refused: Vec::new() }),
         }
     }
 
-    /// Hooks exactly these devices, and returns those that do not exist. To be called again when
+    /// Hooks exactly these devices, and says which of them could not be. To be called again when
     /// one appears or is renamed, before it gets an address; calling it too often does no harm.
-    /// Where a new device refuses the filters of the eBPF form, managed addresses are shut on that
-    /// device, always.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub fn watch(&mut self, devices: &[&str]) -> Result<Vec<String>, GateError> {
+    pub fn watch(&mut self, devices: &[&str]) -> Result<Watched, GateError> {
         let devices = owned(devices);
         match &mut self.filters {
             Some(filters) => {
                 let watched = filters.watch(&devices)?;
                 self.table.watch(&watched.refused)?;
-                Ok(watched.missing)
+                Ok(watched)
             }
-            None => self.table.watch(&devices),
+            None => Ok(Watched { missing: self.table.watch(&devices)?, refused: Vec::new() }),
         }
     }
 
     /// The addresses under the gate.
     pub fn managed(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.table.managed()
+        self.managed.iter().copied()
     }
 
     /// Puts exactly these addresses under the gate. New ones are shut at once; those that are no
     /// longer named pass untouched from now on.
     ///
     /// # Errors
-    /// See [`GateError`]; nothing was opened.
+    /// See [`GateError`]; nothing was opened. What was not done is done by [`Gate::repair`].
     pub fn manage(&mut self, addrs: &[IpAddr]) -> Result<(), GateError> {
-        let wanted: BTreeSet<IpAddr> = addrs.iter().copied().collect();
+        self.managed = addrs.iter().copied().collect();
         if let Some(filters) = &mut self.filters {
-            filters.manage(&wanted)?;
+            filters.manage(&self.managed)?;
         }
-        self.table.manage(&wanted)
+        self.table.manage(&self.managed)
     }
 
     /// Opens addresses until `deadline` (microseconds of [`crate::clock::boottime`]) and never
@@ -219,7 +234,11 @@ impl Gate {
     /// [`GateError::Late`]: the addresses are shut. See [`GateError`] for others.
     pub fn open_until(&mut self, addrs: &[IpAddr], deadline: u64) -> Result<(), GateError> {
         match &mut self.filters {
-            Some(filters) => filters.open_until(addrs, deadline),
+            Some(filters) => {
+                filters.open_until(addrs, deadline)?;
+                // It is all that a successor would know of what is managed.
+                self.table.look_after_memory()
+            }
             None => self.table.open_until(addrs, deadline),
         }
     }

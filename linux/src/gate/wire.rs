@@ -315,6 +315,37 @@ impl Channel {
     }
 }
 
+/// What the kernel tells unasked of changes by anybody.
+pub(super) struct Changes(Socket);
+
+impl Changes {
+    /// Changes that are told to these groups.
+    pub(super) fn of(protocol: Protocol, groups: u32) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol as isize)?;
+        socket.bind(&SocketAddr::new(0, groups))?;
+        Ok(Self(socket))
+    }
+
+    /// Takes all that was told since it was last asked. `false`: something was lost, so anything
+    /// may have changed. Never waits.
+    pub(super) fn take(&self, mut each: impl FnMut(&[u8])) -> bool {
+        let mut buffer = [0; 8_192];
+        let mut whole = true;
+        loop {
+            match self.0.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT) {
+                Ok(length) => {
+                    whole &= length < buffer.len();
+                    let told = &buffer[..length.min(buffer.len())];
+                    messages(told).for_each(|answer| each(answer.body));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return whole,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => whole = false,
+            }
+        }
+    }
+}
+
 struct Answer<'a> {
     kind: u16,
     flags: u16,

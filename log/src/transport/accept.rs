@@ -74,6 +74,11 @@ impl Shared {
     }
 
     async fn hear(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, number: u64) {
+        let first = tokio::time::timeout(HANDSHAKE, tcp.peek(&mut [0])).await;
+        if matches!(first, Ok(Ok(0))) {
+            // Whoever only sees whether somebody listens (`stead doctor`) is no cause for concern.
+            return;
+        }
         let introduced = tokio::time::timeout(HANDSHAKE, self.introduce(tcp, from)).await;
         let met = match introduced {
             Ok(Ok(met)) => met,

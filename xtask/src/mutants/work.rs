@@ -18,6 +18,8 @@ use toml::{Table, Value};
 use crate::tree::{File as Source, Tree};
 
 const SIMULATOR: &str = "sim";
+/// How long a scenario may take: they take some milliseconds.
+const SCENARIO: Duration = Duration::from_secs(120);
 /// How often a run is asked whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
 /// How much of a broken run's last words is shown.
@@ -140,15 +142,17 @@ impl<'a> Work<'a> {
         let mut files = files.with_context(|| format!("{}", folder.display()))?;
         files.sort();
         for file in files {
-            let status = Command::new(self.folder.join("target/release/stead-sim"))
+            let child = Command::new(self.folder.join("target/release/stead-sim"))
                 .arg("play")
                 .arg(&file)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
-                .status()
+                .spawn()
                 .context("the simulator could not be started")?;
-            if !status.success() {
+            // One that never ends goes otherwise as well.
+            let ended = wait(child, SCENARIO)?;
+            if !ended.is_some_and(|status| status.success()) {
                 let name = file.file_stem().unwrap_or_default();
                 return Ok(Some(name.to_string_lossy().into_owned()));
             }

@@ -1,6 +1,17 @@
 //! Interfaces that fail under a service's address.
 
-use super::{Must, assert_taken_over, mark, serving, wait_moved, whole};
+use std::process::Command;
+
+use stead::demo::fleet::Fleet;
+
+use super::{Must, assert_taken_over, mark, serving, wait_for, wait_moved, whole};
+
+/// What tc says on a node to one line.
+fn tc(fleet: &Fleet, node: &str, line: &str) -> String {
+    let host = fleet.node(node).must().host().clone();
+    let run = || Command::new("tc").args(line.split(' ')).output();
+    String::from_utf8_lossy(&host.run(run).must().must().stdout).into_owned()
+}
 
 #[test]
 fn an_interface_that_is_turned_off_sends_the_service_elsewhere() {
@@ -34,6 +45,27 @@ fn a_pulled_cable_sends_the_service_elsewhere() {
     fleet.bed().unplug(&link).must();
     wait_moved(&fleet, &client, "node2");
     fleet.bed().plug_in(&link).must();
+    whole(&fleet);
+    assert_taken_over(client.seen_since(began));
+}
+
+/// Somebody else takes the place of the gate's filters.
+#[test]
+fn an_interface_on_which_the_gate_can_not_work_sends_the_service_elsewhere() {
+    let (fleet, client) = serving("gateless", "node2");
+    let status = fleet.node("node2").must().status().must();
+    assert_eq!(status["guard"]["gate"], "ebpf", "{status}");
+    let began = mark();
+    wait_for(&fleet, "the place is taken", || {
+        // The guard may be quicker and take it back in between.
+        tc(&fleet, "node2", "qdisc delete dev front clsact");
+        tc(&fleet, "node2", "qdisc add dev front ingress");
+        Ok(tc(&fleet, "node2", "qdisc show dev front").contains("ingress"))
+    });
+    wait_moved(&fleet, &client, "node2");
+    let troubles = fleet.node("node2").must().stead(&["status"]).must();
+    assert!(troubles.stdout.contains("the lease gate can't work on front"), "{troubles:?}");
+    tc(&fleet, "node2", "qdisc delete dev front ingress");
     whole(&fleet);
     assert_taken_over(client.seen_since(began));
 }

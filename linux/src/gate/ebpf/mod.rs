@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 
-use super::{GateError, name_of, sort_out};
+use super::{GateError, Watched, name_of, sort_out};
 use crate::clock;
 use bpf::{Map, Program, Slots};
 use program::{CLOCK, DROPS, Direction, KEY, Maps};
@@ -62,14 +62,6 @@ const CLOCKS_APART: u64 = 1_000_000;
 /// The shortest frame that the kernel runs a program on.
 const SHORTEST_FRAME: usize = 64;
 
-/// What became of the devices that were to be watched.
-pub(super) struct Watched {
-    /// They are not there.
-    pub(super) missing: Vec<String>,
-    /// They can't have filters, as others use that place.
-    pub(super) refused: Vec<String>,
-}
-
 /// The filters of one guard. Dropping it leaves them in place, with the deadlines they have.
 pub(super) struct Filters {
     name: String,
@@ -82,6 +74,8 @@ pub(super) struct Filters {
     devices: Vec<String>,
     /// The devices that have our filters, by number.
     hooked: BTreeSet<u32>,
+    /// Of these it is not known whether they still have them; `None`: of any.
+    suspect: Option<BTreeSet<u32>>,
     taken: BTreeMap<IpAddr, u32>,
     free: Vec<u32>,
 }
@@ -118,6 +112,7 @@ impl Filters {
             ids,
             devices: Vec::new(),
             hooked: BTreeSet::new(),
+            suspect: None,
             taken: BTreeMap::new(),
             free: (FIRST..SLOTS).rev().collect(),
         };
@@ -165,6 +160,8 @@ impl Filters {
             }
             return result;
         }
+        // Also what an earlier process hooked: whatever has our name and is not wanted goes.
+        self.hooked = self.tc.devices()?.into_iter().collect();
         self.watch(devices).map(drop)
     }
 
@@ -192,27 +189,42 @@ impl Filters {
     /// # Errors
     /// See [`GateError`].
     pub(super) fn watch(&mut self, devices: &[String]) -> Result<Watched, GateError> {
+        self.note_changes();
         let (present, missing) = sort_out(devices);
         let mut refused = Vec::new();
         let mut wanted = BTreeSet::new();
         for device in present {
             // One that has just gone again is told as missing the next time.
             let Some(index) = index_of(&device) else { continue };
-            if self.intact(index)? || self.hook(index).is_ok() {
+            let sure = self.hooked.contains(&index) && self.is_sure(index);
+            if sure || self.intact(index)? || self.hook(index).is_ok() {
                 wanted.insert(index);
             } else if self.tc.exists(index)? {
                 refused.push(device);
             }
         }
-        // Also what an earlier process hooked: all of our name.
-        for index in self.tc.devices()? {
-            if !wanted.contains(&index) {
-                self.tc.unhook(&self.name, index)?;
-            }
+        for index in self.hooked.difference(&wanted) {
+            self.tc.unhook(&self.name, *index)?;
         }
         self.hooked = wanted;
         self.devices = devices.to_vec();
+        self.suspect = Some(BTreeSet::new());
         Ok(Watched { missing, refused })
+    }
+
+    /// Takes note of what the kernel told of changes. It is kept until somebody has looked at all of
+    /// it; what is told meanwhile waits for the next look.
+    fn note_changes(&mut self) {
+        let changed = self.tc.changed();
+        self.suspect = self.suspect.take().zip(changed).map(|(mut suspect, changed)| {
+            suspect.extend(changed);
+            suspect
+        });
+    }
+
+    /// Whether a device is known to have what it had.
+    fn is_sure(&self, index: u32) -> bool {
+        self.suspect.as_ref().is_some_and(|suspect| !suspect.contains(&index))
     }
 
     /// The devices that were asked for.
@@ -226,6 +238,7 @@ impl Filters {
     /// See [`GateError`].
     pub(super) fn repair(&mut self, managed: &BTreeSet<IpAddr>) -> Result<Watched, GateError> {
         self.shut_all();
+        self.suspect = None;
         self.manage(managed)?;
         for (addr, slot) in &self.taken {
             self.addresses.put(&key(*addr), *slot)?;
@@ -282,16 +295,14 @@ impl Filters {
         for slot in addrs.iter().filter_map(|addr| self.taken.get(addr)) {
             self.slots.slot(*slot).store(deadline, Ordering::SeqCst);
         }
-        if self.tc.changed() {
-            self.look_after_filters()?;
-        }
-        Ok(())
+        self.look_after_filters()
     }
 
     /// Whether all filters are where they were, save on devices that are gone.
     fn look_after_filters(&mut self) -> Result<(), GateError> {
+        self.note_changes();
         for index in self.hooked.clone() {
-            if self.intact(index)? {
+            if self.is_sure(index) || self.intact(index)? {
                 continue;
             }
             if self.tc.exists(index)? {
@@ -299,6 +310,7 @@ impl Filters {
             }
             self.hooked.remove(&index);
         }
+        self.suspect = Some(BTreeSet::new());
         Ok(())
     }
 

@@ -61,11 +61,13 @@ const FROM_NETWORK_HEADER: i32 = 1;
 /// How much of a packet is gathered when what is asked for lies in fragments.
 const GATHERED: i32 = 256;
 
-// The stack, from its end: a key, then a slot's number, then bytes of a header.
-const KEY_AT: i16 = -24;
-const ADDRESS_AT: i16 = -20;
-const SLOT_AT: i16 = -28;
+// The stack, from its end: a key, then bytes of a header, then a slot's number. A number that is
+// stored where eight bytes begin counts as spilled there, and without CAP_PERFMON kernels before
+// 6.13 refuse a helper that writes into the same eight. So none is.
+const KEY_AT: i16 = -28;
+const ADDRESS_AT: i16 = -24;
 const BYTES_AT: i16 = -32;
+const SLOT_AT: i16 = -36;
 
 /// The gate for one direction.
 ///

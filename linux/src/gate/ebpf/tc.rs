@@ -4,14 +4,15 @@
 //! of the kernel's `linux/rtnetlink.h`, `linux/pkt_sched.h` and `linux/pkt_cls.h`. Ours are found
 //! by their name, so any number of instances and strangers may share a device.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_sys::{Socket, SocketAddr};
-
 use super::program::Direction;
 use crate::gate::GateError;
-use crate::gate::wire::{Attrs, Channel, FLAG_ACK, FLAG_DUMP, Protocol, Refusal, attributes, text};
+use crate::gate::wire::{
+    Attrs, Changes, Channel, FLAG_ACK, FLAG_DUMP, Protocol, Refusal, attributes, text,
+};
 
 const GET_LINK: u16 = 18;
 const NEW_QDISC: u16 = 36;
@@ -21,6 +22,8 @@ const GET_FILTER: u16 = 46;
 const CREATE: u16 = 0x400;
 /// The group that is told of every change to traffic control.
 const CHANGES: u32 = 1 << 3;
+/// What stands for a device where filters hang on a block of several (`TCM_IFINDEX_MAGIC_BLOCK`).
+const SHARED_BLOCK: u32 = u32::MAX;
 /// `struct tcmsg`.
 const HEADER: usize = 20;
 /// `struct ifinfomsg`.
@@ -91,29 +94,25 @@ fn ours(answer: &[u8], name: &str, index: u32, parent: u32) -> Option<Filter> {
 /// Traffic control of the network namespace in which it was opened.
 pub(super) struct Tc {
     channel: Channel,
-    changes: Socket,
+    changes: Changes,
 }
 
 impl Tc {
     pub(super) fn open() -> io::Result<Self> {
-        let mut changes = Socket::new(Protocol::Route as isize)?;
-        changes.bind(&SocketAddr::new(0, CHANGES))?;
+        let changes = Changes::of(Protocol::Route, CHANGES)?;
         Ok(Self { channel: Channel::open(Protocol::Route)?, changes })
     }
 
-    /// Whether anything was changed since this was last asked, by us or by others.
-    pub(super) fn changed(&self) -> bool {
-        let mut buffer = [0; 512];
-        let mut changed = false;
-        // An error but "nothing there" means that something was lost.
-        loop {
-            match self.changes.recv(&mut &mut buffer[..], libc::MSG_DONTWAIT) {
-                Ok(_) => changed = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return changed,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return true,
-            }
-        }
+    /// The devices of which anything was changed since this was last asked, by us or by others;
+    /// nothing if it may have been any.
+    pub(super) fn changed(&self) -> Option<BTreeSet<u32>> {
+        let mut devices = BTreeSet::new();
+        let mut known = true;
+        let whole = self.changes.take(|body| match word(body, 4) {
+            Some(index) if index != SHARED_BLOCK => drop(devices.insert(index)),
+            Some(_) | None => known = false,
+        });
+        (whole && known).then_some(devices)
     }
 
     /// Whether a device is there.

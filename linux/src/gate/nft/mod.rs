@@ -53,7 +53,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::GateError;
-use super::wire::{self, Batch, Channel, Protocol};
+use super::wire::{self, Batch, Changes, Channel, Protocol};
 use crate::clock::{self, jiffy};
 use plan::Plan;
 use rules::{Element, Family};
@@ -67,6 +67,9 @@ const HELD_UP: Duration = Duration::from_millis(2);
 
 /// The tick that is assumed of a kernel that does not say its own.
 const LONGEST_TICK: Duration = Duration::from_millis(10);
+
+/// The group that is told of every change to nftables (`NFNLGRP_NFTABLES`).
+const CHANGES: u32 = 1 << 6;
 
 /// The end, in microseconds of [`clock::boottime`], after which an element surely is no more; zero
 /// where there is none. One for each slot.
@@ -86,7 +89,7 @@ pub(super) fn slack() -> Duration {
 pub(super) fn left_behind(instance: &str) -> Result<BTreeSet<IpAddr>, GateError> {
     let table = super::name_of(instance)?;
     let channel = Channel::open(Protocol::Netfilter).map_err(GateError::Unreachable)?;
-    let mut table = Table { channel, table, devices: Vec::new(), managed: BTreeMap::new() };
+    let mut table = Table::new(channel, table, &[]);
     let query = rules::table_query(&table.table);
     let found = match table.channel.query("look for the table", rules::GETTABLE, false, &query) {
         Ok(found) => found,
@@ -99,11 +102,7 @@ pub(super) fn left_behind(instance: &str) -> Result<BTreeSet<IpAddr>, GateError>
     if flags.fold(0, |all, flags| all | flags) & rules::OWNED != 0 {
         return Err(GateError::Owned);
     }
-    let mut managed = BTreeSet::new();
-    for family in Family::ALL {
-        managed.extend(table.elements(family)?);
-    }
-    Ok(managed)
+    Ok(table.remembered()?.unwrap_or_default())
 }
 
 /// The table of one guard. Dropping it leaves the table and its running timeouts in place.
@@ -112,9 +111,18 @@ pub(super) struct Table {
     table: String,
     devices: Vec<String>,
     managed: BTreeMap<IpAddr, Ends>,
+    /// What the kernel tells of changes, where somebody wants to know.
+    changes: Option<Changes>,
+    /// Something was told, and nobody has looked yet.
+    suspect: bool,
 }
 
 impl Table {
+    fn new(channel: Channel, table: String, devices: &[String]) -> Self {
+        let devices = devices.to_vec();
+        Self { channel, table, devices, managed: BTreeMap::new(), changes: None, suspect: false }
+    }
+
     /// Installs the gate of `instance` on `devices`, all addresses shut, in place of whatever an
     /// earlier process of that instance left; its managed addresses are taken over. Devices that do
     /// not exist (yet) are left out: see [`Table::watch`].
@@ -124,25 +132,61 @@ impl Table {
     pub(super) fn install(instance: &str, devices: &[String]) -> Result<Self, GateError> {
         let table = super::name_of(instance)?;
         let channel = Channel::open(Protocol::Netfilter).map_err(GateError::Unreachable)?;
-        let devices = devices.to_vec();
-        let mut gate = Self { channel, table, devices, managed: BTreeMap::new() };
-        gate.repair()?;
+        let mut gate = Self::new(channel, table, devices);
+        let managed = gate.remembered()?.unwrap_or_default();
+        gate.repair(&managed)?;
         Ok(gate)
     }
 
-    /// Puts the table back as it ought to be, with all addresses shut, in one batch. Says which of
-    /// the devices are missing.
+    /// From now on [`Table::look_after_memory`] knows of changes by others.
+    ///
+    /// # Errors
+    /// See [`GateError`].
+    pub(super) fn keep_watch(&mut self) -> Result<(), GateError> {
+        let changes = Changes::of(Protocol::Netfilter, CHANGES).map_err(GateError::Unreachable)?;
+        self.changes = Some(changes);
+        Ok(())
+    }
+
+    /// Whether the table still says what is managed.
+    ///
+    /// # Errors
+    /// [`GateError::Gone`] if it does not.
+    pub(super) fn look_after_memory(&mut self) -> Result<(), GateError> {
+        let Some(changes) = &self.changes else { return Ok(()) };
+        let mut told = false;
+        let whole = changes.take(|_| told = true);
+        self.suspect |= told || !whole;
+        if !self.suspect {
+            return Ok(());
+        }
+        let remembered = self.remembered()?.ok_or(GateError::Gone)?;
+        if !remembered.iter().eq(self.managed.keys()) {
+            return Err(GateError::Gone);
+        }
+        self.suspect = false;
+        Ok(())
+    }
+
+    /// The managed addresses that stand in the table, if there is one.
+    fn remembered(&mut self) -> Result<Option<BTreeSet<IpAddr>>, GateError> {
+        if !exists(&mut self.channel, &self.table)? {
+            return Ok(None);
+        }
+        let mut managed = BTreeSet::new();
+        for family in Family::ALL {
+            managed.extend(self.elements(family)?);
+        }
+        Ok(Some(managed))
+    }
+
+    /// Puts the table back as it ought to be, with these addresses managed and shut, in one batch.
+    /// Says which of the devices are missing.
     ///
     /// # Errors
     /// See [`GateError`]; nothing was changed.
-    pub(super) fn repair(&mut self) -> Result<Vec<String>, GateError> {
+    pub(super) fn repair(&mut self, managed: &BTreeSet<IpAddr>) -> Result<Vec<String>, GateError> {
         let leftover = exists(&mut self.channel, &self.table)?;
-        let mut managed: BTreeSet<IpAddr> = self.managed.keys().copied().collect();
-        if leftover {
-            for family in Family::ALL {
-                managed.extend(self.elements(family)?);
-            }
-        }
         let (present, missing) = super::sort_out(&self.devices);
         let mut result = Ok(());
         // Kernels before 6.9 know no lasting ownership, those before 5.12 no ownership at all.
@@ -168,7 +212,7 @@ impl Table {
         result.map_err(|refusal| {
             if refusal.is(libc::EPERM) && leftover { GateError::Owned } else { refusal.into() }
         })?;
-        self.managed = managed.into_iter().map(|addr| (addr, [0; 2])).collect();
+        self.managed = managed.iter().map(|addr| (*addr, [0; 2])).collect();
         Ok(missing)
     }
 
@@ -329,6 +373,12 @@ impl Table {
     /// See [`GateError`]; the gate is still there.
     pub(super) fn remove(mut self) -> Result<(), GateError> {
         remove_table(&mut self.channel, &self.table)
+    }
+
+    /// From now on the table belongs to nobody, as it does on kernels before 6.9.
+    #[cfg(test)]
+    pub(super) fn disown(&mut self) {
+        self.channel = Channel::open(Protocol::Netfilter).expect("a socket");
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), GateError> {

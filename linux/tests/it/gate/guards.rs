@@ -240,3 +240,30 @@ fn it_works_in_a_user_namespace() {
     helper.said("works");
     assert!(helper.child.wait().expect("ended").success());
 }
+
+#[test]
+#[ignore = "a helper process of the test below"]
+fn works_with_what_the_unit_gives() {
+    let mut gate = own_gate("unit", "lo");
+    open_both(&mut gate, LONG);
+    gate.remove().expect("removed");
+    say("works");
+}
+
+/// Without CAP_PERFMON the kernel's verifier is stricter.
+#[test]
+fn both_forms_work_with_the_privileges_of_the_packaged_unit() {
+    let unit = include_str!("../../../../packaging/stead-guard.service");
+    let given = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let given = given.expect("the unit says so").split_whitespace();
+    let given: String = given.map(|it| format!(",+{}", it[4..].to_lowercase())).collect();
+    assert!(given.contains("+bpf") && !given.contains("perfmon"), "{given}");
+    let bounded = format!("--bounding-set=-all{given}");
+    for form in Form::ALL {
+        let ns = NetNs::create().expect("these tests need root");
+        let before = ["setpriv", &bounded, "--inh-caps=-all"];
+        let mut helper = Helper::start(&ns, &before, form, "works_with_what_the_unit_gives");
+        helper.said("works");
+        assert!(helper.child.wait().expect("ended").success());
+    }
+}

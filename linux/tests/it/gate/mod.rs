@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use stead_linux::clock::boottime;
-use stead_linux::gate::{Form, Gate, GateError};
+use stead_linux::gate::{Form, Gate, GateError, Watched};
 use stead_linux::namespace::NetNs;
 use stead_linux::packet::{PacketError, PacketSocket, Wanted, arp, neighbor};
 
@@ -241,7 +241,7 @@ fn a_device_that_comes_back_is_watched_again(form: Form) {
     gate.manage(&SERVICE).expect("managed");
     none_answers(&mut pair);
     let watch = |gate: &mut Gate, names: &[&str]| {
-        pair.node.run(|| gate.watch(names)).expect("inside").expect("watched")
+        pair.node.run(|| gate.watch(names)).expect("inside").expect("watched").missing
     };
     assert_eq!(watch(&mut gate, &["eth7", "eth0"]), ["eth7"]);
     assert_eq!(watch(&mut gate, &["eth7"]), ["eth7"]);
@@ -253,7 +253,7 @@ fn a_device_that_comes_back_is_watched_again(form: Form) {
     netlink.set_up(index).expect("up");
     pair.node.write_sysctl("net/ipv6/conf/eth7/accept_dad", "0").expect("written");
     let watched = pair.node.run(|| gate.watch(&["eth7"])).expect("inside").expect("watched");
-    assert!(watched.is_empty());
+    assert_eq!(watched, Watched::default());
     pair.wait_until("the renamed device is shut", |pair| {
         !pair.answers(Way::Arp) && !pair.answers(Way::Ping)
     });
@@ -335,9 +335,14 @@ fn a_device_that_can_have_no_filters_is_shut_by_the_table() {
     open_both(&mut gate, LONG);
     all_answer(&mut pair);
     let watched = pair.node.run(|| gate.watch(&["lo", "eth0"])).expect("inside");
-    assert!(watched.expect("watched").is_empty());
+    assert_eq!(watched.expect("watched").refused, ["eth0"]);
     assert_eq!(gate.form(), Form::Ebpf);
     none_answers(&mut pair);
+    // Once its place is free it is taken.
+    administer(&pair.node, "tc", &["qdisc", "delete", "dev", "eth0", "ingress"]);
+    let watched = pair.node.run(|| gate.watch(&["lo", "eth0"])).expect("inside");
+    assert_eq!(watched.expect("watched"), Watched::default());
+    all_answer(&mut pair);
     gate.remove().expect("removed");
     all_answer(&mut pair);
 }

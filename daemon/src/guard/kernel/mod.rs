@@ -5,6 +5,8 @@
 //! help; the guard removes the address when it sees the lease end; and the address itself has a
 //! finite lifetime in the kernel (whole seconds), should the guard be gone and never come back.
 
+mod gate;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -15,6 +17,7 @@ use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkEr
 
 use super::ipc::Place;
 use crate::chain::chain;
+use gate::{devices, install};
 
 /// Names the form of the gate that is wanted, and no other. If it is not set, the better one is
 /// taken that is to be had.
@@ -53,7 +56,7 @@ pub(super) struct Kernel {
     gate: Gate,
     netlink: Netlink,
     pub(super) monitor: Monitor,
-    devices: BTreeSet<String>,
+    devices: BTreeMap<u32, String>,
     places: BTreeMap<IpAddr, Place>,
     lifetime: Span,
     standing: BTreeMap<IpAddr, Standing>,
@@ -61,6 +64,12 @@ pub(super) struct Kernel {
     retry_at: Option<Instant>,
     /// What does not work at present, by address, so that it is said once.
     broken: BTreeMap<IpAddr, String>,
+    /// The gate is in place, or not all of it; then nothing may stand.
+    gate_whole: bool,
+    /// What is wrong with the gate, so that it is said once.
+    gate_trouble: Option<String>,
+    /// The interfaces on which every service address is shut, as the gate can't work there.
+    refused: BTreeSet<String>,
     /// What to tell the daemon: addresses that were put back, and troubles.
     pub(super) restored: Vec<IpAddr>,
     pub(super) troubles: Vec<String>,
@@ -73,7 +82,7 @@ impl Kernel {
         // Before the list is read, so that nothing that appears in between is missed.
         let monitor = Monitor::open()?;
         let devices = devices(&mut netlink)?;
-        let names: Vec<_> = devices.iter().map(String::as_str).collect();
+        let names: Vec<_> = devices.values().map(String::as_str).collect();
         let gate = install(instance, &names)?;
         let mut kernel = Self {
             gate,
@@ -86,6 +95,9 @@ impl Kernel {
             wanted: (Vec::new(), Instant::START),
             retry_at: None,
             broken: BTreeMap::new(),
+            gate_whole: true,
+            gate_trouble: None,
+            refused: BTreeSet::new(),
             restored: Vec::new(),
             troubles: Vec::new(),
         };
@@ -145,6 +157,11 @@ impl Kernel {
     /// Tries again what did not work, if it is time.
     pub(super) fn tick(&mut self, now: Instant) {
         if self.retry_at.is_some_and(|at| now >= at) {
+            if !self.refused.is_empty() || self.devices.is_empty() {
+                // Perhaps the gate can work there by now.
+                self.devices.clear();
+                self.rescan();
+            }
             self.apply();
         }
     }
@@ -168,6 +185,9 @@ impl Kernel {
 
     fn apply(&mut self) {
         self.retry_at = None;
+        if !self.gate_whole && !self.mend_gate() {
+            return;
+        }
         let (wanted, until) = self.wanted.clone();
         let gone: Vec<_> =
             self.standing.keys().copied().filter(|it| !wanted.contains(it)).collect();
@@ -197,6 +217,13 @@ impl Kernel {
         let place = self.places.get(&address).cloned();
         let place = place.ok_or_else(|| format!("{address} is in no service's configuration"))?;
         let (link, covered) = self.link_for(&place)?;
+        if self.refused.contains(&link.name) {
+            return Err(format!(
+                "{address} can't be served: the lease gate can't work on {}, where something else \
+                 has the place of its filters (see: tc qdisc show dev {})",
+                link.name, link.name
+            ));
+        }
         let seconds = u32::try_from(self.lifetime.0.div_ceil(1_000_000)).unwrap_or(u32::MAX);
         let mut spec = AddressSpec::new(address, place.prefix).for_seconds(seconds);
         // Never chosen as the source of what this node begins by itself.
@@ -245,6 +272,11 @@ impl Kernel {
         if let Err(error) = self.gate.shut(addresses) {
             self.gate_failed(&error);
         }
+        self.take_away(addresses);
+    }
+
+    /// Takes addresses off their interfaces. The gate has to be shut for them, or not to work there.
+    fn take_away(&mut self, addresses: &[IpAddr]) {
         for address in addresses {
             let Some(standing) = self.standing.remove(address) else { continue };
             let deleted = self.netlink.delete_address(standing.index, *address, standing.prefix);
@@ -329,21 +361,6 @@ impl Kernel {
         }
     }
 
-    /// Brings the gate to interfaces that are new.
-    fn rescan(&mut self) {
-        match devices(&mut self.netlink) {
-            Ok(devices) if devices != self.devices => {
-                let names: Vec<_> = devices.iter().map(String::as_str).collect();
-                match self.gate.watch(&names) {
-                    Ok(_) => self.devices = devices,
-                    Err(error) => self.gate_failed(&error),
-                }
-            }
-            Ok(_) => {}
-            Err(error) => self.troubles.push(chain(&error)),
-        }
-    }
-
     fn break_down(&mut self, address: IpAddr, detail: String) {
         self.retry_at = Some(Instant(boottime()) + RETRY);
         if self.broken.get(&address) != Some(&detail) {
@@ -351,41 +368,6 @@ impl Kernel {
             self.broken.insert(address, detail);
         }
     }
-
-    /// A gate that does not obey is put back, shut; until it is, nothing counts as standing.
-    fn gate_failed(&mut self, error: &GateError) {
-        self.troubles.push(chain(error));
-        self.retry_at = Some(Instant(boottime()) + RETRY);
-        if let Err(error) = self.gate.repair() {
-            self.troubles.push(chain(&error));
-            let all: Vec<_> = self.standing.keys().copied().collect();
-            for address in all {
-                let Some(standing) = self.standing.remove(&address) else { continue };
-                // The gate can't be shut: then the address has to go.
-                let gone = self.netlink.delete_address(standing.index, address, standing.prefix);
-                if let Err(error) = gone {
-                    self.troubles.push(chain(&error));
-                }
-            }
-        }
-    }
-}
-
-fn install(instance: &str, devices: &[&str]) -> Result<Gate, KernelError> {
-    match std::env::var(FORM) {
-        Ok(form) => {
-            let form = form.parse().map_err(KernelError::Form)?;
-            Ok(Gate::install_form(form, instance, devices)?)
-        }
-        Err(std::env::VarError::NotPresent) => Ok(Gate::install(instance, devices)?),
-        Err(error) => Err(KernelError::Form(error.to_string())),
-    }
-}
-
-/// All interfaces that something could come in by.
-fn devices(netlink: &mut Netlink) -> Result<BTreeSet<String>, NetlinkError> {
-    let links = netlink.links()?;
-    Ok(links.into_iter().filter(|link| !link.loopback).map(|link| link.name).collect())
 }
 
 /// The network part of an address.
