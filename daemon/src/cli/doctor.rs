@@ -97,11 +97,13 @@ pub(super) fn shown(findings: &[Finding], look: Look) -> String {
     let count = |verdict| findings.iter().filter(|it| it.verdict == verdict).count();
     let (bad, warnings) = (count(Verdict::Bad), count(Verdict::Warning));
     text.push_str(&match (bad, warnings) {
-        (0, 0) => "Nothing stands in a node's way.\n".to_owned(),
-        (0, warnings) => format!("A node works here. {warnings} to look at.\n"),
-        (bad, warnings) => {
-            format!("A node does not work here: {bad} bad, {warnings} to look at.\n")
-        }
+        (0, 0) => "Nothing that was seen stands in a node's way.".to_owned(),
+        (0, warnings) => format!("A node works here. {warnings} to look at."),
+        (bad, warnings) => format!("A node does not work here: {bad} bad, {warnings} to look at."),
     });
+    if let unknown @ 1.. = count(Verdict::Unknown) {
+        text.push_str(&format!(" {unknown} could not be looked at."));
+    }
+    text.push('\n');
     text
 }

@@ -108,6 +108,15 @@ fn room(folder: &Path) -> Finding {
 /// What nobody else may read.
 fn secrets(files: &[PathBuf]) -> Finding {
     const CHECK: &str = "secrets";
+    let hidden = |path: &&PathBuf| {
+        let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        fs::symlink_metadata(path).is_err_and(refused)
+            || path.is_dir() && fs::read_dir(path).is_err_and(refused)
+    };
+    if let Some(path) = files.iter().find(hidden) {
+        let seen = format!("{} can't be looked into; run this as root", path.display());
+        return Finding::unknown(CHECK, seen);
+    }
     // A folder stands for the files in it.
     let inside = |path: &PathBuf| {
         let files = fs::read_dir(path).into_iter().flatten().flatten().map(|it| it.path());

@@ -1,6 +1,6 @@
 //! The links of this node: interfaces, settings of the kernel, ports, and the other nodes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, UdpSocket};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use stead_core::state::config::Config;
-use stead_linux::netlink::{Link, Netlink};
+use stead_linux::netlink::{Address, Link, Netlink, NetlinkError};
 
 use super::{Finding, Patient};
 
@@ -31,13 +31,13 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
         let advice = "name a node of the file, or add this one to it";
         return vec![Finding::bad(CHECK, format!("{name} is not in the configuration"), advice)];
     };
-    let interfaces = match interfaces() {
-        Ok(interfaces) => interfaces,
+    let machine = match Machine::look() {
+        Ok(machine) => machine,
         Err(error) => return vec![Finding::unknown(CHECK, crate::chain::chain(&error))],
     };
     let mut findings = Vec::new();
     for (link, address) in &node.addresses {
-        match interfaces.get(address) {
+        match machine.interface_of(*address) {
             Some(interface) => {
                 findings.push(look(link, *address, interface));
                 findings.push(settings(link, &interface.name, *address));
@@ -51,20 +51,26 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
             )),
         }
     }
-    findings.extend(services(config, &interfaces));
+    findings.extend(services(config, &machine));
     findings
 }
 
-/// The interface of each address of this machine.
-fn interfaces() -> Result<BTreeMap<IpAddr, Link>, stead_linux::netlink::NetlinkError> {
-    let mut netlink = Netlink::open()?;
-    let links = netlink.links()?;
-    let addresses = netlink.addresses()?;
-    let found = addresses.iter().filter_map(|address| {
-        let link = links.iter().find(|link| link.index == address.index)?;
-        Some((address.addr, link.clone()))
-    });
-    Ok(found.collect())
+/// The interfaces and addresses of this machine.
+struct Machine {
+    links: Vec<Link>,
+    addresses: Vec<Address>,
+}
+
+impl Machine {
+    fn look() -> Result<Self, NetlinkError> {
+        let mut netlink = Netlink::open()?;
+        Ok(Self { links: netlink.links()?, addresses: netlink.addresses()? })
+    }
+
+    fn interface_of(&self, address: IpAddr) -> Option<&Link> {
+        let standing = self.addresses.iter().find(|it| it.addr == address)?;
+        self.links.iter().find(|link| link.index == standing.index)
+    }
 }
 
 fn look(link: &str, address: IpAddr, interface: &Link) -> Finding {
@@ -111,8 +117,8 @@ fn settings(link: &str, interface: &str, address: IpAddr) -> Finding {
                       with several links or interfaces in one network set rp_filter to 2";
         return Finding::warning(&check, seen, advice);
     }
-    if ignore > 2 {
-        let advice = "with arp_ignore above 2 the machine may not answer for service addresses";
+    if ignore > 3 {
+        let advice = "with arp_ignore above 3 the machine may not answer for service addresses";
         return Finding::bad(&check, seen, advice);
     }
     Finding::good(&check, seen)
@@ -167,8 +173,8 @@ fn reach(check: &str, from: IpAddr, to: SocketAddr) -> Finding {
         }
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Finding::warning(
             check,
-            format!("{to} can be reached, and no daemon listens there"),
-            "start the daemon there, or let it join",
+            format!("{to} refuses: no daemon listens there, or a filter rejects"),
+            "start the daemon there, or let it join; let the link's port pass",
         ),
         Err(error) => Finding::bad(
             check,
@@ -186,23 +192,37 @@ fn connect(from: IpAddr, to: SocketAddr) -> io::Result<()> {
     socket.shutdown(Shutdown::Both)
 }
 
-/// Whether this machine has a network for each service's addresses.
-fn services(config: &Config, interfaces: &BTreeMap<IpAddr, Link>) -> Vec<Finding> {
+/// Whether the guard would find an interface for each service's addresses, by its own rule: the one
+/// that is named, or one with an address of its own whose network has room for this one.
+fn services(config: &Config, machine: &Machine) -> Vec<Finding> {
+    let all = config.services.values().flat_map(|service| &service.addresses);
+    let all: BTreeSet<IpAddr> = all.map(|it| it.ip).collect();
+    let own = machine.addresses.iter().filter(|it| it.prefix > 0 && !all.contains(&it.addr));
+    let own: Vec<_> = own.collect();
     let mut findings = Vec::new();
     for (service, wanted) in &config.services {
         for address in &wanted.addresses {
-            let on = |name: &str| interfaces.values().any(|link| link.name == name);
-            let near = |own: &IpAddr| same_network(*own, address.ip, address.prefix);
-            let named = address.interface.as_deref();
-            let there = named.map_or_else(|| interfaces.keys().any(near), on);
             let check = format!("network of {service}");
-            findings.push(if there {
-                Finding::good(&check, format!("{}/{}", address.ip, address.prefix))
-            } else {
-                let seen = format!("no interface here has a network for {}", address.ip);
-                let advice = "give this node an address in that network, or name the interface in \
-                              the file; else the service can't run here";
-                Finding::warning(&check, seen, advice)
+            let seen = format!("{}/{}", address.ip, address.prefix);
+            let named = address.interface.as_deref();
+            findings.push(match named {
+                Some(name) if machine.links.iter().any(|link| link.name == name) => {
+                    Finding::good(&check, format!("{seen} on {name}"))
+                }
+                Some(name) => Finding::warning(
+                    &check,
+                    format!("there is no interface {name} for {seen}"),
+                    "mend the name in the file; else the service can't run here",
+                ),
+                None if own.iter().any(|it| same_network(it.addr, address.ip, it.prefix)) => {
+                    Finding::good(&check, seen)
+                }
+                None => Finding::warning(
+                    &check,
+                    format!("no interface here has an address in the network of {seen}"),
+                    "give this node an address in that network, or name the interface in the \
+                     file; else the service can't run here",
+                ),
             });
         }
     }

@@ -18,8 +18,8 @@ use stead::metrics::family::ALL;
 use stead::metrics::notice::KINDS;
 
 use crate::cluster::{
-    Must, WEB, assert_taken_over, client, mark, serving, stead, three, wait_for, wait_moved, web,
-    whole,
+    Must, WEB, assert_taken_over, client, mark, serving, stead, three, wait_for, wait_moved,
+    wait_preferred, web, whole,
 };
 use parser::{Exposition, parse};
 
@@ -67,7 +67,7 @@ fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     }
     let fleet = Fleet::start(plan).must();
     let client = client(&fleet, WEB);
-    wait_for(&fleet, "web where it prefers to be", || Ok(client.holders() == ["node2"]));
+    wait_preferred(&fleet, &client, "node2");
     whole(&fleet);
     let before = scraped(&fleet, "node1").expect("it listens");
     let here = |text: &Exposition| text.value("stead_service_here", &[("service", "web")]);

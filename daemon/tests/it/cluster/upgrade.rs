@@ -53,7 +53,7 @@ impl Trial {
         }
         let fleet = Fleet::start(plan).must();
         let client = client(&fleet, WEB);
-        wait_for(&fleet, "web where it prefers to be", || Ok(client.holders() == ["node1"]));
+        wait_preferred(&fleet, &client, "node1");
         Self { fleet, client, folder }
     }
 
