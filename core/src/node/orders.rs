@@ -90,8 +90,8 @@ impl Node {
         } else {
             self.state.applied
         };
-        // A run that is not current goes through timers that were in force once. They are good enough
-        // for a guard that never had a lease; another knows better.
+        // A run that is not current goes through timers that were in force once. They are good
+        // enough for a guard that never had a lease; another knows better.
         let may_tell = self.ready || report.lease_until == Instant::START;
         if may_tell
             && report.timers != self.state.timers

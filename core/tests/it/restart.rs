@@ -113,9 +113,9 @@ fn with_ride_out(config: &Config, millis: u64) -> Config {
 }
 
 fn timers_told(commands: &[Command]) -> Vec<Timers> {
-    let told = commands.iter().filter_map(|it| match it {
-        Command::Guard(Order::Timers(timers)) => Some(*timers),
-        _ => None,
+    let told = commands.iter().filter_map(|it| {
+        let Command::Guard(Order::Timers(timers)) = it else { return None };
+        Some(*timers)
     });
     told.collect()
 }

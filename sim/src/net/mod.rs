@@ -140,8 +140,8 @@ impl World {
         }
     }
 
-    /// What rough weather does to a datagram. Says whether it is lost. Somebody carries some of them
-    /// past a way that is shut, except in a lull.
+    /// What rough weather does to a datagram. Says whether it is lost. Somebody carries some of
+    /// them past a way that is shut, except in a lull.
     fn disturbed(&mut self, from: usize, to: usize, link: u8, heartbeat: Heartbeat) -> bool {
         let luck = self.chance.net.below(240);
         match luck {

@@ -252,8 +252,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let text = "# Why.\nseed 7\nnodes 5\nmembers 4\nservices 3\nlinks 2\n\
-                    initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\nstart-behind 9\nprobe 25\n\
-                    gates both\nrough\nunsettled\nuntil 12.007\npower-off a\nawait 5 served s0\n\
+                    initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\n\
+                    start-behind 9\nprobe 25\ngates both\nrough\nunsettled\n\
+                    until 12.007\npower-off a\nawait 5 served s0\n\
                     await 7 said a is suspected\nlull 20000\nheal\nrun 3\n";
         let script = Script::read(text).unwrap();
         assert_eq!(script.to_string(), text);

@@ -275,7 +275,8 @@ impl Kernel {
         self.take_away(addresses);
     }
 
-    /// Takes addresses off their interfaces. The gate has to be shut for them, or not to work there.
+    /// Takes addresses off their interfaces. The gate has to be shut for them, or not to work
+    /// there.
     fn take_away(&mut self, addresses: &[IpAddr]) {
         for address in addresses {
             let Some(standing) = self.standing.remove(address) else { continue };

@@ -212,8 +212,8 @@ impl Filters {
         Ok(Watched { missing, refused })
     }
 
-    /// Takes note of what the kernel told of changes. It is kept until somebody has looked at all of
-    /// it; what is told meanwhile waits for the next look.
+    /// Takes note of what the kernel told of changes. It is kept until somebody has looked at all
+    /// of it; what is told meanwhile waits for the next look.
     fn note_changes(&mut self) {
         let changed = self.tc.changed();
         self.suspect = self.suspect.take().zip(changed).map(|(mut suspect, changed)| {
