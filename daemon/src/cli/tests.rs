@@ -39,7 +39,12 @@ fn shows(view: &View, entries: &[Arc<Entry>], expected: &ExpectFile) {
     assert_eq!(serde_json::from_str::<report::StatusReport>(&json).unwrap(), report);
     let screen = render(&report, Look::plain(100));
     assert_eq!(report.protected, screen.starts_with("Protected. Nothing to do.\n"));
-    expected.assert_eq(&screen);
+    expected.assert_eq(&timeless(&screen));
+}
+
+/// The same in every version: the next one shall not have to touch these files.
+fn timeless(screen: &str) -> String {
+    screen.replace(env!("CARGO_PKG_VERSION"), "x.y.z")
 }
 
 fn service(name: &str) -> ServiceId {
@@ -249,7 +254,8 @@ fn nothing_is_known_yet() {
 #[test]
 fn a_narrow_terminal() {
     let report = report::status(&after_takeover(), &[]);
-    expect_file!["golden/a-narrow-terminal.txt"].assert_eq(&render(&report, Look::plain(60)));
+    let screen = timeless(&render(&report, Look::plain(60)));
+    expect_file!["golden/a-narrow-terminal.txt"].assert_eq(&screen);
 }
 
 #[test]
