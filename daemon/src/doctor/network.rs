@@ -244,7 +244,11 @@ fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use stead_core::state::config::{ServiceAddress, ServiceConfig};
+    use stead_core::time::Span;
+    use stead_linux::netlink::Lifetime;
+
+    use super::super::{Verdict, worst};
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -259,6 +263,65 @@ mod tests {
         assert!(same_network(ip("fd00::1"), ip("fd00::2"), 64));
         assert!(!same_network(ip("fd00::1"), ip("fd00::2"), 128));
         assert!(!same_network(ip("10.0.0.1"), ip("fd00::1"), 0));
+    }
+
+    #[test]
+    fn a_service_has_a_network_where_the_guard_would_find_one() {
+        let link = |index, name: &str| Link {
+            index,
+            name: name.to_owned(),
+            mac: None,
+            up: true,
+            carrier: true,
+            running: true,
+            loopback: false,
+            mtu: 1_500,
+            port_of: None,
+            kind: None,
+        };
+        let own = |addr, prefix| Address {
+            index: 2,
+            addr: ip(addr),
+            prefix,
+            valid: Lifetime::Forever,
+            tentative: false,
+            dad_failed: false,
+        };
+        let links = vec![link(2, "eth0"), link(3, "bare")];
+        let verdict = |addresses: &[Address], wanted: &str, prefix, interface: Option<&str>| {
+            let machine = Machine { links: links.clone(), addresses: addresses.to_vec() };
+            let interface = interface.map(str::to_owned);
+            let address = ServiceAddress { ip: ip(wanted), prefix, interface };
+            worst(&services(&serving(address), &machine))
+        };
+        // What counts is the prefix of the node's own address.
+        assert_eq!(verdict(&[own("10.0.0.1", 24)], "10.0.0.100", 32, None), Verdict::Good);
+        assert_eq!(verdict(&[own("10.0.0.1", 32)], "10.0.0.100", 24, None), Verdict::Warning);
+        // A service's own address, which stands here at present, shows nothing.
+        assert_eq!(verdict(&[own("10.0.0.100", 24)], "10.0.0.100", 24, None), Verdict::Warning);
+        // An interface that is named needs no address.
+        assert_eq!(verdict(&[], "10.0.0.100", 24, Some("bare")), Verdict::Good);
+        assert_eq!(verdict(&[], "10.0.0.100", 24, Some("eth7")), Verdict::Warning);
+    }
+
+    /// A configuration with one service, at this address.
+    fn serving(address: ServiceAddress) -> Config {
+        let service = ServiceConfig {
+            addresses: vec![address],
+            program: None,
+            monitor: None,
+            prefer: Vec::new(),
+            failback: false,
+        };
+        Config {
+            name: "trial".to_owned(),
+            ride_out: Span::from_millis(300),
+            round_trip: Span::from_millis(2),
+            daemon_grace: Span::from_millis(10_000),
+            links: Default::default(),
+            nodes: Default::default(),
+            services: [("web".into(), service)].into(),
+        }
     }
 
     #[test]

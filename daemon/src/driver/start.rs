@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::node::Node;
+use stead_core::node::{Event, Node};
 use stead_core::state::{Change, State};
 use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
@@ -101,9 +101,7 @@ async fn daemon(
     let served = served.map_err(failed("open its local API"))?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
-    let programs = Programs::new(paths.programs(), &identity.name, results.clone());
-    let mut programs = programs.map_err(failed("watch over programs"))?;
-    programs.find().map_err(failed("find the programs of its former run"))?;
+    let programs = found_programs(paths, &identity, results.clone())?;
     check_disk(paths)?;
     let opened = tokio::select! {
         opened = open_log(paths, &identity, &link, &peers) => opened?,
@@ -133,6 +131,18 @@ async fn daemon(
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
     log.shutdown().await;
     over.map_err(|detail| DaemonError { step: "go on", detail })
+}
+
+/// The programs that run here, with those of a former run.
+fn found_programs(
+    paths: &Paths,
+    identity: &Identity,
+    results: mpsc::UnboundedSender<Event>,
+) -> Result<Programs, DaemonError> {
+    let programs = Programs::new(paths.programs(), &identity.name, results);
+    let mut programs = programs.map_err(failed("watch over programs"))?;
+    programs.find().map_err(failed("find the programs of its former run"))?;
+    Ok(programs)
 }
 
 fn open_peers(

@@ -74,15 +74,17 @@ impl Shared {
     }
 
     async fn hear(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, number: u64) {
-        let first = tokio::time::timeout(HANDSHAKE, tcp.peek(&mut [0])).await;
-        if matches!(first, Ok(Ok(0))) {
+        let introduced = tokio::time::timeout(HANDSHAKE, async {
             // Whoever only sees whether somebody listens (`stead doctor`) is no cause for concern.
-            return;
-        }
-        let introduced = tokio::time::timeout(HANDSHAKE, self.introduce(tcp, from)).await;
-        let met = match introduced {
-            Ok(Ok(met)) => met,
-            Ok(Err((key, reason))) => {
+            match tcp.peek(&mut [0]).await {
+                Ok(0) => None,
+                Ok(_) | Err(_) => Some(self.introduce(tcp, from).await),
+            }
+        });
+        let met = match introduced.await {
+            Ok(None) => return,
+            Ok(Some(Ok(met))) => met,
+            Ok(Some(Err((key, reason)))) => {
                 let node = key.and_then(|key| self.members.owner(key));
                 self.refusals.note(node, from, reason);
                 return;

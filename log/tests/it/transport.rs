@@ -11,7 +11,7 @@ use stead_log::transport::{
     HelloRefusal, Identity, IdentityError, JoinError, Member, Members, Peers, PeersOptions,
     RefusalReason,
 };
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::nodes::{Nodes, Wire, foreign, identity, local, options};
@@ -82,6 +82,20 @@ async fn an_unknown_key_is_refused_and_both_sides_say_so() {
     assert_eq!(noted(&stranger, |reason| *reason == theirs).await, Some(NodeId(1)));
     let ours = RefusalReason::ByUs(HelloRefusal::UnknownKey);
     assert_eq!(noted(nodes.at(1), |reason| *reason == ours).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_sees_whether_somebody_listens_is_no_refusal() {
+    let nodes = Nodes::start(1);
+    let mut looking = TcpStream::connect(nodes.address(1)).await.unwrap();
+    looking.shutdown().await.unwrap();
+    // The other side has heard it out.
+    assert_eq!(looking.read(&mut [0]).await.unwrap(), 0);
+    assert!(nodes.at(1).refused().is_empty(), "{:?}", nodes.at(1).refused());
+    let mut talking = TcpStream::connect(nodes.address(1)).await.unwrap();
+    talking.write_all(b"let me in").await.unwrap();
+    talking.shutdown().await.unwrap();
+    noted(nodes.at(1), |reason| matches!(reason, RefusalReason::Tls(_))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
