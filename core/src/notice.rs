@@ -90,6 +90,10 @@ pub enum Notice {
     Membership(String, bool),
     /// The round trip is longer than the timers allow for.
     RoundTripExceeded(String, Span),
+    /// Nothing moves for a while: on which node that was asked for, for how long, and why.
+    Disarmed(String, Span, String),
+    /// The cluster acts again: on which node that was asked for; the time was over if on none.
+    Armed(Option<String>),
 }
 
 impl Notice {
@@ -112,6 +116,7 @@ impl Notice {
             | Self::Ended(..)
             | Self::AddressRestored(_)
             | Self::RoundTripExceeded(..)
+            | Self::Disarmed(..)
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
@@ -129,7 +134,8 @@ impl Notice {
             | Self::Verified(_)
             | Self::Configured(_)
             | Self::Standby(..)
-            | Self::Membership(..) => Severity::Info,
+            | Self::Membership(..)
+            | Self::Armed(_) => Severity::Info,
         }
     }
 }
@@ -195,6 +201,14 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::Disarmed(by, span, reason) => {
+                write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
+                if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+            }
+            Self::Armed(Some(by)) => write!(f, "armed again by {by}: services move as usual"),
+            Self::Armed(None) => {
+                f.write_str("armed again, as the time is over: services move as usual")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::Counts;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -46,7 +47,10 @@ pub struct Heartbeat {
 
 /// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeartbeatMore {}
+pub struct HeartbeatMore {
+    /// By which length of lease the sender counts (rule M3).
+    pub counts: Option<Counts>,
+}
 
 impl Tailed for Heartbeat {
     type More = HeartbeatMore;

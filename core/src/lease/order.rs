@@ -55,4 +55,12 @@ pub enum Order {
     },
     /// Give the lease up for good: everything that it stood for is stopped.
     Release,
+    /// The timers in force, and the revision of the state that has them. Instead of
+    /// [`Order::Timers`], to a guard that says which revision it counts by.
+    Count {
+        /// The revision; from an older one than it knows a guard takes nothing.
+        revision: u64,
+        /// The timers.
+        timers: Timers,
+    },
 }

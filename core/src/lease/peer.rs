@@ -1,5 +1,6 @@
 //! What this guard knows of another one.
 
+use super::counting::Counts;
 use super::heartbeat::{Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
 use crate::table::Table;
@@ -41,6 +42,7 @@ pub(super) struct Heard {
     pub(super) powerless: Option<Instant>,
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
+    pub(super) counts: Option<Counts>,
 }
 
 impl Peer {
@@ -94,6 +96,7 @@ impl Peer {
                 powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
+                counts: heartbeat.more.counts,
             });
             if heartbeat.released {
                 self.released = Some(heartbeat.incarnation);

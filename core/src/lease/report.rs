@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::authority::VoterSets;
+use super::counting::Counts;
 use super::heartbeat::LogTail;
 use super::holding::Holding;
 use super::peer::LinkId;
@@ -33,7 +34,7 @@ pub struct Report {
     pub voters: VoterSets,
     /// Until when this node's lease holds. An instant in the past: there is none.
     pub lease_until: Instant,
-    /// Until when this node's authority as a coordinator holds.
+    /// Until when this node may decide as a coordinator (rule M2).
     pub quorate_until: Instant,
     /// The latest moment at which a majority had heard of an earlier coordinator.
     pub earlier_coordinator: Option<Instant>,
@@ -60,7 +61,11 @@ pub struct Report {
 
 /// What a report has in its tail, beside what stands there about each peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportMore {}
+pub struct ReportMore {
+    /// The revision of the state that brought the timers by which it counts; zero before its daemon
+    /// has named one.
+    pub revision: Option<u64>,
+}
 
 /// What a guard knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +104,10 @@ pub struct PeerReport {
 
 /// What a report has about one peer in its tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerMore {}
+pub struct PeerMore {
+    /// By which length of lease it counts, as it said last.
+    pub counts: Option<Counts>,
+}
 
 /// The tail of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

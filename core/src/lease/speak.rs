@@ -45,7 +45,7 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
-            more: HeartbeatMore::default(),
+            more: HeartbeatMore { counts: Some(self.counts()) },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -91,7 +91,7 @@ impl Lease {
             coordinates: self.coordinates(),
             voters: authority.map(|it| it.settled_voters().to_vec()).unwrap_or_default(),
             lease_until: self.lease_until(),
-            quorate_until: authority.map_or(Instant::START, |authority| authority.until),
+            quorate_until: authority.map_or(Instant::START, |authority| authority.acting),
             earlier_coordinator: authority.and_then(|a| a.earlier_coordinator(self.me, earlier)),
             hears_coordinator: self.hears_coordinator(now),
             released: self.released,
@@ -101,7 +101,7 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
-            more: ReportMore::default(),
+            more: ReportMore { revision: Some(self.revision) },
         }));
     }
 
@@ -121,7 +121,7 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore::default(),
+            more: PeerMore { counts: heard.and_then(|heard| heard.counts) },
         }
     }
 }

@@ -6,6 +6,9 @@
 //! the fewest services already there, the lowest number. Same state, same
 //! answer, on every node. Rules, capacities and reasons per node come with a later step.
 //!
+//! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
+//! where an operator moves it (rule M5).
+//!
 //! Nothing here assigns anything without a [`Proof`].
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -13,7 +16,7 @@ use alloc::vec::Vec;
 
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
-use crate::state::{Cause, Change, Stage, State, Takeover};
+use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
 pub type Able = BTreeSet<NodeId>;
@@ -43,6 +46,27 @@ pub fn best(
     })
 }
 
+/// Where a service that nobody can be running goes now, if anywhere.
+#[must_use]
+pub fn place(
+    state: &State,
+    able: &Able,
+    service: &ServiceId,
+    load: &BTreeMap<NodeId, usize>,
+) -> Option<NodeId> {
+    let assignment = state.assignments.get(service)?;
+    match assignment.holder {
+        // A node on standby that kept it goes on keeping it.
+        Holder::Stopped { node, .. } if state.is_disarmed() => {
+            let here = |node: &NodeId| able.contains(node) && state.view.contains_key(node);
+            [assignment.wish, Some(node)].into_iter().flatten().find(here)
+        }
+        Holder::Never | Holder::Stopped { .. } | Holder::Node(_) | Holder::Stopping { .. } => {
+            best(state, able, service, None, load)
+        }
+    }
+}
+
 /// How many services each node holds.
 #[must_use]
 pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
@@ -61,7 +85,12 @@ pub fn successors(state: &State, able: &Able, node: NodeId) -> Vec<(ServiceId, O
     let mut load = load(state);
     let held = state.held_by(node).map(|(service, _)| service.clone());
     held.map(|service| {
-        let to = best(state, able, &service, Some(node), &load);
+        // While nothing moves they wait for their node, or for the end of that.
+        let to = if state.is_disarmed() {
+            None
+        } else {
+            best(state, able, &service, Some(node), &load)
+        };
         if let Some(to) = to {
             *load.entry(to).or_default() += 1;
         }
@@ -104,7 +133,7 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
         if !config.services.contains_key(service) || state.is_address_busy(service) {
             return None;
         }
-        let node = best(state, able, service, None, &load(state))?;
+        let node = place(state, able, service, &load(state))?;
         Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
     })
 }
@@ -113,9 +142,9 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
 /// goes back to a node that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able) -> Option<Change> {
-    let config = state.config.as_ref()?;
+    let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
     state.assignments.iter().find_map(|(service, assignment)| {
-        let crate::state::Holder::Node(node) = assignment.holder else { return None };
+        let Holder::Node(node) = assignment.holder else { return None };
         let wanted = config.services.get(service)?;
         let stop = |cause, wish| {
             let (service, base) = (service.clone(), assignment.epoch);
