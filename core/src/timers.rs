@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn a_longer_lease_leaves_the_ordinary_one_as_it_was() {
         for (ride_out, round_trip) in [(20, 0), (50, 1), (300, 2), (60_000, 500)] {
-            let (ride_out, round_trip) = (Span::from_millis(ride_out), Span::from_millis(round_trip));
+            let (ride_out, round_trip) =
+                (Span::from_millis(ride_out), Span::from_millis(round_trip));
             let timers = Timers::derive(ride_out, round_trip).unwrap();
             let disarmed = timers.disarmed(Span::from_millis(3_600_000));
             assert!(disarmed.hold());

@@ -86,11 +86,8 @@ pub fn successors(state: &State, able: &Able, node: NodeId) -> Vec<(ServiceId, O
     let held = state.held_by(node).map(|(service, _)| service.clone());
     held.map(|service| {
         // While nothing moves they wait for their node, or for the end of that.
-        let to = if state.is_disarmed() {
-            None
-        } else {
-            best(state, able, &service, Some(node), &load)
-        };
+        let to =
+            if state.is_disarmed() { None } else { best(state, able, &service, Some(node), &load) };
         if let Some(to) = to {
             *load.entry(to).or_default() += 1;
         }

@@ -13,13 +13,7 @@ pub const LONGEST_DISARMED: Span = Span::from_millis(24 * 3_600_000);
 
 impl State {
     /// Leases are as long as the cluster stays disarmed (rule M1).
-    pub(super) fn disarm(
-        &mut self,
-        base: u64,
-        span: Span,
-        reason: String,
-        by: String,
-    ) -> Applied {
+    pub(super) fn disarm(&mut self, base: u64, span: Span, reason: String, by: String) -> Applied {
         if base != self.revision {
             return Err(Refusal::Stale);
         }

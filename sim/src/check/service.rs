@@ -102,8 +102,7 @@ impl World {
             });
             state.is_disarmed() && last.is_some_and(|host| !block.contains(&host))
         };
-        let numbers =
-            (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
+        let numbers = (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
     }
 
