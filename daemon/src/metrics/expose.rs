@@ -12,10 +12,10 @@ use crate::driver::view::View;
 use crate::guard::Rejected;
 
 use super::family::{
-    BUILD, CLOCK, CONCERNS, CONFIGURED, COORDINATES, COORDINATOR, CPU, DAEMON, EPOCH, FAILURES,
-    GATE, GUARD, HEARS_US, HERE, INCIDENTS, LEASE, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED,
-    LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES,
-    OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
+    BUILD, CLOCK, CONCERNS, CONFIGURED, COORDINATES, COORDINATOR, CPU, DAEMON, DISARMED, EPOCH,
+    FAILURES, GATE, GUARD, HEARS_US, HERE, INCIDENTS, LEASE, LINK_SILENCE, LINK_UP, LOCKED,
+    LOG_APPLIED, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
+    NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
     SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
     VOTERS_PRESENT, VOTERS_SPARE,
 };
@@ -66,6 +66,7 @@ fn health(text: &mut Text, view: &View, status: &StatusReport) {
         let concerns = status.problems.iter().chain(&status.warnings);
         text.put(&CONCERNS, &[name], small(concerns.filter(|it| it.level == level).count()));
     }
+    text.truth(&DISARMED, &[], view.state.is_disarmed());
     text.truth(&READY, &[], view.ready);
     let quorum = &status.quorum;
     let have = quorum.verdict == stead_core::quorum::Verdict::HaveQuorum.to_string();

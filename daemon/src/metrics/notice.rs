@@ -67,6 +67,8 @@ kinds! {
     Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
     Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
+    Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
+    Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
 }
 
 /// What a notice names, for fields of their own.
@@ -98,6 +100,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::AddressRestored(_)
         | Notice::Refused(_)
         | Notice::StoreFailed(_)
+        | Notice::Armed(None)
         | Notice::Retiring => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
@@ -107,7 +110,9 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Voter(node, _)
         | Notice::Standby(node, _)
         | Notice::Membership(node, _)
-        | Notice::RoundTripExceeded(node, _) => Fields { about: Some(node), ..none },
+        | Notice::RoundTripExceeded(node, _)
+        | Notice::Disarmed(node, ..)
+        | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, cause) => {
             Fields { about: Some(node), cause: Some(name_of(*cause)), ..none }

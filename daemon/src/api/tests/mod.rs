@@ -107,6 +107,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         },
         ready: true,
         coordinating: true,
+        disarmed_until: None,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
         guard: Some(Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
