@@ -60,6 +60,11 @@ impl Lease {
             if let Some(authority) = &mut self.authority {
                 authority.cap(most);
             }
+            // The gate first, then the word: a guard that is stopped right after it has said so
+            // must not leave its gate open for longer than it said.
+            if !self.holdings.held().is_empty() && self.gate_until(now) < self.armed {
+                self.enforce(now);
+            }
         }
         if news {
             self.beat_all(now);
