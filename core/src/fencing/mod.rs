@@ -50,9 +50,14 @@ impl Proof {
         }
         let earlier = report.earlier_coordinator?;
         let heard = revoked.max(report.started);
-        let present = counts_by_present(state, report, node);
-        let wait = if present { state.timers.wait(slack(peer)) } else { state.wait(slack(peer)) };
-        Some(heard.max(earlier) + wait)
+        let base = heard.max(earlier);
+        let longest = base + state.wait(slack(peer));
+        if !counts_by_present(state, report, node) {
+            return Some(longest);
+        }
+        // It may have said so after it was revoked: what it had then ends a lease after its word.
+        let said = base.max(peer.more.counts_since);
+        Some(longest.min(said + state.timers.wait(slack(peer))))
     }
 
     /// The lease of `node` has certainly run out.

@@ -43,6 +43,8 @@ pub(super) struct Heard {
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
     pub(super) counts: Option<Counts>,
+    /// Since when it says that, in this start and this term.
+    pub(super) counts_since: Instant,
 }
 
 impl Peer {
@@ -85,6 +87,9 @@ impl Peer {
                 let before = self.heard.as_ref().filter(same);
                 before.and_then(|heard| heard.powerless).unwrap_or(now)
             });
+            let counts = heartbeat.more.counts;
+            let before = self.heard.as_ref().filter(same).filter(|it| it.counts == counts);
+            let counts_since = before.map_or(now, |heard| heard.counts_since);
             self.heard = Some(Heard {
                 at: now,
                 incarnation: heartbeat.incarnation,
@@ -96,7 +101,8 @@ impl Peer {
                 powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
-                counts: heartbeat.more.counts,
+                counts,
+                counts_since,
             });
             if heartbeat.released {
                 self.released = Some(heartbeat.incarnation);

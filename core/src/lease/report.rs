@@ -107,6 +107,8 @@ pub struct PeerReport {
 pub struct PeerMore {
     /// By which length of lease it counts, as it said last.
     pub counts: Option<Counts>,
+    /// Since when it says so, in this start and this term.
+    pub counts_since: Instant,
 }
 
 /// The tail of a report.

@@ -121,7 +121,10 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore { counts: heard.and_then(|heard| heard.counts) },
+            more: PeerMore {
+                counts: heard.and_then(|heard| heard.counts),
+                counts_since: heard.map(|heard| heard.counts_since).unwrap_or_default(),
+            },
         }
     }
 }
