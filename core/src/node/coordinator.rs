@@ -333,7 +333,10 @@ impl Node {
     fn all_count_by_present(&self, report: &Report) -> bool {
         let own = report.more.revision.is_some_and(|counts| counts >= self.state.revision);
         let others = self.state.view.keys().filter(|node| **node != self.me);
-        own && others.into_iter().all(|node| counts_by_present(&self.state, report, *node))
+        // A revoked one is waited for from when it was revoked, which may be before its word.
+        let revoked = |node| report.peers.get(node).is_none_or(|peer| peer.revoked.is_some());
+        let counts = |node| counts_by_present(&self.state, report, node);
+        own && others.into_iter().all(|node| counts(*node) && !revoked(node))
     }
 
     /// The span of being disarmed is over.
