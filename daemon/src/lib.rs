@@ -18,6 +18,7 @@ pub mod api;
 mod chain;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod demo;
 pub mod doctor;
 pub mod driver;

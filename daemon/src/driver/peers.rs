@@ -1,4 +1,5 @@
-//! What daemons ask each other: to propose a change on behalf of one that does not lead.
+//! What daemons ask each other: to propose a change on behalf of one that does not lead; and what
+//! they tell each other of their clients' connections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,8 +11,11 @@ use stead_core::state::{Change, Outcome};
 use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
 use stead_log::{Boxed, Log, ProposeError};
+use tokio::sync::watch;
 
 use super::machine::{decode, encode, told};
+use super::view::View;
+use crate::connections::{Known, Others, Taken, Told};
 
 /// How often a proposal that nobody took is tried again before its deadline.
 const RETRY: Duration = Duration::from_millis(20);
@@ -23,6 +27,8 @@ const ON_THE_WAY: Duration = Duration::from_millis(50);
 pub(super) enum Request {
     /// Propose this change, if you lead.
     Propose { change: Change, deadline_ms: u64 },
+    /// The asker's clients. Only for who understands it: see [`Daemons`].
+    Connections(Told),
 }
 
 /// The answer.
@@ -35,6 +41,8 @@ pub(super) enum Answer {
     Lost(String),
     /// The request can't be read.
     NotUnderstood(String),
+    /// What became of the clients.
+    Connections(Taken),
 }
 
 /// Proposes changes, here or at whoever leads.
@@ -42,14 +50,21 @@ pub(super) enum Answer {
 pub(super) struct Proposer {
     me: NodeId,
     log: Arc<OnceLock<Arc<Log>>>,
+    view: Arc<OnceLock<watch::Receiver<Arc<View>>>>,
+    clients: Known,
 }
 
 /// What became of a proposal, with the reason in words where it is not known to be committed.
 pub(super) type Proposed = (Fate, String);
 
 impl Proposer {
-    pub(super) fn new(me: NodeId) -> Self {
-        Self { me, log: Arc::new(OnceLock::new()) }
+    pub(super) fn new(me: NodeId, clients: Known) -> Self {
+        Self { me, log: Arc::default(), view: Arc::default(), clients }
+    }
+
+    /// From now on there is a picture, and with it a state.
+    pub(super) fn set_view(&self, view: watch::Receiver<Arc<View>>) {
+        drop(self.view.set(view));
     }
 
     /// From now on there is a log.
@@ -145,13 +160,14 @@ async fn propose_there(
         Ok(Answer::Committed(index, outcome)) => (Fate::Committed(index, outcome), String::new()),
         Ok(Answer::Unknown(detail)) => (Fate::Unknown, detail),
         Ok(Answer::Lost(detail) | Answer::NotUnderstood(detail)) => (Fate::Lost, detail),
+        Ok(Answer::Connections(_)) => (Fate::Unknown, "an answer to something else".to_owned()),
         Err(error) => (Fate::Unknown, error.to_string()),
     }
 }
 
 /// Answers the other daemons. Only members get here: the transport has checked their keys.
 impl Service for Proposer {
-    fn handle(&self, _from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
+    fn handle(&self, from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
         let proposer = self.clone();
         Box::pin(async move {
             let answer = match decode::<Request>(&request) {
@@ -163,9 +179,77 @@ impl Service for Proposer {
                         (Fate::Lost, detail) => Answer::Lost(detail),
                     }
                 }
+                Ok(Request::Connections(clients)) => {
+                    let state = proposer.view.get().map(|view| view.borrow().state.clone());
+                    let taken = state.map(|state| proposer.clients.take(from, clients, &state));
+                    Answer::Connections(taken.unwrap_or(Taken::Behind))
+                }
                 Err(error) => Answer::NotUnderstood(error.to_string()),
             };
             told("the answer to another daemon", &answer)
         })
+    }
+}
+
+/// The first version whose daemon takes [`Request::Connections`].
+const CONNECTIONS_SINCE: (u64, u64) = (0, 3);
+
+/// The other daemons, to be told of this one's clients.
+pub(super) struct Daemons {
+    pub(super) me: NodeId,
+    pub(super) peers: Arc<Peers>,
+}
+
+impl Others for Daemons {
+    /// Those that are known to understand it. To know that takes a connection.
+    fn able(&self) -> Vec<NodeId> {
+        let connected = self.peers.connected();
+        let able = |node: &NodeId| {
+            let its = connected.iter().find(|it| it.node == *node);
+            its.map(|it| version(&it.software) >= Some(CONNECTIONS_SINCE))
+        };
+        let others = self.peers.members().nodes().into_iter().filter(|node| *node != self.me);
+        let mut ready = Vec::new();
+        for node in others {
+            match able(&node) {
+                Some(true) => ready.push(node),
+                Some(false) => {}
+                None => self.peers.meet(node),
+            }
+        }
+        ready
+    }
+
+    async fn tell(&self, node: NodeId, told: Told, deadline: Duration) -> Option<Taken> {
+        let request = encode(&Request::Connections(told)).ok()?;
+        let answer = self.peers.call(node, request, deadline).await.ok()?;
+        match decode(&answer).ok()? {
+            Answer::Connections(taken) => Some(taken),
+            Answer::Committed(..)
+            | Answer::Unknown(_)
+            | Answer::Lost(_)
+            | Answer::NotUnderstood(_) => None,
+        }
+    }
+}
+
+/// Major and minor version of a build, as it calls itself.
+fn version(software: &str) -> Option<(u64, u64)> {
+    let mut numbers = software.strip_prefix("stead ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_known_by_what_it_calls_itself() {
+        assert_eq!(version("stead 0.2.0"), Some((0, 2)));
+        assert_eq!(version("stead 1.10.3-rc1"), Some((1, 10)));
+        assert!(version("stead 0.10.0") >= Some(CONNECTIONS_SINCE));
+        for nonsense in ["", "stead", "stead x.y", "other 0.3.0"] {
+            assert!(version(nonsense) < Some(CONNECTIONS_SINCE), "{nonsense}");
+        }
     }
 }

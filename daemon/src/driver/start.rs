@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::guard_link::GuardLink;
 use super::handle::Handle;
 use super::machine::Replica;
-use super::peers::Proposer;
+use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::task::{Inputs, Task};
 use super::{network, task};
@@ -22,6 +22,7 @@ use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
 use crate::config;
+use crate::connections::{self, Known, Resets};
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
@@ -84,11 +85,13 @@ async fn daemon(
     let (submissions, submitted) = mpsc::channel(WAITING);
 
     let members = Members::new(network::known(&identity.members));
-    let proposer = Proposer::new(identity.node);
+    let clients = Known::default();
+    let proposer = Proposer::new(identity.node, clients.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let node = Node::new(identity.node, State::default());
     let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
+    proposer.set_view(seen.clone());
     let handle = Handle { view: seen, submissions };
     desk.open(handle.clone());
     // Before the log, which opens only with the guard: what is wrong must be seen.
@@ -109,6 +112,9 @@ async fn daemon(
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
     proposer.set_log(log.clone());
+    let resets = Resets::new(clients.clone(), notices.clone());
+    let others = Arc::new(Daemons { me: identity.node, peers: peers.clone() });
+    connections::tell(identity.node, handle.clone(), clients, &resets, others);
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -116,6 +122,7 @@ async fn daemon(
         guard: None,
         programs,
         redirect: Redirect::new(results.clone(), notices),
+        resets,
         results,
         journal,
     };

@@ -43,6 +43,8 @@ pub struct View {
     pub local: BTreeMap<ServiceId, LocalView>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// How many clients' connections this node knows of each service.
+    pub clients: BTreeMap<ServiceId, usize>,
     /// Peers that can be reached and not talked to.
     pub refused: Vec<Refusal>,
     /// Datagrams on the links that were not taken: from where, why, how often.

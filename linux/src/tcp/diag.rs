@@ -44,7 +44,11 @@ impl Diag {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
-    pub(super) fn list(&mut self, which: Which, mut take: impl FnMut(Connection)) -> io::Result<()> {
+    pub(super) fn list(
+        &mut self,
+        which: Which,
+        mut take: impl FnMut(Connection),
+    ) -> io::Result<()> {
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.sequence = self.sequence.wrapping_add(1);
             self.socket.send(&request(family as u8, which, self.sequence), 0)?;

@@ -55,7 +55,8 @@ fn any_line_of_procs_table_is_read_or_passed_over() {
 
 #[test]
 fn both_ways_tell_the_same() {
-    let line = b"   1: 0000000000000000FFFF00006400000A:0050 0000000000000000FFFF00000900000A:9C40 01";
+    let line =
+        b"   1: 0000000000000000FFFF00006400000A:0050 0000000000000000FFFF00000900000A:9C40 01";
     if cfg!(target_endian = "little") {
         let (state, from_proc) = proc::told(line).expect("it is read");
         let list = lists();

@@ -109,11 +109,7 @@ impl Connections {
     ///
     /// # Errors
     /// Neither netlink nor /proc told them.
-    pub fn list(
-        &mut self,
-        which: Which,
-        mut take: impl FnMut(Connection),
-    ) -> Result<(), TcpError> {
+    pub fn list(&mut self, which: Which, mut take: impl FnMut(Connection)) -> Result<(), TcpError> {
         if let Some(diag) = &mut self.diag {
             let mut found = Vec::new();
             match diag.list(which, |connection| found.push(connection)) {

@@ -58,6 +58,12 @@ impl Tickler {
         Ok(Self { socket, from })
     }
 
+    /// The address that it sends from.
+    #[must_use]
+    pub fn from(&self) -> IpAddr {
+        self.from
+    }
+
     /// Asks one client. Connections with another end here are passed over.
     ///
     /// # Errors

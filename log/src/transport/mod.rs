@@ -196,6 +196,12 @@ impl Peers {
         self.shared.connected()
     }
 
+    /// Connects to a member's daemon, if that is not done yet, to learn which build runs there.
+    /// Returns at once.
+    pub fn meet(&self, node: NodeId) {
+        drop(self.shared.link(node, Lane::Daemon));
+    }
+
     /// The table of members this was started with.
     #[must_use]
     pub fn members(&self) -> &Members {

@@ -127,7 +127,8 @@ impl History {
             | Notice::Refused(_)
             | Notice::Configured(_)
             | Notice::Membership(..)
-            | Notice::RoundTripExceeded(..) => {}
+            | Notice::RoundTripExceeded(..)
+            | Notice::ClientsTold(..) => {}
         }
     }
 

@@ -119,6 +119,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         guard_troubles: Vec::new(),
         local: local.collect(),
         last_words: BTreeMap::new(),
+        clients: Default::default(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: (2..=joined).map(connected).collect(),
