@@ -92,6 +92,8 @@ pub enum Notice {
     RoundTripExceeded(String, Span),
     /// Clients of a service's former holder learn that their connections are gone.
     ClientsTold(ServiceId, u64),
+    /// This node goes away in order, and its services go elsewhere first.
+    Departing(String),
 }
 
 impl Notice {
@@ -132,7 +134,8 @@ impl Notice {
             | Self::Configured(_)
             | Self::Standby(..)
             | Self::Membership(..)
-            | Self::ClientsTold(..) => Severity::Info,
+            | Self::ClientsTold(..)
+            | Self::Departing(_) => Severity::Info,
         }
     }
 }
@@ -198,6 +201,9 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::Departing(why) => {
+                write!(f, "{why}: this node goes on standby, its services move to others")
+            }
             Self::ClientsTold(service, 1) => {
                 write!(f, "{service}: one client is told that its connection is gone")
             }

@@ -20,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod demo;
+pub mod departure;
 pub mod doctor;
 pub mod driver;
 pub mod guard;

@@ -19,6 +19,7 @@ use super::peers::Proposer;
 use crate::agent::Programs;
 use crate::chain::chain;
 use crate::connections::Resets;
+use crate::departure::Departure;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
@@ -39,6 +40,7 @@ pub(super) struct Performers {
     pub(super) programs: Programs,
     pub(super) redirect: Redirect,
     pub(super) resets: Resets,
+    pub(super) departure: Departure,
     /// Where results go.
     pub(super) results: UnboundedSender<Event>,
     pub(super) journal: Journal,

@@ -23,6 +23,7 @@ use crate::api;
 use crate::chain::chain;
 use crate::config;
 use crate::connections::{self, Known, Resets};
+use crate::departure::{self, Departure};
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
@@ -115,6 +116,10 @@ async fn daemon(
     let resets = Resets::new(clients.clone(), notices.clone());
     let others = Arc::new(Daemons { me: identity.node, peers: peers.clone() });
     connections::tell(identity.node, handle.clone(), clients, &resets, others);
+    let departure = Departure::default();
+    let (retire, told) = (results.clone(), notices.clone());
+    departure::start(departure.clone(), handle.clone(), paths.departed(), retire, told);
+    departure::logind::start(departure.clone());
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -123,16 +128,21 @@ async fn daemon(
         programs,
         redirect: Redirect::new(results.clone(), notices),
         resets,
+        departure: departure.clone(),
         results,
         journal,
     };
-    tokio::spawn(found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle));
+    let founding = found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle.clone());
+    tokio::spawn(founding);
     let inputs = Inputs { guard, log: events, performed, noticed, submitted };
     let began = paths.log_began();
     let task = Task::new(identity, node, performers, members, shown, inputs, began);
     let over = tokio::select! {
         over = task.run() => over,
-        () = asked_to_end() => Ok(()),
+        () = async {
+            asked_to_end().await;
+            departure.linger(handle).await;
+        } => Ok(()),
     };
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);

@@ -162,6 +162,7 @@ impl Task {
                 self.performers.guard = Some(door);
                 self.told_this_guard = false;
                 self.guard_knew = None;
+                self.performers.departure.guard_ends(false);
                 self.tell_network();
             }
             GuardEvent::Lost => {
@@ -198,7 +199,8 @@ impl Task {
                     *self.rejected.entry((from, reason)).or_default() += count;
                 }
             }
-            FromGuard::Ending => self.handle(Event::Retire),
+            // Services move first; then comes the retirement.
+            FromGuard::Ending => self.performers.departure.guard_ends(true),
         }
     }
 

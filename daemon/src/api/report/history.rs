@@ -128,7 +128,8 @@ impl History {
             | Notice::Configured(_)
             | Notice::Membership(..)
             | Notice::RoundTripExceeded(..)
-            | Notice::ClientsTold(..) => {}
+            | Notice::ClientsTold(..)
+            | Notice::Departing(_) => {}
         }
     }
 
