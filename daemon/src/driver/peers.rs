@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Index, NodeId};
 use stead_core::node::Fate;
+use stead_core::state::config::ConfigMore;
 use stead_core::state::{Change, Outcome};
+use stead_core::tail::Tailed;
 use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
 use stead_log::{Boxed, Log, ProposeError};
@@ -31,6 +33,24 @@ pub(super) enum Request {
     Connections(Told),
 }
 
+impl Tailed for Request {
+    type More = ConfigMore;
+
+    fn more(&self) -> ConfigMore {
+        match self {
+            Self::Propose { change, .. } => change.more(),
+            Self::Connections(_) => ConfigMore::default(),
+        }
+    }
+
+    fn add(&mut self, more: ConfigMore) {
+        match self {
+            Self::Propose { change, .. } => change.add(more),
+            Self::Connections(_) => {}
+        }
+    }
+}
+
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
@@ -43,6 +63,14 @@ pub(super) enum Answer {
     NotUnderstood(String),
     /// What became of the clients.
     Connections(Taken),
+}
+
+impl Tailed for Answer {
+    type More = ();
+
+    fn more(&self) {}
+
+    fn add(&mut self, (): ()) {}
 }
 
 /// Proposes changes, here or at whoever leads.
@@ -191,8 +219,8 @@ impl Service for Proposer {
     }
 }
 
-/// The first version whose daemon takes [`Request::Connections`].
-const CONNECTIONS_SINCE: (u64, u64) = (0, 3);
+/// The first version of the protocol whose daemons take [`Request::Connections`].
+const CONNECTIONS_SINCE: u16 = 2;
 
 /// The other daemons, to be told of this one's clients.
 pub(super) struct Daemons {
@@ -206,7 +234,7 @@ impl Others for Daemons {
         let connected = self.peers.connected();
         let able = |node: &NodeId| {
             let its = connected.iter().find(|it| it.node == *node);
-            its.map(|it| version(&it.software) >= Some(CONNECTIONS_SINCE))
+            its.map(|it| it.version >= CONNECTIONS_SINCE)
         };
         let others = self.peers.members().nodes().into_iter().filter(|node| *node != self.me);
         let mut ready = Vec::new();
@@ -229,27 +257,6 @@ impl Others for Daemons {
             | Answer::Unknown(_)
             | Answer::Lost(_)
             | Answer::NotUnderstood(_) => None,
-        }
-    }
-}
-
-/// Major and minor version of a build, as it calls itself.
-fn version(software: &str) -> Option<(u64, u64)> {
-    let mut numbers = software.strip_prefix("stead ")?.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_build_is_known_by_what_it_calls_itself() {
-        assert_eq!(version("stead 0.2.0"), Some((0, 2)));
-        assert_eq!(version("stead 1.10.3-rc1"), Some((1, 10)));
-        assert!(version("stead 0.10.0") >= Some(CONNECTIONS_SINCE));
-        for nonsense in ["", "stead", "stead x.y", "other 0.3.0"] {
-            assert!(version(nonsense) < Some(CONNECTIONS_SINCE), "{nonsense}");
         }
     }
 }
