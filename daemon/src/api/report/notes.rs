@@ -99,7 +99,8 @@ impl Notes {
                 self.note(what, next.to_owned());
             }
             if let (Some(gate), Some(reason)) = (&own.gate, &own.gate_reason) {
-                let what = format!("the gate of {me} is {gate}; the better form can't be: {reason}");
+                let what =
+                    format!("the gate of {me} is {gate}; the better form can't be: {reason}");
                 let next = "give the guard CAP_BPF and a kernel that has clsact; or let it be, where \
                             machines never suspend";
                 self.note(what, next.to_owned());

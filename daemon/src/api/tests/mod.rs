@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
-use stead_core::lease::{LogTail, PeerReport, Report};
+use stead_core::lease::{GateForm, LogTail, PeerMore, PeerReport, Report};
 use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
@@ -120,6 +120,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         guard_troubles: Vec::new(),
         local: local.collect(),
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
         clients: Default::default(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
@@ -178,7 +179,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
-        more: Default::default(),
+        more: PeerMore { gate: GateForm::EBPF, ..PeerMore::default() },
     }
 }
 
