@@ -1,8 +1,10 @@
 //! The standby that a node sets for itself, and takes back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use stead_core::id::ServiceId;
 use stead_core::node::Event;
 use stead_core::notice::Notice;
 use stead_core::state::{Change, Holder};
@@ -16,7 +18,8 @@ use crate::chain::chain;
 use crate::driver::handle::Handle;
 use crate::driver::view::View;
 
-/// How long nothing may be on its way out before no more is expected: an election, and a decision.
+/// How long everything may stay where it is before no more is expected: an election and a decision
+/// are over by then.
 const STILL: Duration = Duration::from_secs(2);
 /// How long services may take to move in all. The guard waits for half a minute, and what has not
 /// moved by now still has to be stopped.
@@ -87,19 +90,20 @@ impl Leaver {
     /// Returns when nothing is left here, when nothing more moves, or when there is no more reason.
     async fn move_all(&mut self) {
         let mut asked = None;
+        let mut mine = BTreeSet::new();
         let (mut known, mut since) = (Vec::new(), Instant::now());
         loop {
             let view = self.handle.view();
-            let held = held(&view);
-            if (held.is_empty() && view.local.is_empty()) || !self.reasons.borrow().any() {
+            let left = left(&view, &mut mine);
+            if (left.is_empty() && view.local.is_empty()) || !self.reasons.borrow().any() {
                 return;
             }
             if !has_other_place(&view) {
                 return;
             }
-            let moving = held.iter().any(|(_, stopping)| *stopping) || held.is_empty();
-            if moving || held != known {
-                (known, since) = (held, Instant::now());
+            let stopping = left.iter().any(|(_, place)| *place == Place::Stopping);
+            if stopping || left != known {
+                (known, since) = (left, Instant::now());
             } else if since.elapsed() > STILL {
                 return;
             }
@@ -164,14 +168,28 @@ impl Leaver {
     }
 }
 
-/// What this node holds by the state, and whether it is on its way out.
-fn held(view: &View) -> Vec<(String, bool)> {
-    let held = view.state.held_by(view.identity.node);
-    held.map(|(service, assignment)| {
-        let stopping = matches!(assignment.holder, Holder::Stopping { .. });
-        (service.0.clone(), stopping)
-    })
-    .collect()
+/// Where a service is that has not got away yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Here.
+    Here,
+    /// Here, and on its way out.
+    Stopping,
+    /// Nowhere: this node may be the one that has to give it to another.
+    Nowhere,
+}
+
+/// What was this node's, and has no other holder yet. `mine` are those that it had since it began.
+fn left(view: &View, mine: &mut BTreeSet<ServiceId>) -> Vec<(ServiceId, Place)> {
+    let me = view.identity.node;
+    mine.extend(view.state.held_by(me).map(|(service, _)| service.clone()));
+    let place = |service: &ServiceId| match &view.state.assignments.get(service)?.holder {
+        Holder::Stopping { node, .. } if *node == me => Some(Place::Stopping),
+        Holder::Node(node) if *node == me => Some(Place::Here),
+        Holder::Node(_) | Holder::Stopping { .. } => None,
+        Holder::Never | Holder::Stopped { .. } => Some(Place::Nowhere),
+    };
+    mine.iter().filter_map(|service| Some((service.clone(), place(service)?))).collect()
 }
 
 /// Whether any other node may take services at all.

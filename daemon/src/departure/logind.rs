@@ -16,6 +16,8 @@ use crate::chain::chain;
 const RETRY: Duration = Duration::from_secs(30);
 /// Who delays, in logind's lists (`systemd-inhibit --list`).
 pub const WHO: &str = "stead";
+/// How long the bus may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Set by whoever started this process, if it is a manager of services: only then is the machine's
 /// end this process's end. A cluster in namespaces has no say in it.
 const MANAGED: &str = "NOTIFY_SOCKET";
@@ -48,9 +50,10 @@ async fn follow(departure: Departure) {
 /// logind's manager.
 ///
 /// # Errors
-/// There is no bus.
+/// There is no bus, or it does not answer.
 pub async fn manager() -> zbus::Result<Proxy<'static>> {
-    let bus = Connection::system().await?;
+    let bus = tokio::time::timeout(PATIENCE, Connection::system()).await;
+    let bus = bus.map_err(|_| zbus::Error::Failure("the bus does not answer".to_owned()))??;
     proxy::Builder::new(&bus)
         .destination("org.freedesktop.login1")?
         .path("/org/freedesktop/login1")?

@@ -180,7 +180,7 @@ fn fill_peer(sight: &Sight<'_>, node: NodeId, report: &mut NodeReport) {
     );
     report.daemon = heard.then_some(peer.daemon_alive);
     report.slack_ms = Some(peer.slack.as_millis_f64());
-    report.gate = peer.more.gate.name().map(str::to_owned);
+    report.gate = peer.more.gate.name().filter(|_| heard).map(str::to_owned);
     report.round_trip_ms =
         (peer.round_trip.as_micros() > 0).then(|| peer.round_trip.as_millis_f64());
 }

@@ -30,6 +30,7 @@ fn a_guard_that_is_asked_to_end_lets_the_services_move_first_and_takes_part_when
     wait_moved(&fleet, &client, "node1");
     assert_planned(&fleet, "node1");
     assert!(told(&fleet, "node1", "the guard was asked to end").must());
+    println!("moved: {:?}", client.seen_since(began));
     wait_for(&fleet, "the others know that it is gone", || {
         let status = fleet.node("node2")?.status()?;
         Ok(status["nodes"][0]["state"] == "down")

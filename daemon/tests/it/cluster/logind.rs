@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use serde_json::Value;
 use stead::demo::fleet::{Client, Fleet, Part};
 use zbus::object_server::{InterfaceRef, SignalEmitter};
@@ -37,8 +38,8 @@ impl Manager {
         mode: &str,
     ) -> zbus::fdo::Result<zbus::zvariant::OwnedFd> {
         assert_eq!((what, who, mode), ("shutdown:sleep", "stead", "delay"));
-        let (ours, theirs) =
-            nix::unistd::pipe().map_err(|it| zbus::fdo::Error::Failed(it.to_string()))?;
+        let (ours, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC)
+            .map_err(|it| zbus::fdo::Error::Failed(it.to_string()))?;
         self.delays.lock().unwrap().push(ours);
         Ok(theirs.into())
     }
@@ -132,7 +133,8 @@ fn dbus_daemon(folder: &Path, socket: &Path) -> Child {
     let configuration = folder.join("bus.conf");
     let text = format!(
         "<busconfig><type>custom</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-         <policy context=\"default\"><allow send_destination=\"*\"/><allow own=\"*\"/>\
+         <policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>\
+         <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>\
          </policy></busconfig>",
         socket.display()
     );
