@@ -8,7 +8,7 @@
 //!
 //! # Happy path
 //! ```text
-//! holder:     every quarter of a second   list ─▶ what is new and what is gone ─▶ the other daemons
+//! holder:     four times a second   list ─▶ what is new and what is gone ─▶ the other daemons
 //! the others: keep the newest list of each service, from the node that the state gives it to
 //! new holder: address announced ─▶ ask ─▶ 0.6 s ─▶ ask ─▶ 2 s ─▶ ask ─▶ forget
 //! ```

@@ -7,9 +7,8 @@
 //!
 //! # Happy path
 //! ```text
-//!   logind: about to shut down, or to sleep ─┐                                ┌─▶ logind: go on
-//!   guard: asked to end ─────────────────────┴▶ standby ─▶ everything moved ──┴─▶ the lease is
-//!                                                                                 released
+//!   logind: shutdown, or sleep ─┐                               ┌─▶ logind: go on
+//!   guard: asked to end ────────┴▶ standby ─▶ everything moved ─┴─▶ the lease is released
 //! ```
 //! [`leave`] puts this node on standby, by the same committed change as an operator would, after it
 //! has made a mark on its disk that the standby is its own. The coordinator moves the services as
@@ -24,7 +23,7 @@
 //! rest is the same. A daemon that is killed meanwhile finds the mark when it starts again.
 //!
 //! # Deliberately absent
-//! A node that is killed, or whose power goes: that is a failure, and the others wait for its lease.
+//! A node that is killed, or whose power goes: a failure, and the others wait for its lease.
 
 mod leave;
 pub mod logind;

@@ -6,8 +6,8 @@
 //! at any time after, and says for each thing what was seen, whether that is good, and what to do.
 //!
 //! # How it works
-//! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`], [`network`]) for its
-//! [`Finding`]s. Nothing is changed; what is tried is tried in a way that leaves nothing behind (a
+//! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
+//! [`network`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a way that leaves nothing behind (a
 //! file that is removed, a connection that is closed, a priority that is given back).
 //!
 //! # Failures

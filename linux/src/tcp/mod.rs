@@ -5,7 +5,8 @@
 //! When an address moves to another node, the connections to it do not. A client that sends learns
 //! that at once, since the new kernel answers with a reset; one that only waits would wait for its
 //! own keep-alive, two hours by default. So the holder's connections are listed while it holds
-//! ([`Connections`]), and whoever gets the address asks each client for a sign of life ([`Tickler`]).
+//! ([`Connections`]), and whoever gets the address asks each client for a sign of life
+//! ([`Tickler`]).
 //!
 //! # How a client learns of it
 //! A bare acknowledgement with a sequence number outside the client's window makes the client

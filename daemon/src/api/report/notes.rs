@@ -101,7 +101,7 @@ impl Notes {
             if let (Some(gate), Some(reason)) = (&own.gate, &own.gate_reason) {
                 let what =
                     format!("the gate of {me} is {gate}; the better form can't be: {reason}");
-                let next = "give the guard CAP_BPF and a kernel that has clsact; or let it be, where \
+                let next = "give the guard CAP_BPF and a kernel with clsact; or let it be, where \
                             machines never suspend";
                 self.note(what, next.to_owned());
             }

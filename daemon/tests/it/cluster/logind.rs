@@ -1,4 +1,5 @@
-//! What systemd-logind says: over a real dbus-daemon, by a stand-in for logind (`tests/absent.toml`).
+//! What systemd-logind says, over a real dbus-daemon; by a stand-in for logind itself
+//! (`tests/absent.toml`).
 
 use std::fs::File;
 use std::io::Read;
