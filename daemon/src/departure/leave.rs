@@ -43,16 +43,25 @@ struct Leaver {
 
 /// Begins to watch for reasons to go away.
 pub fn start(
-    departure: Departure,
     handle: Handle,
     mark: PathBuf,
-    events: UnboundedSender<Event>,
-    notices: UnboundedSender<Notice>,
-) {
+    (events, notices): (UnboundedSender<Event>, UnboundedSender<Notice>),
+) -> Departure {
+    let departure = Departure::default();
+    super::logind::start(departure.clone());
     let reasons = departure.reasons.subscribe();
-    let leaver =
-        Leaver { departure, reasons, handle, mark, events, notices, told: false, retired: false };
+    let leaver = Leaver {
+        departure: departure.clone(),
+        reasons,
+        handle,
+        mark,
+        events,
+        notices,
+        told: false,
+        retired: false,
+    };
     tokio::spawn(leaver.run());
+    departure
 }
 
 impl Leaver {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stead_core::id::NodeId;
 use stead_core::node::{Event, Node};
+use stead_core::notice::Notice;
 use stead_core::state::{Change, State};
 use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
@@ -113,13 +115,9 @@ async fn daemon(
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
     proposer.set_log(log.clone());
-    let resets = Resets::new(clients.clone(), notices.clone());
-    let others = Arc::new(Daemons { me: identity.node, peers: peers.clone() });
-    connections::tell(identity.node, handle.clone(), clients, &resets, others);
-    let departure = Departure::default();
-    let (retire, told) = (results.clone(), notices.clone());
-    departure::start(departure.clone(), handle.clone(), paths.departed(), retire, told);
-    departure::logind::start(departure.clone());
+    let resets = tell_clients(identity.node, &handle, clients, &notices, &peers);
+    let words = (results.clone(), notices.clone());
+    let departure = departure::start(handle.clone(), paths.departed(), words);
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -139,10 +137,7 @@ async fn daemon(
     let task = Task::new(identity, node, performers, members, shown, inputs, began);
     let over = tokio::select! {
         over = task.run() => over,
-        () = async {
-            asked_to_end().await;
-            departure.linger(handle).await;
-        } => Ok(()),
+        () = asked_to_end_in_order(&departure, handle) => Ok(()),
     };
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
@@ -268,6 +263,26 @@ async fn found(
         Ok(_) => drop(std::fs::remove_file(path)),
         Err(error) => tracing::error!("the cluster is not founded yet: {}", chain(&error)),
     }
+}
+
+/// From now on the other daemons learn of this node's clients, and this one of theirs.
+fn tell_clients(
+    me: NodeId,
+    handle: &Handle,
+    clients: Known,
+    notices: &mpsc::UnboundedSender<Notice>,
+    peers: &Arc<Peers>,
+) -> Resets {
+    let resets = Resets::new(clients.clone(), notices.clone());
+    let others = Arc::new(Daemons { me, peers: peers.clone() });
+    connections::tell(me, handle.clone(), clients, &resets, others);
+    resets
+}
+
+/// Asked to end, and not in the middle of a departure.
+async fn asked_to_end_in_order(departure: &Departure, handle: Handle) {
+    asked_to_end().await;
+    departure.linger(handle).await;
 }
 
 async fn asked_to_end() {

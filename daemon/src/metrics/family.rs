@@ -143,7 +143,7 @@ families! {
     SERVICE_MOVES: Counter "stead_service_moves_total" ["service"]
         "Moves of the service that this daemon saw.";
     CONTESTED: Gauge "stead_service_contested" ["service"]
-        "1 if a stranger used one of its addresses within the last minute, and this node serves it.";
+        "1 if this node serves it and a stranger used one of its addresses in the last minute.";
     CLIENTS: Gauge "stead_service_connections" ["service"]
         "TCP connections of the service's clients that this node knows of, wherever it runs.";
     CLIENTS_TOLD: Counter "stead_service_clients_told_total" ["service"]

@@ -108,15 +108,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         ready: true,
         coordinating: true,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
-        guard: Some(Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: 4711,
-            gate: "nftables".to_owned(),
-            realtime: Ok(()),
-            locked: Ok(()),
-            slack: Span::from_millis(4),
-            more: Default::default(),
-        }),
+        guard: Some(hello()),
         guard_troubles: Vec::new(),
         local: local.collect(),
         last_words: BTreeMap::new(),
@@ -163,6 +155,18 @@ fn report(peers: Table<NodeId, PeerReport>) -> Report {
     }
 }
 
+fn hello() -> Hello {
+    Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: 4711,
+        gate: "nftables".to_owned(),
+        realtime: Ok(()),
+        locked: Ok(()),
+        slack: Span::from_millis(4),
+        more: Default::default(),
+    }
+}
+
 fn peer() -> PeerReport {
     let heard = NOW - Span::from_millis(7);
     PeerReport {
@@ -179,7 +183,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
-        more: PeerMore { gate: GateForm::EBPF, ..PeerMore::default() },
+        more: PeerMore { gate: GateForm::EBPF },
     }
 }
 
