@@ -1,10 +1,12 @@
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stead_linux::namespace::NetNs;
 use stead_linux::tcp::{Connection, Connections, Tickler, Turn, Which};
+
+use crate::pair::{CLIENT_V4, CLIENT_V6, NODE_V4, NODE_V6, Pair, SERVICE_V4, SERVICE_V6};
 
 /// The longest that a client may take to learn of anything on a loopback.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -95,4 +97,45 @@ fn ipv4_over_a_socket_of_ipv6_is_told_as_ipv4() {
         assert!(list(Which::Known).iter().all(|it| it.remote.port() != 0), "no listeners");
     })
     .expect("inside");
+}
+
+/// Asks one client from the service's address, and then from the node's own, which has no gate;
+/// says whether the first question arrived.
+fn arrives(pair: &Pair, ends: [IpAddr; 3]) -> bool {
+    let [service, own, client] = ends;
+    let family = socket2::Domain::for_address((client, 0).into());
+    let raw = (socket2::Type::RAW, Some(socket2::Protocol::TCP));
+    let open = || socket2::Socket::new(family, raw.0, raw.1).expect("root may");
+    let hears = UdpSocket::from(pair.client.run(open).expect("inside"));
+    hears.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
+    let ask = |from: IpAddr, turn| {
+        let connection = Connection { local: (from, 80).into(), remote: (client, 9).into() };
+        // What the gate drops may come back as an error.
+        let _ = Tickler::open(from).expect("root may").ask(&connection, turn);
+    };
+    pair.node.run(|| ask(service, Turn::First)).expect("inside");
+    let deadline = Instant::now() + PATIENCE;
+    let mut arrived = false;
+    loop {
+        assert!(Instant::now() < deadline, "the node's own question never arrived");
+        pair.node.run(|| ask(own, Turn::Second)).expect("inside");
+        while let Ok((_, from)) = hears.recv_from(&mut [0; 200]) {
+            arrived |= from.ip() == service;
+            if from.ip() == own {
+                return arrived;
+            }
+        }
+    }
+}
+
+/// One way of the gate: asked by [`crate::gate`] for both forms.
+pub fn asked_only_while_open(pair: &Pair, mut turn_gate: impl FnMut(bool)) {
+    let four = [SERVICE_V4.into(), NODE_V4.into(), CLIENT_V4.into()];
+    let six = [SERVICE_V6.into(), NODE_V6.into(), CLIENT_V6.into()];
+    for ends in [four, six] {
+        for open in [false, true, false] {
+            turn_gate(open);
+            assert_eq!(arrives(pair, ends), open, "{ends:?}");
+        }
+    }
 }
