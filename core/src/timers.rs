@@ -116,6 +116,20 @@ impl Timers {
         Span(2 * self.heartbeat.0 + 4 * self.round_trip.0)
     }
 
+    /// How long a guard may tell its daemon nothing while only times go on: a fifth of a ride-out.
+    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost.
+    #[must_use]
+    pub const fn report(&self) -> Span {
+        Span(self.ride_out.0 / 5)
+    }
+
+    /// When a daemon looks again although nothing happened and it waits for nothing: a quarter of a
+    /// ride-out. Reports wake it before.
+    #[must_use]
+    pub const fn look(&self) -> Span {
+        Span(self.ride_out.0 / 4)
+    }
+
     /// How long others wait after a node's last sign of life: D.
     ///
     /// `slack` is how late the node's kernel may shut its gate. The lease was counted on the
@@ -141,6 +155,8 @@ impl Timers {
             && self.suspect_after.0 >= self.ride_out.0 + self.heartbeat.0
             // A suspicion that turns out true never delays the takeover.
             && self.suspect_after.0 < self.wait(Span::ZERO).0
+            // One report may be lost, and the next is still good enough to act upon.
+            && self.report().0.saturating_mul(2) < self.ride_out.0 / 2
             // Nobody acts before the slowest clock has seen the lease end.
             && self.wait(Span::ZERO).0 > self.lease.0 + self.lease.drift().0
     }
