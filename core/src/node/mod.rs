@@ -136,7 +136,7 @@ impl Node {
     /// Takes an event. Never fails, never waits.
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Tick => {}
+            Event::Tick => self.probe_ahead(now),
             Event::Report(report) => self.on_report(now, report),
             Event::GuardLost => {
                 self.report = None;
@@ -178,7 +178,7 @@ impl Node {
         let timers = &self.state.timers;
         let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
-        next.max(now)
+        next.min(self.probing_deadline(now)).max(now)
     }
 
     /// Whether nothing is under way that time alone could move on. What comes from outside comes
