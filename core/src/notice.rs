@@ -90,6 +90,8 @@ pub enum Notice {
     Membership(String, bool),
     /// The round trip is longer than the timers allow for.
     RoundTripExceeded(String, Span),
+    /// The network can't be told that an address is here.
+    AnnounceFailed(ServiceId, String),
 }
 
 impl Notice {
@@ -102,6 +104,7 @@ impl Notice {
             | Self::ClockDistrusted
             | Self::Nowhere(_)
             | Self::Conflict(..)
+            | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
@@ -195,6 +198,7 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
         }
     }
 }

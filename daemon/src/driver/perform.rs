@@ -158,7 +158,7 @@ impl Performers {
     fn announce(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
         match Self::targets(state, &service) {
             Ok(targets) => self.redirect.announce(service, epoch, targets),
-            Err(detail) => self.notice(&Notice::Conflict(service, detail)),
+            Err(detail) => self.notice(&Notice::AnnounceFailed(service, detail)),
         }
     }
 

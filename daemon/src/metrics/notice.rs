@@ -67,6 +67,7 @@ kinds! {
     Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
     Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
+    AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
 }
 
 /// What a notice names, for fields of their own.
@@ -126,6 +127,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         },
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)
+        | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)
         | Notice::StartFailed(service, _)
         | Notice::Verified(service)

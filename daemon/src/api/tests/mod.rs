@@ -14,7 +14,7 @@ use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
-use stead_log::{Membership, Role, Status};
+use stead_log::{Commits, Membership, Role, Status};
 use tokio::sync::watch;
 
 use crate::config;
@@ -105,6 +105,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
             membership: Membership { voters, learners: BTreeSet::new() },
             ..Status::default()
         },
+        commits: Commits { count: 3, time: Duration::from_millis(12) },
         ready: true,
         coordinating: true,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
