@@ -342,7 +342,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         for outage in [40.0, 4_000.0] {
             let mut results = Results::open(folder.path(), failover::NAME, true).expect("opened");
-            let row = Row { bench: failover::NAME.to_owned(), subject: "stead".to_owned(), ..Row::default() };
+            let row = Row {
+                bench: failover::NAME.to_owned(),
+                subject: "stead".to_owned(),
+                ..Row::default()
+            };
             results.add(Row { outage_ms: Some(outage), ..row }).expect("written");
         }
         let path = folder.path().join("failover.svg");

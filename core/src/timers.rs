@@ -25,6 +25,8 @@ pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
 const SHORTEST_HEARTBEAT: Span = Span::from_millis(2);
 /// How much earlier than the ride-out an election may be, at most.
 const LONGEST_ELECTION_LEAD: Span = Span::from_millis(20);
+/// How old the picture may be that people are shown, however long the ride-out is.
+const MOMENT: Span = Span::from_millis(250);
 /// What is added to the wait so that two clocks' last digits can't matter.
 const ROUNDING: Span = Span::from_millis(1);
 
@@ -117,17 +119,20 @@ impl Timers {
     }
 
     /// How long a guard may tell its daemon nothing while only times go on: a fifth of a ride-out.
-    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost.
+    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost. People
+    /// look at it as well, so it is never older than a moment.
     #[must_use]
     pub const fn report(&self) -> Span {
-        Span(self.ride_out.0 / 5)
+        let fifth = self.ride_out.0 / 5;
+        Span(if fifth < MOMENT.0 { fifth } else { MOMENT.0 })
     }
 
     /// When a daemon looks again although nothing happened and it waits for nothing: a quarter of a
-    /// ride-out. Reports wake it before.
+    /// ride-out, and no more than a moment. Reports wake it before.
     #[must_use]
     pub const fn look(&self) -> Span {
-        Span(self.ride_out.0 / 4)
+        let quarter = self.ride_out.0 / 4;
+        Span(if quarter < MOMENT.0 { quarter } else { MOMENT.0 })
     }
 
     /// How long others wait after a node's last sign of life: D.

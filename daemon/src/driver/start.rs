@@ -58,12 +58,9 @@ pub fn run(paths: &Paths, listen: Option<metrics::listen::Address>) -> Result<()
         .enable_all()
         .build()
         .map_err(failed("start its runtime"))?;
-    let paths = paths.clone();
-    // On a worker: between this thread and the workers every event would have to change threads.
-    let ended = runtime.block_on(runtime.spawn(async move { daemon(&paths, listen).await }));
+    let ended = runtime.block_on(daemon(paths, listen));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    // A panic of the daemon ends the process, and is told as one.
-    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    ended
 }
 
 async fn daemon(

@@ -15,7 +15,7 @@ use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
-use stead_log::{Committed, Commits, Events, Status};
+use stead_log::{Commits, Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;

@@ -10,8 +10,8 @@ use stead_core::lease::Report;
 use stead_core::node::LocalView;
 use stead_core::state::State;
 use stead_core::time::Instant;
-use stead_log::{Commits, Status};
 use stead_log::transport::{Connected, Refusal};
+use stead_log::{Commits, Status};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
