@@ -118,7 +118,6 @@ impl<T> AsciiChart<T> {
 
     /// With a line more.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "openraft calls it so")]
     pub fn add(mut self, name: &str, histogram: Histogram<T>) -> Self {
         self.0.push((name.to_owned(), histogram));
         self
