@@ -89,10 +89,9 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
     let identity =
         Identity { cluster, node: NodeId(1), name: names[0].clone(), members: members.collect() };
     let voters: BTreeSet<NodeId> = state.members.keys().copied().collect();
-    let here = state.held_by(NodeId(1)).map(|(service, it)| (service.clone(), it.epoch));
-    let local = here.map(|(service, epoch)| {
-        (service, LocalView { epoch, phase: Phase::Running, verified: true })
-    });
+    let running = |epoch| LocalView { epoch, phase: Phase::Running, verified: true };
+    let here = state.held_by(NodeId(1));
+    let local = here.map(|(service, it)| (service.clone(), running(it.epoch)));
     View {
         at: NOW,
         wall: UNIX_EPOCH + Duration::from_secs(1_772_366_400),
