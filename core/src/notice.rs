@@ -94,6 +94,8 @@ pub enum Notice {
     ClientsTold(ServiceId, u64),
     /// This node goes away in order, and its services go elsewhere first.
     Departing(String),
+    /// The network can't be told that an address is here.
+    AnnounceFailed(ServiceId, String),
 }
 
 impl Notice {
@@ -106,6 +108,7 @@ impl Notice {
             | Self::ClockDistrusted
             | Self::Nowhere(_)
             | Self::Conflict(..)
+            | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
@@ -210,6 +213,7 @@ impl fmt::Display for Notice {
             Self::ClientsTold(service, count) => {
                 write!(f, "{service}: {count} clients are told that their connections are gone")
             }
+            Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
         }
     }
 }

@@ -10,7 +10,8 @@
 //!   daemon                                 │                                    daemon
 //!                                          ├── hear, obey  (heartbeats, orders)
 //!                                          ├── Authority   (when this node coordinates)
-//!                                          └── speak       (heartbeats, reports)
+//!                                          ├── speak       (heartbeats, reports)
+//!                                          └── told        (when a report is due)
 //! ```
 //!
 //! Happy path: every interval one datagram goes to each peer. The coordinator's guard counts which
@@ -35,6 +36,7 @@ mod peer;
 mod report;
 mod sent;
 mod speak;
+mod told;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -48,8 +50,9 @@ use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
-pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail};
+pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail, Traffic};
 use sent::Sent;
+use told::Told;
 
 use crate::id::{Incarnation, Index, NodeId, Term};
 use crate::table::Table;
@@ -130,7 +133,10 @@ pub struct Lease {
     released: bool,
     clock_distrusted: bool,
     daemon_connected: bool,
-    daemon_heard: Instant,
+    /// When the first report was made that the daemon has not answered yet.
+    unanswered: Option<Instant>,
+    /// What the newest report said, so that only news is told at once.
+    told: Option<Told>,
     applied: Index,
     log_tail: LogTail,
     holdings: Holdings,
@@ -178,7 +184,8 @@ impl Lease {
             released: false,
             clock_distrusted: false,
             daemon_connected: false,
-            daemon_heard: now,
+            unanswered: None,
+            told: None,
             applied: Index(0),
             log_tail: LogTail::default(),
             holdings: Holdings::default(),
@@ -209,7 +216,8 @@ impl Lease {
             Event::DaemonConnected => {
                 self.daemon_connected = true;
                 self.hold_number = 0;
-                self.daemon_heard = now;
+                self.unanswered = None;
+                self.told = None;
             }
             Event::DaemonGone => {
                 self.daemon_connected = false;
@@ -222,9 +230,10 @@ impl Lease {
             // After a pause the beats that were missed are not made up for.
             self.next_beat = now + self.timers.heartbeat;
             self.beat_all(now);
-            self.report(now);
+            self.report_if_old(now);
         }
         self.advance(now);
+        self.report_news(now);
     }
 
     /// The next thing to do, until there is none.
@@ -351,6 +360,9 @@ impl Lease {
     }
 
     fn daemon_alive(&self, now: Instant) -> bool {
-        self.daemon_connected && now.since(self.daemon_heard) < self.timers.ride_out
+        // Every report is answered. Counted from the first one that is not: a daemon that has
+        // nothing to answer is not late.
+        let patience = self.timers.ride_out;
+        self.daemon_connected && self.unanswered.is_none_or(|since| now.since(since) < patience)
     }
 }

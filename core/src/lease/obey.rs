@@ -33,7 +33,7 @@ impl Lease {
     }
 
     pub(super) fn on_order(&mut self, now: Instant, order: Order) {
-        self.daemon_heard = now;
+        self.unanswered = None;
         match order {
             Order::Alive => {}
             Order::Vote(term) => {

@@ -60,7 +60,10 @@ pub struct Report {
 
 /// What a report has in its tail, beside what stands there about each peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportMore {}
+pub struct ReportMore {
+    /// How often the gate did not obey since the guard started.
+    pub gate_errors: u64,
+}
 
 /// What a guard knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +105,17 @@ pub struct PeerReport {
 pub struct PeerMore {
     /// The form of its gate.
     pub gate: GateForm,
+    /// Datagrams to and from it on each link, since the guard started.
+    pub traffic: Table<LinkId, Traffic>,
+}
+
+/// Heartbeats on one link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Those that the kernel took.
+    pub sent: u64,
+    /// Those that arrived and could be opened.
+    pub received: u64,
 }
 
 /// The tail of a report.

@@ -82,7 +82,7 @@ impl Lease {
         let peers = peers.collect();
         let authority = self.authority.as_ref();
         let earlier = self.earlier_coordinator;
-        self.commands.push_back(Command::Report(Report {
+        let report = Report {
             at: now,
             incarnation: self.incarnation,
             started: self.started,
@@ -91,7 +91,7 @@ impl Lease {
             coordinates: self.coordinates(),
             voters: authority.map(|it| it.settled_voters().to_vec()).unwrap_or_default(),
             lease_until: self.lease_until(),
-            quorate_until: authority.map_or(Instant::START, |authority| authority.until),
+            quorate_until: self.quorate_until(),
             earlier_coordinator: authority.and_then(|a| a.earlier_coordinator(self.me, earlier)),
             hears_coordinator: self.hears_coordinator(now),
             released: self.released,
@@ -102,7 +102,14 @@ impl Lease {
             lapsed: self.holdings.lapsed(),
             peers,
             more: ReportMore::default(),
-        }));
+        };
+        self.note_told(&report);
+        self.commands.push_back(Command::Report(report));
+    }
+
+    /// Until when this node's authority as a coordinator holds.
+    pub(super) fn quorate_until(&self) -> Instant {
+        self.authority.as_ref().map_or(Instant::START, |authority| authority.until)
     }
 
     fn report_peer(&self, node: NodeId, peer: &Peer) -> PeerReport {
@@ -121,7 +128,10 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore { gate: heard.map(|heard| heard.gate).unwrap_or_default() },
+            more: PeerMore {
+                gate: heard.map(|heard| heard.gate).unwrap_or_default(),
+                ..PeerMore::default()
+            },
         }
     }
 }

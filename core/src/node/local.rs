@@ -112,6 +112,11 @@ impl Local {
         }
     }
 
+    /// Whether it runs, and its addresses are held.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Running && self.unheld.is_none()
+    }
+
     /// Whether it is on its way up, or there.
     fn is_up(&self) -> bool {
         match self.phase {
@@ -323,6 +328,9 @@ impl Node {
             | Phase::Stopping(_)
             | Phase::Releasing(_) => None,
         });
+        // What runs here stops with the lease, also when the guard says nothing more.
+        let lease = self.report.as_ref().filter(|_| !self.local.is_empty());
+        let times = times.chain(lease.map(|report| report.lease_until));
         times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 

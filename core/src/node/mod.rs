@@ -136,7 +136,7 @@ impl Node {
     /// Takes an event. Never fails, never waits.
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Tick => {}
+            Event::Tick => self.probe_ahead(now),
             Event::Report(report) => self.on_report(now, report),
             Event::GuardLost => {
                 self.report = None;
@@ -175,9 +175,23 @@ impl Node {
     /// When to call again at the latest. Calling earlier is harmless.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Instant {
-        let tick = now + self.state.timers.heartbeat;
+        let timers = &self.state.timers;
+        let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
-        next.max(now)
+        next.min(self.probing_deadline(now)).max(now)
+    }
+
+    /// Whether nothing is under way that time alone could move on. What comes from outside comes
+    /// as an event, and what is due at a known moment has a deadline.
+    fn is_calm(&self) -> bool {
+        self.ready
+            && !self.is_leaving()
+            && self.report.as_ref().is_some_and(|report| report.hears_coordinator)
+            && !self.election.is_on()
+            && !self.coordinator.suspects_any()
+            && self.proposals.is_empty()
+            && self.observations.is_empty()
+            && self.local.values().all(Local::is_at_rest)
     }
 
     /// What every member agrees on, as far as this node has applied it.

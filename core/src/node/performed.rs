@@ -187,11 +187,26 @@ impl Node {
         }
     }
 
+    /// How long a node has to be silent before its addresses are probed: so that the answer is
+    /// there when the wait ends.
+    fn probing_after(&self) -> Span {
+        let timers = &self.state.timers;
+        timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2))
+    }
+
+    /// When the next node will have been silent for that long, if it stays so.
+    pub(super) fn probing_deadline(&self, now: Instant) -> Instant {
+        let peers = self.report.iter().flat_map(|report| report.peers.iter());
+        let members = peers.filter(|(node, _)| self.state.view.contains_key(node));
+        let times = members.filter_map(|(_, peer)| Some(peer.heard? + self.probing_after()));
+        times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
+    }
+
     /// Probes, for the services that this node would take over, while the wait still runs.
     pub(super) fn probe_ahead(&mut self, now: Instant) {
         let Some(report) = &self.report else { return };
         let timers = self.state.timers;
-        let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
+        let early = self.probing_after();
         let is_silent = |node: &NodeId, peer: &PeerReport| {
             peer.heard.is_some_and(|heard| now.since(heard) >= early)
                 && self.state.view.contains_key(node)

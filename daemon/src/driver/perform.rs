@@ -168,7 +168,7 @@ impl Performers {
                 self.redirect.announce(service.clone(), epoch, targets);
                 self.resets.begin(service, epoch);
             }
-            Err(detail) => self.notice(&Notice::Conflict(service, detail)),
+            Err(detail) => self.notice(&Notice::AnnounceFailed(service, detail)),
         }
     }
 

@@ -15,7 +15,7 @@ use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
-use stead_log::{Committed, Events, Status};
+use stead_log::{Commits, Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;
@@ -332,6 +332,7 @@ impl Task {
             identity: self.identity.clone(),
             state: self.state.1.clone(),
             log: self.status.borrow().clone(),
+            commits: self.performers.log.commits(),
             ready: self.node.is_ready(),
             coordinating: self.node.is_quorate_coordinator(at),
             report: self.node.report().cloned(),
@@ -356,6 +357,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         identity: identity.clone(),
         state: Arc::new(node.state().clone()),
         log: Status::default(),
+        commits: Commits::default(),
         ready: false,
         coordinating: false,
         report: None,

@@ -10,8 +10,8 @@ use stead_core::lease::Report;
 use stead_core::node::LocalView;
 use stead_core::state::State;
 use stead_core::time::Instant;
-use stead_log::Status;
 use stead_log::transport::{Connected, Refusal};
+use stead_log::{Commits, Status};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
@@ -30,6 +30,8 @@ pub struct View {
     pub state: Arc<State>,
     /// The log.
     pub log: Status,
+    /// What this node proposed and had committed as the log's leader.
+    pub commits: Commits,
     /// This run has applied all that was committed before it began.
     pub ready: bool,
     /// This node coordinates, and may decide.

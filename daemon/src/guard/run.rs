@@ -197,9 +197,13 @@ impl Guard {
         }
     }
 
-    /// Reports as held only what really stands.
+    /// Reports as held only what really stands, and what the machine can't know.
     fn report(&mut self, mut report: Report) {
         report.held.retain(|holding| self.kernel.stands(holding.address));
+        report.more.gate_errors = self.kernel.gate_errors;
+        for (node, peer) in report.peers.iter_mut() {
+            peer.more.traffic = self.links.traffic(*node);
+        }
         self.tell(&FromGuard::Report(report));
     }
 

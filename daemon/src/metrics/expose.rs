@@ -4,6 +4,7 @@
 //! rest (the lease, the log's positions) stands in the picture that the report is made of.
 
 use stead_core::id::ServiceId;
+use stead_core::lease::Report;
 use stead_core::state::{Holder, Reached};
 use stead_log::Role;
 
@@ -13,11 +14,12 @@ use crate::guard::Rejected;
 
 use super::family::{
     BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
-    CPU, DAEMON, EPOCH, FAILURES, GATE, GUARD, HEARS_US, HERE, INCIDENTS, LEASE, LINK_SILENCE,
-    LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES,
-    NODE, NODE_STATE, NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT,
-    REVISION, ROUND_TRIP, SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS,
-    TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
+    CPU, DAEMON, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, LEASE,
+    LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
+    LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
+    NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
+    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
+    VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -101,6 +103,8 @@ fn guard(text: &mut Text, view: &View) {
     text.put(&TROUBLES, &[], small(view.guard_troubles.len()));
     if let Some(report) = report {
         text.truth(&CLOCK, &[], report.clock_distrusted);
+        text.count(&GATE_ERRORS, &[], report.more.gate_errors);
+        traffic(text, view, report);
     }
     if let Some(hello) = &view.guard {
         text.truth(&REALTIME, &[], hello.realtime.is_ok());
@@ -139,6 +143,21 @@ fn node(text: &mut Text, node: &NodeReport, own: bool) {
         }
         if let Some(ms) = link.heard_ms {
             text.put(&LINK_SILENCE, &[name, &link.name], ms / 1_000.0);
+        }
+    }
+}
+
+/// What went over the links, as the guard counted it.
+fn traffic(text: &mut Text, view: &View, report: &Report) {
+    let links = view.state.config.iter().flat_map(|config| config.links.keys());
+    let links: Vec<&str> = links.map(String::as_str).collect();
+    for (node, peer) in report.peers.iter() {
+        let name = view.state.name(*node);
+        for (link, traffic) in peer.more.traffic.iter() {
+            // A link that the configuration has no more: guards open theirs when they start.
+            let Some(link) = links.get(usize::from(*link)) else { continue };
+            text.count(&LINK_SENT, &[&name, link], traffic.sent);
+            text.count(&LINK_RECEIVED, &[&name, link], traffic.received);
         }
     }
 }
@@ -197,6 +216,8 @@ fn log(text: &mut Text, view: &View) {
     if let Some(index) = log.applied {
         text.count(&LOG_APPLIED, &[], index.0);
     }
+    text.count(&LOG_COMMITS, &[], view.commits.count);
+    text.put(&LOG_COMMIT_TIME, &[], view.commits.time.as_secs_f64());
 }
 
 fn processes(text: &mut Text, view: &View) {

@@ -114,6 +114,8 @@ families! {
         "Always 1; the form of the gate in front of the services' addresses.";
     SLACK: Gauge "stead_gate_slack_seconds" []
         "How late this node's kernel may shut the gate.";
+    GATE_ERRORS: Counter "stead_gate_errors_total" []
+        "How often the gate did not obey, such as in arming it, since the guard started.";
     REJECTED: Counter "stead_datagrams_rejected_total" ["reason"]
         "Datagrams on the links that were not taken, by reason.";
 
@@ -131,6 +133,11 @@ families! {
         "1 if heartbeats of the peer arrive on the link.";
     LINK_SILENCE: Gauge "stead_link_silence_seconds" ["peer" "link"]
         "How long ago the last heartbeat of the peer arrived on the link.";
+
+    LINK_SENT: Counter "stead_link_heartbeats_sent_total" ["peer" "link"]
+        "Heartbeats to the peer on the link that the kernel took, since the guard started.";
+    LINK_RECEIVED: Counter "stead_link_heartbeats_received_total" ["peer" "link"]
+        "Heartbeats of the peer that arrived on the link, since the guard started.";
 
     HERE: Gauge "stead_service_here" ["service"]
         "1 if the service is assigned to this node.";
@@ -159,6 +166,10 @@ families! {
         "The last entry that is known here to be committed.";
     LOG_APPLIED: Gauge "stead_log_applied_index" []
         "The last entry that this node has applied.";
+    LOG_COMMITS: Counter "stead_log_commits_total" []
+        "Changes that this node proposed as the log's leader and that were committed.";
+    LOG_COMMIT_TIME: Counter "stead_log_commit_seconds_total" []
+        "Time that these took together, each from its proposal until it was applied here.";
 
     CPU: Counter "stead_process_cpu_seconds_total" ["process"]
         "Processor time of the guard or the daemon since it started.";

@@ -69,6 +69,7 @@ kinds! {
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
+    AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
 }
 
 /// What a notice names, for fields of their own.
@@ -129,6 +130,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         },
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)
+        | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)
         | Notice::StartFailed(service, _)
         | Notice::Verified(service)

@@ -232,7 +232,7 @@ impl Announcer {
             return;
         }
         self.failure = Some((text.clone(), now));
-        let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
+        let _ = self.notices.send(Notice::AnnounceFailed(self.service.clone(), text));
     }
 
     fn on_claim(&mut self, at: usize, claim: Option<Claim>) {

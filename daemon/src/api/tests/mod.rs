@@ -14,7 +14,7 @@ use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
-use stead_log::{Membership, Role, Status};
+use stead_log::{Commits, Membership, Role, Status};
 use tokio::sync::watch;
 
 use crate::config;
@@ -89,10 +89,9 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
     let identity =
         Identity { cluster, node: NodeId(1), name: names[0].clone(), members: members.collect() };
     let voters: BTreeSet<NodeId> = state.members.keys().copied().collect();
-    let here = state.held_by(NodeId(1)).map(|(service, it)| (service.clone(), it.epoch));
-    let local = here.map(|(service, epoch)| {
-        (service, LocalView { epoch, phase: Phase::Running, verified: true })
-    });
+    let running = |epoch| LocalView { epoch, phase: Phase::Running, verified: true };
+    let here = state.held_by(NodeId(1));
+    let local = here.map(|(service, it)| (service.clone(), running(it.epoch)));
     View {
         at: NOW,
         wall: UNIX_EPOCH + Duration::from_secs(1_772_366_400),
@@ -105,6 +104,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
             membership: Membership { voters, learners: BTreeSet::new() },
             ..Status::default()
         },
+        commits: Commits { count: 3, time: Duration::from_millis(12) },
         ready: true,
         coordinating: true,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
@@ -183,7 +183,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
-        more: PeerMore { gate: GateForm::EBPF },
+        more: PeerMore { gate: GateForm::EBPF, ..PeerMore::default() },
     }
 }
 

@@ -68,6 +68,8 @@ pub(super) struct Kernel {
     gate_whole: bool,
     /// What is wrong with the gate, so that it is said once.
     gate_trouble: Option<String>,
+    /// How often it did not obey.
+    pub(super) gate_errors: u64,
     /// The interfaces on which every service address is shut, as the gate can't work there.
     refused: BTreeSet<String>,
     /// What to tell the daemon: addresses that were put back, and troubles.
@@ -97,6 +99,7 @@ impl Kernel {
             broken: BTreeMap::new(),
             gate_whole: true,
             gate_trouble: None,
+            gate_errors: 0,
             refused: BTreeSet::new(),
             restored: Vec::new(),
             troubles: Vec::new(),
