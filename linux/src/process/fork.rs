@@ -1,0 +1,68 @@
+//! A process that becomes two, for a program that is small enough to go on after that.
+
+use std::fs;
+use std::io;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::unistd::{ForkResult, Pid, fork as split};
+
+/// Which of the two one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The one that was there, and the new one's number.
+    Parent(i32),
+}
+
+/// Makes a copy of this process, which must have one thread: of several only one would be copied,
+/// and the locks that the others hold would never be given back.
+///
+/// # Errors
+/// There are more threads, or the kernel's.
+pub fn fork() -> io::Result<Forked> {
+    let threads = fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(io::Error::other("a process with several threads can't be copied"));
+    }
+    // SAFETY: this thread is the only one, so the copy is whole.
+    Ok(match unsafe { split() }? {
+        ForkResult::Child => Forked::Child,
+        ForkResult::Parent { child } => Forked::Parent(child.as_raw()),
+    })
+}
+
+/// Gives the next children of this process a process namespace, of which the first one is the init:
+/// all others there end with it. The process itself stays where it is.
+///
+/// # Errors
+/// The kernel's; nothing changed.
+pub fn unshare_processes() -> io::Result<()> {
+    Ok(unshare(CloneFlags::CLONE_NEWPID)?)
+}
+
+/// What a program expects of the signals that it inherits: none is blocked, and none is ignored
+/// that our own runtime ignores.
+///
+/// # Errors
+/// The kernel's.
+pub fn ordinary_signals() -> io::Result<()> {
+    // SAFETY: no handler of ours is installed or lost, the default is.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Ends this process by a signal, as another one was, so that its parent is told the same. Returns
+/// only if that signal ends nobody.
+pub fn end_by(number: i32) {
+    // A copy of our memory would be of no use to anyone.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    let Ok(name) = Signal::try_from(number) else { return };
+    // SAFETY: as above; for SIGKILL, which needs it not, it is refused.
+    let _ = unsafe { signal(name, SigHandler::SigDfl) };
+    let mut only = SigSet::empty();
+    only.add(name);
+    let _ = only.thread_unblock();
+    let _ = nix::sys::signal::kill(Pid::this(), name);
+}
