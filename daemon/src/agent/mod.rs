@@ -49,7 +49,7 @@ mod monitor;
 mod note;
 mod output;
 mod place;
-mod proc;
+pub(crate) mod proc;
 mod service;
 mod stop;
 
@@ -72,6 +72,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use cgroup::{Group, Groups};
 use held::{Held, Main};
 use place::Place;
+pub(crate) use place::variables;
 use service::{Ask, Service};
 
 /// The folder of programs can't be used. No program was touched.

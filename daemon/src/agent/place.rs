@@ -193,7 +193,7 @@ const EPOCH: &str = "STEAD_EPOCH";
 const NOTE: &str = "STEAD_NOTE";
 
 /// The two variables that only this program's processes have, as /proc shows them.
-pub(super) fn variables(note: &Path, epoch: Epoch) -> [Vec<u8>; 2] {
+pub(crate) fn variables(note: &Path, epoch: Epoch) -> [Vec<u8>; 2] {
     let mut named = format!("{NOTE}=").into_bytes();
     named.extend_from_slice(note.as_os_str().as_bytes());
     [named, format!("{EPOCH}={epoch}").into_bytes()]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
@@ -42,15 +43,24 @@ pub fn unshare_processes() -> io::Result<()> {
     Ok(unshare(CloneFlags::CLONE_NEWPID)?)
 }
 
-/// What a program expects of the signals that it inherits: none is blocked, and none is ignored
-/// that our own runtime ignores.
+/// Takes a descriptor that our starter handed down under that number. It is not handed on.
 ///
 /// # Errors
-/// The kernel's.
-pub fn ordinary_signals() -> io::Result<()> {
-    // SAFETY: no handler of ours is installed or lost, the default is.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
-    Ok(SigSet::empty().thread_set_mask()?)
+/// It is one of the standard three, or nothing is open there.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= libc::STDERR_FILENO {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: no pointers; what it returns is new and nobody else's.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, number) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+    // SAFETY: no pointers; the number was handed to us, so no value of this process owns it.
+    unsafe { libc::close(number) };
+    Ok(copy)
 }
 
 /// Ends this process by a signal, as another one was, so that its parent is told the same. Returns

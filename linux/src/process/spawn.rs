@@ -1,10 +1,9 @@
 //! Starting a program that shares nothing with us but its output.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,22 +42,15 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Those of that process; nothing if they are ours as well. The number must be known to be the
-    /// right one.
+    /// The process namespace that `parent` gives its children, and the mounts of one of these. Both
+    /// numbers must be known to be the right ones.
     ///
     /// # Errors
-    /// The kernel's: it may be gone.
-    pub fn of(pid: i32) -> io::Result<Option<Self>> {
-        let path = |name| format!("/proc/{pid}/ns/{name}");
-        let same = |name| {
-            let own = fs::metadata(format!("/proc/self/ns/{name}"))?;
-            Ok::<_, io::Error>(own.ino() == fs::metadata(path(name))?.ino())
-        };
-        if same("pid_for_children")? && same("mnt")? {
-            return Ok(None);
-        }
-        let processes = File::open(path("pid_for_children"))?.into();
-        Ok(Some(Self { processes, mounts: File::open(path("mnt"))?.into() }))
+    /// The kernel's: they may be gone.
+    pub fn of(parent: i32, child: i32) -> io::Result<Self> {
+        let open = |pid, name| File::open(format!("/proc/{pid}/ns/{name}"));
+        let processes = open(parent, "pid_for_children")?.into();
+        Ok(Self { processes, mounts: open(child, "mnt")?.into() })
     }
 }
 
