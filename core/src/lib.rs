@@ -23,5 +23,6 @@ pub mod quorum;
 pub mod redirect;
 pub mod state;
 pub mod table;
+pub mod tail;
 pub mod time;
 pub mod timers;

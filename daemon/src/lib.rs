@@ -29,3 +29,4 @@ pub mod metrics;
 pub mod paths;
 mod polled;
 pub mod redirect;
+mod tail;

@@ -98,6 +98,7 @@ impl Plan {
             links: BTreeMap::new(),
             nodes: nodes.collect(),
             services: (0..self.services).map(|number| (service(number), one(number))).collect(),
+            more: Default::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::tail::Tailed;
 use crate::time::Span;
 
 /// One heartbeat, as its sender's guard made it for one addressee.
@@ -38,6 +39,25 @@ pub struct Heartbeat {
     /// How long ago the sender had last received a coordinator's heartbeat of an earlier term than
     /// `term`, or sent one itself (protocol, section 3, "when others may act", (b)).
     pub earlier_coordinator: Span,
+    /// What guards of 0.2 neither say nor read.
+    #[serde(skip)]
+    pub more: HeartbeatMore,
+}
+
+/// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatMore {}
+
+impl Tailed for Heartbeat {
+    type More = HeartbeatMore;
+
+    fn more(&self) -> HeartbeatMore {
+        self.more
+    }
+
+    fn add(&mut self, more: HeartbeatMore) {
+        self.more = more;
+    }
 }
 
 /// The end of a node's log. Compared as the log compares: the later term wins, then the length.

@@ -42,13 +42,13 @@ use core::net::IpAddr;
 
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
-pub use heartbeat::{Echo, Heartbeat, LogTail, Receipt};
+pub use heartbeat::{Echo, Heartbeat, HeartbeatMore, LogTail, Receipt};
 pub use holding::Holding;
 use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
-pub use report::{PeerReport, Report};
+pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail};
 use sent::Sent;
 
 use crate::id::{Incarnation, Index, NodeId, Term};

@@ -10,6 +10,7 @@ use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::table::Table;
+use crate::tail::Tailed;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
 
@@ -52,7 +53,14 @@ pub struct Report {
     pub lapsed: Epoch,
     /// The other guards.
     pub peers: Table<NodeId, PeerReport>,
+    /// What guards of 0.2 don't say.
+    #[serde(skip)]
+    pub more: ReportMore,
 }
+
+/// What a report has in its tail, beside what stands there about each peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportMore {}
 
 /// What a guard knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,4 +92,38 @@ pub struct PeerReport {
     pub round_trip: Span,
     /// When each link last delivered something from it.
     pub links: Table<LinkId, Instant>,
+    /// What guards of 0.2 don't say.
+    #[serde(skip)]
+    pub more: PeerMore,
+}
+
+/// What a report has about one peer in its tail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerMore {}
+
+/// The tail of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportTail {
+    own: ReportMore,
+    /// Only of peers of which there is anything to say.
+    peers: Table<NodeId, PeerMore>,
+}
+
+impl Tailed for Report {
+    type More = ReportTail;
+
+    fn more(&self) -> ReportTail {
+        let told = self.peers.iter().filter(|(_, peer)| peer.more != PeerMore::default());
+        let peers = told.map(|(node, peer)| (*node, peer.more.clone())).collect();
+        ReportTail { own: self.more.clone(), peers }
+    }
+
+    fn add(&mut self, more: ReportTail) {
+        self.more = more.own;
+        for (node, more) in more.peers.iter() {
+            if let Some(peer) = self.peers.get_mut(node) {
+                peer.more = more.clone();
+            }
+        }
+    }
 }

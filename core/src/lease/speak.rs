@@ -1,8 +1,8 @@
 //! What the lease machine says: heartbeats to the other guards, reports to its daemon.
 
-use super::heartbeat::{Echo, Heartbeat};
+use super::heartbeat::{Echo, Heartbeat, HeartbeatMore};
 use super::peer::Peer;
-use super::report::{PeerReport, Report};
+use super::report::{PeerMore, PeerReport, Report, ReportMore};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::time::{Instant, Span};
@@ -45,6 +45,7 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
+            more: HeartbeatMore::default(),
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -100,6 +101,7 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
+            more: ReportMore::default(),
         }));
     }
 
@@ -119,6 +121,7 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
+            more: PeerMore::default(),
         }
     }
 }

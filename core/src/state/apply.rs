@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, Refusal, Takeover};
+use super::change::{Change, Digest, OLD_PROTOCOL, Outcome, Refusal, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
 use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, State};
@@ -21,7 +21,16 @@ impl State {
     /// Applies the entry at `index`. A refused change leaves everything but `applied` as it was.
     pub fn apply(&mut self, index: Index, change: Change) -> Outcome {
         self.applied = index;
-        self.change(index, change).unwrap_or_else(Outcome::Refused)
+        let needed = change.protocol();
+        match self.change(index, change) {
+            Ok(outcome) => {
+                if needed > OLD_PROTOCOL {
+                    self.more.protocol = self.more.protocol.max(needed);
+                }
+                outcome
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
     }
 
     fn change(&mut self, index: Index, change: Change) -> Applied {

@@ -9,9 +9,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Config;
+use super::config::{Config, ConfigMore};
 use super::incident::{Cause, Stage};
 use crate::id::{ClusterId, Epoch, Incarnation, NodeId, ServiceId, Term};
+use crate::tail::Tailed;
 use crate::time::Span;
 
 /// The SHA-256 of a node's public key (SPKI), or of a join token.
@@ -132,6 +133,44 @@ pub enum Change {
         /// The stages.
         stages: Vec<Stage>,
     },
+}
+
+/// The version of the protocol between members that 0.2 speaks, and all that it can read.
+pub const OLD_PROTOCOL: u16 = 1;
+/// The version in which changes and states may hold what 0.2 knows nothing of.
+pub const NEW_PROTOCOL: u16 = 2;
+
+impl Change {
+    /// The lowest version of the protocol whose members read all of it. An older member would
+    /// overlook a part, or refuse what the others apply, and hold another state from then on.
+    #[must_use]
+    pub fn protocol(&self) -> u16 {
+        if self.more() == ConfigMore::default() { OLD_PROTOCOL } else { NEW_PROTOCOL }
+    }
+
+    /// The configuration that it brings, if it brings one.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        if let Self::Found { config, .. } | Self::Configure { config, .. } = self {
+            Some(config)
+        } else {
+            None
+        }
+    }
+}
+
+impl Tailed for Change {
+    type More = ConfigMore;
+
+    fn more(&self) -> ConfigMore {
+        self.config().map(|config| config.more.clone()).unwrap_or_default()
+    }
+
+    fn add(&mut self, more: ConfigMore) {
+        if let Self::Found { config, .. } | Self::Configure { config, .. } = self {
+            config.more = more;
+        }
+    }
 }
 
 /// A node's removal from the view, and where its services go.
@@ -257,4 +296,12 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+impl Tailed for Outcome {
+    type More = ();
+
+    fn more(&self) {}
+
+    fn add(&mut self, (): ()) {}
 }

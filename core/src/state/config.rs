@@ -30,7 +30,14 @@ pub struct Config {
     pub nodes: BTreeMap<String, NodeConfig>,
     /// What clients use, by name.
     pub services: BTreeMap<ServiceId, ServiceConfig>,
+    /// What 0.2 knows nothing of.
+    #[serde(skip)]
+    pub more: ConfigMore,
 }
+
+/// What a configuration has in the tail of whatever it stands in. Only members from 0.3 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigMore {}
 
 /// One link: a network on which every node has an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,13 +23,16 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use change::{Change, Digest, Outcome, ProofRecord, Refusal, Takeover};
-use config::Config;
+pub use change::{
+    Change, Digest, NEW_PROTOCOL, OLD_PROTOCOL, Outcome, ProofRecord, Refusal, Takeover,
+};
+use config::{Config, ConfigMore};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
 
 use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
+use crate::tail::Tailed;
 use crate::time::Span;
 use crate::timers::Timers;
 
@@ -76,6 +79,41 @@ pub struct State {
     pub incidents: VecDeque<Incident>,
     /// How many incidents there were.
     pub incident_count: u64,
+    /// What 0.2 knows nothing of.
+    #[serde(skip)]
+    pub more: StateMore,
+}
+
+/// What a state has in its tail, beside that of its configuration. Only members from 0.3 on read
+/// it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateMore {
+    /// The lowest version of the protocol whose members have read all that led to this state; zero
+    /// while that is every version. Never taken back: the log still holds what needs it.
+    pub protocol: u16,
+}
+
+/// The tail of a state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateTail {
+    own: StateMore,
+    config: ConfigMore,
+}
+
+impl Tailed for State {
+    type More = StateTail;
+
+    fn more(&self) -> StateTail {
+        let config = self.config.as_ref().map(|config| config.more.clone());
+        StateTail { own: self.more.clone(), config: config.unwrap_or_default() }
+    }
+
+    fn add(&mut self, more: StateTail) {
+        self.more = more.own;
+        if let Some(config) = &mut self.config {
+            config.more = more.config;
+        }
+    }
 }
 
 /// A node that has joined.

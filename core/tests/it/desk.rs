@@ -38,6 +38,7 @@ fn peer(at: Instant) -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::ZERO,
         links: Table::new(),
+        more: Default::default(),
     }
 }
 
@@ -66,6 +67,7 @@ impl Desk {
             timers: state.timers,
             lapsed: Epoch(0),
             peers: Table::from([(PEER, peer(now))]),
+            more: Default::default(),
         };
         let index = state.applied;
         let mut desk = Self { node: Node::new(ME, state), now, report, commands: Vec::new() };

@@ -81,6 +81,7 @@ impl Bench {
             receipt: Some(Receipt { incarnation: sent.incarnation, sequence: sent.sequence, held }),
             echo: Some(Echo { authority: Span::from_millis(380), admission: Index(7) }),
             earlier_coordinator: Span::ZERO,
+            more: Default::default(),
         }
     }
 

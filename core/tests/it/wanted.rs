@@ -35,5 +35,6 @@ pub fn wanted() -> Config {
         services: [0, 1]
             .map(|number| (format!("s{number}").as_str().into(), service(number)))
             .into(),
+        more: Default::default(),
     }
 }

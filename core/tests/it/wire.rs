@@ -46,6 +46,7 @@ fn heartbeats() {
         receipt: None,
         echo: None,
         earlier_coordinator: Span(u64::MAX),
+        more: Default::default(),
     };
     comes_back(&heartbeat);
     let (incarnation, sequence) = (Incarnation(1), Sequence(5));

@@ -16,7 +16,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, report};
+use super::{Desk, features, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -270,6 +270,7 @@ fn timers(desk: &Desk) -> Answered<report::TimersReport> {
 
 /// Has a change committed, and waits until this node shows it.
 async fn submit(desk: &Desk, change: Change) -> Answered<Index> {
+    features::check(&desk.handle.view(), &change)?;
     let (index, outcome) = match desk.handle.submit(change, DEADLINE).await {
         Ok(fate) => fate,
         Err(error) => return Err(failed(&error)),

@@ -76,6 +76,7 @@ impl Draft {
             links: self.links.into_iter().map(link).collect(),
             nodes: self.nodes.into_iter().map(Node::config).collect(),
             services: self.services.into_iter().map(Service::config).collect(),
+            more: Default::default(),
         }
     }
 }

@@ -321,6 +321,7 @@ mod tests {
             links: Default::default(),
             nodes: Default::default(),
             services: [("web".into(), service)].into(),
+            more: Default::default(),
         }
     }
 

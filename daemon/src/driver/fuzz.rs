@@ -20,6 +20,7 @@ fn found() -> Change {
         links: [("lan".to_owned(), LinkConfig { port: 7744 })].into(),
         nodes: [("node1".to_owned(), NodeConfig { site: None, addresses })].into(),
         services: Default::default(),
+        more: Default::default(),
     };
     let (cluster, node) = (ClusterId([7; 16]), "node1".to_owned());
     Change::Found { cluster, config, node, key: [1; 32] }

@@ -5,9 +5,11 @@
 
 use stead_core::id::Index;
 use stead_core::state::{Change, Outcome, Refusal, State, Unsound};
+use stead_core::tail::Tailed;
 use stead_log::{Machine, RestoreError, SnapshotError};
 
 use crate::chain::chain;
+use crate::tail;
 
 /// The version of the encoding of changes, outcomes and states.
 const FORMAT: u8 = 1;
@@ -33,17 +35,15 @@ pub enum FormatError {
 ///
 /// # Errors
 /// It can't be encoded, which only a bug explains.
-pub fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, FormatError> {
-    let mut bytes = vec![FORMAT];
-    bytes.extend(postcard::to_allocvec(value)?);
-    Ok(bytes)
+pub fn encode<T: serde::Serialize + Tailed>(value: &T) -> Result<Vec<u8>, FormatError> {
+    Ok(tail::append(value, vec![FORMAT])?)
 }
 
 /// Encodes a value for whoever waits for it. What could not be encoded is told as no bytes at all,
 /// which is no value in any version: [`decode`] refuses it as [`FormatError::Empty`], and the one
 /// that reads takes the fate of what it asked for as unknown. It is never less safe than the truth,
 /// and only a bug explains it: all that is told is plain data of known length.
-pub(super) fn told<T: serde::Serialize>(what: &'static str, value: &T) -> Vec<u8> {
+pub(super) fn told<T: serde::Serialize + Tailed>(what: &'static str, value: &T) -> Vec<u8> {
     encode(value).unwrap_or_else(|error| {
         tracing::error!(error = chain(&error), "{what} can't be told; its fate is unknown there");
         Vec::new()
@@ -54,10 +54,10 @@ pub(super) fn told<T: serde::Serialize>(what: &'static str, value: &T) -> Vec<u8
 ///
 /// # Errors
 /// See [`FormatError`].
-pub fn decode<T: for<'a> serde::Deserialize<'a>>(bytes: &[u8]) -> Result<T, FormatError> {
+pub fn decode<T: serde::de::DeserializeOwned + Tailed>(bytes: &[u8]) -> Result<T, FormatError> {
     match bytes.split_first() {
         None => Err(FormatError::Empty),
-        Some((&FORMAT, value)) => Ok(postcard::from_bytes(value)?),
+        Some((&FORMAT, value)) => Ok(tail::read(value)?),
         Some((version, _)) => Err(FormatError::Version(*version)),
     }
 }
@@ -113,13 +113,20 @@ mod tests {
         }
     }
 
+    impl Tailed for Untellable {
+        type More = ();
+
+        fn more(&self) {}
+
+        fn add(&mut self, (): ()) {}
+    }
+
     #[test]
     fn what_cannot_be_told_is_no_value_for_anyone() {
         assert!(encode(&Untellable).is_err());
         let told = told("a thing", &Untellable);
         assert!(matches!(decode::<Outcome>(&told), Err(FormatError::Empty)));
-        assert!(matches!(decode::<u8>(&told), Err(FormatError::Empty)));
-        assert!(matches!(decode::<()>(&told), Err(FormatError::Empty)));
+        assert!(matches!(decode::<Change>(&told), Err(FormatError::Empty)));
     }
 
     #[test]

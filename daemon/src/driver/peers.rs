@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Index, NodeId};
 use stead_core::node::Fate;
+use stead_core::state::config::ConfigMore;
 use stead_core::state::{Change, Outcome};
+use stead_core::tail::Tailed;
 use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
 use stead_log::{Boxed, Log, ProposeError};
@@ -25,6 +27,20 @@ pub(super) enum Request {
     Propose { change: Change, deadline_ms: u64 },
 }
 
+impl Tailed for Request {
+    type More = ConfigMore;
+
+    fn more(&self) -> ConfigMore {
+        let Self::Propose { change, .. } = self;
+        change.more()
+    }
+
+    fn add(&mut self, more: ConfigMore) {
+        let Self::Propose { change, .. } = self;
+        change.add(more);
+    }
+}
+
 /// The answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
@@ -35,6 +51,14 @@ pub(super) enum Answer {
     Lost(String),
     /// The request can't be read.
     NotUnderstood(String),
+}
+
+impl Tailed for Answer {
+    type More = ();
+
+    fn more(&self) {}
+
+    fn add(&mut self, (): ()) {}
 }
 
 /// Proposes changes, here or at whoever leads.

@@ -255,7 +255,9 @@ impl Task {
     }
 
     fn state_changed(&mut self) {
-        self.members.set(self.with_known(network::members(self.node.state())));
+        let state = self.node.state();
+        self.performers.peers.require(state.more.protocol);
+        self.members.set(self.with_known(network::members(state)));
         self.tell_network();
         self.show(true);
     }

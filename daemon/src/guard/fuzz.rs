@@ -32,6 +32,7 @@ fn heartbeat(from: u64) -> Heartbeat {
         receipt: Some(Receipt { incarnation, sequence, held: Span(300) }),
         echo: Some(Echo { authority: Span::from_millis(300), admission: Index(60) }),
         earlier_coordinator: Span::from_millis(5_000),
+        more: Default::default(),
     }
 }
 

@@ -1,17 +1,23 @@
 //! What guard and daemon say to each other: one message a packet, over a Unix socket of mode 0600.
 //!
 //! Both are the same binary but may be of different versions while one of them is being upgraded,
-//! so each message begins with the version of this format, and the guard says its own first.
+//! so each message begins with the version of this format, and the guard says its own first. What
+//! came after 0.2 stands in the tails of what a guard says; what a daemon says that a guard of 0.2
+//! does not know would end the connection, so it is said only to one whose [`HelloMore`] shows that
+//! it does.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, Term};
-use stead_core::lease::{Order, Report};
+use stead_core::lease::{Order, Report, ReportTail};
+use stead_core::tail::Tailed;
 use stead_core::time::Span;
 
 use super::seal::Rejected;
+use crate::tail;
 
 /// The version of this format.
 pub const VERSION: u8 = 1;
@@ -86,6 +92,76 @@ pub struct Hello {
     pub locked: Result<(), String>,
     /// How late the kernel may shut the gate.
     pub slack: Span,
+    /// What guards of 0.2 don't say.
+    #[serde(skip)]
+    pub more: HelloMore,
+}
+
+/// What guards of 0.3 understand that earlier ones don't ([`HelloMore::understands`]).
+pub const UNDERSTOOD: u8 = 3;
+
+/// The tail of a hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloMore {
+    /// Which orders it understands: zero, those of 0.2; [`UNDERSTOOD`], those of 0.3 as well.
+    pub understands: u8,
+}
+
+/// The tail of what a guard says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromGuardTail {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Behind a hello.
+    Hello(HelloMore),
+    /// Behind a report.
+    Report(ReportTail),
+}
+
+impl Tailed for FromGuard {
+    type More = FromGuardTail;
+
+    fn more(&self) -> FromGuardTail {
+        match self {
+            Self::Hello(hello) => FromGuardTail::Hello(hello.more.clone()),
+            Self::Report(report) if report.more() != ReportTail::default() => {
+                FromGuardTail::Report(report.more())
+            }
+            Self::Report(_)
+            | Self::VoteKnown(_)
+            | Self::Restored(_)
+            | Self::Trouble(_)
+            | Self::Rejected(_)
+            | Self::Ending => FromGuardTail::Nothing,
+        }
+    }
+
+    fn add(&mut self, more: FromGuardTail) {
+        match (self, more) {
+            (Self::Hello(hello), FromGuardTail::Hello(more)) => hello.more = more,
+            (Self::Report(report), FromGuardTail::Report(more)) => report.add(more),
+            // The tail of something else, which only a damaged message has.
+            (
+                Self::Hello(_)
+                | Self::Report(_)
+                | Self::VoteKnown(_)
+                | Self::Restored(_)
+                | Self::Trouble(_)
+                | Self::Rejected(_)
+                | Self::Ending,
+                FromGuardTail::Nothing | FromGuardTail::Hello(_) | FromGuardTail::Report(_),
+            ) => {}
+        }
+    }
+}
+
+impl Tailed for ToGuard {
+    type More = ();
+
+    fn more(&self) {}
+
+    fn add(&mut self, (): ()) {}
 }
 
 /// A message that can't be understood.
@@ -109,20 +185,18 @@ pub enum IpcError {
 ///
 /// # Errors
 /// It can't be encoded, which only a bug explains.
-pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, IpcError> {
-    let mut bytes = vec![VERSION];
-    bytes.extend(postcard::to_allocvec(message)?);
-    Ok(bytes)
+pub fn encode<M: Serialize + Tailed>(message: &M) -> Result<Vec<u8>, IpcError> {
+    Ok(tail::append(message, vec![VERSION])?)
 }
 
 /// Decodes a message.
 ///
 /// # Errors
 /// See [`IpcError`].
-pub fn decode<M: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<M, IpcError> {
+pub fn decode<M: DeserializeOwned + Tailed>(bytes: &[u8]) -> Result<M, IpcError> {
     match bytes.split_first() {
         None => Err(IpcError::Empty),
-        Some((&VERSION, message)) => Ok(postcard::from_bytes(message)?),
+        Some((&VERSION, message)) => Ok(tail::read(message)?),
         Some((version, _)) => Err(IpcError::Version(*version)),
     }
 }

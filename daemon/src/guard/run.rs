@@ -16,7 +16,7 @@ use stead_linux::process::peer_of;
 use stead_linux::realtime;
 use stead_linux::seqpacket::{Connection, Listener, Received};
 
-use super::ipc::{self, FromGuard, Hello, ToGuard};
+use super::ipc::{self, FromGuard, Hello, HelloMore, ToGuard};
 use super::kernel::Kernel;
 use super::links::Links;
 use super::seal::Sealer;
@@ -388,5 +388,6 @@ fn hello(kernel: &Kernel) -> Hello {
         realtime,
         locked,
         slack: kernel.slack(),
+        more: HelloMore { understands: ipc::UNDERSTOOD },
     }
 }

@@ -21,6 +21,7 @@ use stead_core::id::{ClusterId, Incarnation, NodeId, Sequence};
 use stead_core::lease::{Heartbeat, LinkId};
 
 use crate::identity::SECRET_LENGTH;
+use crate::tail;
 
 /// The first bytes of every datagram; the last one is the format's version.
 const MAGIC: [u8; 4] = *b"std\x01";
@@ -110,8 +111,8 @@ impl Sealer {
         link: LinkId,
         heartbeat: &Heartbeat,
     ) -> Result<Vec<u8>, SealError> {
-        let body =
-            postcard::to_allocvec(heartbeat).map_err(|_| SealError("encoding a heartbeat"))?;
+        let body = tail::append(heartbeat, Vec::new());
+        let body = body.map_err(|_| SealError("encoding a heartbeat"))?;
         self.seal_bytes(to, link, heartbeat.sequence, body)
     }
 
@@ -167,7 +168,7 @@ impl Sealer {
             self.keys.insert(header.from, (header.incarnation, header.salt, key));
             opened
         };
-        let heartbeat: Heartbeat = postcard::from_bytes(opened).map_err(|_| Rejected::Version)?;
+        let heartbeat: Heartbeat = tail::read(opened).map_err(|_| Rejected::Version)?;
         let named = (heartbeat.from, heartbeat.incarnation, heartbeat.sequence);
         if named != (header.from, header.incarnation, header.sequence) {
             return Err(Rejected::Seal);
@@ -278,6 +279,7 @@ mod tests {
             receipt: None,
             echo: None,
             earlier_coordinator: Span::from_millis(5),
+            more: Default::default(),
         }
     }
 

@@ -140,8 +140,8 @@ impl Shared {
     }
 
     fn judge(&self, hello: &Hello, key: KeyHash) -> Result<u16, HelloRefusal> {
-        let (oldest, newest) = self.versions;
-        let version = agree(self.versions, (hello.oldest, hello.newest))
+        let (oldest, newest) = self.versions();
+        let version = agree((oldest, newest), (hello.oldest, hello.newest))
             .ok_or(HelloRefusal::Version { oldest, newest })?;
         match hello.purpose {
             Purpose::Join => self.door.open().map(|()| version),

@@ -39,6 +39,7 @@ pub(super) struct Dialled {
     pub stream: TlsStream<TcpStream>,
     pub address: SocketAddr,
     pub software: String,
+    pub version: u16,
 }
 
 /// Sets what every connection of ours is set to. `silence` bounds how long sent data may go
@@ -104,9 +105,10 @@ impl Shared {
             (None, io::ErrorKind::InvalidData) => refused(RefusalReason::Tls(error.to_string())),
             (None, _) => io(error),
         })?;
+        let versions = self.versions();
         let own = Hello {
-            oldest: self.versions.0,
-            newest: self.versions.1,
+            oldest: versions.0,
+            newest: versions.1,
             cluster: self.cluster,
             node: self.node,
             purpose,
@@ -122,13 +124,13 @@ impl Shared {
         let answer: HelloAnswer = hello::decode(&answer)
             .ok_or_else(|| refused(RefusalReason::Garbage("no answer to the hello".into())))?;
         let version = answer.verdict.map_err(|reason| refused(RefusalReason::ByThem(reason)))?;
-        if agree(self.versions, (version, version)).is_none() {
+        if agree(versions, (version, version)).is_none() {
             let text = format!("it chose protocol version {version}, which was not offered");
             return Err(refused(RefusalReason::Garbage(text)));
         }
         if node.is_some_and(|node| node != answer.node) {
             return Err(refused(RefusalReason::WrongNode(answer.node)));
         }
-        Ok(Dialled { stream, address, software: answer.software })
+        Ok(Dialled { stream, address, software: answer.software, version })
     }
 }

@@ -145,9 +145,10 @@ impl Runner {
     }
 
     async fn serve(&mut self, dialled: Dialled, key: super::KeyHash, waiting: Vec<Call>) -> End {
-        let Dialled { stream, address, software } = dialled;
+        let Dialled { stream, address, software, version } = dialled;
         self.last_good = Some(address);
-        self.shared.arrived(Connected { node: self.node, lane: self.lane, address, software });
+        let (node, lane) = (self.node, self.lane);
+        self.shared.arrived(Connected { node, lane, address, software, version });
         let most = body_bytes(self.lane) + FRAME_EXTRA;
         let mut pending = Pending {
             node: self.node,

@@ -133,6 +133,8 @@ pub struct Connected {
     pub address: SocketAddr,
     /// The build that runs there, as it says.
     pub software: String,
+    /// The version of the protocol that both speak.
+    pub version: u16,
 }
 
 /// The transport of one node. Dropping it closes every connection without waiting.
@@ -194,6 +196,13 @@ impl Peers {
     #[must_use]
     pub fn connected(&self) -> Vec<Connected> {
         self.shared.connected()
+    }
+
+    /// Speaks no version of the protocol below that one any more, for the rest of this run: what is
+    /// replicated holds things that older members would read otherwise. One of them that comes is
+    /// refused, and both sides can name it.
+    pub fn require(&self, oldest: u16) {
+        self.shared.require(oldest);
     }
 
     /// The table of members this was started with.

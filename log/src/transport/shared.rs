@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stead_core::id::{ClusterId, NodeId};
@@ -21,7 +21,7 @@ pub(super) struct Shared {
     pub node: NodeId,
     pub cluster: ClusterId,
     pub software: String,
-    pub versions: (u16, u16),
+    versions: (AtomicU16, u16),
     pub tls: Tls,
     pub members: Members,
     pub join: Option<Arc<dyn Join>>,
@@ -51,7 +51,7 @@ impl Shared {
             cluster: options.cluster,
             // It has to fit into a hello.
             software: options.software.chars().take(100).collect(),
-            versions: options.versions,
+            versions: (AtomicU16::new(options.versions.0), options.versions.1),
             tls: Tls::new(&options.identity)?,
             members: options.members,
             door: Door::new(options.join.is_some()),
@@ -65,6 +65,16 @@ impl Shared {
             connected: Mutex::default(),
             incoming: Mutex::default(),
         }))
+    }
+
+    /// The oldest and newest version of the protocol to speak.
+    pub fn versions(&self) -> (u16, u16) {
+        (self.versions.0.load(Ordering::Relaxed), self.versions.1)
+    }
+
+    /// Speaks no version below that one any more.
+    pub fn require(&self, oldest: u16) {
+        self.versions.0.fetch_max(oldest.min(self.versions.1), Ordering::Relaxed);
     }
 
     /// The link to a member, made if there is none.

@@ -119,13 +119,35 @@ async fn a_foreign_cluster_and_an_unknown_version_are_refused_with_the_reason() 
 
     let future = outsider(&nodes, true, |options| options.versions = (7, 9));
     refused_at(&future).await;
-    let why = HelloRefusal::Version { oldest: 1, newest: 1 };
+    let why = HelloRefusal::Version { oldest: 1, newest: 2 };
     noted(&future, |reason| *reason == RefusalReason::ByThem(why.clone())).await;
     noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(why.clone())).await;
     // A newer release that still speaks the old version is welcome, and the refusals are over.
     let newer = outsider(&nodes, true, |options| options.versions = (1, 9));
     newer.call(NodeId(1), b"hello".to_vec(), PATIENCE).await.unwrap();
     assert!(nodes.at(1).refused().iter().all(|refusal| refusal.node != Some(NodeId(9))));
+}
+
+/// Once the replicated state holds what an older version would read otherwise, one that comes back
+/// with the older program is kept out, and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_version_is_welcome_until_a_newer_one_is_required() {
+    let nodes = Nodes::start(1);
+    let older = outsider(&nodes, true, |options| options.versions = (1, 1));
+    older.call(NodeId(1), b"hello".to_vec(), PATIENCE).await.unwrap();
+    let connected = older.connected();
+    assert!(connected.iter().all(|it| it.version == 1) && !connected.is_empty(), "{connected:?}");
+    older.shutdown().await;
+    nodes.at(1).require(2);
+    // Nothing that says less takes it back.
+    nodes.at(1).require(0);
+    let older = outsider(&nodes, true, |options| options.versions = (1, 1));
+    refused_at(&older).await;
+    let why = HelloRefusal::Version { oldest: 2, newest: 2 };
+    noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(why.clone())).await;
+    let present = outsider(&nodes, true, |options| options.versions = (1, 2));
+    present.call(NodeId(1), b"hello".to_vec(), PATIENCE).await.unwrap();
+    assert!(present.connected().iter().all(|it| it.version == 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,6 +115,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
             realtime: Ok(()),
             locked: Ok(()),
             slack: Span::from_millis(4),
+            more: Default::default(),
         }),
         guard_troubles: Vec::new(),
         local: local.collect(),
@@ -132,6 +133,7 @@ fn connected(node: u64) -> stead_log::transport::Connected {
         lane: stead_log::network::Lane::Log,
         address: ([192, 0, 2, 10], 7744).into(),
         software: "stead 0.1.0".to_owned(),
+        version: 2,
     }
 }
 
@@ -155,6 +157,7 @@ fn report(peers: Table<NodeId, PeerReport>) -> Report {
         timers: stead_core::timers::Timers::default(),
         lapsed: Epoch(0),
         peers,
+        more: Default::default(),
     }
 }
 
@@ -174,6 +177,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
+        more: Default::default(),
     }
 }
 

@@ -155,6 +155,7 @@ fn config() -> impl Strategy<Value = Config> {
                 links: links.into_iter().map(|(name, port)| (name, LinkConfig { port })).collect(),
                 nodes: BTreeMap::new(),
                 services: services.into_iter().map(|(n, s)| (ServiceId(n), s)).collect(),
+                more: Default::default(),
             };
             add_nodes(&mut config, nodes);
             number_services(&mut config, usize::from(turn));

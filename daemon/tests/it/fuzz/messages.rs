@@ -70,6 +70,7 @@ fn words_of_a_guard() -> Vec<Sample> {
         realtime: Err("not permitted".to_owned()),
         locked: Ok(()),
         slack: Span::from_millis(4),
+        more: Default::default(),
     };
     let report = values::report(&mut Draw::new(&[5; 200]), Instant(1_000_000), Term(3));
     let encode = |message: FromGuard| ipc::encode(&message).expect("it can be encoded");

@@ -100,6 +100,7 @@ pub fn heartbeat(draw: &mut Draw<'_>, (sent, next): (u64, u64), term: Term) -> H
         receipt,
         echo,
         earlier_coordinator: span(draw),
+        more: Default::default(),
     }
 }
 
@@ -162,6 +163,7 @@ fn peer(draw: &mut Draw<'_>, now: Instant) -> PeerReport {
         log_tail: log_tail(draw),
         round_trip: span(draw),
         links: Table::new(),
+        more: Default::default(),
     }
 }
 
@@ -187,6 +189,7 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         timers: if draw.byte() < 224 { Timers::default() } else { timers(draw) },
         lapsed: Epoch(draw.number()),
         peers: nodes(draw).into_iter().map(|node| (node, peer(draw, now))).collect(),
+        more: Default::default(),
     }
 }
 
@@ -211,6 +214,7 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         daemon_grace: span(draw),
         links: BTreeMap::from([("lan".to_owned(), LinkConfig { port: 7744 })]),
         nodes,
+        more: Default::default(),
     }
 }
 

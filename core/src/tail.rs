@@ -1,0 +1,28 @@
+//! What a later version adds to a thing that earlier ones write and read.
+//!
+//! Everything on a wire or a disk has the form that the first version gave it: fields in their
+//! order, without names. None may be put in between, for nodes of two versions talk to each other
+//! while a cluster is upgraded, and each reads what the other wrote. So what is new stands *behind*
+//! the thing, in its tail. Versions up to 0.2 read a thing and don't look behind it; where they
+//! wrote it there is no tail, and what would be in it is what it was then: the default.
+//!
+//! A tail that says nothing but the default is not written at all. A cluster that uses nothing new
+//! therefore writes what it always wrote, to the octet.
+//!
+//! What must not be overlooked by an older member (it would then decide otherwise than the rest) may
+//! not be sent to one: that is checked where it is proposed (`daemon/src/api/features.rs`).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A thing with a tail. In the thing itself its fields are skipped by serde.
+pub trait Tailed {
+    /// What stands in the tail.
+    type More: Serialize + DeserializeOwned + Default + PartialEq;
+
+    /// What to write there.
+    fn more(&self) -> Self::More;
+
+    /// Takes what was read there.
+    fn add(&mut self, more: Self::More);
+}
