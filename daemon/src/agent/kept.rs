@@ -26,20 +26,34 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// the decision to start it rests on.
 pub type Page = Arc<OwnedFd>;
 
+/// How keepers are started.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    /// The program that is one.
+    pub program: PathBuf,
+    /// The form that is wanted, and no other; if none, the better one that is to be had.
+    pub form: Option<Form>,
+}
+
+impl Keeper {
+    /// This very program, in the form that the environment names.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let form = std::env::var(FORM).ok().and_then(|form| {
+            let wrong = |error: &String| tracing::error!("{FORM} is not obeyed: {error}");
+            form.parse::<Form>().inspect_err(wrong).ok()
+        });
+        // Also when the file was replaced meanwhile: the one that runs here.
+        Self { program: "/proc/self/exe".into(), form }
+    }
+}
+
 /// How keepers are started, and what became of it.
 #[derive(Debug)]
 pub(super) struct Keepers {
-    /// The program that is one.
-    pub(super) program: PathBuf,
+    pub(super) keeper: Keeper,
     /// What the newest of them has of what it wants.
     pub(super) newest: Mutex<Option<Kept>>,
-}
-
-impl Default for Keepers {
-    fn default() -> Self {
-        // Also when the file was replaced meanwhile: the very same that runs here.
-        Self { program: "/proc/self/exe".into(), newest: Mutex::default() }
-    }
 }
 
 /// A keeper that was not heard yet.
@@ -59,21 +73,16 @@ impl Keepers {
         group: Option<&Group>,
     ) -> Result<Starting, LaunchError> {
         let failed = |error: io::Error| LaunchError::Keeper(error.to_string());
-        let form = match std::env::var(FORM) {
-            Ok(form) => Some(form.parse::<Form>().map_err(LaunchError::Keeper)?),
-            Err(std::env::VarError::NotPresent) => None,
-            Err(error) => return Err(LaunchError::Keeper(format!("{FORM}: {error}"))),
-        };
         let (reader, writer) = io::pipe().map_err(failed)?;
         let handed: [OwnedFd; 2] = [page.try_clone().map_err(failed)?, writer.into()];
-        let program = std::mem::replace(&mut spec.program, self.program.clone());
+        let program = std::mem::replace(&mut spec.program, self.keeper.program.clone());
         let mut command = vec![program.clone().into_os_string()];
         command.append(&mut spec.args);
         let args = Args {
             page: handed[0].as_raw_fd(),
             report: handed[1].as_raw_fd(),
             epoch,
-            form,
+            form: self.keeper.form,
             group: group.map(|group| group.folder().to_owned()),
             note: note.to_owned(),
             command,

@@ -73,7 +73,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use cgroup::{Group, Groups};
 use held::{Held, Main};
 use kept::Keepers;
-pub use kept::Page;
+pub use kept::{Keeper, Page};
 use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
@@ -122,12 +122,10 @@ impl Programs {
         node: &str,
         events: UnboundedSender<Event>,
     ) -> Result<Self, ProgramsError> {
-        let keeper = Keepers::default().program;
-        Self::confined(dir, node, Confinement::Group, keeper, events)
+        Self::confined(dir, node, Confinement::Group, Keeper::of_process(), events)
     }
 
-    /// The same, with a choice of what holds programs together, and of the file that is their
-    /// keeper.
+    /// The same, with a choice of what holds programs together, and of their keepers.
     ///
     /// # Errors
     /// [`ProgramsError`]
@@ -135,7 +133,7 @@ impl Programs {
         dir: PathBuf,
         node: &str,
         confinement: Confinement,
-        keeper: PathBuf,
+        keeper: Keeper,
         events: UnboundedSender<Event>,
     ) -> Result<Self, ProgramsError> {
         let failed = |step, source| ProgramsError { step, path: dir.clone(), source };
@@ -153,7 +151,7 @@ impl Programs {
             groups.tidy();
         }
         let (node, last_words) = (node.to_owned(), Default::default());
-        let keepers = Keepers { program: keeper, ..Keepers::default() };
+        let keepers = Keepers { keeper, newest: Default::default() };
         let place = Place { dir, node, events, groups, prefix, last_words, keepers };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
     }

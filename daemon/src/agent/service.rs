@@ -125,7 +125,8 @@ impl Service {
         let Some(current) = &mut self.current else { return };
         // The former one ends first: two would write to the same file.
         current.monitor = None;
-        current.monitor = Monitoring::begin(&self.place, &self.name, epoch, &config, current.held.as_ref());
+        current.monitor =
+            Monitoring::begin(&self.place, &self.name, epoch, &config, current.held.as_ref());
     }
 
     async fn launch(

@@ -160,6 +160,9 @@ impl Task {
         match event {
             GuardEvent::Connected(door) => {
                 self.performers.guard = Some(door);
+                // One of 0.2 shows none. The page of a guard that is gone stays until here: what
+                // was decided by it ends with it.
+                self.performers.programs.keep_by(None);
                 self.told_this_guard = false;
                 self.guard_knew = None;
                 self.tell_network();
@@ -169,6 +172,7 @@ impl Task {
                 self.performers.guard = None;
                 self.handle(Event::GuardLost);
             }
+            GuardEvent::Page(page) => self.performers.programs.keep_by(Some(page)),
             GuardEvent::Said(said) => self.on_said(*said),
         }
     }

@@ -3,5 +3,6 @@
 mod agent;
 mod cluster;
 mod fuzz;
+mod keeper;
 mod metrics;
 mod redirect;

@@ -20,9 +20,9 @@
 //! (control groups, the keeper) is elsewhere, with [`fork`] for the latter; a session can be left by
 //! whoever calls setsid(2).
 
+mod fork;
 #[cfg(test)]
 mod fuzz;
-mod fork;
 mod mark;
 mod peer;
 mod proc;
