@@ -13,7 +13,7 @@ use stead_linux::process::{ProcessError, Running, Signal, Spec};
 
 use super::cgroup::Group;
 use super::place::LaunchError;
-use crate::keeper::report::{self, Failure, Kept};
+use crate::keeper::report::{self, Failure, Keeping, Kept};
 use crate::keeper::{Args, Form};
 
 /// Names the form of the keeper that is wanted, and no other. If it is not set, the better one is
@@ -54,6 +54,15 @@ pub(super) struct Keepers {
     pub(super) keeper: Keeper,
     /// What the newest of them has of what it wants.
     pub(super) newest: Mutex<Option<Kept>>,
+    /// What is to be had, as far as it could be seen before the first.
+    pub(super) expected: Keeping,
+}
+
+impl Keepers {
+    pub(super) fn new(keeper: Keeper) -> Self {
+        let expected = Keeping::expected(keeper.form);
+        Self { keeper, newest: Mutex::default(), expected }
+    }
 }
 
 /// A keeper that was not heard yet.
@@ -92,6 +101,23 @@ impl Keepers {
         Ok(Starting { program, report: reader })
     }
 
+    /// Says once what keepers can't have or reach.
+    fn note(&self, kept: &Kept) {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref() == Some(kept) {
+            return;
+        }
+        let keeping = Keeping::from(kept);
+        let form = kept.form;
+        tracing::info!("programs are kept in the form `{form}`");
+        for lack in keeping.reason.iter().chain(&keeping.lacks) {
+            tracing::warn!("keepers of programs: {lack}");
+        }
+        if form == Form::Group {
+            tracing::warn!("keepers of programs: they reach no more than a stop does");
+        }
+    }
+
     /// Waits until the program runs, or won't. Then the keeper is made to end too.
     pub(super) fn hear(
         &self,
@@ -101,6 +127,7 @@ impl Keepers {
     ) -> Result<(), LaunchError> {
         let error = match starting.hear() {
             Ok(kept) => {
+                self.note(&kept);
                 *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
                 return Ok(());
             }

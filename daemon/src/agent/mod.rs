@@ -78,7 +78,7 @@ use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::keeper::report::Kept;
+use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
 #[derive(Debug, Error)]
@@ -151,7 +151,7 @@ impl Programs {
             groups.tidy();
         }
         let (node, last_words) = (node.to_owned(), Default::default());
-        let keepers = Keepers { keeper, newest: Default::default() };
+        let keepers = Keepers::new(keeper);
         let place = Place { dir, node, events, groups, prefix, last_words, keepers };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
     }
@@ -162,10 +162,15 @@ impl Programs {
         self.page = page;
     }
 
-    /// What the newest keeper has of what it wants; nothing before the first.
+    /// How programs are kept that are started now.
     #[must_use]
-    pub fn kept(&self) -> Option<Kept> {
-        self.place.keepers.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn keeping(&self) -> Keeping {
+        if self.page.is_none() {
+            return Keeping::none("its guard shows no deadline: it is of an earlier version");
+        }
+        let keepers = &self.place.keepers;
+        let newest = keepers.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map_or_else(|| keepers.expected.clone(), Keeping::from)
     }
 
     /// Takes over what an earlier run of the daemon left: `Found` is sent for each program of which

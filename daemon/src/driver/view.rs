@@ -15,6 +15,7 @@ use stead_log::transport::{Connected, Refusal};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
+use crate::keeper::report::Keeping;
 
 /// The picture.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// How programs are kept here; nothing before a guard answered.
+    pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
     /// Peers that can be reached and not talked to.

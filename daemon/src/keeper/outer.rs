@@ -89,8 +89,10 @@ impl Prepared {
     /// Becomes two.
     fn split(mut self, form: (Form, Option<String>), report: File) -> i32 {
         let (form, fallback) = form;
-        let realtime_refused = realtime::set_fifo(PRIORITY).err().map(|it| chain(&it));
-        let lock_refused = realtime::lock_touched().err().map(|it| chain(&it));
+        let realtime = realtime::set_fifo(PRIORITY).err();
+        let locked = realtime::lock_touched().err();
+        let realtime_refused = realtime.map(|it| format!("may be late under load: {}", chain(&it)));
+        let lock_refused = locked.map(|it| format!("may be late: {}", chain(&it)));
         let inner = match fork() {
             Ok(Forked::Parent(inner)) => inner,
             Ok(Forked::Child) => {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use stead_linux::process::may_unshare_processes;
 
 use super::Form;
 
@@ -26,6 +27,44 @@ pub struct Kept {
     pub realtime_refused: Option<String>,
     /// Why its memory is not locked.
     pub lock_refused: Option<String>,
+}
+
+/// How a node's programs are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeping {
+    /// By what they are held together; nothing if nobody keeps them.
+    pub form: Option<Form>,
+    /// Why not better.
+    pub reason: Option<String>,
+    /// What keepers lack besides, in words.
+    pub lacks: Vec<String>,
+}
+
+impl Keeping {
+    /// Nobody keeps them.
+    #[must_use]
+    pub fn none(reason: &str) -> Self {
+        Self { form: None, reason: Some(reason.to_owned()), lacks: Vec::new() }
+    }
+
+    /// What is to be had here, before any program was started.
+    #[must_use]
+    pub fn expected(wanted: Option<Form>) -> Self {
+        let refused = match wanted {
+            Some(_) => None,
+            None => may_unshare_processes().err().map(|it| format!("no process namespace: {it}")),
+        };
+        let fallback = if refused.is_some() { Form::Group } else { Form::Namespace };
+        Self { form: Some(wanted.unwrap_or(fallback)), reason: refused, lacks: Vec::new() }
+    }
+}
+
+impl From<&Kept> for Keeping {
+    fn from(kept: &Kept) -> Self {
+        let lacks = [&kept.realtime_refused, &kept.lock_refused, &kept.proc_refused];
+        let lacks = lacks.into_iter().flatten().cloned().collect();
+        Self { form: Some(kept.form), reason: kept.fallback.clone(), lacks }
+    }
 }
 
 /// Why nothing was started.

@@ -43,6 +43,16 @@ pub fn unshare_processes() -> io::Result<()> {
     Ok(unshare(CloneFlags::CLONE_NEWPID)?)
 }
 
+/// Whether [`unshare_processes`] would be granted: tried in a thread that ends at once.
+///
+/// # Errors
+/// The kernel's.
+pub fn may_unshare_processes() -> io::Result<()> {
+    let tried =
+        std::thread::Builder::new().name("try-pidns".to_owned()).spawn(unshare_processes)?;
+    tried.join().unwrap_or_else(|_| Err(io::Error::other("the thread that tried it ended")))
+}
+
 /// Takes a descriptor that our starter handed down under that number. It is not handed on.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ use std::io;
 
 use thiserror::Error;
 
-pub use fork::{Forked, end_by, fork, inherited, unshare_processes};
+pub use fork::{Forked, end_by, fork, inherited, may_unshare_processes, unshare_processes};
 pub use mark::Mark;
 pub use nix::sys::signal::Signal;
 pub use peer::{Peer, peer_of};

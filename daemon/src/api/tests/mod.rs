@@ -22,6 +22,8 @@ use crate::driver::handle::{Handle, SubmitError};
 use crate::driver::view::View;
 use crate::guard::ipc::Hello;
 use crate::identity::{Identity, KnownMember};
+use crate::keeper::Form;
+use crate::keeper::report::Keeping;
 
 pub(crate) const CLUSTER: &str = r#"
 [cluster]
@@ -119,6 +121,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         }),
         guard_troubles: Vec::new(),
         local: local.collect(),
+        keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),

@@ -24,8 +24,8 @@ async fn a_kept_program_runs_as_long_as_the_lease_is_renewed() {
         let config = kept.bed.script("echo hello; echo $$ > pid; exec sleep 600");
         kept.bed.start(7, &config);
         assert_eq!(kept.bed.told().await, "started 7");
-        let told = kept.bed.programs.kept().expect("told");
-        assert_eq!(told.form, form, "{told:?}");
+        let told = kept.bed.programs.keeping();
+        assert_eq!(told.form, Some(form), "{told:?}");
         let number = kept.bed.read("pid").await;
         if form == Form::Namespace {
             assert_eq!(number, "2\n", "numbers are its namespace's own");
