@@ -1,7 +1,7 @@
 //! Everything of the daemon that needs the kernel.
 
 mod agent;
-mod cluster;
+pub mod cluster;
 mod fuzz;
 mod keeper;
 mod metrics;

@@ -43,14 +43,14 @@ impl Kept {
     pub fn new(form: Form, confinement: Confinement) -> Self {
         let mut bed = Bed::with(confinement, Some(form));
         let page = Arc::new(LeasePage::create().expect("a page"));
-        let shown = page.as_fd().try_clone_to_owned().expect("copied");
-        bed.programs.keep_by(Some(Arc::new(shown)));
+        bed.programs.keep_by(Some(Arc::new(shown(&page))));
         Self { bed, page }
     }
 
-    /// The page, as a daemon gets it.
-    pub fn page(&self) -> OwnedFd {
-        self.page.as_fd().try_clone_to_owned().expect("copied")
+    /// Another daemon begins, and the guard shows it the page.
+    pub fn restart(&mut self) {
+        self.bed.restart();
+        self.bed.programs.keep_by(Some(Arc::new(shown(&self.page))));
     }
 
     /// Programs may run for that long, save those of lapsed epochs.
@@ -113,6 +113,10 @@ impl Kept {
         println!("{how}: the last process was gone {late} after the deadline");
         assert!(late.as_micros() < GENEROUS.as_micros() as u64, "{how}: {late}");
     }
+}
+
+fn shown(page: &LeasePage) -> OwnedFd {
+    page.as_fd().try_clone_to_owned().expect("copied")
 }
 
 /// What renews the page.

@@ -4,6 +4,7 @@
 mod bed;
 mod ends;
 mod enemies;
+mod node;
 
 use std::fs;
 use std::time::Duration;
@@ -111,7 +112,7 @@ async fn a_monitor_sees_what_its_program_sees() {
     let config = monitored(kept.bed.script("echo $$ > pid; exec sleep 600"), &monitor, 60_000);
     for restarted in [false, true] {
         if restarted {
-            kept.bed.restart();
+            kept.restart();
             assert_eq!(short(&kept.bed.next().await), "found 7");
         }
         kept.bed.start(7, &config);
