@@ -218,7 +218,7 @@ impl World {
     }
 
     /// A command as the machine gives it, judged now: what was under way when a process or a
-    /// machine stood still is finished later, silent behind the gate (protocol, section 11).
+    /// machine stood still is finished later, unless gate and keeper refuse it by then.
     fn judge_command(&mut self, host: usize, command: &Command) {
         if let Command::Propose { change, .. } = command {
             self.judge_proposal(host, change);
