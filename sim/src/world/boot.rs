@@ -43,7 +43,13 @@ impl World {
         let hosts: Vec<_> =
             (0..plan.nodes).map(|number| host(&plan, number, &entries, &mut start)).collect();
         let stream = |part| Rng::stream(plan.seed, part);
-        let chance = Chance { net: stream(2), hands: stream(3), log: stream(4), faults: stream(5) };
+        let chance = Chance {
+            net: stream(2),
+            hands: stream(3),
+            log: stream(4),
+            faults: stream(5),
+            keepers: stream(6),
+        };
         let mut world = Self {
             now: 1,
             ids: hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect(),

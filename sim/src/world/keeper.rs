@@ -61,7 +61,7 @@ impl World {
 
     fn look_later(&mut self, host: usize, service: ServiceId, epoch: Epoch, until: Instant) {
         let at = self.hosts[host].clock.global(until).max(self.now);
-        let late = if self.plan.rough { self.chance.hands.below(LATE) } else { USUALLY_LATE };
+        let late = if self.plan.rough { self.chance.keepers.below(LATE) } else { USUALLY_LATE };
         self.at(at + late, What::Keeper(host, service, epoch));
     }
 
@@ -72,7 +72,7 @@ impl World {
             return;
         }
         if let Some((_, until)) = it.halted {
-            let late = if self.plan.rough { self.chance.hands.below(LATE) } else { USUALLY_LATE };
+            let late = if self.plan.rough { self.chance.keepers.below(LATE) } else { USUALLY_LATE };
             self.at(until + late, What::Keeper(host, service, epoch));
             return;
         }

@@ -108,6 +108,8 @@ pub struct Chance {
     pub net: Rng,
     /// For what people and programs take their time for.
     pub hands: Rng,
+    /// For how late keepers look.
+    pub keepers: Rng,
     /// For the log and its disks.
     pub log: Rng,
     /// For faults.
