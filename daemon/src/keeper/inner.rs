@@ -131,7 +131,12 @@ impl Inner {
             tell(report, &Line::Failed(Failure::Lease));
             return LAPSED;
         }
-        // Signals as the library gives them to every program: none blocked, none ignored.
+        // The library gives a program every signal that our runtime ignores; that none is blocked is
+        // left to us.
+        if let Err(errno) = SigSet::empty().thread_set_mask() {
+            tell(report, &Line::Failed(Failure::Keeper(format!("its signals: {errno}"))));
+            return BROKEN;
+        }
         let error = Command::new(program).args(args).exec();
         let number = error.raw_os_error().unwrap_or(libc::EIO);
         tell(report, &Line::Failed(Failure::Program(number)));

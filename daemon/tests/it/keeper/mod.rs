@@ -124,6 +124,7 @@ async fn a_monitor_sees_what_its_program_sees() {
     assert_eq!(kept.bed.told().await, "stopped 7");
     let hangs = format!("cd {}; echo go > hangs; exec sleep 600", kept.bed.dir.path().display());
     let config = monitored(config, &hangs, 60_000);
+    kept.permit(Duration::from_secs(60), Epoch(0));
     kept.bed.start(8, &config);
     assert_eq!(kept.bed.told().await, "started 8");
     kept.bed.read("hangs").await;
