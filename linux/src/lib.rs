@@ -20,5 +20,6 @@ pub mod process;
 pub mod realtime;
 pub mod seqpacket;
 pub mod shared;
+pub mod tcp;
 pub mod udp;
 pub mod wire;

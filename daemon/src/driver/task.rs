@@ -165,6 +165,7 @@ impl Task {
                 self.performers.programs.keep_by(None);
                 self.told_this_guard = false;
                 self.guard_knew = None;
+                self.performers.departure.guard_ends(false);
                 self.tell_network();
             }
             GuardEvent::Lost => {
@@ -202,7 +203,8 @@ impl Task {
                     *self.rejected.entry((from, reason)).or_default() += count;
                 }
             }
-            FromGuard::Ending => self.handle(Event::Retire),
+            // Services move first; then comes the retirement.
+            FromGuard::Ending => self.performers.departure.guard_ends(true),
         }
     }
 
@@ -342,6 +344,8 @@ impl Task {
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
             keeping: self.hello.as_ref().map(|_| self.performers.programs.keeping()),
             last_words: self.performers.programs.last_words(),
+            strangers: self.performers.redirect.strangers(),
+            clients: self.performers.resets.known.counts(),
             refused: self.performers.peers.refused(),
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
@@ -365,6 +369,8 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         local: BTreeMap::new(),
         keeping: None,
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
+        clients: BTreeMap::new(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: Vec::new(),
