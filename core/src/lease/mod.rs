@@ -54,7 +54,7 @@ pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail, Traffic};
 use sent::Sent;
 use told::Told;
 
-use crate::id::{Incarnation, Index, NodeId, Term};
+use crate::id::{Epoch, Incarnation, Index, NodeId, Term};
 use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
@@ -259,6 +259,12 @@ impl Lease {
     #[must_use]
     pub fn is_released(&self) -> bool {
         self.released
+    }
+
+    /// What was held under this epoch or an earlier one ended with a lease, and never comes back.
+    #[must_use]
+    pub fn lapsed(&self) -> Epoch {
+        self.holdings.lapsed()
     }
 
     /// The term in which this node coordinates, if it does.

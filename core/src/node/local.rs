@@ -169,7 +169,7 @@ impl Node {
     }
 
     /// Whether what this node holds under that epoch is its own no longer.
-    fn is_lost(&self, now: Instant, local: &Local) -> bool {
+    pub(super) fn is_lost(&self, now: Instant, local: &Local) -> bool {
         self.is_leaving() || !self.has_lease(now) || self.lapsed() >= local.epoch
     }
 

@@ -75,7 +75,8 @@ impl Node {
                 }
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Ended(service.clone(), detail));
-                    self.begin_stop(now, &service, Cause::Failed);
+                    let cause = self.cause_of_failure(now, &service);
+                    self.begin_stop(now, &service, cause);
                 }
             }
             Event::Stopped { service, epoch } => {
@@ -109,6 +110,12 @@ impl Node {
             | Event::Retire
             | Event::StoreFailed(_) => {}
         }
+    }
+
+    /// A program that ended with the lease, by its keeper, has not failed.
+    fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
+        let lost = self.local.get(service).is_some_and(|local| self.is_lost(now, local));
+        if lost { Cause::Lost } else { Cause::Failed }
     }
 
     fn on_probed(
@@ -156,7 +163,8 @@ impl Node {
         }
         if let Some(detail) = failed {
             self.notice(Notice::StartFailed(service.clone(), detail));
-            self.begin_stop(now, service, Cause::Failed);
+            let cause = self.cause_of_failure(now, service);
+            self.begin_stop(now, service, cause);
             return;
         }
         local.phase = Phase::Running;

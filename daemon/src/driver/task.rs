@@ -160,6 +160,9 @@ impl Task {
         match event {
             GuardEvent::Connected(door) => {
                 self.performers.guard = Some(door);
+                // One of 0.2 shows none. The page of a guard that is gone stays until here: what
+                // was decided by it ends with it.
+                self.performers.programs.keep_by(None);
                 self.told_this_guard = false;
                 self.guard_knew = None;
                 self.performers.departure.guard_ends(false);
@@ -170,6 +173,7 @@ impl Task {
                 self.performers.guard = None;
                 self.handle(Event::GuardLost);
             }
+            GuardEvent::Page(page) => self.performers.programs.keep_by(Some(page)),
             GuardEvent::Said(said) => self.on_said(*said),
         }
     }
@@ -339,6 +343,7 @@ impl Task {
             guard: self.hello.clone(),
             guard_troubles: self.troubles.iter().cloned().collect(),
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
+            keeping: self.hello.as_ref().map(|_| self.performers.programs.keeping()),
             last_words: self.performers.programs.last_words(),
             strangers: self.performers.redirect.strangers(),
             clients: self.performers.resets.known.counts(),
@@ -364,6 +369,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         guard: None,
         guard_troubles: Vec::new(),
         local: BTreeMap::new(),
+        keeping: None,
         last_words: BTreeMap::new(),
         strangers: Vec::new(),
         clients: BTreeMap::new(),

@@ -15,6 +15,7 @@ use stead_log::{Commits, Status};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
+use crate::keeper::report::Keeping;
 use crate::redirect::Stranger;
 
 /// The picture.
@@ -44,6 +45,8 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// How programs are kept here; nothing before a guard answered.
+    pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
     /// Who else uses an address that this node answers for, and defends.

@@ -190,7 +190,9 @@ impl Guard {
         while let Some(command) = self.lease.poll() {
             match command {
                 Command::Send { to, heartbeat } => self.links.send(&self.sealer, to, &heartbeat),
-                Command::Enforce { addresses, until } => self.kernel.enforce(addresses, until),
+                Command::Enforce { addresses, until } => {
+                    self.kernel.enforce(addresses, until, self.lease.lapsed());
+                }
                 Command::Report(report) => self.report(report),
                 Command::VoteKnown(term) => self.tell(&FromGuard::VoteKnown(term)),
             }
@@ -241,8 +243,17 @@ impl Guard {
             return;
         }
         self.daemon = Some(connection);
-        self.tell(&FromGuard::Hello(self.hello.clone()));
+        self.greet();
         self.handle(Event::DaemonConnected);
+    }
+
+    /// With the hello comes the page that the daemon hands on to its programs' keepers.
+    fn greet(&self) {
+        let hello = FromGuard::Hello(self.hello.clone());
+        match (&self.daemon, &self.kernel.page, ipc::encode(&hello)) {
+            (Some(daemon), Some(page), Ok(bytes)) => drop(daemon.send_with(&bytes, page)),
+            (..) => self.tell(&hello),
+        }
     }
 
     fn on_daemon(&mut self) {

@@ -14,8 +14,8 @@ use crate::guard::Rejected;
 
 use super::family::{
     BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
-    CPU, DAEMON, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, LEASE,
-    LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
+    CPU, DAEMON, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, KEEPER,
+    LEASE, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
     LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
     NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
     SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
@@ -110,6 +110,9 @@ fn guard(text: &mut Text, view: &View) {
         text.truth(&REALTIME, &[], hello.realtime.is_ok());
         text.truth(&LOCKED, &[], hello.locked.is_ok());
         text.count(&GATE, &[&hello.gate], 1);
+        let keeping = view.keeping.as_ref();
+        let form = keeping.and_then(|it| it.form).map_or("none".to_owned(), |it| it.to_string());
+        text.count(&KEEPER, &[&form], 1);
         text.put(&SLACK, &[], hello.slack.as_millis_f64() / 1_000.0);
     }
     for (reason, name) in REASONS {

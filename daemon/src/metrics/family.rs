@@ -112,6 +112,8 @@ families! {
         "1 if the guard's memory is locked.";
     GATE: Gauge "stead_gate_info" ["form"]
         "Always 1; the form of the gate in front of the services' addresses.";
+    KEEPER: Gauge "stead_keeper_info" ["form"]
+        "Always 1; how programs are kept that must end with the lease: namespace, group or none.";
     SLACK: Gauge "stead_gate_slack_seconds" []
         "How late this node's kernel may shut the gate.";
     GATE_ERRORS: Counter "stead_gate_errors_total" []

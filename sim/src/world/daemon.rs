@@ -21,6 +21,8 @@ pub struct Daemon {
     pub raft: Raft,
     /// The run of the guard that it is connected to.
     pub guard: Option<u64>,
+    /// The run of the guard whose page its programs are kept by.
+    pub page: u64,
     wake: u64,
     inbox: VecDeque<DaemonIn>,
     ordered_until: u64,
@@ -44,6 +46,7 @@ impl Daemon {
             replica,
             raft,
             guard: None,
+            page: 0,
             wake: u64::MAX,
             inbox: VecDeque::new(),
             ordered_until: 0,
@@ -145,6 +148,7 @@ impl World {
                 }
             }
             DaemonIn::GuardHere(guard) if guard == guard_run => {
+                daemon.page = guard;
                 let before = daemon.guard.replace(guard);
                 if before.is_some() {
                     self.node_handle(host, Event::GuardLost);
@@ -214,7 +218,7 @@ impl World {
     }
 
     /// A command as the machine gives it, judged now: what was under way when a process or a
-    /// machine stood still is finished later, silent behind the gate (protocol, section 11).
+    /// machine stood still is finished later, unless gate and keeper refuse it by then.
     fn judge_command(&mut self, host: usize, command: &Command) {
         if let Command::Propose { change, .. } = command {
             self.judge_proposal(host, change);

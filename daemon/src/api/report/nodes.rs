@@ -44,6 +44,10 @@ pub struct NodeReport {
     pub slack_ms: Option<f64>,
     /// The form of its gate, if its guard says so.
     pub gate: Option<String>,
+    /// How its programs are kept: `namespace`, `group` or `none`; of this node only.
+    pub keeper: Option<String>,
+    /// Why not better.
+    pub keeper_reason: Option<String>,
     /// Why that is not the better form, if nobody asked for it; of this node only.
     #[serde(default)]
     pub gate_reason: Option<String>,
@@ -124,6 +128,8 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         round_trip_ms: None,
         slack_ms: None,
         gate: None,
+        keeper: None,
+        keeper_reason: None,
         gate_reason: None,
         realtime: None,
         realtime_reason: None,
@@ -157,6 +163,10 @@ fn fill_own(sight: &Sight<'_>, report: &mut NodeReport) {
     let Some(hello) = &sight.view.guard else { return };
     report.slack_ms = Some(hello.slack.as_millis_f64());
     report.gate = Some(hello.gate.clone());
+    if let Some(keeping) = &sight.view.keeping {
+        report.keeper = Some(keeping.form.map_or("none".to_owned(), |form| form.to_string()));
+        report.keeper_reason = keeping.reason.clone();
+    }
     report.gate_reason = hello.more.gate_reason.clone();
     report.realtime = Some(hello.realtime.is_ok());
     report.realtime_reason = hello.realtime.clone().err();

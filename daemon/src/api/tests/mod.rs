@@ -22,6 +22,8 @@ use crate::driver::handle::{Handle, SubmitError};
 use crate::driver::view::View;
 use crate::guard::ipc::Hello;
 use crate::identity::{Identity, KnownMember};
+use crate::keeper::Form;
+use crate::keeper::report::Keeping;
 
 pub(crate) const CLUSTER: &str = r#"
 [cluster]
@@ -111,6 +113,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         guard: Some(hello()),
         guard_troubles: Vec::new(),
         local: local.collect(),
+        keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
         strangers: Vec::new(),
         clients: Default::default(),

@@ -120,7 +120,7 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     let titles: Vec<String> = links.iter().map(|link| link.to_uppercase()).collect();
     let mut heads = vec!["NODE", "SITE", "STATE"];
     heads.extend(titles.iter().map(String::as_str));
-    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "REAL TIME"]);
+    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "KEEPER", "REAL TIME"]);
     let row = |node: &NodeReport| {
         let mut row = vec![
             node.name.as_str().into(),
@@ -133,6 +133,11 @@ fn nodes(look: Look, report: &StatusReport) -> String {
         row.push(works(node.guard));
         row.push(node.version.as_deref().unwrap_or_default().into());
         row.push(node.gate.as_deref().unwrap_or_default().into());
+        row.push(match (&node.keeper, &node.keeper_reason) {
+            (Some(keeper), Some(_)) => Cell::new(Tone::Warn, keeper.clone()),
+            (Some(keeper), None) => keeper.as_str().into(),
+            (None, _) => "".into(),
+        });
         row.push(match (node.realtime, &node.realtime_reason) {
             (Some(true), _) => Cell::new(Tone::Good, "yes"),
             (Some(false), Some(reason)) => Cell::new(Tone::Warn, format!("no: {reason}")),
