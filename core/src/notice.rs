@@ -90,6 +90,10 @@ pub enum Notice {
     Membership(String, bool),
     /// The round trip is longer than the timers allow for.
     RoundTripExceeded(String, Span),
+    /// Clients of a service's former holder learn that their connections are gone.
+    ClientsTold(ServiceId, u64),
+    /// This node goes away in order, and its services go elsewhere first.
+    Departing(String),
     /// The network can't be told that an address is here.
     AnnounceFailed(ServiceId, String),
 }
@@ -132,7 +136,9 @@ impl Notice {
             | Self::Verified(_)
             | Self::Configured(_)
             | Self::Standby(..)
-            | Self::Membership(..) => Severity::Info,
+            | Self::Membership(..)
+            | Self::ClientsTold(..)
+            | Self::Departing(_) => Severity::Info,
         }
     }
 }
@@ -198,6 +204,15 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::Departing(why) => {
+                write!(f, "{why}: this node goes on standby, its services move to others")
+            }
+            Self::ClientsTold(service, 1) => {
+                write!(f, "{service}: one client is told that its connection is gone")
+            }
+            Self::ClientsTold(service, count) => {
+                write!(f, "{service}: {count} clients are told that their connections are gone")
+            }
             Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
         }
     }

@@ -18,5 +18,6 @@ pub mod poller;
 pub mod process;
 pub mod realtime;
 pub mod seqpacket;
+pub mod tcp;
 pub mod udp;
 pub mod wire;

@@ -46,7 +46,34 @@ pub struct Heartbeat {
 
 /// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeartbeatMore {}
+pub struct HeartbeatMore {
+    /// The form of the sender's gate.
+    pub gate: GateForm,
+}
+
+/// Which form of the gate a node's kernel has, as a number: a form that comes later must not make
+/// the whole heartbeat unreadable. For people; nothing is decided by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateForm(pub u8);
+
+impl GateForm {
+    /// A guard of 0.2, which doesn't say.
+    pub const UNSAID: Self = Self(0);
+    /// A table of nftables, with timeouts.
+    pub const NFTABLES: Self = Self(1);
+    /// Programs on the interfaces, with absolute deadlines.
+    pub const EBPF: Self = Self(2);
+
+    /// Its name, if it was said and this version knows it.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::NFTABLES => Some("nftables"),
+            Self::EBPF => Some("ebpf"),
+            Self(_) => None,
+        }
+    }
+}
 
 impl Tailed for Heartbeat {
     type More = HeartbeatMore;

@@ -44,7 +44,7 @@ use core::net::IpAddr;
 
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
-pub use heartbeat::{Echo, Heartbeat, HeartbeatMore, LogTail, Receipt};
+pub use heartbeat::{Echo, GateForm, Heartbeat, HeartbeatMore, LogTail, Receipt};
 pub use holding::Holding;
 use holding::Holdings;
 pub use order::Order;
@@ -114,6 +114,7 @@ pub struct Lease {
     incarnation: Incarnation,
     started: Instant,
     slack: Span,
+    gate: GateForm,
     timers: Timers,
     peers: Table<NodeId, Peer>,
     sent: Sent,
@@ -169,6 +170,7 @@ impl Lease {
             incarnation,
             started: now,
             slack,
+            gate: GateForm::UNSAID,
             timers,
             peers: Table::new(),
             sent: Sent::new(),
@@ -245,6 +247,12 @@ impl Lease {
     pub fn next_deadline(&self) -> Instant {
         let next = self.next_beat.min(self.coordinator_silent_at);
         if self.holdings.held().is_empty() { next } else { next.min(self.lease_until()) }
+    }
+
+    /// A guard that says which form its kernel's gate has.
+    #[must_use]
+    pub fn with_gate(self, gate: GateForm) -> Self {
+        Self { gate, ..self }
     }
 
     /// Whether the lease was given up for good.

@@ -1,6 +1,6 @@
 //! What this guard knows of another one.
 
-use super::heartbeat::{Heartbeat, LogTail, Receipt};
+use super::heartbeat::{GateForm, Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
 use crate::table::Table;
 use crate::time::{Instant, Span};
@@ -41,6 +41,7 @@ pub(super) struct Heard {
     pub(super) powerless: Option<Instant>,
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
+    pub(super) gate: GateForm,
 }
 
 impl Peer {
@@ -94,6 +95,7 @@ impl Peer {
                 powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
+                gate: heartbeat.more.gate,
             });
             if heartbeat.released {
                 self.released = Some(heartbeat.incarnation);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::authority::VoterSets;
-use super::heartbeat::LogTail;
+use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
@@ -103,6 +103,8 @@ pub struct PeerReport {
 /// What a report has about one peer in its tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerMore {
+    /// The form of its gate.
+    pub gate: GateForm,
     /// Datagrams to and from it on each link, since the guard started.
     pub traffic: Table<LinkId, Traffic>,
 }

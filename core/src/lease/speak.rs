@@ -45,7 +45,7 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
-            more: HeartbeatMore::default(),
+            more: HeartbeatMore { gate: self.gate },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -128,7 +128,11 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore::default(),
+            more: PeerMore {
+                gate: heard.map(|heard| heard.gate).unwrap_or_default(),
+                // The guard's edge counts it.
+                ..PeerMore::default()
+            },
         }
     }
 }

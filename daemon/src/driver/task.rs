@@ -162,6 +162,7 @@ impl Task {
                 self.performers.guard = Some(door);
                 self.told_this_guard = false;
                 self.guard_knew = None;
+                self.performers.departure.guard_ends(false);
                 self.tell_network();
             }
             GuardEvent::Lost => {
@@ -198,7 +199,8 @@ impl Task {
                     *self.rejected.entry((from, reason)).or_default() += count;
                 }
             }
-            FromGuard::Ending => self.handle(Event::Retire),
+            // Services move first; then comes the retirement.
+            FromGuard::Ending => self.performers.departure.guard_ends(true),
         }
     }
 
@@ -338,6 +340,8 @@ impl Task {
             guard_troubles: self.troubles.iter().cloned().collect(),
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
             last_words: self.performers.programs.last_words(),
+            strangers: self.performers.redirect.strangers(),
+            clients: self.performers.resets.known.counts(),
             refused: self.performers.peers.refused(),
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
@@ -361,6 +365,8 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         guard_troubles: Vec::new(),
         local: BTreeMap::new(),
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
+        clients: BTreeMap::new(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: Vec::new(),

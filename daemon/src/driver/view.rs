@@ -15,6 +15,7 @@ use stead_log::{Commits, Status};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
+use crate::redirect::Stranger;
 
 /// The picture.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub struct View {
     pub local: BTreeMap<ServiceId, LocalView>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// Who else uses an address that this node answers for, and defends.
+    pub strangers: Vec<Stranger>,
+    /// How many clients' connections this node knows of each service.
+    pub clients: BTreeMap<ServiceId, usize>,
     /// Peers that can be reached and not talked to.
     pub refused: Vec<Refusal>,
     /// Datagrams on the links that were not taken: from where, why, how often.

@@ -5,11 +5,12 @@ use std::os::fd::AsFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use stead_core::id::Incarnation;
-use stead_core::lease::{Command, Event, Lease, Order, Report};
+use stead_core::lease::{Command, Event, GateForm, Lease, Order, Report};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 use stead_linux::clock::{boottime, clock_discipline};
 use stead_linux::durable::Counter;
+use stead_linux::gate::Form;
 use stead_linux::lock::Lock;
 use stead_linux::poller::Poller;
 use stead_linux::process::peer_of;
@@ -119,6 +120,7 @@ impl Guard {
         let slack = hello.slack;
         let now = Instant(boottime());
         let lease = Lease::new(identity.node, incarnation, now, slack, Timers::default());
+        let lease = lease.with_gate(gate_form(kernel.form()));
         let listener = Listener::bind(&paths.guard_socket()).map_err(failed("open its door"))?;
         let poller = Poller::new().map_err(failed("wait for anything"))?;
         let watch = |fd, token| poller.watch(fd, token).map_err(failed("wait for anything"));
@@ -372,6 +374,14 @@ fn next_incarnation(paths: &Paths) -> Result<Incarnation, GuardError> {
     counter.increment().map(Incarnation).map_err(failed("count its starts"))
 }
 
+/// The form of the gate as heartbeats have it.
+fn gate_form(form: Form) -> GateForm {
+    match form {
+        Form::Ebpf => GateForm::EBPF,
+        Form::Nftables => GateForm::NFTABLES,
+    }
+}
+
 /// Asks the system for what a guard should have, and says what it got.
 fn hello(kernel: &Kernel) -> Hello {
     let said = |result: Result<(), realtime::Refused>| result.map_err(|error| chain(&error));
@@ -392,6 +402,6 @@ fn hello(kernel: &Kernel) -> Hello {
         realtime,
         locked,
         slack: kernel.slack(),
-        more: HelloMore { understands: ipc::UNDERSTOOD },
+        more: HelloMore { understands: ipc::UNDERSTOOD, gate_reason: kernel.fallback() },
     }
 }

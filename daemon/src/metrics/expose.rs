@@ -13,13 +13,13 @@ use crate::driver::view::View;
 use crate::guard::Rejected;
 
 use super::family::{
-    BUILD, CLOCK, CONCERNS, CONFIGURED, COORDINATES, COORDINATOR, CPU, DAEMON, EPOCH, FAILURES,
-    GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, LEASE, LINK_RECEIVED, LINK_SENT,
-    LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED,
-    LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, PROTECTED,
-    QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH,
-    SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS, VOTERS_PRESENT,
-    VOTERS_SPARE,
+    BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
+    CPU, DAEMON, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, LEASE,
+    LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
+    LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
+    NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
+    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
+    VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -173,6 +173,9 @@ fn service(text: &mut Text, view: &View, service: &ServiceReport, tally: &Tally)
     let failures = service.failures.values().map(|count| u64::from(*count)).sum();
     text.count(&FAILURES, &labels, failures);
     text.count(&SERVICE_MOVES, &labels, tally.moves(&service.name));
+    text.truth(&CONTESTED, &labels, view.strangers.iter().any(|it| it.service == id));
+    text.put(&CLIENTS, &labels, small(view.clients.get(&id).copied().unwrap_or(0)));
+    text.count(&CLIENTS_TOLD, &labels, tally.clients(&service.name));
     if let Some(seconds) = last_outage(view, &id) {
         text.put(&OUTAGE, &labels, seconds);
     }

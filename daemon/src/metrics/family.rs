@@ -149,6 +149,12 @@ families! {
         "How often it failed on any node since the last `stead clear`.";
     SERVICE_MOVES: Counter "stead_service_moves_total" ["service"]
         "Moves of the service that this daemon saw.";
+    CONTESTED: Gauge "stead_service_contested" ["service"]
+        "1 if this node serves it and a stranger used one of its addresses in the last minute.";
+    CLIENTS: Gauge "stead_service_connections" ["service"]
+        "TCP connections of the service's clients that this node knows of, wherever it runs.";
+    CLIENTS_TOLD: Counter "stead_service_clients_told_total" ["service"]
+        "Clients that this node told that their connection to a former holder is gone.";
     OUTAGE: Gauge "stead_service_last_outage_seconds" ["service"]
         "The newest move: from the former holder's last sign of life to the last stage reached.";
 

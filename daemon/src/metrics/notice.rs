@@ -67,6 +67,8 @@ kinds! {
     Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
     Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
+    Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
+    ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
 }
 
@@ -99,7 +101,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::AddressRestored(_)
         | Notice::Refused(_)
         | Notice::StoreFailed(_)
-        | Notice::Retiring => none,
+        | Notice::Retiring
+        | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
         | Notice::Suspected(node, _)
@@ -133,6 +136,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
         | Notice::Ended(service, _)
+        | Notice::ClientsTold(service, _)
         | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },
         Notice::Claimed(service, epoch) => {
             Fields { service: Some(&service.0), epoch: Some(epoch.0), ..none }

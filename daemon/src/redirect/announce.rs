@@ -259,6 +259,9 @@ impl Announcer {
             let text = in_use(&spot.target, mac);
             let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
         }
+        if spot.strangers.contains_key(&mac) {
+            self.segments.strangers.heard(&self.service, &spot.target, mac);
+        }
         let earliest = spot.defended.map_or(now, |defended| defended + DEFEND);
         spot.defend.get_or_insert(earliest.max(now));
     }

@@ -48,6 +48,7 @@ mod interface;
 mod probe;
 mod returns;
 mod segment;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -62,6 +63,7 @@ use tokio::task::AbortHandle;
 
 pub use interface::{InterfaceError, interface_for, target};
 use segment::Segments;
+pub use strangers::Stranger;
 
 /// An address and the interface on which it lives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +135,13 @@ impl Redirect {
         if let Some(task) = self.announcing.remove(service) {
             task.abort();
         }
+        self.segments.strangers.forget(service);
+    }
+
+    /// Who else used an address that is announced here, within the last minute.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<Stranger> {
+        self.segments.strangers.list()
     }
 }
 

@@ -6,6 +6,7 @@ use stead_log::Role;
 use super::{
     Concern, Level, NodeReport, NodeState, QuorumReport, ServiceReport, ServiceState, Sight,
 };
+use crate::redirect::Stranger;
 
 const START: &str = "systemctl start stead-guard stead-daemon";
 
@@ -26,6 +27,7 @@ pub(super) fn concerns(
     if sight.decides() {
         concerns.extend(services.iter().filter_map(|it| service(sight, it)));
     }
+    concerns.extend(strangers(sight));
     concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
     concerns.extend(links(nodes));
     concerns.extend(spare(quorum, nodes));
@@ -167,6 +169,20 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
         ),
     };
     Some(outage(what, service.since.clone(), next))
+}
+
+/// Machines that use an address which this node answers for: some clients may reach them instead.
+fn strangers(sight: &Sight<'_>) -> Vec<Concern> {
+    let concern = |it: &Stranger| {
+        let Stranger { address, service, interface, mac } = it;
+        let me = &sight.view.identity.name;
+        risk(
+            format!("{address} of {service} is also used by {mac} on {interface}; {me} defends it"),
+            None,
+            "find the machine with that hardware address and take the address from it".to_owned(),
+        )
+    };
+    sight.view.strangers.iter().map(concern).collect()
 }
 
 fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {

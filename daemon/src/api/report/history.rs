@@ -128,7 +128,9 @@ impl History {
             | Notice::Refused(_)
             | Notice::Configured(_)
             | Notice::Membership(..)
-            | Notice::RoundTripExceeded(..) => {}
+            | Notice::RoundTripExceeded(..)
+            | Notice::ClientsTold(..)
+            | Notice::Departing(_) => {}
         }
     }
 

@@ -98,6 +98,13 @@ impl Notes {
                 let next = "allow it (the systemd unit does), or raise the ride-out";
                 self.note(what, next.to_owned());
             }
+            if let (Some(gate), Some(reason)) = (&own.gate, &own.gate_reason) {
+                let what =
+                    format!("the gate of {me} is {gate}; the better form can't be: {reason}");
+                let next = "give the guard CAP_BPF and a kernel with clsact; or let it be, where \
+                            machines never suspend";
+                self.note(what, next.to_owned());
+            }
         }
         if let Some(hello) = &sight.view.guard
             && hello.version != env!("CARGO_PKG_VERSION")

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
-use stead_core::lease::{LogTail, PeerReport, Report};
+use stead_core::lease::{GateForm, LogTail, PeerMore, PeerReport, Report};
 use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
@@ -108,18 +108,12 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         ready: true,
         coordinating: true,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
-        guard: Some(Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: 4711,
-            gate: "nftables".to_owned(),
-            realtime: Ok(()),
-            locked: Ok(()),
-            slack: Span::from_millis(4),
-            more: Default::default(),
-        }),
+        guard: Some(hello()),
         guard_troubles: Vec::new(),
         local: local.collect(),
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
+        clients: Default::default(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: (2..=joined).map(connected).collect(),
@@ -161,6 +155,18 @@ fn report(peers: Table<NodeId, PeerReport>) -> Report {
     }
 }
 
+fn hello() -> Hello {
+    Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: 4711,
+        gate: "nftables".to_owned(),
+        realtime: Ok(()),
+        locked: Ok(()),
+        slack: Span::from_millis(4),
+        more: Default::default(),
+    }
+}
+
 fn peer() -> PeerReport {
     let heard = NOW - Span::from_millis(7);
     PeerReport {
@@ -177,7 +183,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
-        more: Default::default(),
+        more: PeerMore { gate: GateForm::EBPF, ..PeerMore::default() },
     }
 }
 

@@ -227,7 +227,8 @@ pub fn service_address(family: Family, octet: u8) -> IpAddr {
 }
 
 /// The client's address on the first network.
-pub(super) fn client_address(family: Family) -> IpAddr {
+#[must_use]
+pub fn client_address(family: Family) -> IpAddr {
     address(0, family, CLIENT)
 }
 

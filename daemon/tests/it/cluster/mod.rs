@@ -10,14 +10,17 @@
 //!
 //! A test that fails prints the last words of every guard and daemon.
 
+mod clients;
 mod clock;
 mod daemon;
 mod death;
 mod demo;
+mod departure;
 mod disk;
 mod enemies;
 mod faults;
 mod interface;
+mod logind;
 mod loss;
 mod lost;
 mod operator;
