@@ -119,8 +119,8 @@ impl Timers {
     }
 
     /// How long a guard may tell its daemon nothing while only times go on: a fifth of a ride-out.
-    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost. People
-    /// look at it as well, so it is never older than a moment.
+    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost.
+    /// People look at it as well, so it is never older than a moment.
     #[must_use]
     pub const fn report(&self) -> Span {
         let fifth = self.ride_out.0 / 5;

@@ -2,7 +2,8 @@
 //!
 //! A file begins, and each later session in it begins again, with a header that describes the
 //! machine ([`Machine`]); the [`Row`]s behind it belong to it. Happy path: [`Results::open`],
-//! [`Results::add`] for each trial, [`tables`] at the end. [`plot`] draws failovers. [`read`] gives the sessions of a file.
+//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers. [`read`] gives
+//! the sessions of a file.
 //!
 //! Failures: a file that can't be written ends the bench; a line that is no result is named.
 //! Deliberately absent: repairing files, and figures that no row holds.

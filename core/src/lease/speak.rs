@@ -130,6 +130,7 @@ impl Lease {
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
             more: PeerMore {
                 gate: heard.map(|heard| heard.gate).unwrap_or_default(),
+                // The guard's edge counts it.
                 ..PeerMore::default()
             },
         }

@@ -31,7 +31,8 @@
 //! # Failures
 //! An interface that is missing, down or without signal makes a probe a conflict in words: an
 //! address must not be claimed where nobody can be reached. An announcement that can't leave is
-//! told as a notice of its own (`announce-failed`) and tried again every 100 ms until it does. When an interface comes back
+//! told as a notice of its own (`announce-failed`) and tried again every 100 ms until it does. When
+//! an interface comes back
 //! (turned on, its signal there again) the schedule of what is announced there begins anew, at most
 //! once per second: the switch behind it may have forgotten us, and a port may need a while before
 //! it passes frames.
