@@ -90,6 +90,10 @@ pub enum Notice {
     Membership(String, bool),
     /// The round trip is longer than the timers allow for.
     RoundTripExceeded(String, Span),
+    /// A reference point does not answer this node any more.
+    PointLost(String),
+    /// A reference point that was lost answers this node again.
+    PointBack(String),
 }
 
 impl Notice {
@@ -112,6 +116,7 @@ impl Notice {
             | Self::Ended(..)
             | Self::AddressRestored(_)
             | Self::RoundTripExceeded(..)
+            | Self::PointLost(_)
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
@@ -129,6 +134,7 @@ impl Notice {
             | Self::Verified(_)
             | Self::Configured(_)
             | Self::Standby(..)
+            | Self::PointBack(_)
             | Self::Membership(..) => Severity::Info,
         }
     }
@@ -195,6 +201,12 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::PointLost(point) => {
+                write!(f, "the reference point {point} does not answer this node")
+            }
+            Self::PointBack(point) => {
+                write!(f, "the reference point {point} answers this node again")
+            }
         }
     }
 }

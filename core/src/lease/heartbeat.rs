@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::points::Told;
 use crate::tail::Tailed;
 use crate::time::Span;
 
@@ -46,7 +47,12 @@ pub struct Heartbeat {
 
 /// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeartbeatMore {}
+pub struct HeartbeatMore {
+    /// What the sender sees of the reference points.
+    pub points: Told,
+    /// On which links it lately heard the addressee, a bit for each link.
+    pub links: Option<u8>,
+}
 
 impl Tailed for Heartbeat {
     type More = HeartbeatMore;

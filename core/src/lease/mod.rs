@@ -52,6 +52,7 @@ pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail};
 use sent::Sent;
 
 use crate::id::{Incarnation, Index, NodeId, Term};
+use crate::points::Watched;
 use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
@@ -132,6 +133,8 @@ pub struct Lease {
     daemon_heard: Instant,
     applied: Index,
     log_tail: LogTail,
+    /// What the daemon sees of the reference points. It is only passed on.
+    points: Watched,
     holdings: Holdings,
     /// The newest order about holdings on the present connection; zero before the first.
     hold_number: u64,
@@ -179,6 +182,7 @@ impl Lease {
             daemon_heard: now,
             applied: Index(0),
             log_tail: LogTail::default(),
+            points: Watched::default(),
             holdings: Holdings::default(),
             hold_number: 0,
             armed: Instant::START,

@@ -9,6 +9,7 @@ use super::authority::{Admission, VoterSets};
 use super::heartbeat::LogTail;
 use super::holding::Holding;
 use crate::id::{Index, NodeId, Term};
+use crate::points::Watched;
 use crate::timers::Timers;
 
 /// One order. Each may come twice or again after either process started anew.
@@ -55,4 +56,6 @@ pub enum Order {
     },
     /// Give the lease up for good: everything that it stood for is stopped.
     Release,
+    /// What the daemon sees of the reference points. Only for guards that understand it.
+    Points(Watched),
 }

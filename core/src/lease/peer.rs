@@ -1,6 +1,7 @@
 //! What this guard knows of another one.
 
 use super::heartbeat::{Heartbeat, LogTail, Receipt};
+use super::report::PeerMore;
 use crate::id::{Incarnation, Sequence, Term};
 use crate::table::Table;
 use crate::time::{Instant, Span};
@@ -41,6 +42,7 @@ pub(super) struct Heard {
     pub(super) powerless: Option<Instant>,
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
+    pub(super) more: PeerMore,
 }
 
 impl Peer {
@@ -94,6 +96,7 @@ impl Peer {
                 powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
+                more: PeerMore { points: heartbeat.more.points, hears_on: heartbeat.more.links },
             });
             if heartbeat.released {
                 self.released = Some(heartbeat.incarnation);
@@ -115,6 +118,12 @@ impl Peer {
             sequence: self.newest.1,
             held: now.since(self.newest_at),
         })
+    }
+
+    /// On which links something came from it within that time, a bit for each link.
+    pub(super) fn heard_on(&self, now: Instant, patience: Span) -> u8 {
+        let heard = self.links.iter().filter(|(_, (_, at))| now.since(*at) <= patience);
+        heard.fold(0, |set, (link, _)| set | 1_u8.checked_shl((*link).into()).unwrap_or(0))
     }
 
     /// Takes a measured round trip: a longer one at once, shorter ones slowly.

@@ -9,6 +9,7 @@ use super::heartbeat::LogTail;
 use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::points::Told;
 use crate::table::Table;
 use crate::tail::Tailed;
 use crate::time::{Instant, Span};
@@ -60,7 +61,10 @@ pub struct Report {
 
 /// What a report has in its tail, beside what stands there about each peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportMore {}
+pub struct ReportMore {
+    /// What this node tells of the reference points.
+    pub points: Told,
+}
 
 /// What a guard knows of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +102,13 @@ pub struct PeerReport {
 }
 
 /// What a report has about one peer in its tail.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerMore {}
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerMore {
+    /// What it told of the reference points when it was last heard.
+    pub points: Told,
+    /// On which links it then had lately heard this node, a bit for each link.
+    pub hears_on: Option<u8>,
+}
 
 /// The tail of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +123,7 @@ impl Tailed for Report {
 
     fn more(&self) -> ReportTail {
         let told = self.peers.iter().filter(|(_, peer)| peer.more != PeerMore::default());
-        let peers = told.map(|(node, peer)| (*node, peer.more.clone())).collect();
+        let peers = told.map(|(node, peer)| (*node, peer.more)).collect();
         ReportTail { own: self.more.clone(), peers }
     }
 
@@ -122,7 +131,7 @@ impl Tailed for Report {
         self.more = more.own;
         for (node, more) in more.peers.iter() {
             if let Some(peer) = self.peers.get_mut(node) {
-                peer.more = more.clone();
+                peer.more = *more;
             }
         }
     }

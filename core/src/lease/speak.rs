@@ -2,7 +2,7 @@
 
 use super::heartbeat::{Echo, Heartbeat, HeartbeatMore};
 use super::peer::Peer;
-use super::report::{PeerMore, PeerReport, Report, ReportMore};
+use super::report::{PeerReport, Report, ReportMore};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::time::{Instant, Span};
@@ -45,7 +45,10 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
-            more: HeartbeatMore::default(),
+            more: HeartbeatMore {
+                points: self.points.told(now),
+                links: Some(peer.heard_on(now, self.timers.suspect_after)),
+            },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -101,7 +104,7 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
-            more: ReportMore::default(),
+            more: ReportMore { points: self.points.told(now) },
         }));
     }
 
@@ -121,7 +124,7 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore::default(),
+            more: heard.map(|heard| heard.more).unwrap_or_default(),
         }
     }
 }
