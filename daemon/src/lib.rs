@@ -26,6 +26,7 @@ pub mod identity;
 pub mod journal;
 pub mod metrics;
 pub mod paths;
+pub mod points;
 mod polled;
 pub mod redirect;
 mod tail;

@@ -75,7 +75,7 @@ impl Lease {
                 self.hold(now, addresses);
             }
             Order::Release => self.release(now),
-            Order::Points(watched) => self.take_points(now, watched),
+            Order::Points(watched) => self.take_points(now, *watched),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a daemon tells its guard.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -57,5 +58,5 @@ pub enum Order {
     /// Give the lease up for good: everything that it stood for is stopped.
     Release,
     /// What the daemon sees of the reference points. Only for guards that understand it.
-    Points(Watched),
+    Points(Box<Watched>),
 }

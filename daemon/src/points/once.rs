@@ -53,7 +53,8 @@ fn ask(
     moving: &[IpAddr],
     what: What,
 ) -> Result<(Vec<IpAddr>, String, u32, u32), String> {
-    let way = machine.way(network, moving).ok_or("this machine has no interface in that network")?;
+    let way =
+        machine.way(network, moving).ok_or("this machine has no interface in that network")?;
     if !way.passes {
         return Err(format!("{} is down or has no carrier", way.name));
     }

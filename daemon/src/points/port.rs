@@ -81,7 +81,7 @@ pub(super) fn question(mac: Mac, target: IpAddr, from: Option<IpAddr>, to: Optio
         (IpAddr::V6(target), Some(IpAddr::V4(_)) | None) => {
             let mut nonce = [0; 6];
             // It only tells our own question, looped back, from another's (RFC 7527).
-            drop(getrandom::fill(&mut nonce));
+            let _ = getrandom::fill(&mut nonce);
             neighbor::probe(mac, target, nonce)
         }
     }
@@ -120,7 +120,7 @@ async fn read(socket: Arc<Polled<PacketSocket>>, answers: Sender<Answer>) {
                         if let Some((address, mac)) = answer(frame, own) {
                             let at = Instant(boottime());
                             // Full: the next question is answered as well.
-                            drop(answers.try_send(Answer { address, mac, index, at }));
+                            let _ = answers.try_send(Answer { address, mac, index, at });
                         }
                     }
                     Ok(None) => return None,

@@ -232,9 +232,10 @@ impl Asker {
         self.ways = ways;
         let (machine_ways, answers) = (&self.ways, &self.answers);
         self.ports.retain(|name, port| {
-            machine_ways.iter().flatten().any(|way| {
-                way.name == *name && way.passes && port.is(way.index, way.mac)
-            })
+            machine_ways
+                .iter()
+                .flatten()
+                .any(|way| way.name == *name && way.passes && port.is(way.index, way.mac))
         });
         for way in machine_ways.iter().flatten().filter(|way| way.passes) {
             if self.ports.contains_key(&way.name) {
@@ -258,7 +259,11 @@ impl Asker {
                 let targets = targets(way, *what);
                 let Some(way) = way else {
                     // No interface of this node was ever in that network.
-                    if *what == What::Gateway { point.nobody() } else { point.asked(Asked::Yes) }
+                    if *what == What::Gateway {
+                        point.nobody()
+                    } else {
+                        point.asked(Asked::Yes)
+                    }
                     continue;
                 };
                 if targets.is_empty() {

@@ -127,6 +127,8 @@ impl History {
             | Notice::Refused(_)
             | Notice::Configured(_)
             | Notice::Membership(..)
+            | Notice::PointLost(_)
+            | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..) => {}
         }
     }
