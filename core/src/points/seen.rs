@@ -34,6 +34,8 @@ struct Known {
     answered: Option<Instant>,
     /// Since when it asks in vain, or may be: it can't be later.
     lost: Option<Instant>,
+    /// Since when it has had answers, without missing any for half a ride-out.
+    well: Option<Instant>,
     behind: bool,
     /// When it was last behind.
     last_behind: Option<Instant>,
@@ -106,9 +108,11 @@ impl Seen {
     fn compare(&mut self) {
         let (at, ride_out) = (self.at, self.ride_out);
         for number in 0..self.points.len() {
-            let answers = self.nodes.values().filter_map(|known| known[number].answered);
-            // One that was answered long ago is ahead of nobody now.
-            let newest = answers.filter(|answered| at.since(*answered) < ride_out).max();
+            for known in self.nodes.values_mut() {
+                known[number].note_well(at, ride_out);
+            }
+            let steady = self.nodes.values().filter(|known| known[number].is_steady(at, ride_out));
+            let newest = steady.filter_map(|known| known[number].answered).max();
             for known in self.nodes.values_mut() {
                 let known = &mut known[number];
                 let lost = known.lost.map(|lost| lost + ride_out);
@@ -165,7 +169,7 @@ impl Seen {
         let (mut gained, mut lost) = (0, 0);
         for number in self.points_of(service) {
             let doubtful = self.is_doubtful(&to[number]);
-            let sees = to[number].answered.is_some_and(|at| self.at.since(at) < self.ride_out);
+            let sees = to[number].is_steady(self.at, self.ride_out);
             gained += usize::from(from[number].behind && sees && !doubtful);
             lost += usize::from(doubtful && !from[number].behind);
         }
@@ -205,6 +209,23 @@ impl Seen {
 }
 
 impl Known {
+    /// Notes since when it has had answers.
+    fn note_well(&mut self, at: Instant, ride_out: Span) {
+        let missed = self.lost.map_or(Span::ZERO, |lost| at.since(lost));
+        if self.answered.is_none() || missed >= Span(ride_out.0 / 2) {
+            self.well = None;
+        } else {
+            self.well.get_or_insert(at);
+        }
+    }
+
+    /// Whether it has had answers for a ride-out, up to now. When a point that all had lost comes
+    /// back, some have their first answer a moment before others: they are ahead of nobody.
+    fn is_steady(&self, at: Instant, ride_out: Span) -> bool {
+        let lately = self.answered.is_some_and(|answered| at.since(answered) < ride_out);
+        lately && self.well.is_some_and(|well| at.since(well) >= ride_out)
+    }
+
     fn take(&mut self, at: Instant, behind: bool, ride_out: Span) {
         if behind {
             if !self.behind {

@@ -21,6 +21,7 @@ mod interface;
 mod loss;
 mod lost;
 mod operator;
+mod points;
 mod programs;
 mod tokens;
 mod upgrade;
