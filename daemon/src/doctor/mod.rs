@@ -22,6 +22,7 @@ mod disk;
 mod kernel;
 mod machine;
 mod network;
+mod points;
 
 use serde::{Deserialize, Serialize};
 use stead_core::state::config::Config;
