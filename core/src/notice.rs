@@ -96,6 +96,10 @@ pub enum Notice {
     Departing(String),
     /// The network can't be told that an address is here.
     AnnounceFailed(ServiceId, String),
+    /// A reference point does not answer this node any more.
+    PointLost(String),
+    /// A reference point that was lost answers this node again.
+    PointBack(String),
 }
 
 impl Notice {
@@ -119,6 +123,7 @@ impl Notice {
             | Self::Ended(..)
             | Self::AddressRestored(_)
             | Self::RoundTripExceeded(..)
+            | Self::PointLost(_)
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
@@ -138,6 +143,7 @@ impl Notice {
             | Self::Standby(..)
             | Self::Membership(..)
             | Self::ClientsTold(..)
+            | Self::PointBack(_)
             | Self::Departing(_) => Severity::Info,
         }
     }
@@ -214,6 +220,12 @@ impl fmt::Display for Notice {
                 write!(f, "{service}: {count} clients are told that their connections are gone")
             }
             Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
+            Self::PointLost(point) => {
+                write!(f, "the reference point {point} does not answer this node")
+            }
+            Self::PointBack(point) => {
+                write!(f, "the reference point {point} answers this node again")
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod journal;
 pub mod keeper;
 pub mod metrics;
 pub mod paths;
+pub mod points;
 mod polled;
 pub mod redirect;
 mod tail;

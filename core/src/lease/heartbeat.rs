@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::points::Told;
 use crate::tail::Tailed;
 use crate::time::Span;
 
@@ -49,6 +50,10 @@ pub struct Heartbeat {
 pub struct HeartbeatMore {
     /// The form of the sender's gate.
     pub gate: GateForm,
+    /// What the sender sees of the reference points.
+    pub points: Told,
+    /// On which links it lately heard the addressee, a bit for each link.
+    pub links: Option<u8>,
 }
 
 /// Which form of the gate a node's kernel has, as a number: a form that comes later must not make

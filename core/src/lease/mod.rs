@@ -55,6 +55,7 @@ use sent::Sent;
 use told::Told;
 
 use crate::id::{Epoch, Incarnation, Index, NodeId, Term};
+use crate::points::Watched;
 use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
@@ -139,6 +140,8 @@ pub struct Lease {
     told: Option<Told>,
     applied: Index,
     log_tail: LogTail,
+    /// What the daemon sees of the reference points. It is only passed on.
+    points: Watched,
     holdings: Holdings,
     /// The newest order about holdings on the present connection; zero before the first.
     hold_number: u64,
@@ -188,6 +191,7 @@ impl Lease {
             told: None,
             applied: Index(0),
             log_tail: LogTail::default(),
+            points: Watched::default(),
             holdings: Holdings::default(),
             hold_number: 0,
             armed: Instant::START,

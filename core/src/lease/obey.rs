@@ -9,6 +9,7 @@ use super::order::Order;
 use super::peer::Peer;
 use super::{Command, Lease};
 use crate::id::{NodeId, Term};
+use crate::points::Watched;
 use crate::time::Instant;
 
 impl Lease {
@@ -74,6 +75,17 @@ impl Lease {
                 self.hold(now, addresses);
             }
             Order::Release => self.release(now),
+            Order::Points(watched) => self.take_points(now, *watched),
+        }
+    }
+
+    /// What changed much is said at once: whoever coordinates acts upon it.
+    fn take_points(&mut self, now: Instant, watched: Watched) {
+        let news = watched.is_news(&self.points, self.timers.heartbeat.times(2));
+        self.points = watched;
+        if news {
+            self.beat_all(now);
+            self.report(now);
         }
     }
 

@@ -9,6 +9,7 @@ use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::points::Told;
 use crate::table::Table;
 use crate::tail::Tailed;
 use crate::time::{Instant, Span};
@@ -63,6 +64,8 @@ pub struct Report {
 pub struct ReportMore {
     /// How often the gate did not obey since the guard started.
     pub gate_errors: u64,
+    /// What this node tells of the reference points.
+    pub points: Told,
 }
 
 /// What a guard knows of another.
@@ -105,6 +108,10 @@ pub struct PeerReport {
 pub struct PeerMore {
     /// The form of its gate.
     pub gate: GateForm,
+    /// What it told of the reference points when it was last heard.
+    pub points: Told,
+    /// On which links it then had lately heard this node, a bit for each link.
+    pub hears_on: Option<u8>,
     /// Datagrams to and from it on each link, since the guard started.
     pub traffic: Table<LinkId, Traffic>,
 }

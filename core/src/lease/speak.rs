@@ -45,7 +45,11 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
-            more: HeartbeatMore { gate: self.gate },
+            more: HeartbeatMore {
+                gate: self.gate,
+                points: self.points.told(now),
+                links: Some(peer.heard_on(now, self.timers.suspect_after)),
+            },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -101,7 +105,7 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
-            more: ReportMore::default(),
+            more: ReportMore { points: self.points.told(now), ..ReportMore::default() },
         };
         self.note_told(&report);
         self.commands.push_back(Command::Report(report));
@@ -128,11 +132,13 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore {
-                gate: heard.map(|heard| heard.gate).unwrap_or_default(),
+            more: heard.map_or_else(PeerMore::default, |heard| PeerMore {
+                gate: heard.gate,
+                points: heard.points,
+                hears_on: heard.hears_on,
                 // The guard's edge counts it.
                 ..PeerMore::default()
-            },
+            }),
         }
     }
 }

@@ -63,6 +63,10 @@ struct Facts {
     log_tail: LogTail,
     released: Option<Incarnation>,
     revoked: Option<Instant>,
+    /// The order of the points, those that it has answers from, and those that it misses for a
+    /// ride-out, a bit for each.
+    points: (u64, u8, u8),
+    hears_on: Option<u8>,
 }
 
 impl Lease {
@@ -152,6 +156,8 @@ impl Lease {
             hears_coordinator: heard.hears_coordinator,
             slack: heard.slack,
             log_tail: heard.log_tail,
+            points: heard.points.outline(self.timers.ride_out),
+            hears_on: heard.hears_on,
             ..known
         }
     }

@@ -228,8 +228,9 @@ impl Node {
         self.removal(now, report, &able)
             .or_else(|| self.admission(now, report))
             .or_else(|| self.settlement(now, report))
-            .or_else(|| placement::assignment(&self.state, &able))
-            .or_else(|| placement::departure(&self.state, &able))
+            .or_else(|| placement::assignment(&self.state, &able, &self.seen))
+            .or_else(|| self.unreachable(now, report, &able))
+            .or_else(|| placement::departure(&self.state, &able, &self.seen))
             .or_else(|| {
                 self.note_nowhere(&able);
                 None
@@ -281,7 +282,8 @@ impl Node {
             let heard = report.peers.get(&node).and_then(|peer| peer.heard);
             let origin = suspicion.map(|it| it.heard).or(heard).unwrap_or(now);
             let stages = self.stages(now, origin, suspicion);
-            let change = placement::takeover(&self.state, able, node, proof, cause, stages)?;
+            let change =
+                placement::takeover(&self.state, able, &self.seen, node, proof, cause, stages)?;
             self.removing.1.insert(node, cause);
             return Some(Change::Takeover(change));
         }
@@ -344,7 +346,8 @@ impl Node {
         for service in config.services.keys() {
             let unheld = Proof::unheld(&self.state, service).is_some();
             // Whether there is one does not depend on what each holds.
-            let best = || placement::best(&self.state, able, service, None, &BTreeMap::new());
+            let best =
+                || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
             if unheld && best().is_none() {
                 nowhere.insert(service.clone());
             }

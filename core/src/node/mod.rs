@@ -16,6 +16,7 @@
 //!                             │   stages       (what became of a takeover, for people)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
+//!                             ├── points       (who sees the networks of the services)
 //!                             └── network      (what people are told of round trips)
 //! ```
 //!
@@ -36,6 +37,7 @@ mod local;
 mod network;
 mod orders;
 mod performed;
+mod points;
 mod proposals;
 mod stages;
 
@@ -57,6 +59,7 @@ use proposals::{Proposal, Purpose};
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
 use crate::notice::Notice;
+use crate::points::Seen;
 use crate::state::{Cause, Change, Outcome, State};
 use crate::time::{Instant, Span};
 
@@ -96,6 +99,9 @@ pub struct Node {
     voter_change: Option<Instant>,
     told: Told,
     round_trips: RoundTrips,
+    seen: Seen,
+    /// Which reference points this node has told to be lost here.
+    lost_points: [bool; crate::points::MOST],
     /// What the guard shall hold, and the number of the order that says so.
     hold: (u64, Vec<Holding>),
     commands: VecDeque<Command>,
@@ -128,6 +134,8 @@ impl Node {
             voter_change: None,
             told: Told::default(),
             round_trips: RoundTrips::default(),
+            seen: Seen::default(),
+            lost_points: [false; crate::points::MOST],
             hold: (0, Vec::new()),
             commands: VecDeque::new(),
         }
@@ -239,6 +247,7 @@ impl Node {
         }
         self.report = Some(Arc::new(report));
         self.command(Command::Guard(Order::Alive));
+        self.watch_points();
         self.probe_ahead(now);
         self.watch_round_trips(now);
     }

@@ -233,7 +233,7 @@ impl Node {
         able.insert(self.me);
         for node in silent {
             able.remove(&node);
-            for (service, to) in placement::successors(&self.state, &able, node) {
+            for (service, to) in placement::successors(&self.state, &able, &self.seen, node) {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
                     let epoch = self.state.assignments.get(&service).map(|it| it.epoch);

@@ -4,6 +4,7 @@
 mod desk;
 mod parts;
 mod patience;
+mod points;
 mod reports;
 mod restart;
 mod state;

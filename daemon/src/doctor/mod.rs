@@ -23,6 +23,7 @@ mod disk;
 mod kernel;
 mod machine;
 mod network;
+mod points;
 mod shutdown;
 
 use serde::{Deserialize, Serialize};

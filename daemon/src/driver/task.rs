@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
-use stead_core::lease::LogTail;
+use stead_core::lease::{LogTail, Order};
 use stead_core::node::{Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
+use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
 use stead_core::time::Instant;
+use stead_core::timers::Timers;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
@@ -26,8 +28,9 @@ use super::perform::Performers;
 use super::view::View;
 use crate::chain::chain;
 use crate::guard::Rejected;
-use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard};
+use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard, UNDERSTOOD};
 use crate::identity::Identity;
+use crate::points::{Points, Wanted};
 
 /// How often the picture is renewed when nothing but reports come.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
@@ -56,6 +59,11 @@ pub(super) struct Task {
     shown_at: tokio::time::Instant,
     status: watch::Receiver<Status>,
     inputs: Inputs,
+    points: Points,
+    /// What came of asking the reference points.
+    watched: watch::Receiver<Watched>,
+    /// By which configuration they are asked.
+    asked: Option<(u64, Timers)>,
     hello: Option<Hello>,
     troubles: VecDeque<String>,
     rejected: BTreeMap<(SocketAddr, Rejected), u64>,
@@ -89,6 +97,8 @@ impl Task {
     ) -> Self {
         let status = performers.log.status();
         let state = (Index(0), Arc::new(node.state().clone()));
+        let points = Points::start();
+        let watched = points.watched();
         Self {
             identity,
             node,
@@ -98,6 +108,9 @@ impl Task {
             shown_at: tokio::time::Instant::now(),
             status,
             inputs,
+            points,
+            watched,
+            asked: None,
             hello: None,
             troubles: VecDeque::new(),
             rejected: BTreeMap::new(),
@@ -133,6 +146,7 @@ impl Task {
                     let view = log_view(&self.status.borrow_and_update().clone());
                     self.handle(Event::Log(view));
                 }
+                Ok(()) = self.watched.changed() => self.tell_points(),
                 Some(event) = self.inputs.performed.recv() => self.handle(event),
                 Some(notice) = self.inputs.noticed.recv() => self.performers.notice(&notice),
                 Some(submission) = self.inputs.submitted.recv() => self.submit(submission),
@@ -180,7 +194,10 @@ impl Task {
 
     fn on_said(&mut self, said: FromGuard) {
         match said {
-            FromGuard::Hello(hello) => self.hello = Some(hello),
+            FromGuard::Hello(hello) => {
+                self.hello = Some(hello);
+                self.tell_points();
+            }
             FromGuard::Report(report) => {
                 let knows = !report.peers.is_empty() || !report.held.is_empty();
                 self.guard_knew.get_or_insert(knows);
@@ -265,7 +282,27 @@ impl Task {
         self.performers.peers.require(state.more.protocol);
         self.members.set(self.with_known(network::members(state)));
         self.tell_network();
+        self.ask_points();
         self.show(true);
+    }
+
+    /// Asks the reference points of the configuration, if it is new.
+    fn ask_points(&mut self) {
+        let state = self.node.state();
+        let asked = Some((state.revision, state.timers));
+        if self.asked != asked {
+            self.asked = asked;
+            self.points.set(Wanted::of(state));
+        }
+    }
+
+    /// Tells the guard what came of asking, if it understands that.
+    fn tell_points(&mut self) {
+        let watched = *self.watched.borrow_and_update();
+        let understands = self.hello.as_ref().is_some_and(|it| it.more.understands >= UNDERSTOOD);
+        if understands && watched.revision != 0 {
+            self.performers.tell_guard(&ToGuard::Order(Order::Points(Box::new(watched))));
+        }
     }
 
     /// Before the log has brought a state, those that were known at the join are trusted.
@@ -350,6 +387,7 @@ impl Task {
             refused: self.performers.peers.refused(),
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
+            seen: self.node.seen().clone(),
         }));
     }
 }
@@ -376,6 +414,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: Vec::new(),
+        seen: Seen::default(),
     }
 }
 

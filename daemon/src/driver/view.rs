@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use stead_core::id::ServiceId;
 use stead_core::lease::Report;
 use stead_core::node::LocalView;
+use stead_core::points::Seen;
 use stead_core::state::State;
 use stead_core::time::Instant;
 use stead_log::transport::{Connected, Refusal};
@@ -59,4 +60,6 @@ pub struct View {
     pub rejected: BTreeMap<(std::net::SocketAddr, crate::guard::Rejected), u64>,
     /// Live connections to other daemons, with their versions.
     pub connected: Vec<Connected>,
+    /// Who sees which reference point, as far as this node was told.
+    pub seen: Seen,
 }

@@ -15,11 +15,11 @@ use crate::guard::Rejected;
 use super::family::{
     BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
     CPU, DAEMON, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS, KEEPER,
-    LEASE, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
-    LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
-    NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
-    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
-    VOTERS_PRESENT, VOTERS_SPARE,
+    LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED,
+    LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES,
+    NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED, QUORUM, READY, REALTIME,
+    REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK,
+    STANDBY, TERM, THREADS, TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -53,6 +53,14 @@ pub(super) fn expose(view: &View, status: &StatusReport, tally: &Tally) -> Strin
     guard(&mut text, view);
     for node in &status.nodes {
         self::node(&mut text, node, node.name == status.seen_by);
+    }
+    for point in &status.points {
+        for seen in point.nodes.iter().filter(|it| it.sees != "unknown") {
+            let labels = [point.network.as_str(), point.point.as_str(), seen.node.as_str()];
+            let answers = matches!(seen.sees.as_str(), "answers" | "again");
+            text.truth(&POINT, &labels, answers);
+            text.truth(&POINT_BEHIND, &labels, seen.sees == "behind");
+        }
     }
     for service in &status.services {
         self::service(&mut text, view, service, tally);
@@ -146,6 +154,9 @@ fn node(text: &mut Text, node: &NodeReport, own: bool) {
         }
         if let Some(ms) = link.heard_ms {
             text.put(&LINK_SILENCE, &[name, &link.name], ms / 1_000.0);
+        }
+        if let Some(heard) = link.hears_us {
+            text.truth(&LINK_HEARD, &[name, &link.name], heard);
         }
     }
 }

@@ -135,6 +135,13 @@ families! {
         "1 if heartbeats of the peer arrive on the link.";
     LINK_SILENCE: Gauge "stead_link_silence_seconds" ["peer" "link"]
         "How long ago the last heartbeat of the peer arrived on the link.";
+    LINK_HEARD: Gauge "stead_link_heard_by_peer" ["peer" "link"]
+        "1 if the peer says that heartbeats of this node arrive there on the link.";
+
+    POINT: Gauge "stead_point_answers" ["network" "point" "node"]
+        "1 if the reference point answers the node, 0 if not, as far as this node was told.";
+    POINT_BEHIND: Gauge "stead_point_behind" ["network" "point" "node"]
+        "1 if the reference point does not answer the node while it answers others.";
 
     LINK_SENT: Counter "stead_link_heartbeats_sent_total" ["peer" "link"]
         "Heartbeats to the peer on the link that the kernel took, since the guard started.";

@@ -66,6 +66,8 @@ kinds! {
     Configured(..): "configured" "1f5dec53f2254a698dfc9b666c08bd53";
     Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
     Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
+    PointLost(..): "point-lost" "130358650e43b5a060cb6c7d172278a7";
+    PointBack(..): "point-back" "89567c12fe4879a41f46ca9693dd0384";
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
@@ -102,6 +104,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Refused(_)
         | Notice::StoreFailed(_)
         | Notice::Retiring
+        | Notice::PointLost(_)
+        | Notice::PointBack(_)
         | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)

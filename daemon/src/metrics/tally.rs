@@ -13,7 +13,7 @@ use super::notice::{KINDS, kind};
 use crate::driver::view::View;
 
 /// Every cause.
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause::Silent,
     Cause::Released,
     Cause::DaemonAway,
@@ -21,6 +21,7 @@ const CAUSES: [Cause; 7] = [
     Cause::Failed,
     Cause::Lost,
     Cause::Failback,
+    Cause::Unreachable,
 ];
 
 /// The label of a cause.
@@ -33,6 +34,7 @@ pub(super) fn name_of(cause: Cause) -> &'static str {
         Cause::Failed => "failed",
         Cause::Lost => "lost",
         Cause::Failback => "failback",
+        Cause::Unreachable => "unreachable",
     }
 }
 

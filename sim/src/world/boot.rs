@@ -54,7 +54,7 @@ impl World {
             now: 1,
             ids: hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect(),
             net: Net::new(plan.nodes, plan.links, plan.rough),
-            lan: Lan::new(plan.nodes, plan.services),
+            lan: Lan::new(plan.nodes, plan.services, plan.points),
             judges: Judges::default(),
             cover: Cover::default(),
             chaos: None,

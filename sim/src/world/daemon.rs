@@ -31,6 +31,8 @@ pub struct Daemon {
     /// What is announced.
     pub(super) announced: BTreeSet<ServiceId>,
     tickets: BTreeMap<u64, Option<Change>>,
+    /// What it has heard of the reference points.
+    pub(crate) asking: crate::net::Asking,
     /// It was asked to end.
     pub retiring: bool,
     /// It was held up in the middle of its commands.
@@ -53,6 +55,7 @@ impl Daemon {
             tokens: BTreeMap::new(),
             announced: BTreeSet::new(),
             tickets: BTreeMap::new(),
+            asking: crate::net::Asking::default(),
             retiring: false,
             held: false,
         }
@@ -261,7 +264,7 @@ impl World {
     }
 
     /// Tells the guard something, in order.
-    pub(super) fn order(&mut self, host: usize, guard: u64, input: GuardIn) {
+    pub(crate) fn order(&mut self, host: usize, guard: u64, input: GuardIn) {
         let delay = 20 + if self.plan.rough { self.chance.net.below(300) } else { 0 };
         let now = self.now;
         let Some(daemon) = &mut self.hosts[host].daemon else { return };

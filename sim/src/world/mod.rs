@@ -80,6 +80,8 @@ pub enum What {
     Keeper(usize, ServiceId, Epoch),
     /// A client asks.
     Client(usize),
+    /// The daemon of that run asks the reference points.
+    AskPoints(usize, u64),
     /// A machine that stood still goes on.
     Wake(usize),
     /// The guard sees whether the clock can be trusted.
@@ -228,6 +230,7 @@ impl World {
             What::Synced(host, number) => self.synced(host, number),
             What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
+            What::AskPoints(host, run) => self.ask_points(host, run),
             What::Wake(host) => self.wake(host),
             What::LookAtClock(host) => {
                 let event = lease::Event::ClockTrusted(!self.hosts[host].slewed);
@@ -263,6 +266,7 @@ impl World {
             What::Chaos => (14, 0),
             What::Later(_) => (17, 0),
             What::Recheck => (15, 0),
+            What::AskPoints(host, _) => (18, *host),
         };
         self.steps += 1;
         self.mix(self.now << 10 | kind << 4 | host as u64);

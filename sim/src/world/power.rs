@@ -109,6 +109,9 @@ impl World {
             self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
+        if self.plan.points > 0 {
+            self.after(0, What::AskPoints(host, run));
+        }
         self.connect(host);
     }
 

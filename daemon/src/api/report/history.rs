@@ -128,6 +128,8 @@ impl History {
             | Notice::Refused(_)
             | Notice::Configured(_)
             | Notice::Membership(..)
+            | Notice::PointLost(_)
+            | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
             | Notice::ClientsTold(..)
             | Notice::Departing(_) => {}

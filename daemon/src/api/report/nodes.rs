@@ -100,6 +100,10 @@ pub struct LinkReport {
     pub up: Option<bool>,
     /// How long ago the last heartbeat arrived, in milliseconds.
     pub heard_ms: Option<f64>,
+    /// Whether the node says that this one is heard there; nothing of this node's own links, or if
+    /// that can't be known now.
+    #[serde(default)]
+    pub hears_us: Option<bool>,
 }
 
 pub(super) fn nodes(sight: &Sight<'_>) -> Vec<NodeReport> {
@@ -224,6 +228,10 @@ fn links(
                     None
                 },
                 heard_ms: since.map(|since| since.as_millis_f64()),
+                hears_us: node.filter(|node| sight.hears(*node)).and_then(|node| {
+                    let set = peer(sight, node)?.more.hears_on?;
+                    Some(set >> link & 1 == 1)
+                }),
             })
         })
         .collect()

@@ -111,6 +111,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         coordinating: true,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
         guard: Some(hello()),
+        seen: stead_core::points::Seen::default(),
         guard_troubles: Vec::new(),
         local: local.collect(),
         keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),

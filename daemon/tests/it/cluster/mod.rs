@@ -24,6 +24,7 @@ mod logind;
 mod loss;
 mod lost;
 mod operator;
+mod points;
 mod programs;
 mod tokens;
 mod upgrade;
