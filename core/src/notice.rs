@@ -100,6 +100,10 @@ pub enum Notice {
     PointLost(String),
     /// A reference point that was lost answers this node again.
     PointBack(String),
+    /// Nothing moves for a while: on which node that was asked for, for how long, and why.
+    Disarmed(String, Span, String),
+    /// The cluster acts again: on which node that was asked for; the time was over if on none.
+    Armed(Option<String>),
 }
 
 impl Notice {
@@ -124,6 +128,7 @@ impl Notice {
             | Self::AddressRestored(_)
             | Self::RoundTripExceeded(..)
             | Self::PointLost(_)
+            | Self::Disarmed(..)
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
@@ -144,6 +149,7 @@ impl Notice {
             | Self::Membership(..)
             | Self::ClientsTold(..)
             | Self::PointBack(_)
+            | Self::Armed(_)
             | Self::Departing(_) => Severity::Info,
         }
     }
@@ -225,6 +231,14 @@ impl fmt::Display for Notice {
             }
             Self::PointBack(point) => {
                 write!(f, "the reference point {point} answers this node again")
+            }
+            Self::Disarmed(by, span, reason) => {
+                write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
+                if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+            }
+            Self::Armed(Some(by)) => write!(f, "armed again by {by}: services move as usual"),
+            Self::Armed(None) => {
+                f.write_str("armed again, as the time is over: services move as usual")
             }
         }
     }

@@ -85,6 +85,12 @@ impl Span {
         Self(whole * DRIFT_PER_MILLION + (part * DRIFT_PER_MILLION).div_ceil(1_000_000))
     }
 
+    /// This length as people say it, in the largest unit that it is a whole number of.
+    #[must_use]
+    pub fn in_words(self) -> InWords {
+        InWords(self)
+    }
+
     /// The difference; zero if `other` is longer.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
@@ -116,6 +122,22 @@ impl Add for Span {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
+    }
+}
+
+/// A length of time for people, who chose it: "90 min" rather than "5400000 ms".
+#[derive(Clone, Copy, Debug)]
+pub struct InWords(Span);
+
+impl fmt::Display for InWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 3] =
+            [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s")];
+        let whole = UNITS.iter().find(|(unit, _)| self.0.0 >= *unit && self.0.0 % *unit == 0);
+        match whole {
+            Some((unit, name)) => write!(f, "{} {name}", self.0.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
     }
 }
 

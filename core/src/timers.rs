@@ -39,7 +39,8 @@ pub struct Timers {
     pub round_trip: Span,
     /// The time between two heartbeats: h.
     pub heartbeat: Span,
-    /// How long a lease lasts from the sending of the heartbeat that earned it: L.
+    /// How long a lease lasts from the sending of the heartbeat that earned it: L. Longer than what
+    /// follows from the ride-out while the cluster is disarmed (rule M1).
     pub lease: Span,
     /// How long a silent coordinator is waited for before an election.
     pub elect_after: Span,
@@ -148,6 +149,20 @@ impl Timers {
         Span(stretched.saturating_add(slack.0).saturating_add(ROUNDING.0))
     }
 
+    /// These timers with a lease of that length, as long as a cluster is disarmed (rule M1).
+    #[must_use]
+    pub fn disarmed(self, lease: Span) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// The lease that follows from the ride-out, disarmed or not: nobody decides, and no gate
+    /// stays open, for longer than that without news (rules M2 and M4).
+    #[must_use]
+    pub fn ordinary_lease(&self) -> Span {
+        let lead = self.ride_out.saturating_sub(self.elect_after);
+        self.ride_out + self.heartbeat.times(4) + self.round_trip.times(3) + lead
+    }
+
     /// Whether the rules of the protocol hold between these values.
     #[must_use]
     pub const fn hold(&self) -> bool {
@@ -213,6 +228,19 @@ mod tests {
                     assert!(timers.hold(), "{timers:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_longer_lease_leaves_the_ordinary_one_as_it_was() {
+        for (ride_out, round_trip) in [(20, 0), (50, 1), (300, 2), (60_000, 500)] {
+            let (ride_out, round_trip) =
+                (Span::from_millis(ride_out), Span::from_millis(round_trip));
+            let timers = Timers::derive(ride_out, round_trip).unwrap();
+            let disarmed = timers.disarmed(Span::from_millis(3_600_000));
+            assert!(disarmed.hold());
+            assert_eq!(timers.ordinary_lease(), timers.lease);
+            assert_eq!(disarmed.ordinary_lease(), timers.lease);
         }
     }
 

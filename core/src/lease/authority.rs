@@ -3,6 +3,8 @@
 //! The coordinator of a term is *quorate* until `Q`: the send time of its newest heartbeat that a
 //! majority of the voters has echoed in that term, plus `L`. It echoes nothing to anyone but the
 //! nodes that its daemon admitted for this term (default deny), and nothing to a revoked one.
+//! While the cluster is disarmed `L` is long, and Q with it; but to act for the cluster the
+//! authority is worth no more than an ordinary lease (rule M2).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -10,7 +12,8 @@ use alloc::vec::Vec;
 use super::sent::Sent;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
 use crate::table::Table;
-use crate::time::{Instant, Span};
+use crate::time::Instant;
+use crate::timers::Timers;
 
 /// The right of one start of a node's guard to hold a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +49,8 @@ pub(super) struct Authority {
     proven: Option<Instant>,
     /// Q.
     pub(super) until: Instant,
+    /// Until when the coordinator may decide: Q by the ordinary lease (rule M2).
+    pub(super) acting: Instant,
     /// Room to count in, as that is done at every heartbeat.
     counting: Vec<Sequence>,
 }
@@ -64,6 +69,7 @@ impl Authority {
             earlier: Table::new(),
             proven: None,
             until: Instant::START,
+            acting: Instant::START,
             counting: Vec::new(),
         }
     }
@@ -129,7 +135,7 @@ impl Authority {
     }
 
     /// Moves Q on after echoes. `me` counts as having echoed all it sent.
-    pub(super) fn advance(&mut self, me: NodeId, sent: &Sent, lease: Span) {
+    pub(super) fn advance(&mut self, me: NodeId, sent: &Sent, timers: &Timers) {
         if self.voters.is_empty() {
             return;
         }
@@ -144,8 +150,16 @@ impl Authority {
         if let Some(time) = sent.time(sequence) {
             self.proven = self.proven.max(Some(time));
             // Never by timers that were in force before.
-            self.until = self.proven.map_or(Instant::START, |proven| proven + lease);
+            let proven = self.proven.unwrap_or(Instant::START);
+            self.until = proven + timers.lease;
+            self.acting = self.until.min(proven + timers.ordinary_lease());
         }
+    }
+
+    /// Leases are shorter from now on: Q ends then at the latest (rule M3).
+    pub(super) fn cap(&mut self, most: Instant) {
+        self.until = self.until.min(most);
+        self.acting = self.acting.min(most);
     }
 
     /// The newest datagram that more than half of `set` has echoed; zero if there is none.

@@ -17,6 +17,7 @@ impl Lease {
         if heartbeat.coordinator && self.vote_known {
             self.learn(heartbeat.term);
         }
+        self.hear_counts(now, heartbeat);
         self.take_receipt(now, heartbeat);
         if could_serve && !heartbeat.daemon_alive && self.authority.is_some() {
             // The daemon here shall know before it hears that something stopped there.

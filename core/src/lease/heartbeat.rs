@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::Counts;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
 use crate::points::Told;
 use crate::tail::Tailed;
@@ -54,6 +55,8 @@ pub struct HeartbeatMore {
     pub points: Told,
     /// On which links it lately heard the addressee, a bit for each link.
     pub links: Option<u8>,
+    /// By which length of lease the sender counts (rule M3).
+    pub counts: Option<Counts>,
 }
 
 /// Which form of the gate a node's kernel has, as a number: a form that comes later must not make

@@ -10,6 +10,7 @@
 //!   daemon                                 │                                    daemon
 //!                                          ├── hear, obey  (heartbeats, orders)
 //!                                          ├── Authority   (when this node coordinates)
+//!                                          ├── counting    (by which length of lease)
 //!                                          ├── speak       (heartbeats, reports)
 //!                                          └── told        (when a report is due)
 //! ```
@@ -27,6 +28,7 @@
 //! should serve.
 
 mod authority;
+mod counting;
 mod hear;
 mod heartbeat;
 mod holding;
@@ -44,6 +46,7 @@ use core::net::IpAddr;
 
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
+pub use counting::Counts;
 pub use heartbeat::{Echo, GateForm, Heartbeat, HeartbeatMore, LogTail, Receipt};
 pub use holding::Holding;
 use holding::Holdings;
@@ -117,6 +120,9 @@ pub struct Lease {
     slack: Span,
     gate: GateForm,
     timers: Timers,
+    /// The revision of the state that brought these timers; zero before its daemon has named one.
+    /// It only grows (rule M3).
+    revision: u64,
     peers: Table<NodeId, Peer>,
     sent: Sent,
     term: Term,
@@ -175,6 +181,7 @@ impl Lease {
             slack,
             gate: GateForm::UNSAID,
             timers,
+            revision: 0,
             peers: Table::new(),
             sent: Sent::new(),
             term: Term::default(),
@@ -299,23 +306,23 @@ impl Lease {
     /// Ends what the lease stood for, if it has run out.
     fn check_lease(&mut self, now: Instant) {
         if now >= self.lease_until() && self.holdings.lapse() {
-            self.enforce();
+            self.enforce(now);
             self.report(now);
         }
     }
 
     /// Draws the conclusions of whatever changed.
     fn advance(&mut self, now: Instant) {
-        let (me, lease) = (self.me, self.timers.lease);
+        let me = self.me;
         let mut gained = false;
         if let Some(authority) = &mut self.authority {
-            let before = authority.until;
+            let before = authority.acting;
             if self.peers.is_empty() {
                 // Alone there is nobody to send to; the own count is what a majority consists of.
                 self.sent.next(now);
             }
-            authority.advance(me, &self.sent, lease);
-            gained = before <= now && authority.until > now;
+            authority.advance(me, &self.sent, &self.timers);
+            gained = before <= now && authority.acting > now;
         }
         if gained {
             self.beat_all(now);
@@ -323,13 +330,13 @@ impl Lease {
         }
         self.check_lease(now);
         let held = !self.holdings.held().is_empty();
-        let until = self.lease_until();
+        let until = self.gate_until(now);
         // Arming costs a system call; half an interval of new lease is worth one, and so is any new
         // lease when the gate is about to shut.
         let much = until > self.armed + Span(self.timers.heartbeat.0 / 2);
         let late = until > self.armed && now + self.timers.heartbeat >= self.armed;
         if held && (much || late) {
-            self.enforce();
+            self.enforce(now);
         }
         self.note_coordinator(now);
     }
@@ -346,9 +353,15 @@ impl Lease {
         }
     }
 
-    fn enforce(&mut self) {
+    /// Until when the gate is armed: to the end of the lease, and never for longer than an ordinary
+    /// one, so that a guard that is killed or stopped means silence as soon as ever (rule M4).
+    fn gate_until(&self, now: Instant) -> Instant {
+        self.lease_until().min(now + self.timers.ordinary_lease())
+    }
+
+    fn enforce(&mut self, now: Instant) {
         let addresses: Vec<_> = self.holdings.held().iter().map(|h| h.address).collect();
-        self.armed = if addresses.is_empty() { Instant::START } else { self.lease_until() };
+        self.armed = if addresses.is_empty() { Instant::START } else { self.gate_until(now) };
         self.commands.push_back(Command::Enforce { addresses, until: self.armed });
     }
 
@@ -366,7 +379,7 @@ impl Lease {
     /// Whether this guard's own coordinator can act.
     fn leads_itself(&self, now: Instant) -> bool {
         let own = self.authority.as_ref();
-        own.is_some_and(|authority| authority.until > now && self.daemon_alive(now))
+        own.is_some_and(|authority| authority.acting > now && self.daemon_alive(now))
     }
 
     fn daemon_alive(&self, now: Instant) -> bool {

@@ -63,7 +63,7 @@ impl Lease {
                 self.applied = self.applied.max(applied);
                 self.log_tail = log_tail;
             }
-            Order::Timers(timers) => self.timers = timers,
+            Order::Timers(timers) => self.count_by(now, 0, timers),
             Order::Peers(peers) => {
                 self.peers.retain(|node, _| peers.contains(node));
                 for node in peers.into_iter().filter(|node| *node != self.me) {
@@ -75,6 +75,7 @@ impl Lease {
                 self.hold(now, addresses);
             }
             Order::Release => self.release(now),
+            Order::Count { revision, timers } => self.on_count(now, revision, timers),
             Order::Points(watched) => self.take_points(now, *watched),
         }
     }
@@ -141,7 +142,7 @@ impl Lease {
             self.holdings.set(before.iter().copied().filter(|h| wanted.contains(h)).collect());
         }
         if self.holdings.held() != before {
-            self.enforce();
+            self.enforce(now);
         }
         self.report(now);
     }
@@ -151,7 +152,7 @@ impl Lease {
         self.released = true;
         self.authority = None;
         self.holdings.lapse();
-        self.enforce();
+        self.enforce(now);
         self.beat_all(now);
         self.report(now);
     }

@@ -59,4 +59,12 @@ pub enum Order {
     Release,
     /// What the daemon sees of the reference points. Only for guards that understand it.
     Points(Box<Watched>),
+    /// The timers in force, and the revision of the state that has them. Instead of
+    /// [`Order::Timers`], to a guard that says which revision it counts by.
+    Count {
+        /// The revision; from an older one than it knows a guard takes nothing.
+        revision: u64,
+        /// The timers.
+        timers: Timers,
+    },
 }

@@ -1,5 +1,6 @@
 //! What this guard knows of another one.
 
+use super::counting::Counts;
 use super::heartbeat::{GateForm, Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
 use crate::points::Told;
@@ -45,6 +46,9 @@ pub(super) struct Heard {
     pub(super) gate: GateForm,
     pub(super) points: Told,
     pub(super) hears_on: Option<u8>,
+    pub(super) counts: Option<Counts>,
+    /// Since when it says that, in this start and this term.
+    pub(super) counts_since: Instant,
 }
 
 impl Peer {
@@ -87,6 +91,9 @@ impl Peer {
                 let before = self.heard.as_ref().filter(same);
                 before.and_then(|heard| heard.powerless).unwrap_or(now)
             });
+            let counts = heartbeat.more.counts;
+            let before = self.heard.as_ref().filter(same).filter(|it| it.counts == counts);
+            let counts_since = before.map_or(now, |heard| heard.counts_since);
             self.heard = Some(Heard {
                 at: now,
                 incarnation: heartbeat.incarnation,
@@ -101,6 +108,8 @@ impl Peer {
                 gate: heartbeat.more.gate,
                 points: heartbeat.more.points,
                 hears_on: heartbeat.more.links,
+                counts,
+                counts_since,
             });
             if heartbeat.released {
                 self.released = Some(heartbeat.incarnation);

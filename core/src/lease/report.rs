@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::authority::VoterSets;
+use super::counting::Counts;
 use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
@@ -34,7 +35,7 @@ pub struct Report {
     pub voters: VoterSets,
     /// Until when this node's lease holds. An instant in the past: there is none.
     pub lease_until: Instant,
-    /// Until when this node's authority as a coordinator holds.
+    /// Until when this node may decide as a coordinator (rule M2).
     pub quorate_until: Instant,
     /// The latest moment at which a majority had heard of an earlier coordinator.
     pub earlier_coordinator: Option<Instant>,
@@ -66,6 +67,9 @@ pub struct ReportMore {
     pub gate_errors: u64,
     /// What this node tells of the reference points.
     pub points: Told,
+    /// The revision of the state that brought the timers by which it counts; zero before its daemon
+    /// has named one.
+    pub revision: Option<u64>,
 }
 
 /// What a guard knows of another.
@@ -112,6 +116,10 @@ pub struct PeerMore {
     pub points: Told,
     /// On which links it then had lately heard this node, a bit for each link.
     pub hears_on: Option<u8>,
+    /// By which length of lease it counts, as it said last.
+    pub counts: Option<Counts>,
+    /// Since when it says so, in this start and this term.
+    pub counts_since: Instant,
     /// Datagrams to and from it on each link, since the guard started.
     pub traffic: Table<LinkId, Traffic>,
 }

@@ -5,6 +5,7 @@ use super::peer::Peer;
 use super::report::{PeerMore, PeerReport, Report, ReportMore};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 
 impl Lease {
@@ -49,6 +50,7 @@ impl Lease {
                 gate: self.gate,
                 points: self.points.told(now),
                 links: Some(peer.heard_on(now, self.timers.suspect_after)),
+                counts: Some(self.counts()),
             },
         };
         if coordinator {
@@ -105,7 +107,12 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
-            more: ReportMore { points: self.points.told(now), ..ReportMore::default() },
+            more: ReportMore {
+                points: self.points.told(now),
+                revision: Some(self.revision),
+                // The guard's edge counts it.
+                gate_errors: 0,
+            },
         };
         self.note_told(&report);
         self.commands.push_back(Command::Report(report));
@@ -113,7 +120,7 @@ impl Lease {
 
     /// Until when this node's authority as a coordinator holds.
     pub(super) fn quorate_until(&self) -> Instant {
-        self.authority.as_ref().map_or(Instant::START, |authority| authority.until)
+        self.authority.as_ref().map_or(Instant::START, |authority| authority.acting)
     }
 
     fn report_peer(&self, node: NodeId, peer: &Peer) -> PeerReport {
@@ -136,8 +143,10 @@ impl Lease {
                 gate: heard.gate,
                 points: heard.points,
                 hears_on: heard.hears_on,
+                counts: heard.counts,
+                counts_since: heard.counts_since,
                 // The guard's edge counts it.
-                ..PeerMore::default()
+                traffic: Table::new(),
             }),
         }
     }

@@ -7,6 +7,7 @@
 //! peer that was silent for longer and is heard again is therefore known before anyone suspects it;
 //! a peer that falls silent needs no report, as the daemon has a clock.
 
+use super::counting::Counts;
 use super::heartbeat::LogTail;
 use super::peer::Peer;
 use super::{Lease, Report};
@@ -40,6 +41,7 @@ struct Own {
     clock_distrusted: bool,
     hold_number: u64,
     timers: Timers,
+    revision: u64,
     lapsed: Epoch,
 }
 
@@ -67,6 +69,8 @@ struct Facts {
     /// ride-out, a bit for each.
     points: (u64, u8, u8),
     hears_on: Option<u8>,
+    counts: Option<Counts>,
+    counts_since: Instant,
 }
 
 impl Lease {
@@ -137,6 +141,7 @@ impl Lease {
             clock_distrusted: self.clock_distrusted,
             hold_number: self.hold_number,
             timers: self.timers,
+            revision: self.revision,
             lapsed: self.holdings.lapsed(),
         }
     }
@@ -158,6 +163,8 @@ impl Lease {
             log_tail: heard.log_tail,
             points: heard.points.outline(self.timers.ride_out),
             hears_on: heard.hears_on,
+            counts: heard.counts,
+            counts_since: heard.counts_since,
             ..known
         }
     }

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Command, Node, Purpose};
-use crate::fencing::Proof;
+use crate::fencing::{Proof, counts_by_present};
 use crate::id::{Incarnation, NodeId, Term};
 use crate::lease::{Order, Report};
 use crate::notice::Notice;
@@ -227,6 +227,7 @@ impl Node {
         let able = self.able(now, report);
         self.removal(now, report, &able)
             .or_else(|| self.admission(now, report))
+            .or_else(|| self.arming(now))
             .or_else(|| self.settlement(now, report))
             .or_else(|| placement::assignment(&self.state, &able, &self.seen))
             .or_else(|| self.unreachable(now, report, &able))
@@ -337,11 +338,28 @@ impl Node {
         let known = self.coordinator.former_since.filter(|(of, _)| *of == revision);
         let (_, since) = *self.coordinator.former_since.insert(known.unwrap_or((revision, now)));
         let enough = former.wait(crate::timers::UNKNOWN_SLACK).times(2);
-        (now.since(since) > enough).then_some(Change::Settle { revision })
+        let over = now.since(since) > enough || self.all_count_by_present(report);
+        over.then_some(Change::Settle { revision })
+    }
+
+    /// Whether every node of the view, this one included, has said that it counts by the present
+    /// timers: then no lease lasts longer than they allow (rule M3).
+    fn all_count_by_present(&self, report: &Report) -> bool {
+        let own = report.more.revision.is_some_and(|counts| counts >= self.state.revision);
+        let others = self.state.view.keys().filter(|node| **node != self.me);
+        own && others.into_iter().all(|node| counts_by_present(&self.state, report, *node))
+    }
+
+    /// The span of being disarmed is over.
+    fn arming(&self, now: Instant) -> Option<Change> {
+        let until = self.disarmed_until()?;
+        (now >= until).then_some(Change::Arm { base: self.state.revision, by: None })
     }
 
     fn note_nowhere(&mut self, able: &Able) {
-        let Some(config) = &self.state.config else { return };
+        let Some(config) = self.state.config.as_ref().filter(|_| !self.state.is_disarmed()) else {
+            return;
+        };
         let mut nowhere = BTreeSet::new();
         for service in config.services.keys() {
             let unheld = Proof::unheld(&self.state, service).is_some();

@@ -77,6 +77,10 @@ pub(super) struct Local {
     pub(super) conflicts: u32,
     /// Since when the guard ought to hold its addresses and does not.
     unheld: Option<Instant>,
+    /// It was said, while the cluster is disarmed, that its addresses are not there.
+    missed: bool,
+    /// It was said, while the cluster is disarmed, that its monitor fails.
+    pub(super) unwell: bool,
     /// Since when it is being stopped.
     stopping: Option<Instant>,
 }
@@ -92,6 +96,8 @@ impl Local {
             verified: false,
             conflicts: 0,
             unheld: None,
+            missed: false,
+            unwell: false,
             stopping: None,
         }
     }
@@ -206,13 +212,20 @@ impl Node {
         };
         let missing =
             up && self.report.is_some() && !self.guard_holds(&local.addresses, local.epoch);
-        let limit = self.state.timers.ride_out;
+        let (limit, stays) = (self.state.timers.ride_out, self.state.is_disarmed());
         let Some(local) = self.local.get_mut(service) else { return };
         if !missing {
-            local.unheld = None;
+            (local.unheld, local.missed) = (None, false);
         } else if now.since(*local.unheld.get_or_insert(now)) > limit {
-            self.notice(Notice::ClaimFailed(service.clone()));
-            self.begin_stop(now, service, Cause::Failed);
+            // A switch that is off takes the carrier: that is what the cluster is disarmed for
+            // (rule M5).
+            let known = core::mem::replace(&mut local.missed, stays);
+            if !known {
+                self.notice(Notice::ClaimFailed(service.clone()));
+            }
+            if !stays {
+                self.begin_stop(now, service, Cause::Failed);
+            }
         }
     }
 
@@ -235,7 +248,7 @@ impl Node {
         let origin = self.origin(now, service, epoch);
         let mut local = Local::new(epoch, Phase::Probing(None), origin);
         local.addresses = self.assigned_addresses(service);
-        let recent = self.state.timers.lease;
+        let recent = self.state.timers.ordinary_lease();
         if self.probed.remove(service).is_some_and(|at| now.since(at) < recent) {
             local.phase = Phase::Claiming;
         } else {

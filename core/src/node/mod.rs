@@ -81,6 +81,8 @@ pub struct Node {
     store_failed: bool,
     /// This node was asked to end.
     retiring: bool,
+    /// Since when this run knows that the cluster is disarmed, and as of which revision.
+    disarmed: Option<(u64, Instant)>,
     election: Election,
     coordinator: Coordinator,
     /// Nodes whose removal this node has proposed in that term. They get no echo until they are
@@ -121,6 +123,7 @@ impl Node {
             ready: false,
             store_failed: false,
             retiring: false,
+            disarmed: None,
             election: Election::default(),
             coordinator: Coordinator::default(),
             removing: (Term::default(), BTreeMap::new()),
@@ -166,6 +169,7 @@ impl Node {
             | Event::Monitored { .. }
             | Event::Found { .. } => self.on_performed(now, event),
         }
+        self.note_disarmed(now);
         self.become_ready(now);
         self.elect(now);
         self.coordinate(now);
@@ -224,6 +228,23 @@ impl Node {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// Until when the cluster stays disarmed by this node's clock, should it be the one that arms
+    /// it; nothing if it is armed.
+    #[must_use]
+    pub fn disarmed_until(&self) -> Option<Instant> {
+        let disarmed = self.state.more.disarmed.as_ref()?;
+        let (_, since) = self.disarmed.filter(|(revision, _)| *revision == disarmed.since)?;
+        Some(since + disarmed.span)
+    }
+
+    /// The span counts from when this run of the daemon learned of it (rule M6).
+    fn note_disarmed(&mut self, now: Instant) {
+        let since = self.state.more.disarmed.as_ref().map(|it| it.since);
+        if since != self.disarmed.map(|(revision, _)| revision) {
+            self.disarmed = since.map(|revision| (revision, now));
+        }
     }
 
     fn on_report(&mut self, now: Instant, report: Report) {
@@ -302,6 +323,10 @@ impl Node {
             }
             Change::Standby { node, on } => Notice::Standby(name(node), *on),
             Change::Leave { node } => Notice::Membership(name(node), false),
+            Change::Disarm { span, by, reason, .. } => {
+                Notice::Disarmed(by.clone(), *span, reason.clone())
+            }
+            Change::Arm { by, .. } => Notice::Armed(by.clone()),
             Change::Join { .. } => {
                 let newest = self.state.members.keys().next_back();
                 Notice::Membership(newest.map(name).unwrap_or_default(), true)

@@ -23,7 +23,7 @@ pub(super) struct Told {
     pub(super) lead: Told1<(VoterSets, BTreeMap<NodeId, Admission>)>,
     pub(super) revoked: BTreeMap<NodeId, Instant>,
     hold: Told1<u64>,
-    timers: Told1<Timers>,
+    timers: Told1<(u64, Timers)>,
     applied: Option<(Index, LogTail)>,
 }
 
@@ -93,11 +93,19 @@ impl Node {
         // A run that is not current goes through timers that were in force once. They are good
         // enough for a guard that never had a lease; another knows better.
         let may_tell = self.ready || report.lease_until == Instant::START;
+        let (revision, timers) = (self.state.revision, self.state.timers);
+        let known = report.more.revision;
+        // One that knows a later revision takes nothing from an earlier (rule M3).
+        let behind = known.is_some_and(|known| known < revision) || report.timers != timers;
         if may_tell
-            && report.timers != self.state.timers
-            && due(&mut self.told.timers, self.state.timers, now, patience)
+            && behind
+            && known.is_none_or(|known| known <= revision)
+            && due(&mut self.told.timers, (revision, timers), now, patience)
         {
-            orders.push(Order::Timers(self.state.timers));
+            orders.push(match known {
+                Some(_) => Order::Count { revision, timers },
+                None => Order::Timers(timers),
+            });
         }
         if self.told.applied != Some((applied, self.log.tail)) {
             self.told.applied = Some((applied, self.log.tail));

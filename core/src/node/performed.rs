@@ -183,8 +183,17 @@ impl Node {
         failed: Option<String>,
     ) {
         let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
+        let stays = self.state.is_disarmed();
         let Some(local) = self.local.get_mut(service).filter(running) else { return };
+        let unwell = core::mem::replace(&mut local.unwell, stays && failed.is_some());
         if let Some(detail) = failed {
+            if stays {
+                // Told once, and not acted upon (rule M5).
+                if !unwell {
+                    self.notice(Notice::MonitorFailed(service.clone(), detail));
+                }
+                return;
+            }
             self.notice(Notice::MonitorFailed(service.clone(), detail));
             self.begin_stop(now, service, Cause::Failed);
         } else if !local.verified {

@@ -52,9 +52,9 @@ impl Node {
         placement::unreachable(&self.state, able, &self.seen)
     }
 
-    /// Whether services may move for reference points at all at present. What makes an operator's
-    /// work on the network harmless belongs here.
+    /// Whether services may move for reference points at all at present: not while an operator works
+    /// on the network.
     fn may_move_for_points(&self) -> bool {
-        true
+        !self.state.is_disarmed()
     }
 }

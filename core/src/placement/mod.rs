@@ -7,6 +7,9 @@
 //! lowest number. Same state and same sight, same answer, on every node. Rules, capacities and
 //! reasons per node come with a later step.
 //!
+//! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
+//! where an operator moves it (rule M5).
+//!
 //! Nothing here assigns anything without a [`Proof`].
 
 mod reach;
@@ -19,7 +22,7 @@ pub use reach::unreachable;
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
 use crate::points::Seen;
-use crate::state::{Cause, Change, Stage, State, Takeover};
+use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
 pub type Able = BTreeSet<NodeId>;
@@ -52,6 +55,28 @@ pub fn best(
     })
 }
 
+/// Where a service that nobody can be running goes now, if anywhere.
+#[must_use]
+pub fn place(
+    state: &State,
+    able: &Able,
+    seen: &Seen,
+    service: &ServiceId,
+    load: &BTreeMap<NodeId, usize>,
+) -> Option<NodeId> {
+    let assignment = state.assignments.get(service)?;
+    match assignment.holder {
+        // A node on standby that kept it goes on keeping it.
+        Holder::Stopped { node, .. } if state.is_disarmed() => {
+            let here = |node: &NodeId| able.contains(node) && state.view.contains_key(node);
+            [assignment.wish, Some(node)].into_iter().flatten().find(here)
+        }
+        Holder::Never | Holder::Stopped { .. } | Holder::Node(_) | Holder::Stopping { .. } => {
+            best(state, able, seen, service, None, load)
+        }
+    }
+}
+
 /// How many services each node holds.
 #[must_use]
 pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
@@ -75,7 +100,12 @@ pub fn successors(
     let mut load = load(state);
     let held = state.held_by(node).map(|(service, _)| service.clone());
     held.map(|service| {
-        let to = best(state, able, seen, &service, Some(node), &load);
+        // While nothing moves they wait for their node, or for the end of that.
+        let to = if state.is_disarmed() {
+            None
+        } else {
+            best(state, able, seen, &service, Some(node), &load)
+        };
         if let Some(to) = to {
             *load.entry(to).or_default() += 1;
         }
@@ -119,7 +149,7 @@ pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
         if !config.services.contains_key(service) || state.is_address_busy(service) {
             return None;
         }
-        let node = best(state, able, seen, service, None, &load(state))?;
+        let node = place(state, able, seen, service, &load(state))?;
         Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
     })
 }
@@ -128,9 +158,9 @@ pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
 /// goes back to a node that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
-    let config = state.config.as_ref()?;
+    let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
     state.assignments.iter().find_map(|(service, assignment)| {
-        let crate::state::Holder::Node(node) = assignment.holder else { return None };
+        let Holder::Node(node) = assignment.holder else { return None };
         let wanted = config.services.get(service)?;
         let stop = |cause, wish| {
             let (service, base) = (service.clone(), assignment.epoch);

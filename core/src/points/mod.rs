@@ -3,7 +3,7 @@
 //! The heartbeats' links may be fine while the network of a service is dead on its holder: a cable,
 //! a port of a switch, a VLAN. So every node asks machines on that network that are no nodes (a
 //! gateway, addresses that were declared) whether they answer, many times a second, and tells the
-//! others. The rules and their reasons stand in `docs/protocol.md`, section 13.
+//! others. The rules and their reasons stand in `docs/protocol.md`, section 14.
 //!
 //! ```text
 //!   daemon asks ─▶ Watched ─▶ guard ─▶ Told ─▶ heartbeats ─▶ Report ─▶ Seen ─▶ placement

@@ -12,7 +12,7 @@ use crate::lease::Admission;
 use crate::time::Span;
 use crate::timers::Timers;
 
-type Applied = Result<Outcome, Refusal>;
+pub(super) type Applied = Result<Outcome, Refusal>;
 
 /// How many stages of one incident are kept; a takeover of many services has many.
 const STAGES_KEPT: usize = 2_000;
@@ -58,6 +58,8 @@ impl State {
             Change::Clear { service } => self.clear(service.as_ref()),
             Change::Lead { term } => self.lead(term),
             Change::Observe { service, epoch, stages } => self.observe(&service, epoch, stages),
+            Change::Disarm { base, span, reason, by } => self.disarm(base, span, reason, by),
+            Change::Arm { base, by: _ } => self.arm(base),
         }
     }
 
@@ -84,8 +86,11 @@ impl State {
         if let Some(member) = missing {
             return Err(Refusal::MemberMissing(member.name.clone()));
         }
-        let timers = derive(&config)?;
+        let timers = self.with_lease(derive(&config)?);
         if timers != self.timers {
+            if self.is_disarmed() {
+                return Err(Refusal::Disarmed);
+            }
             if self.former_timers.is_some() {
                 return Err(Refusal::Unsettled);
             }
@@ -394,6 +399,6 @@ impl State {
 }
 
 /// The timers of a configuration. Its reader has checked that they follow.
-fn derive(config: &Config) -> Result<Timers, Refusal> {
+pub(super) fn derive(config: &Config) -> Result<Timers, Refusal> {
     Timers::derive(config.ride_out, config.round_trip).map_err(|_| Refusal::Stale)
 }

@@ -133,6 +133,24 @@ pub enum Change {
         /// The stages.
         stages: Vec<Stage>,
     },
+    /// Nothing moves for a while, and leases are that long.
+    Disarm {
+        /// The revision that the operator saw.
+        base: u64,
+        /// For how long.
+        span: Span,
+        /// Why.
+        reason: String,
+        /// On which node that was asked for.
+        by: String,
+    },
+    /// Services move again as they have reason to.
+    Arm {
+        /// The revision that it was decided upon.
+        base: u64,
+        /// On which node that was asked for; none if the time is over.
+        by: Option<String>,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -145,7 +163,30 @@ impl Change {
     /// overlook a part, or refuse what the others apply, and hold another state from then on.
     #[must_use]
     pub fn protocol(&self) -> u16 {
-        if self.more() == ConfigMore::default() { OLD_PROTOCOL } else { NEW_PROTOCOL }
+        match self {
+            Self::Disarm { .. } | Self::Arm { .. } => NEW_PROTOCOL,
+            Self::Found { .. }
+            | Self::Configure { .. }
+            | Self::Settle { .. }
+            | Self::AddToken { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Admit { .. }
+            | Self::Takeover(_)
+            | Self::Assign { .. }
+            | Self::Stop { .. }
+            | Self::Stopped { .. }
+            | Self::Standby { .. }
+            | Self::Clear { .. }
+            | Self::Lead { .. }
+            | Self::Observe { .. } => {
+                if self.more() == ConfigMore::default() {
+                    OLD_PROTOCOL
+                } else {
+                    NEW_PROTOCOL
+                }
+            }
+        }
     }
 
     /// The configuration that it brings, if it brings one.
@@ -258,6 +299,12 @@ pub enum Refusal {
     StillServes(ServiceId),
     /// Former timers have not run out yet.
     Unsettled,
+    /// The ride-out stays as it is while the cluster is disarmed.
+    Disarmed,
+    /// The cluster is armed already.
+    Armed,
+    /// No cluster can be disarmed for so long, or for so short a time.
+    SpanUnusable(Span),
 }
 
 impl fmt::Display for Refusal {
@@ -290,6 +337,17 @@ impl fmt::Display for Refusal {
             Self::StillServes(service) => write!(
                 f,
                 "it still serves {service}; put it on standby first with `stead standby NODE`"
+            ),
+            Self::Disarmed => f.write_str(
+                "ride-out and round trip can't change while the cluster is disarmed; arm it first \
+                 with `stead disarm --off`",
+            ),
+            Self::Armed => f.write_str("the cluster is armed already"),
+            Self::SpanUnusable(span) => write!(
+                f,
+                "a cluster can't be disarmed for {}: it must be longer than its lease, and 24 h at \
+                 the most",
+                span.in_words()
             ),
             Self::Unsettled => f.write_str(
                 "leases under the timers before these have not all run out; try again in a second",

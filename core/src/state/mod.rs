@@ -13,6 +13,7 @@
 mod apply;
 mod change;
 pub mod config;
+mod disarm;
 mod incident;
 mod sound;
 
@@ -27,6 +28,7 @@ pub use change::{
     Change, Digest, NEW_PROTOCOL, OLD_PROTOCOL, Outcome, ProofRecord, Refusal, Takeover,
 };
 use config::{Config, ConfigMore};
+pub use disarm::LONGEST_DISARMED;
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
 
@@ -91,6 +93,21 @@ pub struct StateMore {
     /// The lowest version of the protocol whose members have read all that led to this state; zero
     /// while that is every version. Never taken back: the log still holds what needs it.
     pub protocol: u16,
+    /// Nothing moves for a while; nothing while the cluster is armed.
+    pub disarmed: Option<Disarmed>,
+}
+
+/// That nothing moves, and nobody stops for want of a lease, while people work on the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disarmed {
+    /// The revision that began it.
+    pub since: u64,
+    /// For how long, and so how long a lease is meanwhile.
+    pub span: Span,
+    /// Why, in an operator's words.
+    pub reason: String,
+    /// On which node that was asked for.
+    pub by: String,
 }
 
 /// The tail of a state.
@@ -218,6 +235,12 @@ impl State {
             .iter()
             .filter(|(other, it)| *other != service && it.holder.node().is_some());
         others.flat_map(|(_, it)| &it.addresses).any(|address| wanted.contains(address))
+    }
+
+    /// Whether nothing moves for now (`docs/protocol.md`, section 13).
+    #[must_use]
+    pub fn is_disarmed(&self) -> bool {
+        self.more.disarmed.is_some()
     }
 
     /// How long others wait after a node's last sign of life, given its kernel's slack.

@@ -10,8 +10,8 @@ use crate::timers::Timers;
 /// Counters grow by one with each change. None gets here within the life of a cluster, and from
 /// here on none reaches the end of its numbers.
 const LARGEST: u64 = 1 << 62;
-/// Every timer follows from a ride-out of a minute at most.
-const LONGEST_TIMER: Span = Span::from_millis(3_600_000);
+/// Every timer follows from a ride-out of a minute at most, or is the lease of a disarmed cluster.
+const LONGEST_TIMER: Span = super::LONGEST_DISARMED;
 
 /// Why a state can't be the cluster's: it was damaged, or made by something else.
 #[derive(Clone, Debug, PartialEq, Eq)]

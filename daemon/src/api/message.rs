@@ -52,6 +52,15 @@ pub enum Request {
         /// On or off.
         on: bool,
     },
+    /// Let nothing move for a while: a [`ChangeAnswer`].
+    Disarm {
+        /// For how long.
+        seconds: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Let services move again: a [`ChangeAnswer`].
+    Arm,
     /// Forget how often services failed: a [`ChangeAnswer`].
     Clear {
         /// Which; all if none.

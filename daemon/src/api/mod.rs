@@ -18,6 +18,7 @@
 //! operator's file: `cluster.toml` is read by the command line, and the truth is in the log.
 
 pub mod client;
+mod disarm;
 mod features;
 pub mod join;
 pub mod message;

@@ -16,7 +16,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, features, report};
+use super::{Desk, disarm, features, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// How long this node may take to apply what it submitted itself.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-type Answered<T> = Result<T, Failure>;
+pub(super) type Answered<T> = Result<T, Failure>;
 
 /// Carries out a request that has one answer.
 pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> {
@@ -36,6 +36,8 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Token { node } => json(&token(desk, &node).await?),
         Request::Move { service, node } => json(&move_service(desk, &service, &node).await?),
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
+        Request::Disarm { seconds, reason } => json(&disarm::disarm(desk, seconds, reason).await?),
+        Request::Arm => json(&disarm::arm(desk).await?),
         Request::Clear { service } => json(&clear(desk, service).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
@@ -214,7 +216,10 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
 async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
     let state = state(desk);
     let id = member(&state, node)?;
-    let next = if on {
+    let next = if on && state.is_disarmed() {
+        "the cluster is disarmed: its services move away when that is over, see `stead status`"
+            .to_owned()
+    } else if on {
         format!("its services move away; when it may serve again: stead standby {node} --off")
     } else {
         "services come to it when they have a reason to".to_owned()
@@ -269,7 +274,7 @@ fn timers(desk: &Desk) -> Answered<report::TimersReport> {
 }
 
 /// Has a change committed, and waits until this node shows it.
-async fn submit(desk: &Desk, change: Change) -> Answered<Index> {
+pub(super) async fn submit(desk: &Desk, change: Change) -> Answered<Index> {
     features::check(&desk.handle.view(), &change)?;
     let (index, outcome) = match desk.handle.submit(change, DEADLINE).await {
         Ok(fate) => fate,

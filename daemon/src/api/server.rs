@@ -122,6 +122,8 @@ impl Client {
             | Request::Token { .. }
             | Request::Move { .. }
             | Request::Standby { .. }
+            | Request::Disarm { .. }
+            | Request::Arm
             | Request::Clear { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

@@ -16,6 +16,7 @@ mod clear;
 mod config;
 mod context;
 mod demo;
+mod disarm;
 mod doctor;
 mod events;
 mod exit;
@@ -94,6 +95,7 @@ enum Command {
     Timers(timers::Timers),
     Move(moves::Move),
     Standby(standby::Standby),
+    Disarm(disarm::Disarm),
     Clear(clear::Clear),
     Events(events::Events),
     Incident(incident::Incident),
@@ -139,6 +141,7 @@ impl Command {
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
             Self::Standby(command) => command.run(context),
+            Self::Disarm(command) => command.run(context),
             Self::Clear(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),

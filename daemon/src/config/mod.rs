@@ -148,3 +148,14 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Rejected {
     findings.error(&(start..start + 1), "the file is not text in UTF-8", help);
     findings.rejected()
 }
+
+/// Reads a length of time that stands on a command line, in the form of the configuration.
+///
+/// # Errors
+/// Says what is wrong with it, and what was probably meant.
+pub fn read_duration(text: &str) -> Result<Span, String> {
+    duration::parse(text, "min").map_err(|wrong| match wrong.meant {
+        Some(meant) => format!("{}; did you mean {meant}?", wrong.message),
+        None => wrong.message,
+    })
+}

@@ -46,7 +46,7 @@ pub(super) fn for_guard(state: &State, me: NodeId, told: Option<&Network>) -> Op
         peers,
         places,
         // Whole seconds, and room for a few renewals that come late.
-        lifetime: state.timers.lease.times(2) + Span::from_millis(1_000),
+        lifetime: state.timers.ordinary_lease().times(2) + Span::from_millis(1_000),
     })
 }
 

@@ -38,6 +38,8 @@ pub struct View {
     pub ready: bool,
     /// This node coordinates, and may decide.
     pub coordinating: bool,
+    /// Until when nothing moves, by this node's count; nothing while the cluster is armed.
+    pub disarmed_until: Option<Instant>,
     /// The guard's last report; nothing while it does not answer.
     pub report: Option<Report>,
     /// What the guard said of itself.

@@ -64,6 +64,8 @@ families! {
         "1 if every service runs and would survive the failure of any one node or link.";
     CONCERNS: Gauge "stead_concerns" ["level"]
         "What `stead status` complains of: outage, risk or note.";
+    DISARMED: Gauge "stead_disarmed" []
+        "1 while the cluster is disarmed: nothing moves, whatever happens.";
     READY: Gauge "stead_ready" []
         "1 once this run of the daemon has caught up with the log.";
 

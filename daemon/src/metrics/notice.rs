@@ -72,6 +72,8 @@ kinds! {
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
+    Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
+    Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
 }
 
 /// What a notice names, for fields of their own.
@@ -104,6 +106,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Refused(_)
         | Notice::StoreFailed(_)
         | Notice::Retiring
+        | Notice::Armed(None)
         | Notice::PointLost(_)
         | Notice::PointBack(_)
         | Notice::Departing(_) => none,
@@ -115,7 +118,9 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Voter(node, _)
         | Notice::Standby(node, _)
         | Notice::Membership(node, _)
-        | Notice::RoundTripExceeded(node, _) => Fields { about: Some(node), ..none },
+        | Notice::RoundTripExceeded(node, _)
+        | Notice::Disarmed(node, ..)
+        | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, cause) => {
             Fields { about: Some(node), cause: Some(name_of(*cause)), ..none }

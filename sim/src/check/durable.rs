@@ -64,6 +64,10 @@ impl World {
             durable.committed.push((entry.clone(), outcome));
             let timers = durable.state.timers;
             self.judges.partition.timers(timers);
+            let settled = durable_settled(&before, &self.judges.durable.state);
+            if settled {
+                self.judges.partition.settled(timers);
+            }
             if changed {
                 self.judge_freed(&before, entry);
             }
@@ -97,6 +101,11 @@ impl World {
             self.fail("I5", &what);
         }
     }
+}
+
+/// Former timers count no longer.
+fn durable_settled(before: &State, after: &State) -> bool {
+    before.former_timers.is_some() && after.former_timers.is_none()
 }
 
 fn went_back(before: &State, after: &State) -> Option<String> {

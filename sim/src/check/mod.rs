@@ -134,6 +134,18 @@ impl World {
         excuses.next().map(|it| it.why)
     }
 
+    /// The longest lease that follows from a ride-out that anybody may still count by. Nobody
+    /// decides for longer than that without an echo, disarmed or not (rule M2).
+    pub(crate) fn longest_ordinary_lease(&self) -> stead_core::time::Span {
+        let states = self.hosts.iter().filter_map(|it| it.daemon.as_ref());
+        let timers = states.flat_map(|daemon| {
+            let state = daemon.node.state();
+            [Some(state.timers), state.former_timers].into_iter().flatten()
+        });
+        let longest = timers.map(|timers| timers.ordinary_lease()).max().unwrap_or_default();
+        longest.max(self.judges.partition.longest_ordinary())
+    }
+
     /// The longest timers that anybody may still count by.
     pub(crate) fn longest_timers(&self) -> stead_core::timers::Timers {
         let states = self.hosts.iter().filter_map(|it| it.daemon.as_ref());

@@ -13,8 +13,9 @@ use stead_core::timers::Timers;
 
 use crate::world::World;
 
-/// So many terms are remembered; older ones are longer ago than any lease.
-const TERMS: usize = 6;
+/// So many terms are remembered. Older ones are longer ago than any lease, a disarmed cluster's
+/// included: nodes that are apart count up a term in about a second.
+const TERMS: usize = 32;
 
 /// What the judge remembers.
 #[derive(Debug, Default)]
@@ -25,6 +26,7 @@ pub struct Partition {
     /// Who led the log in each term.
     leaders: BTreeMap<Term, usize>,
     longest: Option<Timers>,
+    longest_ordinary: Span,
 }
 
 /// A term, as the wire shows it.
@@ -77,13 +79,26 @@ impl Partition {
     /// Timers came into force.
     pub fn timers(&mut self, timers: Timers) {
         self.longest = Some(self.longest(timers));
+        self.longest_ordinary = self.longest_ordinary.max(timers.ordinary_lease());
+    }
+
+    /// Every lease under former timers has run out, they say: from now on these count alone.
+    pub fn settled(&mut self, timers: Timers) {
+        self.longest = Some(timers);
+        self.longest_ordinary = timers.ordinary_lease();
+    }
+
+    /// The longest lease so far that follows from a ride-out.
+    #[must_use]
+    pub fn longest_ordinary(&self) -> Span {
+        self.longest_ordinary
     }
 }
 
 impl World {
     /// A node does something that it did not do before.
     pub(crate) fn judge_act(&mut self, host: usize, what: &str) {
-        if let Some(why) = self.uncarried(host)
+        if let Some(why) = self.uncarried(host, self.longest_timers().lease)
             && self.excused(&[host]).is_none()
         {
             let name = self.hosts[host].name;
@@ -91,13 +106,11 @@ impl World {
         }
     }
 
-    /// Why that node must not act: for too long no coordinator that it followed has been echoed by
-    /// a majority.
-    pub(super) fn uncarried(&self, host: usize) -> Option<String> {
-        let timers = self.longest_timers();
+    /// Why that node must not act: for longer than that lease no coordinator that it followed has
+    /// been echoed by a majority.
+    pub(super) fn uncarried(&self, host: usize, lease: Span) -> Option<String> {
         let slack = self.hosts[host].slack.0;
-        let window =
-            timers.lease + timers.lease.drift() + timers.lease.drift() + Span(slack + 1_000);
+        let window = lease + lease.drift() + lease.drift() + Span(slack + 1_000);
         let since = self.now.saturating_sub(window.0);
         // The guard goes on counting by the former set until it was told of the present one (C4).
         let sets: Vec<_> = self.hosts[host].disk.voters_so_far().take(2).cloned().collect();

@@ -50,7 +50,8 @@ impl World {
         if takeover.is_none() && !other {
             return;
         }
-        let doubt = match self.uncarried(host) {
+        // Whoever decides was echoed within an ordinary lease, disarmed or not.
+        let doubt = match self.uncarried(host, self.longest_ordinary_lease()) {
             Some(why) if self.excused(&[host]).is_none() => {
                 let name = self.hosts[host].name;
                 Some(("I2", format!("{name} decides, and {why}")))

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use stead_core::id::NodeId;
+use stead_core::state::Holder;
 
 use crate::log::Mode;
 use crate::world::World;
@@ -150,7 +151,18 @@ impl World {
             let service = crate::plan::service(*number);
             block.iter().any(|host| self.hosts[*host].broken.contains(&service))
         };
-        let numbers = (0..config.services.len()).filter(|number| !broken(number));
+        // While nothing moves, what was on a machine elsewhere waits for it.
+        let waits = |number: &usize| {
+            let holder = state.assignments.get(&crate::plan::service(*number));
+            let last = holder.and_then(|it| match it.holder {
+                Holder::Never => None,
+                Holder::Stopped { node, .. }
+                | Holder::Node(node)
+                | Holder::Stopping { node, .. } => self.host_of(node),
+            });
+            state.is_disarmed() && last.is_some_and(|host| !block.contains(&host))
+        };
+        let numbers = (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
     }
 

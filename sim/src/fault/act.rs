@@ -103,6 +103,10 @@ pub enum Act {
     Join(Target),
     /// An operator clears the counts of failures.
     Clear,
+    /// An operator disarms the cluster for so long.
+    Disarm(u64),
+    /// An operator arms it again.
+    Arm,
 }
 
 impl Act {
@@ -144,6 +148,7 @@ impl Act {
             Self::RideOut(_) => Kind::Timers,
             Self::Swap(_) => Kind::Swap,
             Self::Leave(_) => Kind::Leave,
+            Self::Disarm(_) => Kind::Disarm,
             Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)
@@ -158,7 +163,8 @@ impl Act {
             | Self::Clock(_, _, false)
             | Self::Unbreak
             | Self::Join(_)
-            | Self::Clear => return None,
+            | Self::Clear
+            | Self::Arm => return None,
         })
     }
 }

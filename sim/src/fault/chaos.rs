@@ -223,7 +223,18 @@ impl World {
             }
             Kind::Swap => Act::Swap(rng.chance(2)),
             Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
+            Kind::Disarm => self.draw_disarming(),
         })
+    }
+
+    /// Short enough to run out within a seed, and longer than the faults that it is for.
+    fn draw_disarming(&mut self) -> Act {
+        let disarmed = self.state().is_some_and(|state| state.is_disarmed());
+        if disarmed && self.chance.faults.chance(2) {
+            return Act::Arm;
+        }
+        let shortest = self.longest_ordinary_lease().0 + 1_000;
+        Act::Disarm(self.chance.faults.between(shortest, shortest.max(10_000_000)))
     }
 
     fn draw_partition(&mut self, link: Option<usize>) -> Act {

@@ -54,4 +54,5 @@ kinds! {
     Swap "swap" "An operator has two services exchange their addresses.",
     Leave "leave" "An operator removes a node, which joins again as a new one.",
     Point "point" "A reference point on the services' segment dies.",
+    Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
 }

@@ -49,6 +49,12 @@ impl World {
                 return Ok(());
             }
             Act::Clear => Change::Clear { service: None },
+            Act::Disarm(long) => {
+                let (base, span) = (self.revision(), Span(*long));
+                let (reason, by) = ("network work".into(), "an operator".into());
+                Change::Disarm { base, span, reason, by }
+            }
+            Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
             _ => return Ok(()),
         };
         self.operate(helper, change);

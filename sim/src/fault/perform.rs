@@ -52,7 +52,9 @@ impl World {
             | Act::Swap(_)
             | Act::Leave(_)
             | Act::Join(_)
-            | Act::Clear => self.operate_act(act),
+            | Act::Clear
+            | Act::Disarm(_)
+            | Act::Arm => self.operate_act(act),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)
             | Act::Freeze(it, _)

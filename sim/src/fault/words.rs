@@ -104,6 +104,8 @@ impl fmt::Display for Act {
             Self::Leave(it) => write!(f, "leave {it}"),
             Self::Join(it) => write!(f, "join {it}"),
             Self::Clear => f.write_str("clear"),
+            Self::Disarm(long) => write!(f, "disarm {}", Ms(*long)),
+            Self::Arm => f.write_str("arm"),
         }
     }
 }
@@ -252,6 +254,8 @@ impl Act {
             "ride-out" => Self::RideOut(words.number("milliseconds")?),
             "swap" => Self::Swap(words.either("on", "off")?),
             "clear" => Self::Clear,
+            "disarm" => Self::Disarm(words.millis()?),
+            "arm" => Self::Arm,
             _ => return Self::read_of_one(verb, words),
         }))
     }
@@ -341,6 +345,8 @@ mod tests {
             "leave a",
             "join a",
             "clear",
+            "disarm 60000",
+            "arm",
         ];
         for line in lines {
             let mut words = Reader::new(1, line);

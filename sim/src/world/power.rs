@@ -179,7 +179,7 @@ impl World {
         let Some((how, until)) = self.hosts[host].halted.filter(|(_, until)| *until <= now) else {
             return;
         };
-        let timers = self.longest_timers();
+        let (timers, ordinary) = (self.longest_timers(), self.longest_ordinary_lease());
         let it = &mut self.hosts[host];
         it.halted = None;
         it.woke_at = now;
@@ -199,8 +199,9 @@ impl World {
                     *end += stead_core::time::Span(stood);
                 }
                 it.stretched = true;
-                // Until its guard has armed it anew, or what was left of the timeouts is over.
-                let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
+                // Until its guard has armed it anew, or what was left of the timeouts is over: an
+                // ordinary lease at the most (rule M4).
+                let most = ordinary.0 + 2 * ordinary.drift().0 + it.slack.0 + 1_000;
                 self.excuse(host, now + most, Why::Suspended);
             }
             Halt::Suspended => guard_late += self.chance.faults.below(500_000),

@@ -7,6 +7,7 @@ use super::{
     Concern, Level, LinkReport, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
     ServiceState, Sight,
 };
+use crate::journal::stamp;
 use crate::redirect::Stranger;
 
 const START: &str = "systemctl start stead-guard stead-daemon";
@@ -23,6 +24,7 @@ pub(super) fn concerns(
         return vec![unfounded(sight)];
     }
     let mut concerns = Vec::new();
+    concerns.extend(disarmed(sight));
     concerns.extend(here(sight));
     concerns.extend(no_quorum(sight, quorum, nodes));
     // Without a quorum nothing is served on this side, and of the other side nothing is known.
@@ -39,7 +41,26 @@ pub(super) fn concerns(
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(membership));
     concerns.sort_by_key(|concern| concern.level);
+    if let Some(at) = concerns.iter().position(|it| it.what.starts_with(DISARMED)) {
+        // It explains the others.
+        concerns[..=at].rotate_right(1);
+    }
     concerns
+}
+
+/// What the first line begins with while nothing moves.
+const DISARMED: &str = "Disarmed until ";
+
+/// Nothing moves until then, by this node's count. The wall clock is for people: the time itself is
+/// counted on a clock that nobody sets.
+fn disarmed(sight: &Sight<'_>) -> Option<Concern> {
+    let it = sight.view.state.more.disarmed.as_ref()?;
+    let left = sight.view.at.until(sight.view.disarmed_until?);
+    let until = stamp(sight.view.wall + std::time::Duration::from_micros(left.as_micros()));
+    let time = until.split_once('T').and_then(|(_, time)| time.get(..5)).unwrap_or(&until);
+    let why = if it.reason.is_empty() { String::new() } else { format!(" ({})", it.reason) };
+    let what = format!("{DISARMED}{time} UTC by {}: nothing moves{why}", it.by);
+    Some(risk(what, None, "when the work is done: stead disarm --off".to_owned()))
 }
 
 fn outage(what: String, since: Option<String>, next: String) -> Concern {
@@ -113,6 +134,11 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
         });
     }
     let me = &sight.view.identity.name;
+    let served = if sight.view.state.is_disarmed() && sight.leased() {
+        "what runs here goes on, and nothing can be changed from this side"
+    } else {
+        "nothing is served on this side"
+    };
     let missing = nodes.iter().filter(|it| it.votes && absent(it.state));
     let missing: Vec<&str> = missing.map(|it| it.name.as_str()).collect();
     let next = if missing.is_empty() {
@@ -123,8 +149,7 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
     };
     Some(outage(
         format!(
-            "no quorum: {me} hears {present} of {voters} voters and {needed} are needed, so \
-             nothing is served on this side"
+            "no quorum: {me} hears {present} of {voters} voters and {needed} are needed, so {served}"
         ),
         sight.history.coordinator(),
         next,
@@ -161,12 +186,18 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
             let why = if own { "has no lease" } else { "is not heard" };
             (
                 format!("{name} is not served: its node {node} {why}"),
-                "wait a second; it goes to another node".to_owned(),
+                if sight.view.state.is_disarmed() {
+                    waits(node)
+                } else {
+                    "wait a second; it goes to another node".to_owned()
+                },
             )
         }
         ServiceState::Stopped => (
             format!("{name} runs nowhere{detail}"),
-            if service.failures.is_empty() {
+            if sight.view.state.is_disarmed() {
+                waits("its node")
+            } else if service.failures.is_empty() {
                 "bring a node back that can take it: see the nodes below".to_owned()
             } else {
                 format!("mend why it failed (`stead events`), then: stead clear {name}")
@@ -188,6 +219,14 @@ fn strangers(sight: &Sight<'_>) -> Vec<Concern> {
         )
     };
     sight.view.strangers.iter().map(concern).collect()
+}
+
+/// What becomes of a service whose node is away while nothing moves.
+fn waits(node: &str) -> String {
+    format!(
+        "disarmed: it waits for {node}, or for the end of that; to move it all the same: stead \
+         disarm --off"
+    )
 }
 
 fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {

@@ -131,6 +131,8 @@ impl History {
             | Notice::PointLost(_)
             | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
+            | Notice::Disarmed(..)
+            | Notice::Armed(_)
             | Notice::ClientsTold(..)
             | Notice::Departing(_) => {}
         }

@@ -22,7 +22,9 @@ pub(super) fn notes(
     notes.rejected(sight);
     if sight.view.state.former_timers.is_some() {
         let what = "leases under the former timers are still running out";
-        notes.note(what.to_owned(), "wait a second".to_owned());
+        let next = "wait a second; a node that has not heard of it since the cluster was disarmed \
+                    is waited for as long as that was to last";
+        notes.note(what.to_owned(), next.to_owned());
     }
     notes.0
 }

@@ -74,7 +74,11 @@ pub fn timers(
             "lease",
             Some("L"),
             lease,
-            "R + 4 h + 3 rtt + (R - elect-after)",
+            if lease == timers.ordinary_lease() {
+                "R + 4 h + 3 rtt + (R - elect-after)"
+            } else {
+                "the cluster is disarmed for so long"
+            },
             "a node answers for at most this long after its last echoed heartbeat",
         ),
         row("slack", None, known, slack_rule, "how late a kernel may shut its gate"),

@@ -109,6 +109,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         commits: Commits { count: 3, time: Duration::from_millis(12) },
         ready: true,
         coordinating: true,
+        disarmed_until: None,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
         guard: Some(hello()),
         seen: stead_core::points::Seen::default(),
