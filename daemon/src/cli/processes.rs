@@ -77,9 +77,9 @@ fn log_lines(notices: bool) {
     }
 }
 
-/// The filter stands before everything. Behind it, in a layer of its own, spans that nobody wants
-/// would still be made and kept: those of the log's engine alone took 26 MiB and a good part of
-/// the daemon's time (docs/reference/hot-path.md).
+/// The filter stands before everything. In a layer of its own it is asked at every line and span of
+/// every library, and spans that nobody wants are made all the same: the log's engine makes many
+/// (docs/reference/hot-path.md).
 fn logged(filter: EnvFilter, notices: bool) -> impl tracing::Subscriber + Send + Sync {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if std::io::stderr().is_terminal() {
