@@ -1,6 +1,7 @@
 //! The command line: `bench/run NAME`, and what it does.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::{failover, idle, quiet, stages};
 use crate::error::{BenchError, Step};
-use crate::report::{self, Results, Session};
+use crate::report::{self, Results, Row, Session};
 use crate::subject::{self, Choice, Failure, Spec};
 use crate::{Tools, part};
 
@@ -75,6 +76,26 @@ enum Command {
         /// Of all sessions together; without it, of each bench's newest
         #[arg(long)]
         all: bool,
+        /// Where the rows are
+        #[arg(
+            long,
+            env = "STEAD_BENCH_RESULTS",
+            default_value = "bench/results",
+            value_name = "DIR"
+        )]
+        results: PathBuf,
+    },
+    /// Draw the outages of failover as a picture (SVG) out of the rows that are kept
+    Plot {
+        /// The bench
+        #[arg(default_value = failover::NAME, value_parser = [failover::NAME])]
+        bench: String,
+        /// Of all sessions together; without it, of the newest
+        #[arg(long)]
+        all: bool,
+        /// Where the picture goes; without it, to the standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
         /// Where the rows are
         #[arg(
             long,
@@ -157,6 +178,9 @@ impl Cli {
                 })
             }
             Command::Table { bench, all, results } => table(bench.as_deref(), all, &results),
+            Command::Plot { bench, all, out, results } => {
+                picture(&bench, all, out.as_deref(), &results)
+            }
             Command::Part { part } => part.play(),
         }
     }
@@ -207,17 +231,39 @@ impl Common {
     }
 }
 
-fn table(bench: Option<&str>, all: bool, results: &std::path::Path) -> Result<(), BenchError> {
+/// The rows of a bench that are kept, and the machines that they were measured on.
+fn kept(name: &str, all: bool, results: &Path) -> Result<(Vec<String>, Vec<Row>), BenchError> {
+    let sessions = report::read(&results.join(format!("{name}.jsonl")))?;
+    let sessions: &[Session] = match sessions.split_last() {
+        Some((newest, _)) if !all => std::slice::from_ref(newest),
+        Some(_) | None => &sessions,
+    };
+    let machines = sessions.iter().filter_map(|session| session.machine.as_ref());
+    let told = machines.map(report::Machine::told).collect();
+    Ok((told, sessions.iter().flat_map(|session| session.rows.clone()).collect()))
+}
+
+fn picture(name: &str, all: bool, out: Option<&Path>, results: &Path) -> Result<(), BenchError> {
+    let (told, rows) = kept(name, all, results)?;
+    let Some(picture) = report::plot(&rows, &told) else {
+        let text = format!("there are no results in {}; run a bench first", results.display());
+        return Err(BenchError::Nothing(text));
+    };
+    match out {
+        Some(path) => {
+            std::fs::write(path, picture).step(|| format!("cannot write {}", path.display()))
+        }
+        None => {
+            let written = std::io::stdout().lock().write_all(picture.as_bytes());
+            written.step(|| "cannot write to the standard output".to_owned())
+        }
+    }
+}
+
+fn table(bench: Option<&str>, all: bool, results: &Path) -> Result<(), BenchError> {
     let mut printed = false;
     for name in BENCHES.iter().filter(|name| bench.is_none_or(|it| it == **name)) {
-        let sessions = report::read(&results.join(format!("{name}.jsonl")))?;
-        let sessions: &[Session] = match sessions.split_last() {
-            Some((newest, _)) if !all => std::slice::from_ref(newest),
-            Some(_) | None => &sessions,
-        };
-        let machines = sessions.iter().filter_map(|session| session.machine.as_ref());
-        let told: Vec<String> = machines.map(report::Machine::told).collect();
-        let rows: Vec<_> = sessions.iter().flat_map(|session| session.rows.clone()).collect();
+        let (told, rows) = kept(name, all, results)?;
         if !rows.is_empty() {
             printed = true;
             println!("## {name}\n\n{}\n\n{}", told.join("\n"), report::tables(name, &rows));
@@ -287,5 +333,30 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let error = table(None, false, folder.path()).expect_err("nothing");
         assert!(error.to_string().contains("run a bench first"), "{error}");
+        let error = picture(failover::NAME, false, None, folder.path()).expect_err("nothing");
+        assert!(error.to_string().contains("run a bench first"), "{error}");
+    }
+
+    #[test]
+    fn a_picture_is_drawn_of_the_newest_session_or_of_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for outage in [40.0, 4_000.0] {
+            let mut results = Results::open(folder.path(), failover::NAME, true).expect("opened");
+            let row = Row {
+                bench: failover::NAME.to_owned(),
+                subject: "stead".to_owned(),
+                ..Row::default()
+            };
+            results.add(Row { outage_ms: Some(outage), ..row }).expect("written");
+        }
+        let path = folder.path().join("failover.svg");
+        for (all, wanted) in [(false, "4000 ms (4000 to 4000)"), (true, "2020 ms (40 to 4000)")] {
+            picture(failover::NAME, all, Some(&path), folder.path()).expect("drawn");
+            let svg = std::fs::read_to_string(&path).expect("written");
+            assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+            assert!(svg.contains(wanted), "{svg}");
+        }
+        assert!(Cli::try_parse_from(["bench/run", "plot", "failover", "--out", "x.svg"]).is_ok());
+        assert!(Cli::try_parse_from(["bench/run", "plot", "idle"]).is_err(), "it has no outages");
     }
 }

@@ -19,6 +19,7 @@ pub mod lease;
 pub mod node;
 pub mod notice;
 pub mod placement;
+pub mod points;
 pub mod quorum;
 pub mod redirect;
 pub mod state;

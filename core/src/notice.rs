@@ -90,6 +90,16 @@ pub enum Notice {
     Membership(String, bool),
     /// The round trip is longer than the timers allow for.
     RoundTripExceeded(String, Span),
+    /// Clients of a service's former holder learn that their connections are gone.
+    ClientsTold(ServiceId, u64),
+    /// This node goes away in order, and its services go elsewhere first.
+    Departing(String),
+    /// The network can't be told that an address is here.
+    AnnounceFailed(ServiceId, String),
+    /// A reference point does not answer this node any more.
+    PointLost(String),
+    /// A reference point that was lost answers this node again.
+    PointBack(String),
     /// Nothing moves for a while: on which node that was asked for, for how long, and why.
     Disarmed(String, Span, String),
     /// The cluster acts again: on which node that was asked for; the time was over if on none.
@@ -106,6 +116,7 @@ impl Notice {
             | Self::ClockDistrusted
             | Self::Nowhere(_)
             | Self::Conflict(..)
+            | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
@@ -116,6 +127,7 @@ impl Notice {
             | Self::Ended(..)
             | Self::AddressRestored(_)
             | Self::RoundTripExceeded(..)
+            | Self::PointLost(_)
             | Self::Disarmed(..)
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
@@ -135,7 +147,10 @@ impl Notice {
             | Self::Configured(_)
             | Self::Standby(..)
             | Self::Membership(..)
-            | Self::Armed(_) => Severity::Info,
+            | Self::ClientsTold(..)
+            | Self::PointBack(_)
+            | Self::Armed(_)
+            | Self::Departing(_) => Severity::Info,
         }
     }
 }
@@ -201,6 +216,22 @@ impl fmt::Display for Notice {
                 "the round trip to {node} takes {span}: more than the configured round-trip, so \
                  stalls shorter than the ride-out may cost a lease"
             ),
+            Self::Departing(why) => {
+                write!(f, "{why}: this node goes on standby, its services move to others")
+            }
+            Self::ClientsTold(service, 1) => {
+                write!(f, "{service}: one client is told that its connection is gone")
+            }
+            Self::ClientsTold(service, count) => {
+                write!(f, "{service}: {count} clients are told that their connections are gone")
+            }
+            Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
+            Self::PointLost(point) => {
+                write!(f, "the reference point {point} does not answer this node")
+            }
+            Self::PointBack(point) => {
+                write!(f, "the reference point {point} answers this node again")
+            }
             Self::Disarmed(by, span, reason) => {
                 write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
                 if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }

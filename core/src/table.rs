@@ -106,6 +106,11 @@ impl<K: Ord, V> Table<K, V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 
+    /// All of it, the values to be changed, in the order of the keys.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
     /// All of it, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value))

@@ -25,6 +25,8 @@ pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
 const SHORTEST_HEARTBEAT: Span = Span::from_millis(2);
 /// How much earlier than the ride-out an election may be, at most.
 const LONGEST_ELECTION_LEAD: Span = Span::from_millis(20);
+/// How old the picture may be that people are shown, however long the ride-out is.
+const MOMENT: Span = Span::from_millis(250);
 /// What is added to the wait so that two clocks' last digits can't matter.
 const ROUNDING: Span = Span::from_millis(1);
 
@@ -117,6 +119,23 @@ impl Timers {
         Span(2 * self.heartbeat.0 + 4 * self.round_trip.0)
     }
 
+    /// How long a guard may tell its daemon nothing while only times go on: a fifth of a ride-out.
+    /// What is decided upon may be half a ride-out old (rule C2), and one report may be lost.
+    /// People look at it as well, so it is never older than a moment.
+    #[must_use]
+    pub const fn report(&self) -> Span {
+        let fifth = self.ride_out.0 / 5;
+        Span(if fifth < MOMENT.0 { fifth } else { MOMENT.0 })
+    }
+
+    /// When a daemon looks again although nothing happened and it waits for nothing: a quarter of a
+    /// ride-out, and no more than a moment. Reports wake it before.
+    #[must_use]
+    pub const fn look(&self) -> Span {
+        let quarter = self.ride_out.0 / 4;
+        Span(if quarter < MOMENT.0 { quarter } else { MOMENT.0 })
+    }
+
     /// How long others wait after a node's last sign of life: D.
     ///
     /// `slack` is how late the node's kernel may shut its gate. The lease was counted on the
@@ -156,6 +175,8 @@ impl Timers {
             && self.suspect_after.0 >= self.ride_out.0 + self.heartbeat.0
             // A suspicion that turns out true never delays the takeover.
             && self.suspect_after.0 < self.wait(Span::ZERO).0
+            // One report may be lost, and the next is still good enough to act upon.
+            && self.report().0.saturating_mul(2) < self.ride_out.0 / 2
             // Nobody acts before the slowest clock has seen the lease end.
             && self.wait(Span::ZERO).0 > self.lease.0 + self.lease.drift().0
     }

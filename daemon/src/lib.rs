@@ -1,7 +1,7 @@
 //! The edges: everything that touches the world, and the command line.
 //!
 //! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
-//! around core's node machine, with [`agent`] (programs) and [`redirect`] (announcements) as its
+//! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`] (announcements) as its
 //! hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for people and
 //! [`metrics`] as its numbers for machines. [`config`]
 //! reads what the operator wants. [`demo`] is a whole cluster on one machine, out of the same
@@ -18,14 +18,18 @@ pub mod api;
 mod chain;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod demo;
+pub mod departure;
 pub mod doctor;
 pub mod driver;
 pub mod guard;
 pub mod identity;
 pub mod journal;
+pub mod keeper;
 pub mod metrics;
 pub mod paths;
+pub mod points;
 mod polled;
 pub mod redirect;
 mod tail;

@@ -62,6 +62,12 @@ impl Paths {
         self.state.join("log-began")
     }
 
+    /// Says that this node put itself on standby, because it goes away, and takes that back.
+    #[must_use]
+    pub fn departed(&self) -> PathBuf {
+        self.state.join("departed")
+    }
+
     /// The counter of the guard's starts.
     #[must_use]
     pub fn incarnation(&self) -> PathBuf {

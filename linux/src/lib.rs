@@ -7,6 +7,7 @@
 //!
 //! Every `unsafe` block says why it is sound; bytes from the network and the disk never panic.
 
+pub mod alarm;
 pub mod clock;
 pub mod durable;
 pub mod gate;
@@ -18,5 +19,7 @@ pub mod poller;
 pub mod process;
 pub mod realtime;
 pub mod seqpacket;
+pub mod shared;
+pub mod tcp;
 pub mod udp;
 pub mod wire;

@@ -4,6 +4,7 @@
 //! fires at once, where a relative timeout would wait for the rest. A real-time thread is woken
 //! within tens of microseconds of the moment, an ordinary one with 50 more (timer slack).
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -28,6 +29,8 @@ const TIMER: u64 = u64::MAX;
 pub struct Poller {
     epoll: Epoll,
     timer: OwnedFd,
+    /// What the timer is set to; nothing once it has rung, as it is ready until it is set anew.
+    set_to: Cell<Option<Option<u64>>>,
 }
 
 impl Poller {
@@ -46,7 +49,7 @@ impl Poller {
         let timer = unsafe { OwnedFd::from_raw_fd(raw) };
         let event = EpollEvent::new(EpollFlags::EPOLLIN, TIMER);
         epoll.add(&timer, event).map_err(failed("watch the timer"))?;
-        Ok(Self { epoll, timer })
+        Ok(Self { epoll, timer, set_to: Cell::new(Some(None)) })
     }
 
     /// Watches a descriptor; `token` (not `u64::MAX`) names it when something can be read from it
@@ -80,7 +83,11 @@ impl Poller {
     /// [`PollError`]: `ready` is empty.
     pub fn wait(&self, until: Option<u64>, ready: &mut Vec<u64>) -> Result<(), PollError> {
         ready.clear();
-        self.set_timer(until).map_err(|source| PollError { step: "set the timer", source })?;
+        // Most of what wakes us leaves the next moment where it was.
+        if self.set_to.get() != Some(until) {
+            self.set_timer(until).map_err(|source| PollError { step: "set the timer", source })?;
+            self.set_to.set(Some(until));
+        }
         let mut events = [EpollEvent::empty(); AT_ONCE];
         let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
             Ok(count) => count,
@@ -90,7 +97,13 @@ impl Poller {
             }
         };
         let tokens = events[..count].iter().map(EpollEvent::data);
-        ready.extend(tokens.filter(|token| *token != TIMER));
+        for token in tokens {
+            if token == TIMER {
+                self.set_to.set(None);
+            } else {
+                ready.push(token);
+            }
+        }
         Ok(())
     }
 

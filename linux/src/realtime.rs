@@ -58,6 +58,21 @@ pub fn lock_memory() -> Result<(), Refused> {
     Ok(())
 }
 
+/// Locks the memory that the process has touched so far and will touch from here on, and changes no
+/// limit: for a process that starts programs, which would inherit it.
+///
+/// # Errors
+/// [`Refused::Memory`]: nothing changed.
+pub fn lock_touched() -> Result<(), Refused> {
+    let touched = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: no pointers; what the process maps stays as it is.
+    if unsafe { libc::mlockall(touched) } == 0 {
+        Ok(())
+    } else {
+        Err(Refused::Memory(io::Error::last_os_error()))
+    }
+}
+
 /// Undoes [`lock_memory`].
 ///
 /// # Errors

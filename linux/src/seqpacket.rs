@@ -5,15 +5,15 @@
 //! name). Nothing here waits. An empty message can't be told from the end, so none is sent.
 
 use std::fs;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen,
-    recv, send, socket, socketpair,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    UnixAddr, accept4, bind, connect, listen, recv, recvmsg, send, sendmsg, socket, socketpair,
 };
 use nix::sys::stat::{Mode, fchmod};
 use thiserror::Error;
@@ -210,6 +210,68 @@ impl Connection {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed("send")(errno)),
             }
+        }
+    }
+
+    /// Sends one message and a descriptor with it; `false` if it was not taken. A receiver that
+    /// does not ask for descriptors never sees it.
+    ///
+    /// # Errors
+    /// See [`SeqpacketError`]; nothing was sent.
+    pub fn send_with(&self, message: &[u8], fd: &impl AsFd) -> Result<bool, SeqpacketError> {
+        if message.is_empty() || message.len() > LONGEST {
+            return Err(SeqpacketError::Length(message.len()));
+        }
+        let parts = [IoSlice::new(message)];
+        let fds = [fd.as_fd().as_raw_fd()];
+        let with = [ControlMessage::ScmRights(&fds)];
+        let (raw, flags) = (self.fd.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
+        loop {
+            match sendmsg::<UnixAddr>(raw, &parts, &with, flags, None) {
+                Ok(_) => return Ok(true),
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => return Ok(false),
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(SeqpacketError::Closed),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failed("send a descriptor")(errno)),
+            }
+        }
+    }
+
+    /// Receives one message, and the descriptor that came with it, if one did.
+    ///
+    /// # Errors
+    /// See [`Connection::receive`].
+    pub fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        with: &mut Option<OwnedFd>,
+    ) -> Result<Received, SeqpacketError> {
+        let (raw, room) = (self.fd.as_raw_fd(), buffer.len());
+        let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CMSG_CLOEXEC;
+        loop {
+            let mut control = nix::cmsg_space!([i32; 1]);
+            let mut parts = [IoSliceMut::new(buffer)];
+            let received = match recvmsg::<()>(raw, &mut parts, Some(&mut control), flags) {
+                Ok(received) => received,
+                Err(Errno::EAGAIN) => return Ok(Received::Nothing),
+                Err(Errno::ECONNRESET) => return Ok(Received::Closed),
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(failed("receive")(errno)),
+            };
+            let length = received.bytes;
+            for message in received.cmsgs().map_err(failed("receive a descriptor"))? {
+                if let ControlMessageOwned::ScmRights(fds) = message {
+                    // SAFETY: the kernel has just made these descriptors for us alone.
+                    let mut owned = fds.iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) });
+                    *with = owned.next();
+                    owned.for_each(drop);
+                }
+            }
+            return match length {
+                0 => Ok(Received::Closed),
+                length if length > room => Err(SeqpacketError::Length(length)),
+                length => Ok(Received::Message(length)),
+            };
         }
     }
 

@@ -41,7 +41,7 @@ pub use crate::error::{
     CampaignError, InitializeError, MembershipError, OpenError, ProposeError, ReadError,
 };
 pub use crate::listener::{Boxed, NoListener, NotLearnt, TermListener};
-pub use crate::log::Log;
+pub use crate::log::{Commits, Log};
 pub use crate::machine::{
     Committed, Event, Events, Failure, Machine, Membership, RestoreError, SnapshotError,
 };

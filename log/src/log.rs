@@ -1,6 +1,7 @@
 //! The facade: one node's part of the replicated log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
@@ -42,6 +43,17 @@ pub struct Log {
     ending: Mutex<Option<JoinHandle<()>>>,
     /// Held while the membership changes, so that it changes one step at a time.
     pub(crate) changing: Mutex<()>,
+    /// How many proposals were committed here, and the microseconds that they took together.
+    commits: [AtomicU64; 2],
+}
+
+/// What was proposed here and committed, since the log was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// How many changes.
+    pub count: u64,
+    /// The time that they took together, each from its proposal until it was applied here.
+    pub time: Duration,
 }
 
 impl Log {
@@ -88,6 +100,7 @@ impl Log {
             closing,
             ending: Mutex::new(Some(ending)),
             changing: Mutex::new(()),
+            commits: Default::default(),
         };
         Ok((log, events))
     }
@@ -127,12 +140,15 @@ impl Log {
         if change.len() > CHANGE_BYTES {
             return Err(ProposeError::TooLong { bytes: change.len(), most: CHANGE_BYTES });
         }
-        let end = end_of(deadline);
+        let (began, end) = (Instant::now(), end_of(deadline));
         loop {
             // Dropping the future doesn't take the entry back: that is what the error says.
             let write = self.raft.client_write(Change(change.clone()));
             match tokio::time::timeout_at(end, write).await {
-                Ok(Ok(written)) => return Ok((Index(written.log_id.index), written.data)),
+                Ok(Ok(written)) => {
+                    self.note_commit(began.elapsed());
+                    return Ok((Index(written.log_id.index), written.data));
+                }
                 Ok(Err(error)) => {
                     let error = not_written(error);
                     if !matches!(error, ProposeError::NoQuorum) {
@@ -143,6 +159,20 @@ impl Log {
                 Err(_elapsed) => return Err(ProposeError::Deadline { waited: deadline }),
             }
         }
+    }
+
+    fn note_commit(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let [count, time] = &self.commits;
+        count.fetch_add(1, Ordering::Relaxed);
+        time.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// What was proposed here and committed so far.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        let [count, time] = self.commits.each_ref().map(|it| it.load(Ordering::Relaxed));
+        Commits { count, time: Duration::from_micros(time) }
     }
 
     /// A leader takes proposals only while a majority answers it, and a new one has not been

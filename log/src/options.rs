@@ -49,7 +49,7 @@ pub struct Timers {
 impl Default for Timers {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(100),
+            heartbeat: Duration::from_millis(200),
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(1000),
         }

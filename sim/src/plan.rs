@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::ServiceId;
-use stead_core::state::config::{Config, NodeConfig, Program, ServiceAddress, ServiceConfig};
+use stead_core::state::config::{
+    Config, ConfigMore, NetworkConfig, NodeConfig, Program, ServiceAddress, ServiceConfig,
+};
 use stead_core::time::Span;
 
 /// The names of the machines, in order.
@@ -34,6 +36,8 @@ pub struct Plan {
     pub services: usize,
     /// How many networks carry heartbeats.
     pub links: usize,
+    /// How many reference points the services' segment has; none: it is not watched.
+    pub points: usize,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -63,6 +67,7 @@ impl Plan {
             members: nodes,
             services,
             links: 1,
+            points: 0,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -98,8 +103,24 @@ impl Plan {
             links: BTreeMap::new(),
             nodes: nodes.collect(),
             services: (0..self.services).map(|number| (service(number), one(number))).collect(),
-            more: Default::default(),
+            more: ConfigMore { networks: self.networks() },
         }
+    }
+}
+
+impl Plan {
+    /// The segment with its reference points, if it has any.
+    fn networks(&self) -> BTreeMap<String, NetworkConfig> {
+        let point = |number: usize| IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + number as u8));
+        let network = NetworkConfig {
+            network: Ipv4Addr::new(10, 0, 0, 0).into(),
+            prefix: 24,
+            interface: None,
+            gateway: false,
+            addresses: (0..self.points).map(point).collect(),
+        };
+        let watched = (self.points > 0).then(|| ("front".to_string(), network));
+        watched.into_iter().collect()
     }
 }
 

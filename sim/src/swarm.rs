@@ -87,10 +87,14 @@ impl Seed {
             gates: [Gates::Relative, Gates::Absolute, Gates::Both][rng.index(3)],
             snapshot_gap: [2, 8, 40][rng.index(3)],
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
+            points: 0,
             probe: Span::from_millis(40),
         };
         let mix = Mix::draw(&mut rng);
-        Self { plan, mix, faults: [rng.between(8_000, 16_000), rng.between(6_000, 10_000)] }
+        let faults = [rng.between(8_000, 16_000), rng.between(6_000, 10_000)];
+        // Last, so that all else is what it would be without.
+        let plan = Plan { points: [0, 1, 2][rng.index(3)], ..plan };
+        Self { plan, mix, faults }
     }
 }
 

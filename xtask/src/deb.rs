@@ -16,9 +16,10 @@ use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 /// Source below the root, place in the package, mode.
-const FILES: [(&str, &str, u32); 8] = [
+const FILES: [(&str, &str, u32); 9] = [
     ("packaging/stead-guard.service", "usr/lib/systemd/system/stead-guard.service", 0o644),
     ("packaging/stead-daemon.service", "usr/lib/systemd/system/stead-daemon.service", 0o644),
+    ("packaging/logind.conf", "usr/lib/systemd/logind.conf.d/stead.conf", 0o644),
     ("packaging/default", "etc/default/stead", 0o644),
     ("packaging/needrestart.conf", "etc/needrestart/conf.d/stead.conf", 0o644),
     ("packaging/README.Debian", "usr/share/doc/stead/README.Debian", 0o644),

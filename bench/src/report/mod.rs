@@ -1,13 +1,15 @@
-//! Results: one JSON object a line, in files that only grow, and tables made of them.
+//! Results: one JSON object a line, in files that only grow; tables and a picture made of them.
 //!
 //! A file begins, and each later session in it begins again, with a header that describes the
 //! machine ([`Machine`]); the [`Row`]s behind it belong to it. Happy path: [`Results::open`],
-//! [`Results::add`] for each trial, [`tables`] at the end. [`read`] gives the sessions of a file.
+//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers. [`read`] gives
+//! the sessions of a file.
 //!
 //! Failures: a file that can't be written ends the bench; a line that is no result is named.
 //! Deliberately absent: repairing files, and figures that no row holds.
 
 mod machine;
+mod plot;
 mod spread;
 mod tables;
 
@@ -21,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::error::{BenchError, Step};
 
 pub use machine::Machine;
+pub use plot::plot;
 pub use spread::{Spread, spread};
 pub use tables::tables;
 

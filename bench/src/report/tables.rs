@@ -9,7 +9,10 @@ const RATIOS: [(&str, &str, &str, &str); 3] = [
     ("stead", "ride-out 36 ms", "keepalived", "advert 0.01 s"),
 ];
 /// The failure whose outages the ratios are about.
-const DEATH: &str = "node dead";
+pub(super) const DEATH: &str = "node dead";
+
+/// The failures, one below the other.
+pub(super) const FAILURES: [&str; 3] = [DEATH, "node cut off", "nodes apart"];
 
 /// The tables of one bench.
 #[must_use]
@@ -25,7 +28,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
 }
 
 /// Rows with the same key, in the order in which the keys first came.
-fn groups<'a, K: PartialEq>(
+pub(super) fn groups<'a, K: PartialEq>(
     rows: &[&'a Row],
     key: impl Fn(&'a Row) -> K,
 ) -> Vec<(K, Vec<&'a Row>)> {
@@ -53,7 +56,7 @@ fn table(head: &[&str], lines: Vec<Vec<String>>) -> String {
 }
 
 /// A number for people: no digit that the noise makes.
-fn shown(number: f64) -> String {
+pub(super) fn shown(number: f64) -> String {
     if number.abs() < 10.0 { format!("{number:.1}") } else { format!("{number:.0}") }
 }
 
@@ -74,8 +77,7 @@ fn failover(rows: &[&Row]) -> String {
     };
     let mut groups = groups(rows, key);
     // one failure below the other; the order of subjects stays
-    let order = ["node dead", "node cut off", "nodes apart"];
-    groups.sort_by_key(|(key, _)| order.iter().position(|it| *it == key.0));
+    groups.sort_by_key(|(key, _)| FAILURES.iter().position(|it| *it == key.0));
     let line = |((failure, subject, config), rows): ((String, String, String), Vec<&Row>)| {
         let [min, median, max] = three(outages(&rows));
         let double = spread(rows.iter().filter_map(|row| row.double_ms));

@@ -45,8 +45,12 @@ impl Proof {
         report.coordinates.filter(|term| *term == report.term)?;
         let peer = report.peers.get(&node)?;
         let revoked = peer.revoked?;
-        if succeeded(state, peer, node) {
-            return Some(revoked);
+        if let Some(since) = succeeded(state, peer, node) {
+            // What the former guard held is shut, but the keepers of its programs still count by the
+            // deadline that it showed them last, which is never further than an ordinary lease.
+            let armed = [Some(state.timers), state.former_timers].into_iter().flatten();
+            let armed = armed.map(|it| it.disarmed(it.ordinary_lease()).wait(slack(peer))).max();
+            return Some(revoked.max(report.started).max(since) + armed?);
         }
         let earlier = report.earlier_coordinator?;
         let heard = revoked.max(report.started);
@@ -109,12 +113,14 @@ pub fn counts_by_present(state: &State, report: &Report, node: NodeId) -> bool {
         && peer.more.counts.is_some_and(|counts| counts.revision >= state.revision)
 }
 
-/// Whether the guard whose start was admitted is over: a later start of it was heard. Two guards of
-/// one node exclude each other, and the later one begins by ending all that the earlier one had
-/// (rule H5). It holds nothing itself before it is admitted.
-fn succeeded(state: &State, peer: &PeerReport, node: NodeId) -> bool {
-    let admitted = state.view.get(&node).map(|admitted| admitted.incarnation);
-    peer.heard.is_some() && admitted.is_some_and(|admitted| peer.incarnation > admitted)
+/// Since when it is known that the guard whose start was admitted is over, if it is: a later start
+/// of it was heard. Two guards of one node exclude each other, and the later one begins by ending
+/// all that the earlier one had (rule H5). It holds nothing itself before it is admitted.
+fn succeeded(state: &State, peer: &PeerReport, node: NodeId) -> Option<Instant> {
+    let admitted = state.view.get(&node)?.incarnation;
+    let later = peer.heard.is_some() && peer.incarnation > admitted;
+    // Since when this start says by what it counts: since it was first heard, in this term.
+    peer.more.counts.filter(|_| later).map(|_| peer.more.counts_since)
 }
 
 /// How late the node's kernel may shut its gate: what it said, and never less than is assumed of

@@ -95,6 +95,16 @@ impl Authority {
         if self.majority >= self.changed { &self.voters } else { &[] }
     }
 
+    /// From which own datagram on the present voters count, once they are settled.
+    pub(super) fn settled(&self) -> Option<Sequence> {
+        (self.majority >= self.changed).then_some(self.changed)
+    }
+
+    /// Of how many voters it is known when they had last heard of an earlier coordinator.
+    pub(super) fn earlier_known(&self) -> usize {
+        self.earlier.keys().count()
+    }
+
     /// The admission under which that start of a node may get an echo.
     pub(super) fn admission(&self, node: NodeId, incarnation: Incarnation) -> Option<Admission> {
         if self.revoked.contains_key(&node) {

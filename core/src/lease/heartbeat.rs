@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counting::Counts;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
+use crate::points::Told;
 use crate::tail::Tailed;
 use crate::time::Span;
 
@@ -48,8 +49,38 @@ pub struct Heartbeat {
 /// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatMore {
+    /// The form of the sender's gate.
+    pub gate: GateForm,
+    /// What the sender sees of the reference points.
+    pub points: Told,
+    /// On which links it lately heard the addressee, a bit for each link.
+    pub links: Option<u8>,
     /// By which length of lease the sender counts (rule M3).
     pub counts: Option<Counts>,
+}
+
+/// Which form of the gate a node's kernel has, as a number: a form that comes later must not make
+/// the whole heartbeat unreadable. For people; nothing is decided by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateForm(pub u8);
+
+impl GateForm {
+    /// A guard of 0.2, which doesn't say.
+    pub const UNSAID: Self = Self(0);
+    /// A table of nftables, with timeouts.
+    pub const NFTABLES: Self = Self(1);
+    /// Programs on the interfaces, with absolute deadlines.
+    pub const EBPF: Self = Self(2);
+
+    /// Its name, if it was said and this version knows it.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::NFTABLES => Some("nftables"),
+            Self::EBPF => Some("ebpf"),
+            Self(_) => None,
+        }
+    }
 }
 
 impl Tailed for Heartbeat {

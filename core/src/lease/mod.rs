@@ -11,7 +11,8 @@
 //!                                          ├── hear, obey  (heartbeats, orders)
 //!                                          ├── Authority   (when this node coordinates)
 //!                                          ├── counting    (by which length of lease)
-//!                                          └── speak       (heartbeats, reports)
+//!                                          ├── speak       (heartbeats, reports)
+//!                                          └── told        (when a report is due)
 //! ```
 //!
 //! Happy path: every interval one datagram goes to each peer. The coordinator's guard counts which
@@ -37,6 +38,7 @@ mod peer;
 mod report;
 mod sent;
 mod speak;
+mod told;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -45,16 +47,18 @@ use core::net::IpAddr;
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
 pub use counting::Counts;
-pub use heartbeat::{Echo, Heartbeat, HeartbeatMore, LogTail, Receipt};
+pub use heartbeat::{Echo, GateForm, Heartbeat, HeartbeatMore, LogTail, Receipt};
 pub use holding::Holding;
 use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
-pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail};
+pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail, Traffic};
 use sent::Sent;
+use told::Told;
 
-use crate::id::{Incarnation, Index, NodeId, Term};
+use crate::id::{Epoch, Incarnation, Index, NodeId, Term};
+use crate::points::Watched;
 use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
@@ -114,6 +118,7 @@ pub struct Lease {
     incarnation: Incarnation,
     started: Instant,
     slack: Span,
+    gate: GateForm,
     timers: Timers,
     /// The revision of the state that brought these timers; zero before its daemon has named one.
     /// It only grows (rule M3).
@@ -135,9 +140,14 @@ pub struct Lease {
     released: bool,
     clock_distrusted: bool,
     daemon_connected: bool,
-    daemon_heard: Instant,
+    /// When the first report was made that the daemon has not answered yet.
+    unanswered: Option<Instant>,
+    /// What the newest report said, so that only news is told at once.
+    told: Option<Told>,
     applied: Index,
     log_tail: LogTail,
+    /// What the daemon sees of the reference points. It is only passed on.
+    points: Watched,
     holdings: Holdings,
     /// The newest order about holdings on the present connection; zero before the first.
     hold_number: u64,
@@ -169,6 +179,7 @@ impl Lease {
             incarnation,
             started: now,
             slack,
+            gate: GateForm::UNSAID,
             timers,
             revision: 0,
             peers: Table::new(),
@@ -183,9 +194,11 @@ impl Lease {
             released: false,
             clock_distrusted: false,
             daemon_connected: false,
-            daemon_heard: now,
+            unanswered: None,
+            told: None,
             applied: Index(0),
             log_tail: LogTail::default(),
+            points: Watched::default(),
             holdings: Holdings::default(),
             hold_number: 0,
             armed: Instant::START,
@@ -214,7 +227,8 @@ impl Lease {
             Event::DaemonConnected => {
                 self.daemon_connected = true;
                 self.hold_number = 0;
-                self.daemon_heard = now;
+                self.unanswered = None;
+                self.told = None;
             }
             Event::DaemonGone => {
                 self.daemon_connected = false;
@@ -227,9 +241,10 @@ impl Lease {
             // After a pause the beats that were missed are not made up for.
             self.next_beat = now + self.timers.heartbeat;
             self.beat_all(now);
-            self.report(now);
+            self.report_if_old(now);
         }
         self.advance(now);
+        self.report_news(now);
     }
 
     /// The next thing to do, until there is none.
@@ -245,10 +260,22 @@ impl Lease {
         if self.holdings.held().is_empty() { next } else { next.min(self.lease_until()) }
     }
 
+    /// A guard that says which form its kernel's gate has.
+    #[must_use]
+    pub fn with_gate(self, gate: GateForm) -> Self {
+        Self { gate, ..self }
+    }
+
     /// Whether the lease was given up for good.
     #[must_use]
     pub fn is_released(&self) -> bool {
         self.released
+    }
+
+    /// What was held under this epoch or an earlier one ended with a lease, and never comes back.
+    #[must_use]
+    pub fn lapsed(&self) -> Epoch {
+        self.holdings.lapsed()
     }
 
     /// The term in which this node coordinates, if it does.
@@ -356,6 +383,9 @@ impl Lease {
     }
 
     fn daemon_alive(&self, now: Instant) -> bool {
-        self.daemon_connected && now.since(self.daemon_heard) < self.timers.ride_out
+        // Every report is answered. Counted from the first one that is not: a daemon that has
+        // nothing to answer is not late.
+        let patience = self.timers.ride_out;
+        self.daemon_connected && self.unanswered.is_none_or(|since| now.since(since) < patience)
     }
 }

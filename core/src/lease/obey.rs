@@ -9,6 +9,7 @@ use super::order::Order;
 use super::peer::Peer;
 use super::{Command, Lease};
 use crate::id::{NodeId, Term};
+use crate::points::Watched;
 use crate::time::Instant;
 
 impl Lease {
@@ -33,7 +34,7 @@ impl Lease {
     }
 
     pub(super) fn on_order(&mut self, now: Instant, order: Order) {
-        self.daemon_heard = now;
+        self.unanswered = None;
         match order {
             Order::Alive => {}
             Order::Vote(term) => {
@@ -75,6 +76,17 @@ impl Lease {
             }
             Order::Release => self.release(now),
             Order::Count { revision, timers } => self.on_count(now, revision, timers),
+            Order::Points(watched) => self.take_points(now, *watched),
+        }
+    }
+
+    /// What changed much is said at once: whoever coordinates acts upon it.
+    fn take_points(&mut self, now: Instant, watched: Watched) {
+        let news = watched.is_news(&self.points, self.timers.heartbeat.times(2));
+        self.points = watched;
+        if news {
+            self.beat_all(now);
+            self.report(now);
         }
     }
 

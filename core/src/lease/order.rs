@@ -1,5 +1,6 @@
 //! What a daemon tells its guard.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -9,6 +10,7 @@ use super::authority::{Admission, VoterSets};
 use super::heartbeat::LogTail;
 use super::holding::Holding;
 use crate::id::{Index, NodeId, Term};
+use crate::points::Watched;
 use crate::timers::Timers;
 
 /// One order. Each may come twice or again after either process started anew.
@@ -55,6 +57,8 @@ pub enum Order {
     },
     /// Give the lease up for good: everything that it stood for is stopped.
     Release,
+    /// What the daemon sees of the reference points. Only for guards that understand it.
+    Points(Box<Watched>),
     /// The timers in force, and the revision of the state that has them. Instead of
     /// [`Order::Timers`], to a guard that says which revision it counts by.
     Count {

@@ -1,8 +1,9 @@
 //! What this guard knows of another one.
 
 use super::counting::Counts;
-use super::heartbeat::{Heartbeat, LogTail, Receipt};
+use super::heartbeat::{GateForm, Heartbeat, LogTail, Receipt};
 use crate::id::{Incarnation, Sequence, Term};
+use crate::points::Told;
 use crate::table::Table;
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
@@ -42,6 +43,9 @@ pub(super) struct Heard {
     pub(super) powerless: Option<Instant>,
     pub(super) slack: Span,
     pub(super) log_tail: LogTail,
+    pub(super) gate: GateForm,
+    pub(super) points: Told,
+    pub(super) hears_on: Option<u8>,
     pub(super) counts: Option<Counts>,
     /// Since when it says that, in this start and this term.
     pub(super) counts_since: Instant,
@@ -101,6 +105,9 @@ impl Peer {
                 powerless,
                 slack: heartbeat.slack,
                 log_tail: heartbeat.log_tail,
+                gate: heartbeat.more.gate,
+                points: heartbeat.more.points,
+                hears_on: heartbeat.more.links,
                 counts,
                 counts_since,
             });
@@ -124,6 +131,12 @@ impl Peer {
             sequence: self.newest.1,
             held: now.since(self.newest_at),
         })
+    }
+
+    /// On which links something came from it within that time, a bit for each link.
+    pub(super) fn heard_on(&self, now: Instant, patience: Span) -> u8 {
+        let heard = self.links.iter().filter(|(_, (_, at))| now.since(*at) <= patience);
+        heard.fold(0, |set, (link, _)| set | 1_u8.checked_shl((*link).into()).unwrap_or(0))
     }
 
     /// Takes a measured round trip: a longer one at once, shorter ones slowly.

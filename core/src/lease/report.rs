@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::VoterSets;
 use super::counting::Counts;
-use super::heartbeat::LogTail;
+use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
 use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::points::Told;
 use crate::table::Table;
 use crate::tail::Tailed;
 use crate::time::{Instant, Span};
@@ -62,6 +63,10 @@ pub struct Report {
 /// What a report has in its tail, beside what stands there about each peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportMore {
+    /// How often the gate did not obey since the guard started.
+    pub gate_errors: u64,
+    /// What this node tells of the reference points.
+    pub points: Told,
     /// The revision of the state that brought the timers by which it counts; zero before its daemon
     /// has named one.
     pub revision: Option<u64>,
@@ -105,10 +110,27 @@ pub struct PeerReport {
 /// What a report has about one peer in its tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerMore {
+    /// The form of its gate.
+    pub gate: GateForm,
+    /// What it told of the reference points when it was last heard.
+    pub points: Told,
+    /// On which links it then had lately heard this node, a bit for each link.
+    pub hears_on: Option<u8>,
     /// By which length of lease it counts, as it said last.
     pub counts: Option<Counts>,
     /// Since when it says so, in this start and this term.
     pub counts_since: Instant,
+    /// Datagrams to and from it on each link, since the guard started.
+    pub traffic: Table<LinkId, Traffic>,
+}
+
+/// Heartbeats on one link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Those that the kernel took.
+    pub sent: u64,
+    /// Those that arrived and could be opened.
+    pub received: u64,
 }
 
 /// The tail of a report.

@@ -5,6 +5,7 @@ use super::peer::Peer;
 use super::report::{PeerMore, PeerReport, Report, ReportMore};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
+use crate::table::Table;
 use crate::time::{Instant, Span};
 
 impl Lease {
@@ -45,7 +46,12 @@ impl Lease {
             receipt: peer.receipt(now),
             echo: self.echo(to, peer),
             earlier_coordinator: self.age_of_earlier(now),
-            more: HeartbeatMore { counts: Some(self.counts()) },
+            more: HeartbeatMore {
+                gate: self.gate,
+                points: self.points.told(now),
+                links: Some(peer.heard_on(now, self.timers.suspect_after)),
+                counts: Some(self.counts()),
+            },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -82,7 +88,7 @@ impl Lease {
         let peers = peers.collect();
         let authority = self.authority.as_ref();
         let earlier = self.earlier_coordinator;
-        self.commands.push_back(Command::Report(Report {
+        let report = Report {
             at: now,
             incarnation: self.incarnation,
             started: self.started,
@@ -91,7 +97,7 @@ impl Lease {
             coordinates: self.coordinates(),
             voters: authority.map(|it| it.settled_voters().to_vec()).unwrap_or_default(),
             lease_until: self.lease_until(),
-            quorate_until: authority.map_or(Instant::START, |authority| authority.acting),
+            quorate_until: self.quorate_until(),
             earlier_coordinator: authority.and_then(|a| a.earlier_coordinator(self.me, earlier)),
             hears_coordinator: self.hears_coordinator(now),
             released: self.released,
@@ -101,8 +107,20 @@ impl Lease {
             timers: self.timers,
             lapsed: self.holdings.lapsed(),
             peers,
-            more: ReportMore { revision: Some(self.revision) },
-        }));
+            more: ReportMore {
+                points: self.points.told(now),
+                revision: Some(self.revision),
+                // The guard's edge counts it.
+                gate_errors: 0,
+            },
+        };
+        self.note_told(&report);
+        self.commands.push_back(Command::Report(report));
+    }
+
+    /// Until when this node's authority as a coordinator holds.
+    pub(super) fn quorate_until(&self) -> Instant {
+        self.authority.as_ref().map_or(Instant::START, |authority| authority.acting)
     }
 
     fn report_peer(&self, node: NodeId, peer: &Peer) -> PeerReport {
@@ -121,10 +139,15 @@ impl Lease {
             log_tail: heard.map(|heard| heard.log_tail).unwrap_or_default(),
             round_trip: peer.round_trip,
             links: peer.links.iter().map(|(link, (_, at))| (*link, *at)).collect(),
-            more: PeerMore {
-                counts: heard.and_then(|heard| heard.counts),
-                counts_since: heard.map(|heard| heard.counts_since).unwrap_or_default(),
-            },
+            more: heard.map_or_else(PeerMore::default, |heard| PeerMore {
+                gate: heard.gate,
+                points: heard.points,
+                hears_on: heard.hears_on,
+                counts: heard.counts,
+                counts_since: heard.counts_since,
+                // The guard's edge counts it.
+                traffic: Table::new(),
+            }),
         }
     }
 }

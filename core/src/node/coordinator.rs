@@ -45,6 +45,13 @@ struct Suspicion {
     cause: Cause,
 }
 
+impl Coordinator {
+    /// Whether a node is suspected.
+    pub(super) fn suspects_any(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+}
+
 impl Node {
     /// Whether this node may decide for the cluster now.
     #[must_use]
@@ -170,8 +177,7 @@ impl Node {
             return Some(Cause::Silent);
         }
         // It says that it hears nothing of ours any more: so it has no lease, whatever it holds.
-        let timers = &self.state.timers;
-        let deaf = timers.ride_out + timers.heartbeat.times(3) + timers.round_trip;
+        let deaf = self.deaf_after();
         let acknowledged = peer.acknowledged.unwrap_or(report.started).max(report.started);
         if now.since(acknowledged) > deaf {
             return Some(Cause::Silent);
@@ -183,6 +189,12 @@ impl Node {
         let grace = self.state.config.as_ref()?.daemon_grace;
         let away = self.coordinator.daemon_away.get(&node)?;
         (now.since(*away) > grace).then_some(Cause::DaemonAway)
+    }
+
+    /// How long a node that hears may have acknowledged nothing.
+    fn deaf_after(&self) -> Span {
+        let timers = &self.state.timers;
+        timers.ride_out + timers.heartbeat.times(3) + timers.round_trip
     }
 
     /// Whether a node is heard, and hears.
@@ -217,8 +229,9 @@ impl Node {
             .or_else(|| self.admission(now, report))
             .or_else(|| self.arming(now))
             .or_else(|| self.settlement(now, report))
-            .or_else(|| placement::assignment(&self.state, &able))
-            .or_else(|| placement::departure(&self.state, &able))
+            .or_else(|| placement::assignment(&self.state, &able, &self.seen))
+            .or_else(|| self.unreachable(now, report, &able))
+            .or_else(|| placement::departure(&self.state, &able, &self.seen))
             .or_else(|| {
                 self.note_nowhere(&able);
                 None
@@ -270,7 +283,8 @@ impl Node {
             let heard = report.peers.get(&node).and_then(|peer| peer.heard);
             let origin = suspicion.map(|it| it.heard).or(heard).unwrap_or(now);
             let stages = self.stages(now, origin, suspicion);
-            let change = placement::takeover(&self.state, able, node, proof, cause, stages)?;
+            let change =
+                placement::takeover(&self.state, able, &self.seen, node, proof, cause, stages)?;
             self.removing.1.insert(node, cause);
             return Some(Change::Takeover(change));
         }
@@ -353,7 +367,8 @@ impl Node {
         for service in config.services.keys() {
             let unheld = Proof::unheld(&self.state, service).is_some();
             // Whether there is one does not depend on what each holds.
-            let best = || placement::best(&self.state, able, service, None, &BTreeMap::new());
+            let best =
+                || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
             if unheld && best().is_none() {
                 nowhere.insert(service.clone());
             }
@@ -406,8 +421,10 @@ impl Node {
         });
         let silent = self.state.view.keys().filter_map(|node| {
             let known = self.coordinator.suspects.contains_key(node);
-            let heard = report.peers.get(node).filter(|_| !known)?.heard?;
-            Some(heard + self.state.timers.suspect_after + Span(1))
+            let peer = report.peers.get(node).filter(|_| !known)?;
+            let silent = peer.heard? + self.state.timers.suspect_after;
+            let deaf = peer.acknowledged.map(|at| at + self.deaf_after());
+            Some(silent.min(deaf.filter(|at| *at > now).unwrap_or(Instant::NEVER)) + Span(1))
         });
         let ahead = suspects.chain(silent).filter(|at| *at > now);
         ahead.min().unwrap_or(Instant::NEVER)

@@ -50,6 +50,13 @@ pub(super) struct Election {
     guard_ahead: Option<Instant>,
 }
 
+impl Election {
+    /// Whether something is waited for here.
+    pub(super) fn is_on(&self) -> bool {
+        self.wanted || self.guard_ahead.is_some()
+    }
+}
+
 impl Node {
     /// Campaigns if it is time to. Called after every event.
     pub(super) fn elect(&mut self, now: Instant) {

@@ -118,6 +118,11 @@ impl Local {
         }
     }
 
+    /// Whether it runs, and its addresses are held.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Running && self.unheld.is_none()
+    }
+
     /// Whether it is on its way up, or there.
     fn is_up(&self) -> bool {
         match self.phase {
@@ -170,7 +175,7 @@ impl Node {
     }
 
     /// Whether what this node holds under that epoch is its own no longer.
-    fn is_lost(&self, now: Instant, local: &Local) -> bool {
+    pub(super) fn is_lost(&self, now: Instant, local: &Local) -> bool {
         self.is_leaving() || !self.has_lease(now) || self.lapsed() >= local.epoch
     }
 
@@ -336,6 +341,9 @@ impl Node {
             | Phase::Stopping(_)
             | Phase::Releasing(_) => None,
         });
+        // What runs here stops with the lease, also when the guard says nothing more.
+        let lease = self.report.as_ref().filter(|_| !self.local.is_empty());
+        let times = times.chain(lease.map(|report| report.lease_until));
         times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 

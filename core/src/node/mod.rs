@@ -16,6 +16,7 @@
 //!                             │   stages       (what became of a takeover, for people)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
+//!                             ├── points       (who sees the networks of the services)
 //!                             └── network      (what people are told of round trips)
 //! ```
 //!
@@ -36,6 +37,7 @@ mod local;
 mod network;
 mod orders;
 mod performed;
+mod points;
 mod proposals;
 mod stages;
 
@@ -57,6 +59,7 @@ use proposals::{Proposal, Purpose};
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
 use crate::notice::Notice;
+use crate::points::Seen;
 use crate::state::{Cause, Change, Outcome, State};
 use crate::time::{Instant, Span};
 
@@ -98,6 +101,9 @@ pub struct Node {
     voter_change: Option<Instant>,
     told: Told,
     round_trips: RoundTrips,
+    seen: Seen,
+    /// Which reference points this node has told to be lost here.
+    lost_points: [bool; crate::points::MOST],
     /// What the guard shall hold, and the number of the order that says so.
     hold: (u64, Vec<Holding>),
     commands: VecDeque<Command>,
@@ -131,6 +137,8 @@ impl Node {
             voter_change: None,
             told: Told::default(),
             round_trips: RoundTrips::default(),
+            seen: Seen::default(),
+            lost_points: [false; crate::points::MOST],
             hold: (0, Vec::new()),
             commands: VecDeque::new(),
         }
@@ -139,7 +147,7 @@ impl Node {
     /// Takes an event. Never fails, never waits.
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Tick => {}
+            Event::Tick => self.probe_ahead(now),
             Event::Report(report) => self.on_report(now, report),
             Event::GuardLost => {
                 self.report = None;
@@ -179,9 +187,23 @@ impl Node {
     /// When to call again at the latest. Calling earlier is harmless.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Instant {
-        let tick = now + self.state.timers.heartbeat;
+        let timers = &self.state.timers;
+        let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
-        next.max(now)
+        next.min(self.probing_deadline(now)).max(now)
+    }
+
+    /// Whether nothing is under way that time alone could move on. What comes from outside comes
+    /// as an event, and what is due at a known moment has a deadline.
+    fn is_calm(&self) -> bool {
+        self.ready
+            && !self.is_leaving()
+            && self.report.as_ref().is_some_and(|report| report.hears_coordinator)
+            && !self.election.is_on()
+            && !self.coordinator.suspects_any()
+            && self.proposals.is_empty()
+            && self.observations.is_empty()
+            && self.local.values().all(Local::is_at_rest)
     }
 
     /// What every member agrees on, as far as this node has applied it.
@@ -246,6 +268,7 @@ impl Node {
         }
         self.report = Some(Arc::new(report));
         self.command(Command::Guard(Order::Alive));
+        self.watch_points();
         self.probe_ahead(now);
         self.watch_round_trips(now);
     }

@@ -75,7 +75,8 @@ impl Node {
                 }
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Ended(service.clone(), detail));
-                    self.begin_stop(now, &service, Cause::Failed);
+                    let cause = self.cause_of_failure(now, &service);
+                    self.begin_stop(now, &service, cause);
                 }
             }
             Event::Stopped { service, epoch } => {
@@ -109,6 +110,12 @@ impl Node {
             | Event::Retire
             | Event::StoreFailed(_) => {}
         }
+    }
+
+    /// A program that ended with the lease, by its keeper, has not failed.
+    fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
+        let lost = self.local.get(service).is_some_and(|local| self.is_lost(now, local));
+        if lost { Cause::Lost } else { Cause::Failed }
     }
 
     fn on_probed(
@@ -156,7 +163,8 @@ impl Node {
         }
         if let Some(detail) = failed {
             self.notice(Notice::StartFailed(service.clone(), detail));
-            self.begin_stop(now, service, Cause::Failed);
+            let cause = self.cause_of_failure(now, service);
+            self.begin_stop(now, service, cause);
             return;
         }
         local.phase = Phase::Running;
@@ -196,11 +204,26 @@ impl Node {
         }
     }
 
+    /// How long a node has to be silent before its addresses are probed: so that the answer is
+    /// there when the wait ends.
+    fn probing_after(&self) -> Span {
+        let timers = &self.state.timers;
+        timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2))
+    }
+
+    /// When the next node will have been silent for that long, if it stays so.
+    pub(super) fn probing_deadline(&self, now: Instant) -> Instant {
+        let peers = self.report.iter().flat_map(|report| report.peers.iter());
+        let members = peers.filter(|(node, _)| self.state.view.contains_key(node));
+        let times = members.filter_map(|(_, peer)| Some(peer.heard? + self.probing_after()));
+        times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
+    }
+
     /// Probes, for the services that this node would take over, while the wait still runs.
     pub(super) fn probe_ahead(&mut self, now: Instant) {
         let Some(report) = &self.report else { return };
         let timers = self.state.timers;
-        let early = timers.wait(Span::ZERO).saturating_sub(timers.heartbeat.times(2));
+        let early = self.probing_after();
         let is_silent = |node: &NodeId, peer: &PeerReport| {
             peer.heard.is_some_and(|heard| now.since(heard) >= early)
                 && self.state.view.contains_key(node)
@@ -219,7 +242,7 @@ impl Node {
         able.insert(self.me);
         for node in silent {
             able.remove(&node);
-            for (service, to) in placement::successors(&self.state, &able, node) {
+            for (service, to) in placement::successors(&self.state, &able, &self.seen, node) {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
                     let epoch = self.state.assignments.get(&service).map(|it| it.epoch);

@@ -1,21 +1,27 @@
 //! Where services go.
 //!
 //! The first form of the planner: a service stays where it is while it can; otherwise it goes to
-//! the best eligible node. "Best" is decided by, in this order: the operator's wish, the fewest
-//! failures there, the rank in the service's own list,
-//! the fewest services already there, the lowest number. Same state, same
-//! answer, on every node. Rules, capacities and reasons per node come with a later step.
+//! the best eligible node. "Best" is decided by, in this order: the fewest reference points at which
+//! it is behind others, the operator's wish, the fewest at which it was behind not long ago, the
+//! fewest failures there, the rank in the service's own list, the fewest services already there, the
+//! lowest number. Same state and same sight, same answer, on every node. Rules, capacities and
+//! reasons per node come with a later step.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
 //! where an operator moves it (rule M5).
 //!
 //! Nothing here assigns anything without a [`Proof`].
 
+mod reach;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub use reach::unreachable;
+
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
+use crate::points::Seen;
 use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
@@ -26,6 +32,7 @@ pub type Able = BTreeSet<NodeId>;
 pub fn best(
     state: &State,
     able: &Able,
+    seen: &Seen,
     service: &ServiceId,
     without: Option<NodeId>,
     load: &BTreeMap<NodeId, usize>,
@@ -42,7 +49,9 @@ pub fn best(
     able.iter().copied().filter(eligible).min_by_key(|node| {
         let wished = assignment.wish != Some(*node);
         let failures = assignment.failures.get(node).copied().unwrap_or_default();
-        (wished, failures, rank(*node), load.get(node).copied().unwrap_or_default(), *node)
+        let (misses, doubts) = (seen.misses(*node, service), seen.doubts(*node, service));
+        let load = load.get(node).copied().unwrap_or_default();
+        (misses, wished, doubts, failures, rank(*node), load, *node)
     })
 }
 
@@ -51,6 +60,7 @@ pub fn best(
 pub fn place(
     state: &State,
     able: &Able,
+    seen: &Seen,
     service: &ServiceId,
     load: &BTreeMap<NodeId, usize>,
 ) -> Option<NodeId> {
@@ -62,7 +72,7 @@ pub fn place(
             [assignment.wish, Some(node)].into_iter().flatten().find(here)
         }
         Holder::Never | Holder::Stopped { .. } | Holder::Node(_) | Holder::Stopping { .. } => {
-            best(state, able, service, None, load)
+            best(state, able, seen, service, None, load)
         }
     }
 }
@@ -81,13 +91,21 @@ pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
 
 /// Where the services of `node` go when it is removed from the view.
 #[must_use]
-pub fn successors(state: &State, able: &Able, node: NodeId) -> Vec<(ServiceId, Option<NodeId>)> {
+pub fn successors(
+    state: &State,
+    able: &Able,
+    seen: &Seen,
+    node: NodeId,
+) -> Vec<(ServiceId, Option<NodeId>)> {
     let mut load = load(state);
     let held = state.held_by(node).map(|(service, _)| service.clone());
     held.map(|service| {
         // While nothing moves they wait for their node, or for the end of that.
-        let to =
-            if state.is_disarmed() { None } else { best(state, able, &service, Some(node), &load) };
+        let to = if state.is_disarmed() {
+            None
+        } else {
+            best(state, able, seen, &service, Some(node), &load)
+        };
         if let Some(to) = to {
             *load.entry(to).or_default() += 1;
         }
@@ -103,6 +121,7 @@ pub fn successors(state: &State, able: &Able, node: NodeId) -> Vec<(ServiceId, O
 pub fn takeover(
     state: &State,
     able: &Able,
+    seen: &Seen,
     node: NodeId,
     proof: Proof,
     cause: Cause,
@@ -116,21 +135,21 @@ pub fn takeover(
         base: state.epoch,
         proof: proof.record(),
         cause,
-        assignments: successors(state, able, node),
+        assignments: successors(state, able, seen, node),
         stages,
     })
 }
 
 /// The next assignment of a service that nobody can be running, if there is one to make.
 #[must_use]
-pub fn assignment(state: &State, able: &Able) -> Option<Change> {
+pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref()?;
     state.assignments.iter().find_map(|(service, assignment)| {
         Proof::unheld(state, service)?;
         if !config.services.contains_key(service) || state.is_address_busy(service) {
             return None;
         }
-        let node = place(state, able, service, &load(state))?;
+        let node = place(state, able, seen, service, &load(state))?;
         Some(Change::Assign { service: service.clone(), base: assignment.epoch, node })
     })
 }
@@ -138,7 +157,7 @@ pub fn assignment(state: &State, able: &Able) -> Option<Change> {
 /// The next service that should leave its node though that works: it is on standby, or the service
 /// goes back to a node that it prefers.
 #[must_use]
-pub fn departure(state: &State, able: &Able) -> Option<Change> {
+pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
     state.assignments.iter().find_map(|(service, assignment)| {
         let Holder::Node(node) = assignment.holder else { return None };
@@ -149,15 +168,20 @@ pub fn departure(state: &State, able: &Able) -> Option<Change> {
         };
         if state.standby.contains(&node) {
             // Nobody else could take it: then it is better here than nowhere.
-            let to = best(state, able, service, Some(node), &load(state))?;
+            let to = best(state, able, seen, service, Some(node), &load(state))?;
             return stop(Cause::Planned, Some(to));
         }
         if !wanted.failback {
             return None;
         }
         let rank = |node| wanted.prefer.iter().position(|it| *it == state.name(node));
-        let to = best(state, able, service, None, &load(state))?;
+        let to = best(state, able, seen, service, None, &load(state))?;
         let better = rank(to).is_some_and(|to| rank(node).is_none_or(|here| to < here));
-        if better && to != node { stop(Cause::Failback, Some(to)) } else { None }
+        // Not to a node whose network comes and goes.
+        if better && to != node && seen.doubts(to, service) == 0 {
+            stop(Cause::Failback, Some(to))
+        } else {
+            None
+        }
     })
 }

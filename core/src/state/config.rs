@@ -37,7 +37,42 @@ pub struct Config {
 
 /// What a configuration has in the tail of whatever it stands in. Only members from 0.3 on read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigMore {}
+pub struct ConfigMore {
+    /// Networks that carry services' addresses, and who is asked whether they work, by name.
+    pub networks: BTreeMap<String, NetworkConfig>,
+}
+
+/// A network that carries services' addresses, and its reference points: machines on it that are no
+/// nodes. A node that has no answers from them while others have sees that network fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkConfig {
+    /// Its address, host bits zero.
+    pub network: IpAddr,
+    /// The length of its prefix.
+    pub prefix: u8,
+    /// The interface by which nodes reach it; if none, one with an address of its own there.
+    pub interface: Option<String>,
+    /// The next hops of each node's own routes there are asked.
+    pub gateway: bool,
+    /// These addresses are asked.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl NetworkConfig {
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (own, other, width): (u128, u128, u32) = match (self.network, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                (u128::from(own.to_bits()), u128::from(other.to_bits()), 32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits(), 128),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+        };
+        let host_bits = width.saturating_sub(u32::from(self.prefix));
+        (own ^ other).checked_shr(host_bits).unwrap_or(0) == 0
+    }
+}
 
 /// One link: a network on which every node has an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,6 +54,8 @@ pub enum Cause {
     Lost,
     /// It went back to the node it prefers.
     Failback,
+    /// The node sees fewer of its network's reference points than another.
+    Unreachable,
 }
 
 impl fmt::Display for Cause {
@@ -66,6 +68,7 @@ impl fmt::Display for Cause {
             Self::Failed => "the service failed",
             Self::Lost => "the node lost hold of it",
             Self::Failback => "failback",
+            Self::Unreachable => "the node lost the service's network",
         })
     }
 }

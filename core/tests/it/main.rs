@@ -4,6 +4,8 @@
 mod desk;
 mod parts;
 mod patience;
+mod points;
+mod reports;
 mod restart;
 mod state;
 mod wanted;

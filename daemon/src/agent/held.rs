@@ -13,6 +13,7 @@ use stead_linux::process::{Identity, Process, ProcessError, Running, Signal};
 use super::cgroup::Group;
 use super::proc::{self, Stat};
 use super::{note, place};
+use crate::keeper::report::End;
 
 /// The process that was started.
 #[derive(Debug)]
@@ -48,8 +49,21 @@ impl Held {
         fd.try_clone_to_owned().map(Some)
     }
 
-    /// How the main process ended, in words. It must have.
+    /// How the main process ended, in words. It must have. A keeper knows best, and its word also
+    /// reaches a daemon that did not start it.
     pub(super) fn how_it_ended(&self) -> String {
+        let told = note::read(&self.note).ok().flatten().and_then(|note| note.end);
+        match told {
+            Some(End::Lease) => return "its keeper ended it with this node's lease".to_owned(),
+            Some(End::Exit(status)) => return format!("exit status {status}"),
+            Some(End::Signal(number)) => {
+                return match nix::sys::signal::Signal::try_from(number) {
+                    Ok(signal) => format!("killed by {signal}"),
+                    Err(_) => format!("killed by signal {number}"),
+                };
+            }
+            None => {}
+        }
         match &self.main {
             Main::Child(running) => {
                 let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -71,6 +85,13 @@ impl Held {
             Main::Adopted(process) => process.has_ended().is_ok_and(|ended| !ended),
             Main::Gone => false,
         }
+    }
+
+    /// The process whose children live where the program does, and the first of these, if they live
+    /// elsewhere than this daemon's.
+    pub(super) fn rooms(&self) -> Option<(i32, i32)> {
+        let inner = note::read(&self.note).ok().flatten()?.inner?;
+        self.identity().map(|main| (main.pid, inner))
     }
 
     fn identity(&self) -> Option<Identity> {

@@ -45,11 +45,12 @@
 
 mod cgroup;
 mod held;
+mod kept;
 mod monitor;
 mod note;
 mod output;
 mod place;
-mod proc;
+pub(crate) mod proc;
 mod service;
 mod stop;
 
@@ -71,8 +72,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use cgroup::{Group, Groups};
 use held::{Held, Main};
+use kept::Keepers;
+pub use kept::{Keeper, Page};
 use place::Place;
+pub(crate) use place::variables;
 use service::{Ask, Service};
+
+use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
 #[derive(Debug, Error)]
@@ -102,6 +108,7 @@ pub enum Confinement {
 pub struct Programs {
     place: Arc<Place>,
     services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
+    page: Option<Page>,
 }
 
 impl Programs {
@@ -115,10 +122,10 @@ impl Programs {
         node: &str,
         events: UnboundedSender<Event>,
     ) -> Result<Self, ProgramsError> {
-        Self::confined(dir, node, Confinement::Group, events)
+        Self::confined(dir, node, Confinement::Group, Keeper::of_process(), events)
     }
 
-    /// The same, with a choice of what holds programs together.
+    /// The same, with a choice of what holds programs together, and of their keepers.
     ///
     /// # Errors
     /// [`ProgramsError`]
@@ -126,6 +133,7 @@ impl Programs {
         dir: PathBuf,
         node: &str,
         confinement: Confinement,
+        keeper: Keeper,
         events: UnboundedSender<Event>,
     ) -> Result<Self, ProgramsError> {
         let failed = |step, source| ProgramsError { step, path: dir.clone(), source };
@@ -143,8 +151,26 @@ impl Programs {
             groups.tidy();
         }
         let (node, last_words) = (node.to_owned(), Default::default());
-        let place = Place { dir, node, events, groups, prefix, last_words };
-        Ok(Self { place: Arc::new(place), services: BTreeMap::new() })
+        let keepers = Keepers::new(keeper);
+        let place = Place { dir, node, events, groups, prefix, last_words, keepers };
+        Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
+    }
+
+    /// From here on programs are started under a keeper that watches this page; without one they
+    /// are started without a keeper. It is the page of the guard that decisions rest on now.
+    pub fn keep_by(&mut self, page: Option<Page>) {
+        self.page = page;
+    }
+
+    /// How programs are kept that are started now.
+    #[must_use]
+    pub fn keeping(&self) -> Keeping {
+        if self.page.is_none() {
+            return Keeping::none("its guard shows no deadline: it is of an earlier version");
+        }
+        let keepers = &self.place.keepers;
+        let newest = keepers.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map_or_else(|| keepers.expected.clone(), Keeping::from)
     }
 
     /// Takes over what an earlier run of the daemon left: `Found` is sent for each program of which
@@ -170,7 +196,7 @@ impl Programs {
         let whole = found.filter(|it| {
             self.place.note(&it.header.service) == path && it.header.boot == note::boot()
         });
-        let Some(note::Note { header, process }) = whole else {
+        let Some(note::Note { header, process, .. }) = whole else {
             return note::remove(path).map_err(|it| failed("remove", it));
         };
         let process = process.map(Process::find).transpose();
@@ -196,7 +222,8 @@ impl Programs {
     /// Starts the service's program, if it has one, and watches it. If it runs under that epoch
     /// already, watching is all. `Started` comes, later perhaps `Monitored` and `Ended`.
     pub fn start(&mut self, service: ServiceId, epoch: Epoch, config: &ServiceConfig) {
-        self.ask(&service, Ask::Start(epoch, Box::new(config.clone())));
+        let page = self.page.clone();
+        self.ask(&service, Ask::Start(epoch, Box::new(config.clone()), page));
     }
 
     /// Stops what was started under that epoch or an earlier one: asked to end, killed after

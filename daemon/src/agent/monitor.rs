@@ -10,11 +10,12 @@ use nix::sys::signal::Signal as Name;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Monitor, ServiceConfig};
-use stead_linux::process::{Mark, ProcessError, Running, Signal, signal_session, spawn};
+use stead_linux::process::{Mark, ProcessError, Rooms, Running, Signal, signal_session, spawn};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cgroup::Group;
+use super::held::Held;
 use super::place::{LaunchError, Place, door};
 use super::{duration, output};
 use crate::chain::chain;
@@ -49,6 +50,8 @@ struct Watch {
     epoch: Epoch,
     config: ServiceConfig,
     group: Option<Group>,
+    /// Whose rooms it is run in: where the program sees what it sees, so does its monitor.
+    rooms: Option<(i32, i32)>,
     over: Over,
 }
 
@@ -59,7 +62,7 @@ impl Monitoring {
         service: &ServiceId,
         epoch: Epoch,
         config: &ServiceConfig,
-        group: Option<&Group>,
+        held: Option<&Held>,
     ) -> Option<Self> {
         let monitor = config.monitor.clone()?;
         let watch = Watch {
@@ -67,7 +70,8 @@ impl Monitoring {
             service: service.clone(),
             epoch,
             config: config.clone(),
-            group: group.cloned(),
+            group: held.and_then(|held| held.group.clone()),
+            rooms: held.and_then(Held::rooms),
             over: Over::default(),
         };
         let over = watch.over.clone();
@@ -140,6 +144,8 @@ impl Watch {
             output::begin(&path, None).map_err(|source| LaunchError::Output { path, source })?;
         let mut spec = self.place.spec(&self.service, self.epoch, &self.config, command, file)?;
         spec.mark = Mark { note: None, cgroup: door(self.group.as_ref()) };
+        // If they are gone so is the program, and its monitor may say so from here.
+        spec.rooms = self.rooms.and_then(|(parent, child)| Rooms::of(parent, child).ok());
         Ok(Run(Some(spawn(spec)?)))
     }
 

@@ -3,8 +3,8 @@
 //! A note is written in two parts. The daemon writes the first line (whose program, under which
 //! epoch, in which control group) before it forks; the child appends its own line of
 //! /proc/self/stat before it becomes the program. So a note without a second line means that the
-//! program never ran, and no program runs without a note. Notes lie below /run: they survive the
-//! daemon, and need not survive the machine.
+//! program never ran, and no program runs without a note. A keeper signs for its program, and adds
+//! how that ended. Notes lie below /run: they survive the daemon, and need not survive the machine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +16,7 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_linux::process::Identity;
 
 use super::proc::Stat;
+use crate::keeper::report::{End, read_inner};
 
 /// How the names of notes end.
 pub(super) const ENDING: &str = "note";
@@ -36,12 +37,17 @@ pub(super) struct Header {
     pub(super) group: Option<PathBuf>,
 }
 
-/// A note that was read.
+/// A note that was read. What a program's keeper adds comes after the process's line, which older
+/// daemons read up to its own end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) header: Header,
     /// The process that became the program, or was about to.
     pub(super) process: Option<Identity>,
+    /// The number of the keeper's inner process, whose rooms are the program's.
+    pub(super) inner: Option<i32>,
+    /// How the program ended, as its keeper saw it.
+    pub(super) end: Option<End>,
 }
 
 /// Writes the first line and returns the file, open for the child to append to.
@@ -63,8 +69,11 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Note>> {
     let bytes = fs::read(path)?;
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     let Ok(header) = serde_json::from_slice(&bytes[..end]) else { return Ok(None) };
-    let process = Stat::parse(&bytes[end + 1..]).map(|stat| stat.identity);
-    Ok(Some(Note { header, process }))
+    let rest = &bytes[end + 1..];
+    let line = rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let process = Stat::parse(line).map(|stat| stat.identity);
+    let (inner, end) = (read_inner(rest), End::read(rest));
+    Ok(Some(Note { header, process, inner, end }))
 }
 
 /// Removes a note; none there is fine.
@@ -98,13 +107,17 @@ mod tests {
             group: None,
         };
         let mut file = create(&path, &header).expect("written");
-        let unborn = Note { header: header.clone(), process: None };
+        let unborn = Note { header: header.clone(), process: None, inner: None, end: None };
         assert_eq!(read(&path).expect("readable"), Some(unborn));
         let line = fs::read("/proc/self/stat").expect("readable");
         file.write_all(&line).expect("written");
         let whole = fs::read(&path).expect("readable");
         let process = Identity::own().ok();
-        assert_eq!(read(&path).expect("readable"), Some(Note { header, process }));
+        let signed = Note { header, process, inner: None, end: None };
+        assert_eq!(read(&path).expect("readable"), Some(signed.clone()));
+        file.write_all(b"inner 17\nend exit 3\n").expect("written");
+        let ended = Note { inner: Some(17), end: Some(End::Exit(3)), ..signed };
+        assert_eq!(read(&path).expect("readable"), Some(ended));
         for cut in 0..whole.len() - line.len() {
             fs::write(&path, &whole[..cut]).expect("written");
             assert_eq!(read(&path).expect("readable"), None, "{cut}");

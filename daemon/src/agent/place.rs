@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Program, ServiceConfig};
-use stead_linux::process::{Mark, ProcessError, Spec, spawn};
+use stead_linux::process::{Mark, ProcessError, Running, Spec, spawn};
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::cgroup::{Group, Groups};
 use super::held::{Held, Main};
+use super::kept::{Keepers, Page};
 use super::{duration, note, output};
 
 /// What a program finds in PATH; nothing of the daemon's own environment is passed on.
@@ -51,6 +52,12 @@ pub(super) enum LaunchError {
     /// It was to be a run of a monitor that has been ended.
     #[error("its monitor was ended")]
     Over,
+    /// The lease that permits it has ended.
+    #[error("this node's lease ended before it began")]
+    Lease,
+    /// Nobody would end it with the lease.
+    #[error("it can't be kept: {0}")]
+    Keeper(String),
     /// The program.
     #[error(transparent)]
     Spawn(#[from] ProcessError),
@@ -67,6 +74,8 @@ pub(super) struct Place {
     pub(super) prefix: String,
     /// What programs printed last before they failed, as far as this daemon saw it.
     pub(super) last_words: Mutex<BTreeMap<ServiceId, Arc<[String]>>>,
+    /// What keeps programs.
+    pub(super) keepers: Keepers,
 }
 
 impl Place {
@@ -100,13 +109,14 @@ impl Place {
         self.file(service, "monitor")
     }
 
-    /// Starts a program; blocks until it runs.
+    /// Starts a program, under a keeper if there is a page for it; blocks until it runs.
     pub(super) fn launch(
         &self,
         service: &ServiceId,
         epoch: Epoch,
         config: &ServiceConfig,
         program: &Program,
+        page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
@@ -129,15 +139,31 @@ impl Place {
         let failed = |source| LaunchError::Note { path: path.clone(), source };
         let written = note::create(&path, &header).map_err(failed)?;
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
+        let begun = self.begin(spec, epoch, page, &path, group.as_ref());
         let patience = duration(program.stop_timeout);
         let held = |main| Held { main, epoch, patience, note: path.clone(), group };
-        match spawn(spec) {
+        match begun {
             Ok(running) => Ok(held(Main::Child(running))),
             Err(error) => {
                 held(Main::Gone).forget();
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    fn begin(
+        &self,
+        mut spec: Spec,
+        epoch: Epoch,
+        page: Option<&Page>,
+        note: &Path,
+        group: Option<&Group>,
+    ) -> Result<Running, LaunchError> {
+        let Some(page) = page else { return Ok(spawn(spec)?) };
+        let starting = self.keepers.put_before(&mut spec, page, epoch, note, group)?;
+        let mut running = spawn(spec)?;
+        self.keepers.hear(starting, &mut running, group)?;
+        Ok(running)
     }
 
     /// The control group of a service's program; `None` where there can't be one.
@@ -193,7 +219,7 @@ const EPOCH: &str = "STEAD_EPOCH";
 const NOTE: &str = "STEAD_NOTE";
 
 /// The two variables that only this program's processes have, as /proc shows them.
-pub(super) fn variables(note: &Path, epoch: Epoch) -> [Vec<u8>; 2] {
+pub(crate) fn variables(note: &Path, epoch: Epoch) -> [Vec<u8>; 2] {
     let mut named = format!("{NOTE}=").into_bytes();
     named.extend_from_slice(note.as_os_str().as_bytes());
     [named, format!("{EPOCH}={epoch}").into_bytes()]

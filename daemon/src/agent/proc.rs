@@ -8,19 +8,19 @@ use stead_linux::process::Identity;
 
 /// What is asked of one line of /proc/PID/stat (proc(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) identity: Identity,
-    pub(super) parent: i32,
-    pub(super) group: i32,
-    pub(super) session: i32,
+pub(crate) struct Stat {
+    pub(crate) identity: Identity,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
     /// Nothing of it runs any more.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl Stat {
     /// The second field is a name in parentheses and may contain anything, so the fields are
     /// counted from the last closing one. `None`: no such line.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let open = line.iter().position(|byte| *byte == b'(')?;
         let close = line.iter().rposition(|byte| *byte == b')')?;
         let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
@@ -38,7 +38,7 @@ impl Stat {
 }
 
 /// All processes that still run.
-pub(super) fn all() -> io::Result<Vec<Stat>> {
+pub(crate) fn all() -> io::Result<Vec<Stat>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
@@ -54,7 +54,7 @@ pub(super) fn all() -> io::Result<Vec<Stat>> {
 }
 
 /// Whether a process was started (itself or a forebear of it) with all these variables.
-pub(super) fn has_variables(pid: i32, wanted: &[Vec<u8>]) -> bool {
+pub(crate) fn has_variables(pid: i32, wanted: &[Vec<u8>]) -> bool {
     // What is gone, or may not be looked into, was not started by us with them.
     let Ok(environment) = fs::read(Path::new("/proc").join(pid.to_string()).join("environ")) else {
         return false;

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::held::Held;
+use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::Place;
 use super::{output, stop};
@@ -27,8 +28,8 @@ const TOLD_LINES: usize = 3;
 /// What a service is asked to do.
 #[derive(Debug)]
 pub(super) enum Ask {
-    /// Start under that epoch.
-    Start(Epoch, Box<ServiceConfig>),
+    /// Start under that epoch, kept by that page.
+    Start(Epoch, Box<ServiceConfig>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
 }
@@ -75,7 +76,7 @@ impl Service {
         loop {
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(Ask::Start(epoch, config)) => self.start(epoch, *config).await,
+                    Some(Ask::Start(epoch, config, page)) => self.start(epoch, *config, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
                     None => return,
                 },
@@ -85,7 +86,7 @@ impl Service {
         }
     }
 
-    async fn start(&mut self, epoch: Epoch, config: ServiceConfig) {
+    async fn start(&mut self, epoch: Epoch, config: ServiceConfig, page: Option<Page>) {
         let refusal = match (&self.current, self.stopped) {
             (Some(current), _) if current.epoch == epoch => None,
             (Some(current), _) if current.epoch > epoch => {
@@ -105,7 +106,7 @@ impl Service {
             self.end_current().await;
         }
         if self.current.is_none() {
-            match self.launch(epoch, &config).await {
+            match self.launch(epoch, &config, page).await {
                 Ok(held) => self.current = Some(Current::new(epoch, held)),
                 Err(failed) => {
                     self.last_words().await;
@@ -122,19 +123,23 @@ impl Service {
             return;
         }
         let Some(current) = &mut self.current else { return };
-        let group = current.held.as_ref().and_then(|held| held.group.as_ref());
         // The former one ends first: two would write to the same file.
         current.monitor = None;
-        current.monitor = Monitoring::begin(&self.place, &self.name, epoch, &config, group);
+        current.monitor =
+            Monitoring::begin(&self.place, &self.name, epoch, &config, current.held.as_ref());
     }
 
-    async fn launch(&self, epoch: Epoch, config: &ServiceConfig) -> Result<Option<Held>, String> {
+    async fn launch(
+        &self,
+        epoch: Epoch,
+        config: &ServiceConfig,
+        page: Option<Page>,
+    ) -> Result<Option<Held>, String> {
         let Some(program) = &config.program else { return Ok(None) };
         let (place, service) = (self.place.clone(), self.name.clone());
         let (program, config) = (program.clone(), config.clone());
-        let launched =
-            spawn_blocking(move || place.launch(&service, epoch, &config, &program)).await;
-        match launched {
+        let launch = move || place.launch(&service, epoch, &config, &program, page.as_ref());
+        match spawn_blocking(launch).await {
             Ok(Ok(held)) => Ok(Some(held)),
             Ok(Err(error)) => Err(chain(&error)),
             Err(error) => Err(format!("the start itself broke off: {error}")),

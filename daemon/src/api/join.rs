@@ -194,6 +194,9 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::LastMember
         | Refusal::MemberMissing(_)
         | Refusal::StillServes(_)
+        | Refusal::Disarmed
+        | Refusal::Armed
+        | Refusal::SpanUnusable(_)
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

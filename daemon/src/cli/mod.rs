@@ -115,6 +115,7 @@ enum Command {
 /// Runs the command that this process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::keeper::run_if_asked();
     let Cli { folders: Folders { etc, state, run }, command } = Cli::parse();
     let context = Context::of_process(Paths { etc, state, run });
     match command.run(&context) {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{Directive, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -65,11 +65,22 @@ impl Daemon {
     }
 }
 
+/// What is logged unless RUST_LOG says otherwise.
+const USUAL: &str = "info,openraft=warn";
+
 /// Log lines go to standard error; the journal of the system adds time and process. What the daemon
 /// notices goes there with fields, if that journal is there.
 fn log_lines(notices: bool) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
+    if let Err(error) = logged(filter, notices).try_init() {
+        eprintln!("no log lines: {error}");
+    }
+}
+
+/// The filter stands before everything. In a layer of its own it is asked at every line and span of
+/// every library, and spans that nobody wants are made all the same: the log's engine makes many
+/// (docs/reference/hot-path.md).
+fn logged(filter: EnvFilter, notices: bool) -> impl tracing::Subscriber + Send + Sync {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if std::io::stderr().is_terminal() {
         lines.boxed()
@@ -77,17 +88,39 @@ fn log_lines(notices: bool) {
         lines.without_time().with_ansi(false).boxed()
     };
     let other = filter_fn(|of| of.target() != system_journal::TARGET);
-    let lines = lines.with_filter(filter.and(other));
+    let lines = lines.with_filter(other);
     let journal = notices.then(tracing_journald::layer).and_then(|layer| {
         let failed = |error: &std::io::Error| eprintln!("notices have no fields there: {error}");
         layer.inspect_err(failed).ok()
     });
     let journal = journal.map(|layer| {
         let plain = layer.with_field_prefix(None).with_syslog_identifier("stead".to_owned());
-        let notice = filter_fn(|of| of.target() == system_journal::TARGET);
-        plain.with_filter(notice.with_max_level_hint(LevelFilter::INFO))
+        plain.with_filter(filter_fn(|of| of.target() == system_journal::TARGET))
     });
-    if let Err(error) = tracing_subscriber::registry().with(lines).with(journal).try_init() {
-        eprintln!("no log lines: {error}");
+    // The journal has every notice, however little is logged besides.
+    let always = format!("{}=info", system_journal::TARGET).parse::<Directive>();
+    let filter = match always {
+        Ok(always) if journal.is_some() => filter.add_directive(always),
+        Ok(_) | Err(_) => filter,
+    };
+    tracing_subscriber::registry().with(lines).with(journal).with(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_is_not_even_made() {
+        for notices in [false, true] {
+            let subscriber = logged(EnvFilter::new(USUAL), notices);
+            tracing::subscriber::with_default(subscriber, || {
+                assert!(tracing::enabled!(target: "stead::driver", tracing::Level::INFO));
+                assert!(!tracing::enabled!(target: "openraft::core", tracing::Level::INFO));
+                assert!(!tracing::enabled!(target: "openraft::core", tracing::Level::TRACE));
+                assert!(tracing::trace_span!(target: "openraft::core", "tick").is_disabled());
+                assert!(tracing::debug_span!(target: "stead::log", "write").is_disabled());
+            });
+        }
     }
 }

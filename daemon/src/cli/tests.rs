@@ -146,6 +146,7 @@ fn the_first_node_alone_on_one_link_without_real_time() {
     hello.realtime = Err("the limit of real-time priority is 0".to_owned());
     hello.locked = Err("the limit of locked memory is 8 MiB".to_owned());
     hello.version = "0.0.9".to_owned();
+    hello.more.gate_reason = Some("the kernel refuses bpf: operation not permitted".to_owned());
     shows(
         &view,
         &[],

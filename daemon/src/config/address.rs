@@ -68,6 +68,52 @@ pub(super) fn parse_service(text: &str) -> Result<(IpAddr, u8), Wrong> {
     Ok((ip, check_prefix(ip, number)?))
 }
 
+/// Reads a network: its own address, `/` and the length of its prefix.
+///
+/// # Errors
+/// Says what is wrong with it and what to write instead.
+pub(super) fn parse_network(text: &str) -> Result<(IpAddr, u8), Wrong> {
+    let parts = text.split_once('/');
+    let parts = parts.and_then(|(ip, length)| Some((ip.parse::<IpAddr>().ok()?, length)));
+    let Some((ip, length)) = parts else {
+        return Err(wrong(
+            format!("`{}` is not the prefix of a network", shown(text)),
+            "write its address and the length of its prefix:  \"10.0.0.0/24\"",
+        ));
+    };
+    let most: u8 = if ip.is_ipv4() { 32 } else { 128 };
+    let digits = !length.is_empty() && length.bytes().all(|octet| octet.is_ascii_digit());
+    let length = length.parse::<u8>().ok().filter(|it| digits && (1..=most).contains(it));
+    let Some(length) = length else {
+        return Err(wrong(
+            format!("`{}` has no length of a prefix from 1 to {most}", shown(text)),
+            format!("most networks of this kind have {}", usual_prefix(ip)),
+        ));
+    };
+    let network = without_host(ip, length);
+    if network != ip {
+        return Err(wrong(
+            format!("{ip}/{length} is an address in a network, not the network"),
+            format!("write  \"{network}/{length}\""),
+        ));
+    }
+    Ok((network, length))
+}
+
+/// The network's own address.
+fn without_host(ip: IpAddr, length: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            let host = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+            Ipv4Addr::from_bits(ip.to_bits() & !host).into()
+        }
+        IpAddr::V6(ip) => {
+            let host = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+            Ipv6Addr::from_bits(ip.to_bits() & !host).into()
+        }
+    }
+}
+
 /// Reads an address that a service may use, without prefix.
 ///
 /// # Errors

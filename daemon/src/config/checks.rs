@@ -13,6 +13,7 @@ use toml::Spanned;
 use super::draft::{Cluster, Draft, Node};
 use super::duration::{say, write};
 use super::keys::nearest;
+use super::network;
 use super::problem::Findings;
 use super::section::shown;
 
@@ -35,6 +36,8 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     families(draft, findings);
     unique_addresses(draft, findings);
     wishes(draft, findings);
+    let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
+    network::check(draft, &owners, findings);
 }
 
 fn timers(cluster: &Cluster, findings: &mut Findings) {

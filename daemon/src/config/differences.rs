@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 
@@ -64,7 +64,7 @@ impl fmt::Display for Difference {
 }
 
 /// Everything that applying `new` would change where `old` is in force: the cluster's own values,
-/// then links, nodes and services, each kind by name. Empty if nothing would change.
+/// then links, nodes, services and networks, each kind by name. Empty if nothing would change.
 #[must_use]
 pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     let mut changes = Changes::default();
@@ -81,6 +81,9 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     }
     for (name, pair) in pairs(&old.services, &new.services) {
         changes.service(&name.0, pair);
+    }
+    for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
+        changes.network(name, pair);
     }
     changes.0
 }
@@ -197,6 +200,30 @@ impl Changes {
         self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
     }
 
+    fn network(&mut self, name: &str, pair: Pair<'_, NetworkConfig>) {
+        let (old, new) = match pair {
+            Pair::Removed => {
+                return self.live(format!(
+                    "network {name}: removed; nobody is asked whether it works any more"
+                ));
+            }
+            Pair::Added(new) => {
+                return self.live(format!(
+                    "network {name}: added, {}, asks {}",
+                    place(new),
+                    points(new)
+                ));
+            }
+            Pair::Both(old, new) => (old, new),
+        };
+        self.value(&format!("network {name}: prefix"), &place(old), &place(new));
+        self.value(&format!("network {name}: asks"), &points(old), &points(new));
+        let own = |network: &NetworkConfig| network.interface.clone();
+        let interface = |network| own(network).unwrap_or_else(|| "found by itself".to_owned());
+        let what = format!("network {name}: interface");
+        self.value(&what, &interface(old), &interface(new));
+    }
+
     fn addresses(&mut self, name: &str, old: &[ServiceAddress], new: &[ServiceAddress]) {
         for gone in old.iter().filter(|address| !new.contains(address)) {
             match new.iter().find(|address| address.ip == gone.ip) {
@@ -246,6 +273,16 @@ impl Changes {
             }
         }
     }
+}
+
+fn place(network: &NetworkConfig) -> String {
+    format!("{}/{}", network.network, network.prefix)
+}
+
+fn points(network: &NetworkConfig) -> String {
+    let gateway = network.gateway.then(|| "the gateway".to_owned());
+    let addresses = network.addresses.iter().map(ToString::to_string);
+    gateway.into_iter().chain(addresses).collect::<Vec<_>>().join(", ")
 }
 
 fn address(address: &ServiceAddress) -> String {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use stead_core::id::ServiceId;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, ConfigMore, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -20,6 +20,7 @@ pub(super) struct Draft {
     pub(super) links: Vec<Link>,
     pub(super) nodes: Vec<Node>,
     pub(super) services: Vec<Service>,
+    pub(super) networks: Vec<Network>,
 }
 
 /// The table `[cluster]`.
@@ -64,6 +65,18 @@ pub(super) struct Service {
     pub(super) failback: Option<Spanned<bool>>,
 }
 
+/// A table `[networks.NAME]`.
+pub(super) struct Network {
+    pub(super) name: Spanned<String>,
+    /// Where the table is.
+    pub(super) at: Range<usize>,
+    /// None if what stands there is no prefix.
+    pub(super) prefix: Option<Spanned<(IpAddr, u8)>>,
+    pub(super) interface: Option<String>,
+    pub(super) gateway: bool,
+    pub(super) addresses: Vec<Spanned<IpAddr>>,
+}
+
 impl Draft {
     /// The configuration, once there are no problems.
     pub(super) fn config(self) -> Config {
@@ -76,7 +89,9 @@ impl Draft {
             links: self.links.into_iter().map(link).collect(),
             nodes: self.nodes.into_iter().map(Node::config).collect(),
             services: self.services.into_iter().map(Service::config).collect(),
-            more: Default::default(),
+            more: ConfigMore {
+                networks: self.networks.into_iter().filter_map(Network::config).collect(),
+            },
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) const FILE: &[Key] = keys! {
     "links": "[links.lan]",
     "nodes": "[nodes.node1]",
     "services": "[services.web]",
+    "networks": "[networks.front]",
 };
 /// The keys of `[cluster]`.
 pub(super) const CLUSTER: &[Key] = keys! {
@@ -47,6 +48,13 @@ pub(super) const SERVICE: &[Key] = keys! {
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
 };
+/// The keys of `[networks.NAME]`.
+pub(super) const NETWORK: &[Key] = keys! {
+    "prefix": "prefix = \"10.0.0.0/24\"",
+    "gateway": "gateway = true",
+    "addresses": "addresses = [\"10.0.0.1\"]",
+    "interface": "interface = \"eth0\"",
+};
 /// The keys of an address of a service that is more than a text.
 pub(super) const ADDRESS: &[Key] = keys! {
     "ip": "ip = \"10.0.0.100\"",
@@ -66,11 +74,12 @@ pub(super) const MONITOR: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 7] = [
+pub(super) const HOMES: [(&str, &[Key]); 8] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
     ("[services.NAME]", SERVICE),
+    ("[networks.NAME]", NETWORK),
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),

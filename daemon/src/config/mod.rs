@@ -25,6 +25,7 @@ mod duration;
 mod example;
 mod keys;
 mod name;
+mod network;
 mod problem;
 mod render;
 mod section;

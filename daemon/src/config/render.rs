@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use stead_core::state::config::{Config, Monitor, Program, ServiceAddress, ServiceConfig};
+use stead_core::state::config::{
+    Config, Monitor, NetworkConfig, Program, ServiceAddress, ServiceConfig,
+};
 
 use super::duration;
 
@@ -36,6 +38,25 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
         write_service(out, service)?;
+    }
+    for (name, network) in &config.more.networks {
+        writeln!(out, "\n[networks.{name}]")?;
+        write_network(out, network)?;
+    }
+    Ok(())
+}
+
+fn write_network(out: &mut String, network: &NetworkConfig) -> fmt::Result {
+    writeln!(out, "prefix = \"{}/{}\"", network.network, network.prefix)?;
+    if network.gateway {
+        writeln!(out, "gateway = true")?;
+    }
+    if !network.addresses.is_empty() {
+        let addresses: Vec<_> = network.addresses.iter().map(|it| format!("\"{it}\"")).collect();
+        writeln!(out, "addresses = [{}]", addresses.join(", "))?;
+    }
+    if let Some(interface) = &network.interface {
+        writeln!(out, "interface = {}", quoted(interface))?;
     }
     Ok(())
 }

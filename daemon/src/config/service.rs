@@ -98,7 +98,7 @@ fn long_address(
     }
 }
 
-fn check_interface(interface: &Spanned<String>, findings: &mut Findings) {
+pub(super) fn check_interface(interface: &Spanned<String>, findings: &mut Findings) {
     let name = interface.get_ref();
     let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
     let fits = (1..=LONGEST_INTERFACE).contains(&name.len());

@@ -1,4 +1,4 @@
-//! The tables of the file, from `[cluster]` to `[nodes.NAME]`, turned into a draft.
+//! The tables of the file, from `[cluster]` to `[networks.NAME]`, turned into a draft.
 
 use stead_core::timers::{DEFAULT_RIDE_OUT, DEFAULT_ROUND_TRIP};
 use toml::Spanned;
@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
-use super::{DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, keys, name, service};
+use super::{DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, keys, name, network, service};
 
 /// Reads every table, and notes what can't be read.
 pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
@@ -17,6 +17,7 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         links: named(&file, "links", keys::LINK, findings, link),
         nodes: named(&file, "nodes", keys::NODE, findings, node),
         services: named(&file, "services", keys::SERVICE, findings, service::service),
+        networks: named(&file, "networks", keys::NETWORK, findings, network::network),
     }
 }
 
@@ -68,7 +69,7 @@ fn named<T>(
     findings: &mut Findings,
     read: impl Fn(Spanned<String>, &Section<'_, '_>, &mut Findings) -> T,
 ) -> Vec<T> {
-    let required = kind != "services" && !file.mistyped(kind);
+    let required = !["services", "networks"].contains(&kind) && !file.mistyped(kind);
     let absent = |at, findings: &mut Findings| {
         let example = file.example(kind);
         let help = format!("there must be at least one: begin it with a line like  {example}");

@@ -4,6 +4,7 @@ use stead_linux::clock::{Discipline, clock_discipline, jiffy};
 use stead_linux::realtime::{lock_memory, set_fifo, unlock_memory};
 
 use super::Finding;
+use crate::keeper::report::Keeping;
 
 /// Beyond this rate a node gets no lease (protocol, rule H6), in millionths.
 const CLOCK_BOUND_PPM: f64 = 1_000.0;
@@ -13,7 +14,7 @@ const CLOCK_NEAR_PPM: f64 = 500.0;
 const NETWORK: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW")];
 
 pub(super) fn examine() -> Vec<Finding> {
-    vec![privileges(), realtime(), memory(), clock(clock_discipline()), tick()]
+    vec![privileges(), realtime(), memory(), keeper(), clock(clock_discipline()), tick()]
 }
 
 fn privileges() -> Finding {
@@ -61,6 +62,21 @@ fn memory() -> Finding {
             error.to_string(),
             "start the guard by its unit, or grant \
                                                         LimitMEMLOCK=infinity",
+        ),
+    }
+}
+
+/// What ends programs with the lease: the kernel, or what can be found.
+fn keeper() -> Finding {
+    const CHECK: &str = "keeper";
+    let keeping = Keeping::expected(None);
+    match keeping.reason {
+        None => Finding::good(CHECK, "programs can have process namespaces, which end as a whole"),
+        Some(reason) => Finding::warning(
+            CHECK,
+            reason,
+            "programs end with the lease as far as they can be found; to leave nothing behind, start \
+             the daemon by its unit, or give it CAP_SYS_ADMIN",
         ),
     }
 }
@@ -118,7 +134,9 @@ mod tests {
     fn each_thing_is_looked_at_once() {
         let mut checks: Vec<_> = examine().into_iter().map(|it| it.check).collect();
         checks.sort();
-        let all = ["clock", "kernel tick", "locked memory", "privileges", "real-time priority"];
+        let mut all =
+            ["clock", "kernel tick", "locked memory", "privileges", "real-time priority"].to_vec();
+        all.insert(1, "keeper");
         assert_eq!(checks, all);
     }
 }

@@ -6,9 +6,10 @@
 //! at any time after, and says for each thing what was seen, whether that is good, and what to do.
 //!
 //! # How it works
-//! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`network`]) for its
-//! [`Finding`]s. Nothing is changed; what is tried is tried in a way that leaves nothing behind (a
-//! file that is removed, a connection that is closed, a priority that is given back).
+//! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
+//! [`network`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a way that
+//! leaves nothing behind (a file that is removed, a connection that is closed, a priority that is
+//! given back).
 //!
 //! # Failures
 //! What can't be found out is a finding of its own ([`Verdict::Unknown`]) with the reason; no part
@@ -22,6 +23,8 @@ mod disk;
 mod kernel;
 mod machine;
 mod network;
+mod points;
+mod shutdown;
 
 use serde::{Deserialize, Serialize};
 use stead_core::state::config::Config;
@@ -96,6 +99,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     let mut findings = machine::examine();
     findings.extend(kernel::examine());
     findings.extend(disk::examine(patient));
+    findings.extend(shutdown::examine(patient));
     findings.extend(network::examine(patient));
     findings
 }

@@ -52,6 +52,7 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
         }
     }
     findings.extend(services(config, &machine));
+    findings.extend(super::points::examine(config));
     findings
 }
 

@@ -1,14 +1,16 @@
 //! What comes out of the log, and what other daemons say.
 
-use stead_core::id::{ClusterId, Index, NodeId};
+use stead_core::id::{ClusterId, Epoch, Index, NodeId, ServiceId};
 use stead_core::state::config::{Config, LinkConfig, NodeConfig};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::time::Span;
 use stead_fuzz::{Chance, Sample, target};
+use stead_linux::tcp::Connection;
 use stead_log::Machine;
 
 use super::machine::{Replica, decode, encode, restored};
 use super::peers::{Answer, Request};
+use crate::connections::{Ends, Taken, Told};
 
 fn found() -> Change {
     let addresses = [("lan".to_owned(), "10.0.0.1".parse().expect("an address"))].into();
@@ -101,10 +103,24 @@ fn any_words_of_another_daemon_are_read_or_refused() {
         let request = Request::Propose { change: found(), deadline_ms: 2_000 };
         let answer = Answer::Committed(Index(7), Outcome::Joined(NodeId(3)));
         let unknown = Answer::Unknown("no majority".to_owned());
+        let ends = |local: &str, remote: &str| {
+            let parse = |text: &str| text.parse().expect("an address");
+            Ends::from(Connection { local: parse(local), remote: parse(remote) })
+        };
+        let clients = Told {
+            service: ServiceId::from("web"),
+            epoch: Epoch(7),
+            number: 3,
+            base: Some(2),
+            added: vec![ends("10.0.0.100:80", "10.0.0.9:40000")],
+            gone: vec![ends("[fd00::100]:80", "[fd00::9]:40000")],
+        };
         vec![
             ("propose", encode(&request).expect("it can be encoded")),
             ("committed", encode(&answer).expect("it can be encoded")),
             ("unknown", encode(&unknown).expect("it can be encoded")),
+            ("clients", encode(&Request::Connections(clients)).expect("it can be encoded")),
+            ("taken", encode(&Answer::Connections(Taken::Behind)).expect("it can be encoded")),
         ]
     };
     target!("daemons").samples(samples).count(30_000).run(|bytes| {

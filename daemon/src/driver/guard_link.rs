@@ -11,6 +11,7 @@ use stead_linux::seqpacket::{Connection, Received, SeqpacketError};
 use stead_log::{Boxed, NotLearnt, TermListener};
 use tokio::sync::{mpsc, watch};
 
+use crate::agent::Page;
 use crate::chain::chain;
 use crate::guard::ipc::{self, FromGuard, ToGuard};
 use crate::polled::Polled;
@@ -25,6 +26,8 @@ const LEARN_PATIENCE: Duration = Duration::from_millis(50);
 pub(super) enum GuardEvent {
     /// The guard answers, at this door.
     Connected(Door),
+    /// The page that it shows to keepers.
+    Page(Page),
     /// Something from the guard.
     Said(Box<FromGuard>),
     /// The connection ended.
@@ -115,8 +118,9 @@ async fn serve(
     }
     let mut buffer = vec![0; ipc::LONGEST];
     loop {
+        let mut page = None;
         let received = polled.next(|reading| {
-            let received = reading.0.0.receive(&mut buffer);
+            let received = reading.0.0.receive_with(&mut buffer, &mut page);
             if matches!(received, Ok(Received::Nothing)) { None } else { Some(received) }
         });
         let length = match received.await? {
@@ -128,6 +132,11 @@ async fn serve(
         if let FromGuard::VoteKnown(term) = message {
             told.send_replace(Some(term));
             continue;
+        }
+        if let Some(page) = page
+            && events.send(GuardEvent::Page(Arc::new(page))).await.is_err()
+        {
+            return Ok(());
         }
         if events.send(GuardEvent::Said(Box::new(message))).await.is_err() {
             return Ok(());

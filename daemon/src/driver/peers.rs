@@ -1,4 +1,5 @@
-//! What daemons ask each other: to propose a change on behalf of one that does not lead.
+//! What daemons ask each other: to propose a change on behalf of one that does not lead; and what
+//! they tell each other of their clients' connections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,8 +13,11 @@ use stead_core::tail::Tailed;
 use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
 use stead_log::{Boxed, Log, ProposeError};
+use tokio::sync::watch;
 
 use super::machine::{decode, encode, told};
+use super::view::View;
+use crate::connections::{Known, Others, Taken, Told};
 
 /// How often a proposal that nobody took is tried again before its deadline.
 const RETRY: Duration = Duration::from_millis(20);
@@ -25,19 +29,25 @@ const ON_THE_WAY: Duration = Duration::from_millis(50);
 pub(super) enum Request {
     /// Propose this change, if you lead.
     Propose { change: Change, deadline_ms: u64 },
+    /// The asker's clients. Only for who understands it: see [`Daemons`].
+    Connections(Told),
 }
 
 impl Tailed for Request {
     type More = ConfigMore;
 
     fn more(&self) -> ConfigMore {
-        let Self::Propose { change, .. } = self;
-        change.more()
+        match self {
+            Self::Propose { change, .. } => change.more(),
+            Self::Connections(_) => ConfigMore::default(),
+        }
     }
 
     fn add(&mut self, more: ConfigMore) {
-        let Self::Propose { change, .. } = self;
-        change.add(more);
+        match self {
+            Self::Propose { change, .. } => change.add(more),
+            Self::Connections(_) => {}
+        }
     }
 }
 
@@ -51,6 +61,8 @@ pub(super) enum Answer {
     Lost(String),
     /// The request can't be read.
     NotUnderstood(String),
+    /// What became of the clients.
+    Connections(Taken),
 }
 
 impl Tailed for Answer {
@@ -66,14 +78,21 @@ impl Tailed for Answer {
 pub(super) struct Proposer {
     me: NodeId,
     log: Arc<OnceLock<Arc<Log>>>,
+    view: Arc<OnceLock<watch::Receiver<Arc<View>>>>,
+    clients: Known,
 }
 
 /// What became of a proposal, with the reason in words where it is not known to be committed.
 pub(super) type Proposed = (Fate, String);
 
 impl Proposer {
-    pub(super) fn new(me: NodeId) -> Self {
-        Self { me, log: Arc::new(OnceLock::new()) }
+    pub(super) fn new(me: NodeId, clients: Known) -> Self {
+        Self { me, log: Arc::default(), view: Arc::default(), clients }
+    }
+
+    /// From now on there is a picture, and with it a state.
+    pub(super) fn set_view(&self, view: watch::Receiver<Arc<View>>) {
+        drop(self.view.set(view));
     }
 
     /// From now on there is a log.
@@ -169,13 +188,14 @@ async fn propose_there(
         Ok(Answer::Committed(index, outcome)) => (Fate::Committed(index, outcome), String::new()),
         Ok(Answer::Unknown(detail)) => (Fate::Unknown, detail),
         Ok(Answer::Lost(detail) | Answer::NotUnderstood(detail)) => (Fate::Lost, detail),
+        Ok(Answer::Connections(_)) => (Fate::Unknown, "an answer to something else".to_owned()),
         Err(error) => (Fate::Unknown, error.to_string()),
     }
 }
 
 /// Answers the other daemons. Only members get here: the transport has checked their keys.
 impl Service for Proposer {
-    fn handle(&self, _from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
+    fn handle(&self, from: NodeId, request: Vec<u8>) -> Boxed<'static, Vec<u8>> {
         let proposer = self.clone();
         Box::pin(async move {
             let answer = match decode::<Request>(&request) {
@@ -187,9 +207,56 @@ impl Service for Proposer {
                         (Fate::Lost, detail) => Answer::Lost(detail),
                     }
                 }
+                Ok(Request::Connections(clients)) => {
+                    let state = proposer.view.get().map(|view| view.borrow().state.clone());
+                    let taken = state.map(|state| proposer.clients.take(from, clients, &state));
+                    Answer::Connections(taken.unwrap_or(Taken::Behind))
+                }
                 Err(error) => Answer::NotUnderstood(error.to_string()),
             };
             told("the answer to another daemon", &answer)
         })
+    }
+}
+
+/// The first version of the protocol whose daemons take [`Request::Connections`].
+const CONNECTIONS_SINCE: u16 = 2;
+
+/// The other daemons, to be told of this one's clients.
+pub(super) struct Daemons {
+    pub(super) me: NodeId,
+    pub(super) peers: Arc<Peers>,
+}
+
+impl Others for Daemons {
+    /// Those that are known to understand it. To know that takes a connection.
+    fn able(&self) -> Vec<NodeId> {
+        let connected = self.peers.connected();
+        let able = |node: &NodeId| {
+            let its = connected.iter().find(|it| it.node == *node);
+            its.map(|it| it.version >= CONNECTIONS_SINCE)
+        };
+        let others = self.peers.members().nodes().into_iter().filter(|node| *node != self.me);
+        let mut ready = Vec::new();
+        for node in others {
+            match able(&node) {
+                Some(true) => ready.push(node),
+                Some(false) => {}
+                None => self.peers.meet(node),
+            }
+        }
+        ready
+    }
+
+    async fn tell(&self, node: NodeId, told: Told, deadline: Duration) -> Option<Taken> {
+        let request = encode(&Request::Connections(told)).ok()?;
+        let answer = self.peers.call(node, request, deadline).await.ok()?;
+        match decode(&answer).ok()? {
+            Answer::Connections(taken) => Some(taken),
+            Answer::Committed(..)
+            | Answer::Unknown(_)
+            | Answer::Lost(_)
+            | Answer::NotUnderstood(_) => None,
+        }
     }
 }

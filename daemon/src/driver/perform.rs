@@ -18,6 +18,8 @@ use super::guard_link::Door;
 use super::peers::Proposer;
 use crate::agent::Programs;
 use crate::chain::chain;
+use crate::connections::Resets;
+use crate::departure::Departure;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
@@ -37,6 +39,8 @@ pub(super) struct Performers {
     pub(super) guard: Option<Door>,
     pub(super) programs: Programs,
     pub(super) redirect: Redirect,
+    pub(super) resets: Resets,
+    pub(super) departure: Departure,
     /// Where results go.
     pub(super) results: UnboundedSender<Event>,
     pub(super) journal: Journal,
@@ -56,7 +60,10 @@ impl Performers {
                 self.probe(state, service, epoch, probing);
             }
             Command::Announce { service, epoch } => self.announce(state, service, epoch),
-            Command::Quiet { service } => self.redirect.quiet(&service),
+            Command::Quiet { service } => {
+                self.redirect.quiet(&service);
+                self.resets.end(&service);
+            }
             Command::Start { service, epoch } => self.start(state, service, epoch),
             Command::Stop { service, epoch } => self.programs.stop(service, epoch),
             Command::Notice(notice) => self.notice(&notice),
@@ -157,8 +164,11 @@ impl Performers {
 
     fn announce(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
         match Self::targets(state, &service) {
-            Ok(targets) => self.redirect.announce(service, epoch, targets),
-            Err(detail) => self.notice(&Notice::Conflict(service, detail)),
+            Ok(targets) => {
+                self.redirect.announce(service.clone(), epoch, targets);
+                self.resets.begin(service, epoch);
+            }
+            Err(detail) => self.notice(&Notice::AnnounceFailed(service, detail)),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stead_core::id::NodeId;
 use stead_core::node::{Event, Node};
+use stead_core::notice::Notice;
 use stead_core::state::{Change, State};
 use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
@@ -14,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::guard_link::GuardLink;
 use super::handle::Handle;
 use super::machine::Replica;
-use super::peers::Proposer;
+use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::task::{Inputs, Task};
 use super::{network, task};
@@ -22,6 +24,8 @@ use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
 use crate::config;
+use crate::connections::{self, Known, Resets};
+use crate::departure::{self, Departure};
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
@@ -84,11 +88,13 @@ async fn daemon(
     let (submissions, submitted) = mpsc::channel(WAITING);
 
     let members = Members::new(network::known(&identity.members));
-    let proposer = Proposer::new(identity.node);
+    let clients = Known::default();
+    let proposer = Proposer::new(identity.node, clients.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let node = Node::new(identity.node, State::default());
     let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
+    proposer.set_view(seen.clone());
     let handle = Handle { view: seen, submissions };
     desk.open(handle.clone());
     // Before the log, which opens only with the guard: what is wrong must be seen.
@@ -109,6 +115,9 @@ async fn daemon(
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
     proposer.set_log(log.clone());
+    let resets = tell_clients(identity.node, &handle, clients, &notices, &peers);
+    let words = (results.clone(), notices.clone());
+    let departure = departure::start(handle.clone(), paths.departed(), words);
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -116,16 +125,19 @@ async fn daemon(
         guard: None,
         programs,
         redirect: Redirect::new(results.clone(), notices),
+        resets,
+        departure: departure.clone(),
         results,
         journal,
     };
-    tokio::spawn(found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle));
+    let founding = found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle.clone());
+    tokio::spawn(founding);
     let inputs = Inputs { guard, log: events, performed, noticed, submitted };
     let began = paths.log_began();
     let task = Task::new(identity, node, performers, members, shown, inputs, began);
     let over = tokio::select! {
         over = task.run() => over,
-        () = asked_to_end() => Ok(()),
+        () = asked_to_end_in_order(&departure, handle) => Ok(()),
     };
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
@@ -251,6 +263,26 @@ async fn found(
         Ok(_) => drop(std::fs::remove_file(path)),
         Err(error) => tracing::error!("the cluster is not founded yet: {}", chain(&error)),
     }
+}
+
+/// From now on the other daemons learn of this node's clients, and this one of theirs.
+fn tell_clients(
+    me: NodeId,
+    handle: &Handle,
+    clients: Known,
+    notices: &mpsc::UnboundedSender<Notice>,
+    peers: &Arc<Peers>,
+) -> Resets {
+    let resets = Resets::new(clients.clone(), notices.clone());
+    let others = Arc::new(Daemons { me, peers: peers.clone() });
+    connections::tell(me, handle.clone(), clients, &resets, others);
+    resets
+}
+
+/// Asked to end, and not in the middle of a departure.
+async fn asked_to_end_in_order(departure: &Departure, handle: Handle) {
+    asked_to_end().await;
+    departure.linger(handle).await;
 }
 
 async fn asked_to_end() {

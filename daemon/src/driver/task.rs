@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
-use stead_core::lease::LogTail;
+use stead_core::lease::{LogTail, Order};
 use stead_core::node::{Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
+use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
 use stead_core::time::Instant;
+use stead_core::timers::Timers;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::Members;
-use stead_log::{Committed, Events, Status};
+use stead_log::{Commits, Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;
@@ -26,8 +28,9 @@ use super::perform::Performers;
 use super::view::View;
 use crate::chain::chain;
 use crate::guard::Rejected;
-use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard};
+use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard, UNDERSTOOD};
 use crate::identity::Identity;
+use crate::points::{Points, Wanted};
 
 /// How often the picture is renewed when nothing but reports come.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
@@ -56,6 +59,11 @@ pub(super) struct Task {
     shown_at: tokio::time::Instant,
     status: watch::Receiver<Status>,
     inputs: Inputs,
+    points: Points,
+    /// What came of asking the reference points.
+    watched: watch::Receiver<Watched>,
+    /// By which configuration they are asked.
+    asked: Option<(u64, Timers)>,
     hello: Option<Hello>,
     troubles: VecDeque<String>,
     rejected: BTreeMap<(SocketAddr, Rejected), u64>,
@@ -89,6 +97,8 @@ impl Task {
     ) -> Self {
         let status = performers.log.status();
         let state = (Index(0), Arc::new(node.state().clone()));
+        let points = Points::start();
+        let watched = points.watched();
         Self {
             identity,
             node,
@@ -98,6 +108,9 @@ impl Task {
             shown_at: tokio::time::Instant::now(),
             status,
             inputs,
+            points,
+            watched,
+            asked: None,
             hello: None,
             troubles: VecDeque::new(),
             rejected: BTreeMap::new(),
@@ -133,6 +146,7 @@ impl Task {
                     let view = log_view(&self.status.borrow_and_update().clone());
                     self.handle(Event::Log(view));
                 }
+                Ok(()) = self.watched.changed() => self.tell_points(),
                 Some(event) = self.inputs.performed.recv() => self.handle(event),
                 Some(notice) = self.inputs.noticed.recv() => self.performers.notice(&notice),
                 Some(submission) = self.inputs.submitted.recv() => self.submit(submission),
@@ -160,8 +174,12 @@ impl Task {
         match event {
             GuardEvent::Connected(door) => {
                 self.performers.guard = Some(door);
+                // One of 0.2 shows none. The page of a guard that is gone stays until here: what
+                // was decided by it ends with it.
+                self.performers.programs.keep_by(None);
                 self.told_this_guard = false;
                 self.guard_knew = None;
+                self.performers.departure.guard_ends(false);
                 self.tell_network();
             }
             GuardEvent::Lost => {
@@ -169,13 +187,17 @@ impl Task {
                 self.performers.guard = None;
                 self.handle(Event::GuardLost);
             }
+            GuardEvent::Page(page) => self.performers.programs.keep_by(Some(page)),
             GuardEvent::Said(said) => self.on_said(*said),
         }
     }
 
     fn on_said(&mut self, said: FromGuard) {
         match said {
-            FromGuard::Hello(hello) => self.hello = Some(hello),
+            FromGuard::Hello(hello) => {
+                self.hello = Some(hello);
+                self.tell_points();
+            }
             FromGuard::Report(report) => {
                 let knows = !report.peers.is_empty() || !report.held.is_empty();
                 self.guard_knew.get_or_insert(knows);
@@ -198,7 +220,8 @@ impl Task {
                     *self.rejected.entry((from, reason)).or_default() += count;
                 }
             }
-            FromGuard::Ending => self.handle(Event::Retire),
+            // Services move first; then comes the retirement.
+            FromGuard::Ending => self.performers.departure.guard_ends(true),
         }
     }
 
@@ -259,7 +282,27 @@ impl Task {
         self.performers.peers.require(state.more.protocol);
         self.members.set(self.with_known(network::members(state)));
         self.tell_network();
+        self.ask_points();
         self.show(true);
+    }
+
+    /// Asks the reference points of the configuration, if it is new.
+    fn ask_points(&mut self) {
+        let state = self.node.state();
+        let asked = Some((state.revision, state.timers));
+        if self.asked != asked {
+            self.asked = asked;
+            self.points.set(Wanted::of(state));
+        }
+    }
+
+    /// Tells the guard what came of asking, if it understands that.
+    fn tell_points(&mut self) {
+        let watched = *self.watched.borrow_and_update();
+        let understands = self.hello.as_ref().is_some_and(|it| it.more.understands >= UNDERSTOOD);
+        if understands && watched.revision != 0 {
+            self.performers.tell_guard(&ToGuard::Order(Order::Points(Box::new(watched))));
+        }
     }
 
     /// Before the log has brought a state, those that were known at the join are trusted.
@@ -330,6 +373,7 @@ impl Task {
             identity: self.identity.clone(),
             state: self.state.1.clone(),
             log: self.status.borrow().clone(),
+            commits: self.performers.log.commits(),
             ready: self.node.is_ready(),
             coordinating: self.node.is_quorate_coordinator(at),
             disarmed_until: self.node.disarmed_until(),
@@ -337,10 +381,14 @@ impl Task {
             guard: self.hello.clone(),
             guard_troubles: self.troubles.iter().cloned().collect(),
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
+            keeping: self.hello.as_ref().map(|_| self.performers.programs.keeping()),
             last_words: self.performers.programs.last_words(),
+            strangers: self.performers.redirect.strangers(),
+            clients: self.performers.resets.known.counts(),
             refused: self.performers.peers.refused(),
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
+            seen: self.node.seen().clone(),
         }));
     }
 }
@@ -353,6 +401,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         identity: identity.clone(),
         state: Arc::new(node.state().clone()),
         log: Status::default(),
+        commits: Commits::default(),
         ready: false,
         coordinating: false,
         disarmed_until: None,
@@ -360,10 +409,14 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         guard: None,
         guard_troubles: Vec::new(),
         local: BTreeMap::new(),
+        keeping: None,
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
+        clients: BTreeMap::new(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: Vec::new(),
+        seen: Seen::default(),
     }
 }
 

@@ -8,13 +8,16 @@ use std::time::SystemTime;
 use stead_core::id::ServiceId;
 use stead_core::lease::Report;
 use stead_core::node::LocalView;
+use stead_core::points::Seen;
 use stead_core::state::State;
 use stead_core::time::Instant;
-use stead_log::Status;
 use stead_log::transport::{Connected, Refusal};
+use stead_log::{Commits, Status};
 
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
+use crate::keeper::report::Keeping;
+use crate::redirect::Stranger;
 
 /// The picture.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct View {
     pub state: Arc<State>,
     /// The log.
     pub log: Status,
+    /// What this node proposed and had committed as the log's leader.
+    pub commits: Commits,
     /// This run has applied all that was committed before it began.
     pub ready: bool,
     /// This node coordinates, and may decide.
@@ -43,12 +48,20 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// How programs are kept here; nothing before a guard answered.
+    pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// Who else uses an address that this node answers for, and defends.
+    pub strangers: Vec<Stranger>,
+    /// How many clients' connections this node knows of each service.
+    pub clients: BTreeMap<ServiceId, usize>,
     /// Peers that can be reached and not talked to.
     pub refused: Vec<Refusal>,
     /// Datagrams on the links that were not taken: from where, why, how often.
     pub rejected: BTreeMap<(std::net::SocketAddr, crate::guard::Rejected), u64>,
     /// Live connections to other daemons, with their versions.
     pub connected: Vec<Connected>,
+    /// Who sees which reference point, as far as this node was told.
+    pub seen: Seen,
 }

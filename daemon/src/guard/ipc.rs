@@ -105,6 +105,8 @@ pub const UNDERSTOOD: u8 = 3;
 pub struct HelloMore {
     /// Which orders it understands: zero, those of 0.2; [`UNDERSTOOD`], those of 0.3 as well.
     pub understands: u8,
+    /// Why the gate has not the better form, if it hasn't and nobody asked for that.
+    pub gate_reason: Option<String>,
 }
 
 /// The tail of what a guard says.

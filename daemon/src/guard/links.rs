@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use stead_core::id::NodeId;
-use stead_core::lease::{Heartbeat, LinkId};
+use stead_core::lease::{Heartbeat, LinkId, Traffic};
+use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
 use stead_linux::netlink::Netlink;
@@ -27,6 +28,8 @@ pub(super) struct Links {
     sockets: Vec<Option<Heartbeats>>,
     retry_at: Option<Instant>,
     rejected: BTreeMap<(SocketAddr, Rejected), u64>,
+    /// Of every node that was ever sent anything or heard.
+    traffic: BTreeMap<NodeId, Table<LinkId, Traffic>>,
     /// What does not work, by link, so that it is said once.
     broken: BTreeMap<usize, String>,
     pub(super) troubles: Vec<String>,
@@ -90,12 +93,16 @@ impl Links {
     /// Sends a heartbeat to a node on every link.
     pub(super) fn send(&mut self, sealer: &Sealer, to: NodeId, heartbeat: &Heartbeat) {
         let Some(addresses) = self.network.peers.get(&to) else { return };
+        let traffic = self.traffic.entry(to).or_default();
         for (at, (socket, address)) in self.sockets.iter().zip(addresses).enumerate() {
             let (Some(socket), Ok(link)) = (socket, LinkId::try_from(at)) else { continue };
             match sealer.seal(to, link, heartbeat) {
                 // A datagram that could not be sent is a lost one: the next follows soon, and what
                 // is wrong with the link shows by its silence.
-                Ok(bytes) => drop(socket.send_to(&bytes, *address)),
+                Ok(bytes) => {
+                    let taken = socket.send_to(&bytes, *address).unwrap_or(false);
+                    traffic.get_or_insert_with(link, Traffic::default).sent += u64::from(taken);
+                }
                 Err(error) => self.troubles.push(error.to_string()),
             }
         }
@@ -114,7 +121,12 @@ impl Links {
                 Ok(None) => return None,
                 Ok(Some((length, from))) => match sealer.open(&buffer[..length]) {
                     // The number of the link is the sender's; that of the socket is ours.
-                    Ok((_, heartbeat)) => return Some((link.try_into().ok()?, heartbeat)),
+                    Ok((_, heartbeat)) => {
+                        let link = link.try_into().ok()?;
+                        let traffic = self.traffic.entry(heartbeat.from).or_default();
+                        traffic.get_or_insert_with(link, Traffic::default).received += 1;
+                        return Some((link, heartbeat));
+                    }
                     Err(reason) => self.note_rejected(from, reason),
                 },
                 Err(error) => {
@@ -124,6 +136,11 @@ impl Links {
                 }
             }
         }
+    }
+
+    /// What was sent to a node, and what came from it.
+    pub(super) fn traffic(&self, node: NodeId) -> Table<LinkId, Traffic> {
+        self.traffic.get(&node).cloned().unwrap_or_default()
     }
 
     fn note_rejected(&mut self, mut from: SocketAddr, reason: Rejected) {

@@ -5,11 +5,12 @@ use std::os::fd::AsFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use stead_core::id::Incarnation;
-use stead_core::lease::{Command, Event, Lease, Order, Report};
+use stead_core::lease::{Command, Event, GateForm, Lease, Order, Report};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 use stead_linux::clock::{boottime, clock_discipline};
 use stead_linux::durable::Counter;
+use stead_linux::gate::Form;
 use stead_linux::lock::Lock;
 use stead_linux::poller::Poller;
 use stead_linux::process::peer_of;
@@ -119,6 +120,7 @@ impl Guard {
         let slack = hello.slack;
         let now = Instant(boottime());
         let lease = Lease::new(identity.node, incarnation, now, slack, Timers::default());
+        let lease = lease.with_gate(gate_form(kernel.form()));
         let listener = Listener::bind(&paths.guard_socket()).map_err(failed("open its door"))?;
         let poller = Poller::new().map_err(failed("wait for anything"))?;
         let watch = |fd, token| poller.watch(fd, token).map_err(failed("wait for anything"));
@@ -188,16 +190,22 @@ impl Guard {
         while let Some(command) = self.lease.poll() {
             match command {
                 Command::Send { to, heartbeat } => self.links.send(&self.sealer, to, &heartbeat),
-                Command::Enforce { addresses, until } => self.kernel.enforce(addresses, until),
+                Command::Enforce { addresses, until } => {
+                    self.kernel.enforce(addresses, until, self.lease.lapsed());
+                }
                 Command::Report(report) => self.report(report),
                 Command::VoteKnown(term) => self.tell(&FromGuard::VoteKnown(term)),
             }
         }
     }
 
-    /// Reports as held only what really stands.
+    /// Reports as held only what really stands, and what the machine can't know.
     fn report(&mut self, mut report: Report) {
         report.held.retain(|holding| self.kernel.stands(holding.address));
+        report.more.gate_errors = self.kernel.gate_errors;
+        for (node, peer) in report.peers.iter_mut() {
+            peer.more.traffic = self.links.traffic(*node);
+        }
         self.tell(&FromGuard::Report(report));
     }
 
@@ -235,8 +243,17 @@ impl Guard {
             return;
         }
         self.daemon = Some(connection);
-        self.tell(&FromGuard::Hello(self.hello.clone()));
+        self.greet();
         self.handle(Event::DaemonConnected);
+    }
+
+    /// With the hello comes the page that the daemon hands on to its programs' keepers.
+    fn greet(&self) {
+        let hello = FromGuard::Hello(self.hello.clone());
+        match (&self.daemon, &self.kernel.page, ipc::encode(&hello)) {
+            (Some(daemon), Some(page), Ok(bytes)) => drop(daemon.send_with(&bytes, page)),
+            (..) => self.tell(&hello),
+        }
     }
 
     fn on_daemon(&mut self) {
@@ -368,6 +385,14 @@ fn next_incarnation(paths: &Paths) -> Result<Incarnation, GuardError> {
     counter.increment().map(Incarnation).map_err(failed("count its starts"))
 }
 
+/// The form of the gate as heartbeats have it.
+fn gate_form(form: Form) -> GateForm {
+    match form {
+        Form::Ebpf => GateForm::EBPF,
+        Form::Nftables => GateForm::NFTABLES,
+    }
+}
+
 /// Asks the system for what a guard should have, and says what it got.
 fn hello(kernel: &Kernel) -> Hello {
     let said = |result: Result<(), realtime::Refused>| result.map_err(|error| chain(&error));
@@ -388,6 +413,6 @@ fn hello(kernel: &Kernel) -> Hello {
         realtime,
         locked,
         slack: kernel.slack(),
-        more: HelloMore { understands: ipc::UNDERSTOOD },
+        more: HelloMore { understands: ipc::UNDERSTOOD, gate_reason: kernel.fallback() },
     }
 }

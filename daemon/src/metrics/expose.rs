@@ -4,6 +4,7 @@
 //! rest (the lease, the log's positions) stands in the picture that the report is made of.
 
 use stead_core::id::ServiceId;
+use stead_core::lease::Report;
 use stead_core::state::{Holder, Reached};
 use stead_log::Role;
 
@@ -12,12 +13,13 @@ use crate::driver::view::View;
 use crate::guard::Rejected;
 
 use super::family::{
-    BUILD, CLOCK, CONCERNS, CONFIGURED, COORDINATES, COORDINATOR, CPU, DAEMON, DISARMED, EPOCH,
-    FAILURES, GATE, GUARD, HEARS_US, HERE, INCIDENTS, LEASE, LINK_SILENCE, LINK_UP, LOCKED,
-    LOG_APPLIED, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS, MISSED, MOVES, NODE, NODE_STATE,
-    NOTICES, OUTAGE, PROTECTED, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP,
-    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS,
-    VOTERS_PRESENT, VOTERS_SPARE,
+    BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
+    CPU, DAEMON, DISARMED, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS,
+    KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED,
+    LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS,
+    MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED, QUORUM,
+    READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH, SERVICE_MOVES,
+    SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -51,6 +53,14 @@ pub(super) fn expose(view: &View, status: &StatusReport, tally: &Tally) -> Strin
     guard(&mut text, view);
     for node in &status.nodes {
         self::node(&mut text, node, node.name == status.seen_by);
+    }
+    for point in &status.points {
+        for seen in point.nodes.iter().filter(|it| it.sees != "unknown") {
+            let labels = [point.network.as_str(), point.point.as_str(), seen.node.as_str()];
+            let answers = matches!(seen.sees.as_str(), "answers" | "again");
+            text.truth(&POINT, &labels, answers);
+            text.truth(&POINT_BEHIND, &labels, seen.sees == "behind");
+        }
     }
     for service in &status.services {
         self::service(&mut text, view, service, tally);
@@ -102,11 +112,16 @@ fn guard(text: &mut Text, view: &View) {
     text.put(&TROUBLES, &[], small(view.guard_troubles.len()));
     if let Some(report) = report {
         text.truth(&CLOCK, &[], report.clock_distrusted);
+        text.count(&GATE_ERRORS, &[], report.more.gate_errors);
+        traffic(text, view, report);
     }
     if let Some(hello) = &view.guard {
         text.truth(&REALTIME, &[], hello.realtime.is_ok());
         text.truth(&LOCKED, &[], hello.locked.is_ok());
         text.count(&GATE, &[&hello.gate], 1);
+        let keeping = view.keeping.as_ref();
+        let form = keeping.and_then(|it| it.form).map_or("none".to_owned(), |it| it.to_string());
+        text.count(&KEEPER, &[&form], 1);
         text.put(&SLACK, &[], hello.slack.as_millis_f64() / 1_000.0);
     }
     for (reason, name) in REASONS {
@@ -141,6 +156,24 @@ fn node(text: &mut Text, node: &NodeReport, own: bool) {
         if let Some(ms) = link.heard_ms {
             text.put(&LINK_SILENCE, &[name, &link.name], ms / 1_000.0);
         }
+        if let Some(heard) = link.hears_us {
+            text.truth(&LINK_HEARD, &[name, &link.name], heard);
+        }
+    }
+}
+
+/// What went over the links, as the guard counted it.
+fn traffic(text: &mut Text, view: &View, report: &Report) {
+    let links = view.state.config.iter().flat_map(|config| config.links.keys());
+    let links: Vec<&str> = links.map(String::as_str).collect();
+    for (node, peer) in report.peers.iter() {
+        let name = view.state.name(*node);
+        for (link, traffic) in peer.more.traffic.iter() {
+            // A link that the configuration has no more: guards open theirs when they start.
+            let Some(link) = links.get(usize::from(*link)) else { continue };
+            text.count(&LINK_SENT, &[&name, link], traffic.sent);
+            text.count(&LINK_RECEIVED, &[&name, link], traffic.received);
+        }
     }
 }
 
@@ -155,6 +188,9 @@ fn service(text: &mut Text, view: &View, service: &ServiceReport, tally: &Tally)
     let failures = service.failures.values().map(|count| u64::from(*count)).sum();
     text.count(&FAILURES, &labels, failures);
     text.count(&SERVICE_MOVES, &labels, tally.moves(&service.name));
+    text.truth(&CONTESTED, &labels, view.strangers.iter().any(|it| it.service == id));
+    text.put(&CLIENTS, &labels, small(view.clients.get(&id).copied().unwrap_or(0)));
+    text.count(&CLIENTS_TOLD, &labels, tally.clients(&service.name));
     if let Some(seconds) = last_outage(view, &id) {
         text.put(&OUTAGE, &labels, seconds);
     }
@@ -195,6 +231,8 @@ fn log(text: &mut Text, view: &View) {
     if let Some(index) = log.applied {
         text.count(&LOG_APPLIED, &[], index.0);
     }
+    text.count(&LOG_COMMITS, &[], view.commits.count);
+    text.put(&LOG_COMMIT_TIME, &[], view.commits.time.as_secs_f64());
 }
 
 fn processes(text: &mut Text, view: &View) {

@@ -114,8 +114,12 @@ families! {
         "1 if the guard's memory is locked.";
     GATE: Gauge "stead_gate_info" ["form"]
         "Always 1; the form of the gate in front of the services' addresses.";
+    KEEPER: Gauge "stead_keeper_info" ["form"]
+        "Always 1; how programs are kept that must end with the lease: namespace, group or none.";
     SLACK: Gauge "stead_gate_slack_seconds" []
         "How late this node's kernel may shut the gate.";
+    GATE_ERRORS: Counter "stead_gate_errors_total" []
+        "How often the gate did not obey, such as in arming it, since the guard started.";
     REJECTED: Counter "stead_datagrams_rejected_total" ["reason"]
         "Datagrams on the links that were not taken, by reason.";
 
@@ -133,6 +137,18 @@ families! {
         "1 if heartbeats of the peer arrive on the link.";
     LINK_SILENCE: Gauge "stead_link_silence_seconds" ["peer" "link"]
         "How long ago the last heartbeat of the peer arrived on the link.";
+    LINK_HEARD: Gauge "stead_link_heard_by_peer" ["peer" "link"]
+        "1 if the peer says that heartbeats of this node arrive there on the link.";
+
+    POINT: Gauge "stead_point_answers" ["network" "point" "node"]
+        "1 if the reference point answers the node, 0 if not, as far as this node was told.";
+    POINT_BEHIND: Gauge "stead_point_behind" ["network" "point" "node"]
+        "1 if the reference point does not answer the node while it answers others.";
+
+    LINK_SENT: Counter "stead_link_heartbeats_sent_total" ["peer" "link"]
+        "Heartbeats to the peer on the link that the kernel took, since the guard started.";
+    LINK_RECEIVED: Counter "stead_link_heartbeats_received_total" ["peer" "link"]
+        "Heartbeats of the peer that arrived on the link, since the guard started.";
 
     HERE: Gauge "stead_service_here" ["service"]
         "1 if the service is assigned to this node.";
@@ -144,6 +160,12 @@ families! {
         "How often it failed on any node since the last `stead clear`.";
     SERVICE_MOVES: Counter "stead_service_moves_total" ["service"]
         "Moves of the service that this daemon saw.";
+    CONTESTED: Gauge "stead_service_contested" ["service"]
+        "1 if this node serves it and a stranger used one of its addresses in the last minute.";
+    CLIENTS: Gauge "stead_service_connections" ["service"]
+        "TCP connections of the service's clients that this node knows of, wherever it runs.";
+    CLIENTS_TOLD: Counter "stead_service_clients_told_total" ["service"]
+        "Clients that this node told that their connection to a former holder is gone.";
     OUTAGE: Gauge "stead_service_last_outage_seconds" ["service"]
         "The newest move: from the former holder's last sign of life to the last stage reached.";
 
@@ -155,6 +177,10 @@ families! {
         "The last entry that is known here to be committed.";
     LOG_APPLIED: Gauge "stead_log_applied_index" []
         "The last entry that this node has applied.";
+    LOG_COMMITS: Counter "stead_log_commits_total" []
+        "Changes that this node proposed as the log's leader and that were committed.";
+    LOG_COMMIT_TIME: Counter "stead_log_commit_seconds_total" []
+        "Time that these took together, each from its proposal until it was applied here.";
 
     CPU: Counter "stead_process_cpu_seconds_total" ["process"]
         "Processor time of the guard or the daemon since it started.";

@@ -66,7 +66,12 @@ kinds! {
     Configured(..): "configured" "1f5dec53f2254a698dfc9b666c08bd53";
     Standby(..): "standby" "62cfd51688474d4d9d0a9383bbeeddb6";
     Membership(..): "membership" "c6d9ec7d0606425bbf4aa8d3e885d581";
+    PointLost(..): "point-lost" "130358650e43b5a060cb6c7d172278a7";
+    PointBack(..): "point-back" "89567c12fe4879a41f46ca9693dd0384";
     RoundTripExceeded(..): "round-trip-exceeded" "5a760436b91740ab954e4e4146a5d95b";
+    Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
+    ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
+    AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
 }
@@ -100,8 +105,11 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::AddressRestored(_)
         | Notice::Refused(_)
         | Notice::StoreFailed(_)
+        | Notice::Retiring
         | Notice::Armed(None)
-        | Notice::Retiring => none,
+        | Notice::PointLost(_)
+        | Notice::PointBack(_)
+        | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
         | Notice::Suspected(node, _)
@@ -131,11 +139,13 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         },
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)
+        | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)
         | Notice::StartFailed(service, _)
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
         | Notice::Ended(service, _)
+        | Notice::ClientsTold(service, _)
         | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },
         Notice::Claimed(service, epoch) => {
             Fields { service: Some(&service.0), epoch: Some(epoch.0), ..none }

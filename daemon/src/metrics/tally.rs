@@ -13,7 +13,7 @@ use super::notice::{KINDS, kind};
 use crate::driver::view::View;
 
 /// Every cause.
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 8] = [
     Cause::Silent,
     Cause::Released,
     Cause::DaemonAway,
@@ -21,6 +21,7 @@ const CAUSES: [Cause; 7] = [
     Cause::Failed,
     Cause::Lost,
     Cause::Failback,
+    Cause::Unreachable,
 ];
 
 /// The label of a cause.
@@ -33,6 +34,7 @@ pub(super) fn name_of(cause: Cause) -> &'static str {
         Cause::Failed => "failed",
         Cause::Lost => "lost",
         Cause::Failback => "failback",
+        Cause::Unreachable => "unreachable",
     }
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Tally {
     notices: BTreeMap<&'static str, u64>,
     causes: BTreeMap<&'static str, u64>,
     services: BTreeMap<String, u64>,
+    clients: BTreeMap<String, u64>,
     missed: u64,
     /// The newest incident that was counted; nothing until this run has caught up.
     counted: Option<u64>,
@@ -51,6 +54,10 @@ impl Tally {
     /// Counts a line of the journal.
     pub(super) fn notice(&mut self, notice: &Notice) {
         *self.notices.entry(kind(notice).name).or_default() += 1;
+        if let Notice::ClientsTold(service, count) = notice {
+            let clients = self.clients.entry(service.0.clone()).or_default();
+            *clients = clients.saturating_add(*count);
+        }
     }
 
     /// Lines went by uncounted.
@@ -90,6 +97,11 @@ impl Tally {
     /// How often a service moved.
     pub(super) fn moves(&self, service: &str) -> u64 {
         self.services.get(service).copied().unwrap_or(0)
+    }
+
+    /// How many clients of a service were told that their connections are gone.
+    pub(super) fn clients(&self, service: &str) -> u64 {
+        self.clients.get(service).copied().unwrap_or(0)
     }
 
     /// How many lines went by uncounted.

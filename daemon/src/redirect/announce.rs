@@ -232,7 +232,7 @@ impl Announcer {
             return;
         }
         self.failure = Some((text.clone(), now));
-        let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
+        let _ = self.notices.send(Notice::AnnounceFailed(self.service.clone(), text));
     }
 
     fn on_claim(&mut self, at: usize, claim: Option<Claim>) {
@@ -258,6 +258,9 @@ impl Announcer {
             spot.strangers.insert(mac, now);
             let text = in_use(&spot.target, mac);
             let _ = self.notices.send(Notice::Conflict(self.service.clone(), text));
+        }
+        if spot.strangers.contains_key(&mac) {
+            self.segments.strangers.heard(&self.service, &spot.target, mac);
         }
         let earliest = spot.defended.map_or(now, |defended| defended + DEFEND);
         spot.defend.get_or_insert(earliest.max(now));

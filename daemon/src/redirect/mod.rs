@@ -31,7 +31,8 @@
 //! # Failures
 //! An interface that is missing, down or without signal makes a probe a conflict in words: an
 //! address must not be claimed where nobody can be reached. An announcement that can't leave is
-//! told as a notice and tried again every 100 ms until it does. When an interface comes back
+//! told as a notice of its own (`announce-failed`) and tried again every 100 ms until it does. When
+//! an interface comes back
 //! (turned on, its signal there again) the schedule of what is announced there begins anew, at most
 //! once per second: the switch behind it may have forgotten us, and a port may need a while before
 //! it passes frames.
@@ -47,6 +48,7 @@ mod interface;
 mod probe;
 mod returns;
 mod segment;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -61,6 +63,7 @@ use tokio::task::AbortHandle;
 
 pub use interface::{InterfaceError, interface_for, target};
 use segment::Segments;
+pub use strangers::Stranger;
 
 /// An address and the interface on which it lives.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +135,13 @@ impl Redirect {
         if let Some(task) = self.announcing.remove(service) {
             task.abort();
         }
+        self.segments.strangers.forget(service);
+    }
+
+    /// Who else used an address that is announced here, within the last minute.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<Stranger> {
+        self.segments.strangers.list()
     }
 }
 

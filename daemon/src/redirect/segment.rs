@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 
+use super::strangers::Strangers;
 use crate::polled::Polled;
 
 /// How many claims wait for whoever watches an address; more at once tell nothing new.
@@ -47,6 +48,8 @@ pub(super) enum SegmentError {
 #[derive(Default)]
 pub(super) struct Segments {
     inner: Mutex<Known>,
+    /// Who else used the addresses that are announced there.
+    pub(super) strangers: Strangers,
 }
 
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! Programs: real processes, in folders of their own.
 
-mod bed;
+pub mod bed;
 mod survival;
 
 use std::collections::BTreeSet;

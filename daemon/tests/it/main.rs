@@ -1,7 +1,8 @@
 //! Everything of the daemon that needs the kernel.
 
 mod agent;
-mod cluster;
+pub mod cluster;
 mod fuzz;
+mod keeper;
 mod metrics;
 mod redirect;

@@ -61,3 +61,23 @@ pub(super) fn mount_own_proc() -> nix::Result<()> {
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), quiet, nothing)
 }
+
+/// Gives the calling process mounts of its own, so that a [`proc_of_own`] there is nobody else's.
+/// All else that is mounted is seen on both sides, as before.
+///
+/// # Errors
+/// The kernel's; nothing changed, or no more than that copy was made.
+pub fn mounts_of_own() -> io::Result<()> {
+    let nothing = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    Ok(mount(nothing, "/proc", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?)
+}
+
+/// Replaces /proc by that of the calling process's own process namespace, after [`mounts_of_own`].
+///
+/// # Errors
+/// The kernel's; nothing changed.
+pub fn proc_of_own() -> io::Result<()> {
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(mount(Some("proc"), "/proc", Some("proc"), quiet, None::<&str>)?)
+}

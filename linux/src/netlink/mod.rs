@@ -37,6 +37,7 @@ pub use link::{Link, MacvlanMode, PortState, VethPeer};
 pub use monitor::{Event, Monitor};
 pub use neighbour::{Neighbour, NeighbourState};
 pub use route::{Destination, Route};
+pub(crate) use socket::Frames;
 pub use socket::Netlink;
 
 /// A 48-bit Ethernet address.

@@ -184,7 +184,7 @@ fn malformed(action: fmt::Arguments<'_>, reason: String) -> NetlinkError {
 }
 
 /// One netlink message inside a datagram.
-pub(super) struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     kind: u16,
     flags: u16,
     sequence: u32,
@@ -207,8 +207,23 @@ impl Frame<'_> {
         }
     }
 
+    /// Its type.
+    pub(crate) fn kind(&self) -> u16 {
+        self.kind
+    }
+
+    /// The request that it answers.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// What is behind its header.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+
     /// The errno and sentence of a refusal; `None` for an acknowledgement or any other message.
-    pub(super) fn refusal(&self) -> Option<(Errno, Option<String>)> {
+    pub(crate) fn refusal(&self) -> Option<(Errno, Option<String>)> {
         let fails = self.kind == libc::NLMSG_ERROR as u16 || self.kind == libc::NLMSG_DONE as u16;
         let code = i32::from_ne_bytes(self.bytes.get(HEADER..HEADER + 4)?.try_into().ok()?);
         if !fails || code >= 0 {
@@ -247,7 +262,7 @@ fn aligned(length: usize) -> usize {
 }
 
 /// Walks the messages of one datagram.
-pub(super) struct Frames<'a>(pub(super) &'a [u8]);
+pub(crate) struct Frames<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, String>;

@@ -50,7 +50,7 @@ pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> 
 
 /// The internet checksum (RFC 1071) over all parts as one; each but the last has an even length.
 /// Over data with a right checksum in it, the result is zero.
-pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum: u64 = 0;
     for part in parts {
         for pair in part.chunks(2) {

@@ -31,6 +31,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::netlink::Mac;
 pub use frame::Frame;
+pub(crate) use frame::checksum;
 pub use socket::{PacketError, PacketSocket, Wanted};
 
 /// What a received frame says about an address of ours.

@@ -16,9 +16,11 @@
 //! signalled any more, since its number may be another's; its session's members are, one by one.
 //!
 //! # Deliberately absent
-//! No double fork, no threads, no waiting: the caller's loop polls. Containment that a program
-//! can't leave (cgroups) is elsewhere; a session can be left by whoever calls setsid(2).
+//! No double fork, no waiting: the caller's loop polls. Containment that a program can't leave
+//! (control groups, the keeper) is elsewhere, with [`fork`] for the latter; a session can be left by
+//! whoever calls setsid(2).
 
+mod fork;
 #[cfg(test)]
 mod fuzz;
 mod mark;
@@ -30,11 +32,12 @@ use std::io;
 
 use thiserror::Error;
 
+pub use fork::{Forked, end_by, fork, inherited, may_unshare_processes, unshare_processes};
 pub use mark::Mark;
 pub use nix::sys::signal::Signal;
 pub use peer::{Peer, peer_of};
 pub use proc::{Identity, Process, session_members, signal_session};
-pub use spawn::{Running, Spec, spawn};
+pub use spawn::{Rooms, Running, Spec, spawn};
 
 /// What went wrong with a process.
 #[derive(Debug, Error)]

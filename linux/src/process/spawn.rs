@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 
 use super::proc::{pidfd_open, signal_group};
 use super::{Identity, Mark, Process, ProcessError, Signal};
@@ -27,6 +28,30 @@ pub struct Spec {
     pub network: Option<OwnedFd>,
     /// What it does before it becomes the program.
     pub mark: Mark,
+    /// Descriptors that it inherits, each under its own number.
+    pub handed: Vec<OwnedFd>,
+    /// The rooms of another process that it lives in, if not ours.
+    pub rooms: Option<Rooms>,
+}
+
+/// The process namespace that another process gives its children, and the mounts that it sees.
+#[derive(Debug)]
+pub struct Rooms {
+    processes: OwnedFd,
+    mounts: OwnedFd,
+}
+
+impl Rooms {
+    /// The process namespace that `parent` gives its children, and the mounts of one of these. Both
+    /// numbers must be known to be the right ones.
+    ///
+    /// # Errors
+    /// The kernel's: they may be gone.
+    pub fn of(parent: i32, child: i32) -> io::Result<Self> {
+        let open = |pid, name| File::open(format!("/proc/{pid}/ns/{name}"));
+        let processes = open(parent, "pid_for_children")?.into();
+        Ok(Self { processes, mounts: open(child, "mnt")?.into() })
+    }
 }
 
 impl Spec {
@@ -42,6 +67,8 @@ impl Spec {
             output: None,
             network: None,
             mark: Mark::default(),
+            handed: Vec::new(),
+            rooms: None,
         }
     }
 }
@@ -80,17 +107,31 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
         None => (Stdio::null(), Stdio::null()),
     };
     command.stdout(out).stderr(err);
-    let (network, mark) = (spec.network, spec.mark);
+    let (network, mark, handed) = (spec.network, spec.mark, spec.handed);
+    let (processes, mounts) = match spec.rooms {
+        Some(Rooms { processes, mounts }) => (Some(processes), Some(mounts)),
+        None => (None, None),
+    };
     let starter = i32::try_from(std::process::id()).unwrap_or(0);
     // SAFETY: between fork and exec the closure makes plain system calls only: no allocation, no
     // lock, nothing that another thread may have left in the middle.
     unsafe {
         command.pre_exec(move || {
             detach(network.as_ref().map(AsRawFd::as_raw_fd))?;
+            if let Some(mounts) = &mounts {
+                enter(mounts, libc::CLONE_NEWNS)?;
+            }
+            for fd in &handed {
+                inherit(fd)?;
+            }
             mark.leave(starter)
         });
     }
-    let mut child = command.spawn().map_err(failed("the program can't be run"))?;
+    let started = match processes {
+        Some(processes) => spawn_among(&mut command, &processes),
+        None => command.spawn(),
+    };
+    let mut child = started.map_err(failed("the program can't be run"))?;
     match hold(&child) {
         Ok(process) => Ok(Running { child, process, ended: false }),
         Err(error) => {
@@ -100,6 +141,32 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
             Err(failed("it can't be watched")(io::Error::other(error)))
         }
     }
+}
+
+/// Where a thread's children are born is a property of the thread that it keeps: take one for this.
+fn spawn_among(command: &mut Command, processes: &OwnedFd) -> io::Result<Child> {
+    thread::scope(|scope| {
+        let spawn = || {
+            enter(processes, libc::CLONE_NEWPID)?;
+            command.spawn()
+        };
+        let thread = thread::Builder::new().name("spawn-among".to_owned());
+        let thread = thread.spawn_scoped(scope, spawn)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn enter(namespace: &OwnedFd, kind: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers; the descriptor is open as long as it is borrowed.
+    let result = unsafe { libc::setns(namespace.as_raw_fd(), kind) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves a descriptor open in what the forked child becomes.
+fn inherit(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: no pointers; it changes a flag of a descriptor of the forked child alone.
+    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The child is not waited for yet, so its number is its own, ended or not.

@@ -10,3 +10,4 @@ mod netlink;
 mod packet;
 mod pair;
 mod process;
+mod tcp;

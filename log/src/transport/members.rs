@@ -57,6 +57,12 @@ impl Members {
         });
     }
 
+    /// All nodes in it.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.0.borrow().keys().copied().collect()
+    }
+
     /// What the table says of `node`.
     #[must_use]
     pub fn get(&self, node: NodeId) -> Option<Member> {

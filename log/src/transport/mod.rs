@@ -198,6 +198,12 @@ impl Peers {
         self.shared.connected()
     }
 
+    /// Connects to a member's daemon, if that is not done yet, to learn which build runs there.
+    /// Returns at once.
+    pub fn meet(&self, node: NodeId) {
+        drop(self.shared.link(node, Lane::Daemon));
+    }
+
     /// Speaks no version of the protocol below that one any more, for the rest of this run: what is
     /// replicated holds things that older members would read otherwise. One of them that comes is
     /// refused, and both sides can name it.

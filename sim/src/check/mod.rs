@@ -59,6 +59,17 @@ pub enum Why {
     Slewed,
 }
 
+impl Why {
+    /// A keeper's deadline is an instant on the machine's clock: only what that clock hides can
+    /// make it late.
+    fn holds_for_programs(self) -> bool {
+        match self {
+            Self::Paused | Self::Slewed => true,
+            Self::Suspended | Self::ArmedLate => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Excuse {
     host: usize,
@@ -111,9 +122,16 @@ impl World {
 
     /// Whether one of these machines is excused now, and why.
     fn excused(&mut self, hosts: &[usize]) -> Option<Why> {
+        self.excused_where(hosts, |_| true)
+    }
+
+    /// The same, of the reasons that count.
+    fn excused_where(&mut self, hosts: &[usize], counts: impl Fn(Why) -> bool) -> Option<Why> {
         let now = self.now;
         self.judges.excuses.retain(|excuse| excuse.until > now);
-        self.judges.excuses.iter().find(|it| hosts.contains(&it.host)).map(|it| it.why)
+        let excuses = self.judges.excuses.iter();
+        let mut excuses = excuses.filter(|it| hosts.contains(&it.host) && counts(it.why));
+        excuses.next().map(|it| it.why)
     }
 
     /// The longest lease that follows from a ride-out that anybody may still count by. Nobody

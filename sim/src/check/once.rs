@@ -1,14 +1,16 @@
 //! I1: what may run once runs at most once, stopped, frozen and cut-off holders counted.
 //!
-//! A program whose node has lost its lease is silenced: its address answers nothing, and it counts
-//! no more. (That it ends by itself then is the keeper's work, which comes later.)
+//! A program counts as long as it is there, whether it is heard or not: its keeper ends it with the
+//! lease. Two exceptions are stated (protocol, section 4): the keeper's own time after its machine
+//! stood still, and a clock that left the bound before its guard was told.
 
 use std::collections::BTreeMap;
 
 use stead_core::id::{Epoch, ServiceId};
 
-use crate::plan::{address, service};
-use crate::world::World;
+use super::Why;
+use crate::plan::service;
+use crate::world::{LATE, World};
 
 /// What the judge remembers.
 #[derive(Debug, Default)]
@@ -29,23 +31,27 @@ impl World {
         self.judge_programs(service);
     }
 
-    /// No program runs on two nodes that both are heard.
+    /// The same for all of them.
+    pub(crate) fn judge_all_programs(&mut self) {
+        for number in 0..self.plan.services {
+            self.judge_programs(&service(number));
+        }
+    }
+
+    /// No program runs on two nodes.
     fn judge_programs(&mut self, name: &ServiceId) {
-        let number = (0..self.plan.services).find(|number| service(*number) == *name);
-        let Some(number) = number else { return };
-        let (now, address) = (self.now, address(number));
-        let heard = |host: usize| {
+        let now = self.now;
+        let runs = |host: usize| {
             let it = &self.hosts[host];
-            let lease = it.guard.as_ref().map(|guard| guard.lease.lease_until());
             it.halted.is_none()
                 && it.programs.contains_key(name)
-                && (it.open_until(address) > now
-                    || lease.is_some_and(|until| until > it.clock.local(now)))
+                && now >= it.woke_at + LATE
+                && now >= it.astray_until
         };
-        let heard: Vec<_> = (0..self.hosts.len()).filter(|host| heard(*host)).collect();
-        if heard.len() > 1 && self.excused(&heard).is_none() {
-            let names: Vec<_> = heard.iter().map(|host| self.hosts[*host].name).collect();
-            self.fail("I1", &format!("{name} runs on {} under their leases", names.join(" and ")));
+        let run: Vec<_> = (0..self.hosts.len()).filter(|host| runs(*host)).collect();
+        if run.len() > 1 && self.excused_where(&run, Why::holds_for_programs).is_none() {
+            let names: Vec<_> = run.iter().map(|host| self.hosts[*host].name).collect();
+            self.fail("I1", &format!("{name} runs on {}", names.join(" and ")));
         }
     }
 }

@@ -17,6 +17,8 @@ const SLOW: u64 = 200_000;
 pub struct Service {
     /// How often a partition under standing faults was found to serve everything.
     pub lulls: u64,
+    /// How often a service left a machine that was cut off from the services' segment.
+    pub reached: u64,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
 
     /// The faults stand still. If a partition could serve, it has to, within that many ms.
     pub(crate) fn judge_lull(&mut self, millis: u64) {
+        self.judge_reach(millis);
         let Some(block) = self.whole_partition() else { return };
         let within = |world: &Self| world.block_serves(&block).is_none();
         if self.run_until(millis, within) {
@@ -75,6 +78,63 @@ impl World {
             let names = names.join(" ");
             self.fail("I4", &format!("{names} could serve for {millis} ms and do not: {why}"));
         }
+    }
+
+    /// Whether a machine works in every way but, perhaps, on the segment of the services.
+    fn is_whole(&self, host: usize) -> bool {
+        let it = &self.hosts[host];
+        let released = it.guard.as_ref().is_none_or(|guard| guard.lease.is_released());
+        it.powered
+            && it.halted.is_none()
+            && it.guard_waits(self.now).is_none()
+            && it.daemon_waits(self.now).is_none()
+            && !released
+            && !it.slewed
+            && it.disk.mode == Mode::Good
+            && it.daemon.as_ref().is_some_and(|daemon| !daemon.raft.is_dead())
+    }
+
+    /// The faults stand still, all machines work and talk to each other, and a reference point
+    /// lives. Then no service stays on a machine that is cut off from the segment, if another may
+    /// have it that never was (rule P2).
+    fn judge_reach(&mut self, millis: u64) {
+        if self.stranded().is_none() {
+            return;
+        }
+        if self.run_until(millis, |world| world.stranded().is_none()) {
+            self.judges.service.reached += 1;
+        } else if let Some(why) = self.stranded().filter(|_| self.judges.verdict.is_none()) {
+            self.fail("I4", &format!("for {millis} ms {why}"));
+        }
+    }
+
+    /// A service whose holder sees less of the segment than another machine, if there is one.
+    fn stranded(&self) -> Option<String> {
+        let all = || 0..self.hosts.len();
+        let lives = self.lan.points.iter().any(|lives| *lives);
+        let silent = self.lan.silent.iter().any(|silent| *silent);
+        let whole = all().all(|host| self.is_whole(host))
+            && all().all(|a| all().all(|b| a == b || self.net.talks(a, b)));
+        if !lives || silent || !whole {
+            return None;
+        }
+        let state = self.state()?;
+        let services = 0..state.config.as_ref()?.services.len();
+        services.into_iter().find_map(|number| {
+            let holder = state.assignments.get(&crate::plan::service(number))?.holder.node()?;
+            let at = self.host_of(holder).filter(|at| !self.lan.up[*at])?;
+            let better = all().find(|host| {
+                let it = &self.hosts[*host];
+                self.lan.up[*host]
+                    && !self.lan.unsteady[*host]
+                    && state.view.contains_key(&it.id)
+                    && !state.standby.contains(&it.id)
+            })?;
+            let (at, better) = (self.hosts[at].name, self.hosts[better].name);
+            Some(format!(
+                "s{number} stays on {at}, which is cut off from its network; {better} is not"
+            ))
+        })
     }
 
     fn block_serves(&self, block: &[usize]) -> Option<String> {

@@ -35,6 +35,10 @@ pub enum Act {
     Mend,
     /// A port on the services' segment.
     Port(Target, bool),
+    /// A reference point dies, or lives again.
+    Point(usize, bool),
+    /// A machine's guard knows nothing of reference points, as one of an older version.
+    Silent(Target),
     /// Everything is late by up to the first, for the second.
     Storm(u64, u64),
     /// The newest datagrams of that machine are recorded.
@@ -115,6 +119,7 @@ impl Act {
             Self::Way(.., false) | Self::Mute(_) | Self::Deaf(_) => Kind::OneWay,
             Self::Link(_, false) => Kind::Link,
             Self::Port(_, false) => Kind::Port,
+            Self::Point(_, false) => Kind::Point,
             Self::Storm(..) => Kind::Storm,
             Self::Replay => Kind::Replay,
             Self::FreezeGuard(..) => Kind::FreezeGuard,
@@ -147,6 +152,8 @@ impl Act {
             Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)
+            | Self::Point(_, true)
+            | Self::Silent(_)
             | Self::Mend
             | Self::Record(_)
             | Self::StartGuard(_)

@@ -142,6 +142,9 @@ impl World {
             if !self.lan.up[host] {
                 self.try_act(&Act::Port(it, true));
             }
+            if let Some(point) = self.lan.points.iter().position(|lives| !lives) {
+                self.try_act(&Act::Point(point, true));
+            }
             if self.hosts[host].slewed {
                 self.try_act(&Act::Clock(it, 0, false));
             }
@@ -178,6 +181,7 @@ impl World {
             Kind::OneWay | Kind::Isolate => self.draw_isolation(kind, any_link),
             Kind::Link => Act::Link(rng.index(links), false),
             Kind::Port => Act::Port(host, false),
+            Kind::Point => Act::Point(number % self.lan.points.len().max(1), false),
             Kind::Storm => Act::Storm(rng.between(1_000, 400_000), pause),
             Kind::Replay => Act::Replay,
             Kind::FreezeGuard => Act::FreezeGuard(host, pause),

@@ -53,5 +53,6 @@ kinds! {
     Timers "timers" "An operator changes the ride-out.",
     Swap "swap" "An operator has two services exchange their addresses.",
     Leave "leave" "An operator removes a node, which joins again as a new one.",
+    Point "point" "A reference point on the services' segment dies.",
     Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
 }

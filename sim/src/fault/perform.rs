@@ -35,6 +35,8 @@ impl World {
             | Act::Link(..)
             | Act::Mend
             | Act::Port(..)
+            | Act::Point(..)
+            | Act::Silent(_)
             | Act::Storm(..)
             | Act::Record(_)
             | Act::Replay => self.act_on_networks(act),
@@ -107,6 +109,16 @@ impl World {
             Act::Port(it, up) => {
                 let host = self.find(*it)?;
                 self.lan.up[host] = *up;
+                self.lan.unsteady[host] |= !up;
+            }
+            Act::Point(number, lives) => {
+                if let Some(point) = self.lan.points.get_mut(*number) {
+                    *point = *lives;
+                }
+            }
+            Act::Silent(it) => {
+                let host = self.find(*it)?;
+                self.lan.silent[host] = true;
             }
             Act::Storm(late, long) => self.net.storm = Some((*late, self.now + long)),
             Act::Record(it) => {
@@ -213,6 +225,7 @@ impl World {
         self.net.storm = None;
         self.net.mend();
         self.lan.up.fill(true);
+        self.lan.points.fill(true);
         self.lan.strangers.clear();
         for host in 0..self.hosts.len() {
             let now = self.now;

@@ -62,6 +62,8 @@ impl fmt::Display for Act {
             Self::Link(link, open) => write!(f, "link {link} {}", switch(*open)),
             Self::Mend => f.write_str("mend"),
             Self::Port(it, up) => write!(f, "port {it} {}", switch(*up)),
+            Self::Point(number, lives) => write!(f, "point {number} {}", switch(*lives)),
+            Self::Silent(it) => write!(f, "silent {it}"),
             Self::Storm(late, long) => write!(f, "storm {} {}", Ms(*late), Ms(*long)),
             Self::Record(it) => write!(f, "record {it}"),
             Self::Replay => f.write_str("replay"),
@@ -223,6 +225,11 @@ impl Act {
                 Self::Link(link, words.either("on", "off")?)
             }
             "mend" => Self::Mend,
+            "point" => {
+                let number = words.number("the number of a reference point")? as usize;
+                Self::Point(number, words.either("on", "off")?)
+            }
+            "silent" => Self::Silent(it(words)?),
             "port" => Self::Port(it(words)?, words.either("on", "off")?),
             "storm" => Self::Storm(words.millis()?, words.millis()?),
             "replay" => Self::Replay,
@@ -296,6 +303,8 @@ mod tests {
             "link 1 off",
             "mend",
             "port a on",
+            "point 1 off",
+            "silent c",
             "storm 2.500 100",
             "record a",
             "replay",

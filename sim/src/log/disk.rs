@@ -267,7 +267,7 @@ impl World {
 
     fn happen(&mut self, host: usize, then: Waiting) {
         match then {
-            Waiting::Send(to, rpc) => self.send_rpc(host, to, rpc),
+            Waiting::Send(to, rpc) => self.send_rpc(host, to, *rpc),
             // What belongs to a term that is over counts for nothing in the next.
             Waiting::OwnVote(term) | Waiting::OwnLog(term, _)
                 if term != self.hosts[host].disk.term() => {}

@@ -76,7 +76,7 @@ impl World {
         let others = voters.iter().flatten().filter(|node| **node != me);
         let mut then: Vec<_> = others
             .filter_map(|node| self.host_of(*node))
-            .map(|to| Waiting::Send(to, Rpc::Vote { term, tail }))
+            .map(|to| Waiting::Send(to, Box::new(Rpc::Vote { term, tail })))
             .collect();
         then.push(Waiting::OwnVote(term));
         if !self.take_term(host, term, Some(me), then) {
@@ -110,7 +110,8 @@ impl World {
             self.learn(host, term);
             return;
         }
-        let granted = self.host_of(from).map(|to| Waiting::Send(to, Rpc::Granted { term }));
+        let granted =
+            self.host_of(from).map(|to| Waiting::Send(to, Box::new(Rpc::Granted { term })));
         if self.take_term(host, term, Some(from), granted.into_iter().collect())
             && let Some(raft) = self.raft(host)
         {

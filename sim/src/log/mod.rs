@@ -61,7 +61,7 @@ struct Asked {
 /// What waits for a write of the disk.
 #[derive(Debug)]
 enum Waiting {
-    Send(usize, Rpc),
+    Send(usize, Box<Rpc>),
     /// The own vote of that term counts.
     OwnVote(Term),
     /// The own log of that term counts up to that length.

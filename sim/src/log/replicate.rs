@@ -96,7 +96,7 @@ impl World {
         let mine = self.hosts[host].disk.log();
         let mut then = None;
         if let Some(to) = self.host_of(from) {
-            then = Some(Waiting::Send(to, Rpc::Acked { term, length, round }));
+            then = Some(Waiting::Send(to, Box::new(Rpc::Acked { term, length, round })));
         }
         let mut news = false;
         if !Rc::ptr_eq(mine, &log) {

@@ -30,6 +30,12 @@ pub struct Lan {
     pub up: Vec<bool>,
     /// One client for each service.
     pub clients: Vec<Client>,
+    /// Whether each reference point lives.
+    pub points: Vec<bool>,
+    /// Machines whose guards know nothing of reference points.
+    pub silent: Vec<bool>,
+    /// Machines whose port has been down at some time.
+    pub unsteady: Vec<bool>,
     /// Addresses that a stranger answers for, and until when.
     pub strangers: BTreeMap<IpAddr, u64>,
 }
@@ -37,9 +43,16 @@ pub struct Lan {
 impl Lan {
     /// A segment with every port up.
     #[must_use]
-    pub fn new(nodes: usize, services: usize) -> Self {
+    pub fn new(nodes: usize, services: usize, points: usize) -> Self {
         let clients = (0..services).map(|_| Client::default()).collect();
-        Self { up: vec![true; nodes], clients, strangers: BTreeMap::new() }
+        Self {
+            up: vec![true; nodes],
+            clients,
+            points: vec![true; points],
+            silent: vec![false; nodes],
+            unsteady: vec![false; nodes],
+            strangers: BTreeMap::new(),
+        }
     }
 
     /// Whether the client of a service had an answer within `patience` microseconds.

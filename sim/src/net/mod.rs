@@ -9,8 +9,10 @@
 //! learn (the layers beneath an address come with their own machines in `core/redirect`).
 
 mod lan;
+mod points;
 
 pub use lan::{Client, Lan};
+pub use points::Asking;
 use stead_core::lease::Heartbeat;
 
 use crate::log::Rpc;

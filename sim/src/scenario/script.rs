@@ -117,6 +117,7 @@ impl Script {
             "members" => *members = Some(upto(words, NAMES.len())?),
             "services" => plan.services = upto(words, 50)?,
             "links" => plan.links = upto(words, 4)?,
+            "points" => plan.points = upto(words, 4)?,
             "snapshot-gap" => plan.snapshot_gap = upto(words, 1_000_000)?,
             "start-behind" => plan.start_behind = words.number("how many entries")? as usize,
             "initial-ride-out" => plan.ride_out = Span(words.millis()?),
@@ -225,6 +226,9 @@ impl fmt::Display for Script {
         writeln!(f, "# {}", self.intent)?;
         writeln!(f, "seed {}\nnodes {}\nmembers {}", plan.seed, plan.nodes, plan.members)?;
         writeln!(f, "services {}\nlinks {}", plan.services, plan.links)?;
+        if plan.points > 0 {
+            writeln!(f, "points {}", plan.points)?;
+        }
         writeln!(f, "initial-ride-out {}", millis(plan.ride_out.0))?;
         writeln!(f, "round-trip {}\ngrace {}", millis(plan.round_trip.0), millis(plan.grace.0))?;
         writeln!(f, "snapshot-gap {}\nstart-behind {}", plan.snapshot_gap, plan.start_behind)?;

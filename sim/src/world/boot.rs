@@ -43,12 +43,18 @@ impl World {
         let hosts: Vec<_> =
             (0..plan.nodes).map(|number| host(&plan, number, &entries, &mut start)).collect();
         let stream = |part| Rng::stream(plan.seed, part);
-        let chance = Chance { net: stream(2), hands: stream(3), log: stream(4), faults: stream(5) };
+        let chance = Chance {
+            net: stream(2),
+            hands: stream(3),
+            log: stream(4),
+            faults: stream(5),
+            keepers: stream(6),
+        };
         let mut world = Self {
             now: 1,
             ids: hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect(),
             net: Net::new(plan.nodes, plan.links, plan.rough),
-            lan: Lan::new(plan.nodes, plan.services),
+            lan: Lan::new(plan.nodes, plan.services, plan.points),
             judges: Judges::default(),
             cover: Cover::default(),
             chaos: None,
@@ -118,6 +124,8 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         gate: Vec::new(),
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        permits: BTreeMap::new(),
         ended: BTreeMap::new(),
         stretched: false,
         broken: BTreeSet::new(),
@@ -131,6 +139,8 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         daemon_paused: 0,
         halted: None,
         halted_at: 0,
+        woke_at: 0,
+        astray_until: 0,
         powered: true,
         guard_cut: None,
         daemon_cut: None,

@@ -21,6 +21,8 @@ pub struct Daemon {
     pub raft: Raft,
     /// The run of the guard that it is connected to.
     pub guard: Option<u64>,
+    /// The run of the guard whose page its programs are kept by.
+    pub page: u64,
     wake: u64,
     inbox: VecDeque<DaemonIn>,
     ordered_until: u64,
@@ -29,6 +31,8 @@ pub struct Daemon {
     /// What is announced.
     pub(super) announced: BTreeSet<ServiceId>,
     tickets: BTreeMap<u64, Option<Change>>,
+    /// What it has heard of the reference points.
+    pub(crate) asking: crate::net::Asking,
     /// It was asked to end.
     pub retiring: bool,
     /// It was held up in the middle of its commands.
@@ -44,12 +48,14 @@ impl Daemon {
             replica,
             raft,
             guard: None,
+            page: 0,
             wake: u64::MAX,
             inbox: VecDeque::new(),
             ordered_until: 0,
             tokens: BTreeMap::new(),
             announced: BTreeSet::new(),
             tickets: BTreeMap::new(),
+            asking: crate::net::Asking::default(),
             retiring: false,
             held: false,
         }
@@ -145,6 +151,7 @@ impl World {
                 }
             }
             DaemonIn::GuardHere(guard) if guard == guard_run => {
+                daemon.page = guard;
                 let before = daemon.guard.replace(guard);
                 if before.is_some() {
                     self.node_handle(host, Event::GuardLost);
@@ -214,7 +221,7 @@ impl World {
     }
 
     /// A command as the machine gives it, judged now: what was under way when a process or a
-    /// machine stood still is finished later, silent behind the gate (protocol, section 11).
+    /// machine stood still is finished later, unless gate and keeper refuse it by then.
     fn judge_command(&mut self, host: usize, command: &Command) {
         if let Command::Propose { change, .. } = command {
             self.judge_proposal(host, change);
@@ -257,7 +264,7 @@ impl World {
     }
 
     /// Tells the guard something, in order.
-    pub(super) fn order(&mut self, host: usize, guard: u64, input: GuardIn) {
+    pub(crate) fn order(&mut self, host: usize, guard: u64, input: GuardIn) {
         let delay = 20 + if self.plan.rough { self.chance.net.below(300) } else { 0 };
         let now = self.now;
         let Some(daemon) = &mut self.hosts[host].daemon else { return };

@@ -211,6 +211,7 @@ impl World {
         if let Some(computed) = held.computed.take()
             && let Some(Command::Enforce { addresses, until }) = held.commands.pop_front()
         {
+            self.permit(host, until);
             // The kernel counts from now what was meant to count from then.
             let late = self.local(host).since(computed);
             let until = if until.0 > 0 { until + late } else { until };
@@ -265,7 +266,10 @@ impl World {
                     self.send_heartbeat(host, to, heartbeat);
                 }
             }
-            Command::Enforce { addresses, until } => self.set_gate(host, addresses, until),
+            Command::Enforce { addresses, until } => {
+                self.permit(host, until);
+                self.set_gate(host, addresses, until);
+            }
             Command::Report(report) => {
                 // What the daemon does not take in time is lost.
                 let lost = self.plan.rough && self.chance.net.chance(300);

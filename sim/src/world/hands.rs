@@ -137,7 +137,7 @@ impl World {
                         // It had been found and has ended since; nobody starts it again.
                         self.tell_ended(host, service, epoch);
                     } else {
-                        self.start_program(host, &service, epoch);
+                        *failed = self.start_program(host, &service, epoch).err();
                     }
                 }
             }
@@ -173,15 +173,24 @@ impl World {
         self.daemon_input(host, run, DaemonIn::Event(Box::new(event)));
     }
 
-    fn start_program(&mut self, host: usize, service: &ServiceId, epoch: Epoch) {
-        let before = self.hosts[host].programs.insert(service.clone(), epoch);
-        self.note(Some(host), || format!("> start {service} (epoch {epoch})"));
-        if before != Some(epoch) {
+    fn start_program(
+        &mut self,
+        host: usize,
+        service: &ServiceId,
+        epoch: Epoch,
+    ) -> Result<(), String> {
+        if self.hosts[host].programs.get(service) != Some(&epoch) {
+            if !self.keep(host, service, epoch) {
+                return Err("this node's lease ended before it began".to_string());
+            }
+            self.hosts[host].programs.insert(service.clone(), epoch);
             self.judge_start(host, service, epoch);
         }
+        self.note(Some(host), || format!("> start {service} (epoch {epoch})"));
         let service = service.clone();
         let monitored = Event::Monitored { service: service.clone(), epoch, failed: None };
         self.performed_after(host, &service, 50_000, monitored);
+        Ok(())
     }
 
     /// A program ends by itself.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::time::{Instant, Span};
 
-use super::{Daemon, Guard};
+use super::{Daemon, Guard, Permit};
 use crate::clock::Clock;
 use crate::log::Disk;
 
@@ -69,6 +69,10 @@ pub struct Host {
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Whose page the keeper of each program watches: a run of the guard.
+    pub kept: BTreeMap<ServiceId, u64>,
+    /// What each run of the guard wrote for keepers.
+    pub permits: BTreeMap<u64, Permit>,
     /// Programs that ended by themselves, under which epoch, in this run of the daemon.
     pub ended: BTreeMap<ServiceId, Epoch>,
     /// Services whose program does not start here.
@@ -93,6 +97,10 @@ pub struct Host {
     pub halted: Option<(Halt, u64)>,
     /// Since when it stands still.
     pub halted_at: u64,
+    /// When it went on after it had stood still.
+    pub woke_at: u64,
+    /// Until then it may count its deadlines by a clock whose rate left the bound.
+    pub astray_until: u64,
     /// There is power.
     pub powered: bool,
     /// The guard's next acts are cut short there.

@@ -8,7 +8,7 @@
 //!                                         └─ check    the judges, after whatever changed
 //! ```
 //!
-//! Every machine has a kernel (gate, addresses, programs), a disk, a guard with the real
+//! Every machine has a kernel (gate, addresses, programs with their keepers), a disk, a guard with the real
 //! [`Lease`](stead_core::lease::Lease) and a daemon with the real
 //! [`Node`](stead_core::node::Node). Both processes are killed, restarted and stopped apart from
 //! each other, also between any two of their commands.
@@ -27,6 +27,7 @@ mod boot;
 mod daemon;
 mod guard;
 mod hands;
+mod keeper;
 mod look;
 mod machine;
 mod power;
@@ -35,6 +36,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
+pub use keeper::{LATE, Permit};
 pub use machine::{GateForm, Halt, Host, Interrupt, Moment};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::{lease, node};
@@ -74,8 +76,12 @@ pub enum What {
     AddressLooked(usize, std::net::IpAddr),
     /// A write of the disk is safe.
     Synced(usize, u64),
+    /// The keeper of a program looks at its deadline.
+    Keeper(usize, ServiceId, Epoch),
     /// A client asks.
     Client(usize),
+    /// The daemon of that run asks the reference points.
+    AskPoints(usize, u64),
     /// A machine that stood still goes on.
     Wake(usize),
     /// The guard sees whether the clock can be trusted.
@@ -104,6 +110,8 @@ pub struct Chance {
     pub net: Rng,
     /// For what people and programs take their time for.
     pub hands: Rng,
+    /// For how late keepers look.
+    pub keepers: Rng,
     /// For the log and its disks.
     pub log: Rng,
     /// For faults.
@@ -220,7 +228,9 @@ impl World {
             }
             What::AddressLooked(host, address) => self.restore_address(host, address),
             What::Synced(host, number) => self.synced(host, number),
+            What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
+            What::AskPoints(host, run) => self.ask_points(host, run),
             What::Wake(host) => self.wake(host),
             What::LookAtClock(host) => {
                 let event = lease::Event::ClockTrusted(!self.hosts[host].slewed);
@@ -228,7 +238,10 @@ impl World {
             }
             What::Chaos => self.next_fault(),
             What::Later(act) => self.follow(&act),
-            What::Recheck => self.judge_all_gates(),
+            What::Recheck => {
+                self.judge_all_gates();
+                self.judge_all_programs();
+            }
         }
     }
 
@@ -246,12 +259,14 @@ impl World {
             What::Announce(host, ..) => (9, *host),
             What::AddressLooked(host, _) => (16, *host),
             What::Synced(host, _) => (10, *host),
+            What::Keeper(host, ..) => (18, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
             What::LookAtClock(host) => (13, *host),
             What::Chaos => (14, 0),
             What::Later(_) => (17, 0),
             What::Recheck => (15, 0),
+            What::AskPoints(host, _) => (18, *host),
         };
         self.steps += 1;
         self.mix(self.now << 10 | kind << 4 | host as u64);

@@ -23,6 +23,8 @@ impl World {
         let it = &mut self.hosts[host];
         let open: Vec<_> = it.gate.drain(..).map(|(address, _)| address).collect();
         it.programs.clear();
+        it.kept.clear();
+        it.permits.clear();
         it.configured.clear();
         it.powered = false;
         it.guard_paused = 0;
@@ -107,6 +109,9 @@ impl World {
             self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
+        if self.plan.points > 0 {
+            self.after(0, What::AskPoints(host, run));
+        }
         self.connect(host);
     }
 
@@ -177,6 +182,7 @@ impl World {
         let (timers, ordinary) = (self.longest_timers(), self.longest_ordinary_lease());
         let it = &mut self.hosts[host];
         it.halted = None;
+        it.woke_at = now;
         let mut guard_late = self.chance.faults.below(5_000);
         match how {
             Halt::Paused => {
@@ -204,6 +210,8 @@ impl World {
         it.guard_paused = it.guard_paused.max(now + guard_late);
         let open: Vec<_> = it.gate.iter().map(|(address, _)| *address).collect();
         self.judge_gate(host, &open);
+        // By then its keepers have looked.
+        self.at(now + super::LATE, What::Recheck);
         // It looks at the clock as soon as it runs.
         let run = self.hosts[host].guard_run;
         self.at(now + guard_late, What::Guard(host, run, GuardIn::Wake));
@@ -230,6 +238,7 @@ impl World {
             let (timers, slack) = (self.longest_timers(), self.hosts[host].slack.0);
             let most = timers.lease.0 + timers.lease.0 / 20 + slack + 1_000;
             self.excuse(host, now + most, Why::Slewed);
+            self.hosts[host].astray_until = now + most;
         }
         // It looks whenever it wakes, at least every 20 ms; in a script at a time that is known.
         let longest = self.longest_timers().heartbeat.0.clamp(2_000, 20_000);

@@ -4,9 +4,11 @@ use stead_core::quorum::Verdict;
 use stead_log::Role;
 
 use super::{
-    Concern, Level, NodeReport, NodeState, QuorumReport, ServiceReport, ServiceState, Sight,
+    Concern, Level, LinkReport, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
+    ServiceState, Sight,
 };
 use crate::journal::stamp;
+use crate::redirect::Stranger;
 
 const START: &str = "systemctl start stead-guard stead-daemon";
 
@@ -16,6 +18,7 @@ pub(super) fn concerns(
     quorum: &QuorumReport,
     nodes: &[NodeReport],
     services: &[ServiceReport],
+    points: &[PointReport],
 ) -> Vec<Concern> {
     if sight.view.state.config.is_none() {
         return vec![unfounded(sight)];
@@ -28,8 +31,12 @@ pub(super) fn concerns(
     if sight.decides() {
         concerns.extend(services.iter().filter_map(|it| service(sight, it)));
     }
+    concerns.extend(strangers(sight));
     concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
     concerns.extend(links(nodes));
+    concerns.extend(nodes.iter().flat_map(|it| directions(sight, it)));
+    concerns
+        .extend(super::points::concerns(points).into_iter().filter(|it| it.level != Level::Note));
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(membership));
@@ -200,6 +207,20 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
     Some(outage(what, service.since.clone(), next))
 }
 
+/// Machines that use an address which this node answers for: some clients may reach them instead.
+fn strangers(sight: &Sight<'_>) -> Vec<Concern> {
+    let concern = |it: &Stranger| {
+        let Stranger { address, service, interface, mac } = it;
+        let me = &sight.view.identity.name;
+        risk(
+            format!("{address} of {service} is also used by {mac} on {interface}; {me} defends it"),
+            None,
+            "find the machine with that hardware address and take the address from it".to_owned(),
+        )
+    };
+    sight.view.strangers.iter().map(concern).collect()
+}
+
 /// What becomes of a service whose node is away while nothing moves.
 fn waits(node: &str) -> String {
     format!(
@@ -248,6 +269,30 @@ fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {
     }
 }
 
+/// Links between this node and another that carry one direction only, while the nodes hear each other
+/// on others.
+fn directions(sight: &Sight<'_>, node: &NodeReport) -> Vec<Concern> {
+    let fine = node.state == NodeState::InView && node.hears_us == Some(true);
+    let me = &sight.view.identity.name;
+    let links = node.links.iter().filter(|_| fine).filter_map(|link| {
+        let (hearing, deaf) = match (link.up?, link.hears_us?) {
+            (true, false) => (me, &node.name),
+            (false, true) => (&node.name, me),
+            (true, true) | (false, false) => return None,
+        };
+        Some(risk(
+            format!("{}: {hearing} hears {deaf}, {deaf} does not hear {hearing}", link.name),
+            None,
+            format!(
+                "on the link {}, look for what is lost from {hearing} to {deaf}: packet filters, \
+                 the address of {deaf} in cluster.toml, the switch",
+                link.name
+            ),
+        ))
+    });
+    links.collect()
+}
+
 /// Links that are silent while their nodes are heard on others.
 fn links(nodes: &[NodeReport]) -> Vec<Concern> {
     let mut concerns = Vec::new();
@@ -260,7 +305,9 @@ fn links(nodes: &[NodeReport]) -> Vec<Concern> {
     for link in names {
         let on = |up: bool| {
             let of = |node: &&&NodeReport| {
-                node.links.iter().any(|it| it.name == link && it.up == Some(up))
+                // One direction that works is named with its own words.
+                let whole = |it: &&LinkReport| up || it.hears_us != Some(true);
+                node.links.iter().filter(whole).any(|it| it.name == link && it.up == Some(up))
             };
             heard.iter().filter(of).map(|it| it.name.as_str()).collect::<Vec<_>>()
         };

@@ -110,6 +110,7 @@ impl History {
             | Notice::Stopped(service, ..)
             | Notice::Nowhere(service)
             | Notice::ClaimFailed(service)
+            | Notice::AnnounceFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
             Notice::Claimed(service, _) => {
                 if self.services.get(service).is_some_and(|it| !it.program) {
@@ -127,9 +128,13 @@ impl History {
             | Notice::Refused(_)
             | Notice::Configured(_)
             | Notice::Membership(..)
+            | Notice::PointLost(_)
+            | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
             | Notice::Disarmed(..)
-            | Notice::Armed(_) => {}
+            | Notice::Armed(_)
+            | Notice::ClientsTold(..)
+            | Notice::Departing(_) => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod history;
 mod incident;
 mod nodes;
 mod notes;
+mod points;
 mod services;
 mod timers;
 
@@ -31,6 +32,7 @@ use crate::journal::{Entry, stamp};
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
 pub use nodes::{LinkReport, NodeReport, NodeState};
+pub use points::{PointReport, PointSeen};
 pub use services::{ServiceReport, ServiceState};
 pub use timers::{TimerReport, TimersReport, timers};
 
@@ -60,6 +62,9 @@ pub struct StatusReport {
     pub nodes: Vec<NodeReport>,
     /// Every service, by name.
     pub services: Vec<ServiceReport>,
+    /// Every reference point of the services' networks, by their order.
+    #[serde(default)]
+    pub points: Vec<PointReport>,
 }
 
 /// One thing to look at.
@@ -129,8 +134,10 @@ pub fn status(view: &View, entries: &[Arc<Entry>]) -> StatusReport {
     let quorum = sight.quorum();
     let nodes = nodes::nodes(&sight);
     let services = services::services(&sight);
-    let problems = concerns::concerns(&sight, &quorum, &nodes, &services);
-    let warnings = notes::notes(&sight, &nodes, &services);
+    let points = points::points(&sight);
+    let problems = concerns::concerns(&sight, &quorum, &nodes, &services, &points);
+    let mut warnings = notes::notes(&sight, &nodes, &services);
+    warnings.extend(points::notes(&points));
     StatusReport {
         v: VERSION,
         taken: stamp(view.wall),
@@ -142,6 +149,7 @@ pub fn status(view: &View, entries: &[Arc<Entry>]) -> StatusReport {
         quorum,
         nodes,
         services,
+        points,
     }
 }
 

@@ -42,8 +42,15 @@ pub struct NodeReport {
     pub round_trip_ms: Option<f64>,
     /// How late its kernel may shut its gate, in milliseconds.
     pub slack_ms: Option<f64>,
-    /// The form of its gate; of this node only.
+    /// The form of its gate, if its guard says so.
     pub gate: Option<String>,
+    /// How its programs are kept: `namespace`, `group` or `none`; of this node only.
+    pub keeper: Option<String>,
+    /// Why not better.
+    pub keeper_reason: Option<String>,
+    /// Why that is not the better form, if nobody asked for it; of this node only.
+    #[serde(default)]
+    pub gate_reason: Option<String>,
     /// Whether its guard runs with real-time priority; of this node only.
     pub realtime: Option<bool>,
     /// Why it doesn't.
@@ -93,6 +100,10 @@ pub struct LinkReport {
     pub up: Option<bool>,
     /// How long ago the last heartbeat arrived, in milliseconds.
     pub heard_ms: Option<f64>,
+    /// Whether the node says that this one is heard there; nothing of this node's own links, or if
+    /// that can't be known now.
+    #[serde(default)]
+    pub hears_us: Option<bool>,
 }
 
 pub(super) fn nodes(sight: &Sight<'_>) -> Vec<NodeReport> {
@@ -121,6 +132,9 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         round_trip_ms: None,
         slack_ms: None,
         gate: None,
+        keeper: None,
+        keeper_reason: None,
+        gate_reason: None,
         realtime: None,
         realtime_reason: None,
         locked: None,
@@ -153,6 +167,11 @@ fn fill_own(sight: &Sight<'_>, report: &mut NodeReport) {
     let Some(hello) = &sight.view.guard else { return };
     report.slack_ms = Some(hello.slack.as_millis_f64());
     report.gate = Some(hello.gate.clone());
+    if let Some(keeping) = &sight.view.keeping {
+        report.keeper = Some(keeping.form.map_or("none".to_owned(), |form| form.to_string()));
+        report.keeper_reason = keeping.reason.clone();
+    }
+    report.gate_reason = hello.more.gate_reason.clone();
     report.realtime = Some(hello.realtime.is_ok());
     report.realtime_reason = hello.realtime.clone().err();
     report.locked = Some(hello.locked.is_ok());
@@ -175,6 +194,7 @@ fn fill_peer(sight: &Sight<'_>, node: NodeId, report: &mut NodeReport) {
     );
     report.daemon = heard.then_some(peer.daemon_alive);
     report.slack_ms = Some(peer.slack.as_millis_f64());
+    report.gate = peer.more.gate.name().filter(|_| heard).map(str::to_owned);
     report.round_trip_ms =
         (peer.round_trip.as_micros() > 0).then(|| peer.round_trip.as_millis_f64());
 }
@@ -208,6 +228,10 @@ fn links(
                     None
                 },
                 heard_ms: since.map(|since| since.as_millis_f64()),
+                hears_us: node.filter(|node| sight.hears(*node)).and_then(|node| {
+                    let set = peer(sight, node)?.more.hears_on?;
+                    Some(set >> link & 1 == 1)
+                }),
             })
         })
         .collect()

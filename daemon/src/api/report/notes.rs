@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::guard::Rejected;
+use crate::keeper::Form;
+use crate::keeper::report::Keeping;
 
 use super::{Concern, Level, NodeReport, ServiceReport, ServiceState, Sight};
 
@@ -100,6 +102,17 @@ impl Notes {
                 let next = "allow it (the systemd unit does), or raise the ride-out";
                 self.note(what, next.to_owned());
             }
+            if let (Some(gate), Some(reason)) = (&own.gate, &own.gate_reason) {
+                let what =
+                    format!("the gate of {me} is {gate}; the better form can't be: {reason}");
+                let next = "give the guard CAP_BPF and a kernel with clsact; or let it be, where \
+                            machines never suspend";
+                self.note(what, next.to_owned());
+            }
+        }
+        if let Some(keeping) = &sight.view.keeping {
+            let told = nodes.iter().any(|it| it.name == *me && it.realtime == Some(false));
+            self.keepers(me, keeping, told);
         }
         if let Some(hello) = &sight.view.guard
             && hello.version != env!("CARGO_PKG_VERSION")
@@ -115,6 +128,34 @@ impl Notes {
         for trouble in &sight.view.guard_troubles {
             let next = format!("on {me}: journalctl -u stead-guard");
             self.note(format!("the guard of {me}: {trouble}"), next);
+        }
+    }
+
+    /// `told`: that this is no machine for real time is said of its guard already.
+    fn keepers(&mut self, me: &str, keeping: &Keeping, told: bool) {
+        let reason = keeping.reason.as_deref().unwrap_or("it was asked for");
+        match keeping.form {
+            Some(Form::Namespace) => {}
+            Some(Form::Group) => {
+                let what = format!(
+                    "when the lease of {me} ends, what a program started and hid from stead runs \
+                     on: {reason}"
+                );
+                let next = "give the daemon CAP_SYS_ADMIN (the systemd unit does)";
+                self.note(what, next.to_owned());
+            }
+            None => {
+                let what =
+                    format!("programs of {me} don't end by themselves with its lease: {reason}");
+                let next = "see the guard's journal; restart an older guard while on standby";
+                self.note(what, next.to_owned());
+            }
+        }
+        for lack in keeping.lacks.iter().filter(|_| !told) {
+            self.note(
+                format!("the keepers of programs on {me}: {lack}"),
+                "start the daemon by its unit, which allows it".to_owned(),
+            );
         }
     }
 

@@ -43,6 +43,9 @@ pub struct ServiceReport {
     pub noticed: Vec<String>,
     /// Which are not.
     pub unnoticed: Vec<String>,
+    /// Who is asked whether its network works.
+    #[serde(default)]
+    pub watched_by: Vec<String>,
     /// The nodes that it would rather run on, best first.
     pub prefers: Vec<String>,
     /// How often it failed on which node since that was last cleared.
@@ -124,7 +127,16 @@ fn report(
     let monitored = wanted.is_some_and(|it| it.monitor.is_some());
     let (state, verified) = place(sight, name, assignment, monitored);
     let trouble = sight.history.service(name).filter(|_| !state.serves());
-    let (noticed, unnoticed) = notice(wanted);
+    let (mut noticed, mut unnoticed) = notice(wanted);
+    let watched_by = super::points::watched_by(sight, name);
+    if watched_by.is_empty() {
+        unnoticed.push(
+            "the network of its addresses fails on its node (no [networks.NAME] has it)".to_owned(),
+        );
+    } else {
+        let who = watched_by.join(", ");
+        noticed.push(format!("its network fails on its node: it is watched by {who}"));
+    }
     let name_of = |node: NodeId| sight.view.state.name(node);
     ServiceReport {
         name: name.0.clone(),
@@ -141,6 +153,7 @@ fn report(
         since: trouble.map(|it| it.since.clone()),
         noticed,
         unnoticed,
+        watched_by,
         prefers: wanted.map(|it| it.prefer.clone()).unwrap_or_default(),
         failures: assignment
             .failures

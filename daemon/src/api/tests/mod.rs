@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
-use stead_core::lease::{LogTail, PeerReport, Report};
+use stead_core::lease::{GateForm, LogTail, PeerMore, PeerReport, Report};
 use stead_core::node::{LocalView, Phase};
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
-use stead_log::{Membership, Role, Status};
+use stead_log::{Commits, Membership, Role, Status};
 use tokio::sync::watch;
 
 use crate::config;
@@ -22,6 +22,8 @@ use crate::driver::handle::{Handle, SubmitError};
 use crate::driver::view::View;
 use crate::guard::ipc::Hello;
 use crate::identity::{Identity, KnownMember};
+use crate::keeper::Form;
+use crate::keeper::report::Keeping;
 
 pub(crate) const CLUSTER: &str = r#"
 [cluster]
@@ -89,10 +91,9 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
     let identity =
         Identity { cluster, node: NodeId(1), name: names[0].clone(), members: members.collect() };
     let voters: BTreeSet<NodeId> = state.members.keys().copied().collect();
-    let here = state.held_by(NodeId(1)).map(|(service, it)| (service.clone(), it.epoch));
-    let local = here.map(|(service, epoch)| {
-        (service, LocalView { epoch, phase: Phase::Running, verified: true })
-    });
+    let running = |epoch| LocalView { epoch, phase: Phase::Running, verified: true };
+    let here = state.held_by(NodeId(1));
+    let local = here.map(|(service, it)| (service.clone(), running(it.epoch)));
     View {
         at: NOW,
         wall: UNIX_EPOCH + Duration::from_secs(1_772_366_400),
@@ -105,22 +106,19 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
             membership: Membership { voters, learners: BTreeSet::new() },
             ..Status::default()
         },
+        commits: Commits { count: 3, time: Duration::from_millis(12) },
         ready: true,
         coordinating: true,
         disarmed_until: None,
         report: Some(report((2..=joined).map(|node| (NodeId(node), peer())).collect())),
-        guard: Some(Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: 4711,
-            gate: "nftables".to_owned(),
-            realtime: Ok(()),
-            locked: Ok(()),
-            slack: Span::from_millis(4),
-            more: Default::default(),
-        }),
+        guard: Some(hello()),
+        seen: stead_core::points::Seen::default(),
         guard_troubles: Vec::new(),
         local: local.collect(),
+        keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
+        strangers: Vec::new(),
+        clients: Default::default(),
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: (2..=joined).map(connected).collect(),
@@ -162,6 +160,18 @@ fn report(peers: Table<NodeId, PeerReport>) -> Report {
     }
 }
 
+fn hello() -> Hello {
+    Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: 4711,
+        gate: "nftables".to_owned(),
+        realtime: Ok(()),
+        locked: Ok(()),
+        slack: Span::from_millis(4),
+        more: Default::default(),
+    }
+}
+
 fn peer() -> PeerReport {
     let heard = NOW - Span::from_millis(7);
     PeerReport {
@@ -178,7 +188,7 @@ fn peer() -> PeerReport {
         log_tail: LogTail::default(),
         round_trip: Span::from_micros(350),
         links: [(0, heard), (1, NOW - Span::from_millis(9))].into(),
-        more: Default::default(),
+        more: PeerMore { gate: GateForm::EBPF, ..PeerMore::default() },
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::look::{Look, Tone, harmless, wrap};
 use super::super::table::{Cell, table};
 use crate::api::report::{
-    ClusterReport, Concern, Level, NodeReport, NodeState, QuorumReport, ServiceReport,
+    ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
     ServiceState, StatusReport,
 };
 use crate::journal::parse;
@@ -32,6 +32,10 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
         text.push_str(&services(look, &report.services));
         unnoticed(look, &mut text, &report.services);
         printed(look, &mut text, &report.seen_by, &report.services);
+    }
+    if !report.points.is_empty() {
+        text.push('\n');
+        text.push_str(&points(look, &report.points));
     }
     if !report.warnings.is_empty() {
         text.push_str(&format!("\n{}\n", look.paint(Tone::Head, "Worth a look")));
@@ -120,7 +124,7 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     let titles: Vec<String> = links.iter().map(|link| link.to_uppercase()).collect();
     let mut heads = vec!["NODE", "SITE", "STATE"];
     heads.extend(titles.iter().map(String::as_str));
-    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "REAL TIME"]);
+    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "KEEPER", "REAL TIME"]);
     let row = |node: &NodeReport| {
         let mut row = vec![
             node.name.as_str().into(),
@@ -133,6 +137,11 @@ fn nodes(look: Look, report: &StatusReport) -> String {
         row.push(works(node.guard));
         row.push(node.version.as_deref().unwrap_or_default().into());
         row.push(node.gate.as_deref().unwrap_or_default().into());
+        row.push(match (&node.keeper, &node.keeper_reason) {
+            (Some(keeper), Some(_)) => Cell::new(Tone::Warn, keeper.clone()),
+            (Some(keeper), None) => keeper.as_str().into(),
+            (None, _) => "".into(),
+        });
         row.push(match (node.realtime, &node.realtime_reason) {
             (Some(true), _) => Cell::new(Tone::Good, "yes"),
             (Some(false), Some(reason)) => Cell::new(Tone::Warn, format!("no: {reason}")),
@@ -143,6 +152,30 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     };
     let rows: Vec<Vec<Cell>> = report.nodes.iter().map(row).collect();
     table(look, &heads, &rows)
+}
+
+/// Which node sees which reference point.
+fn points(look: Look, points: &[PointReport]) -> String {
+    let nodes: Vec<String> = points
+        .first()
+        .map(|point| point.nodes.iter().map(|it| it.node.to_uppercase()).collect())
+        .unwrap_or_default();
+    let mut heads = vec!["POINT", "NETWORK"];
+    heads.extend(nodes.iter().map(String::as_str));
+    let row = |point: &PointReport| {
+        let mut row = vec![point.point.as_str().into(), point.network.as_str().into()];
+        row.extend(point.nodes.iter().map(|seen| {
+            let tone = match seen.sees.as_str() {
+                "answers" => Tone::Good,
+                "again" => Tone::Warn,
+                "unknown" => Tone::Dim,
+                _ => Tone::Bad,
+            };
+            Cell::new(tone, if seen.sees == "unknown" { "?" } else { seen.sees.as_str() })
+        }));
+        row
+    };
+    table(look, &heads, &points.iter().map(row).collect::<Vec<_>>())
 }
 
 fn state(node: &NodeReport) -> Cell {

@@ -44,7 +44,9 @@ use stead_lab::{Bed, Host, LinkSpec, Mac, Switch, Trunk, Waited, wait_until};
 pub use client::{Client, Seen};
 pub use error::FleetError;
 pub use node::{Node, Output};
-pub use plan::{Family, Lan, NodePlan, Plan, ServicePlan, WEB_PORT, service_address};
+pub use plan::{
+    Family, Lan, NodePlan, Plan, ServicePlan, WEB_PORT, client_address, service_address,
+};
 pub use supervisor::Part;
 
 use folder::Folder;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// Its services.
     pub services: Vec<ServicePlan>,
+    /// The tables of its services' networks.
+    pub networks: String,
 }
 
 /// A network.
@@ -101,6 +103,7 @@ impl Plan {
             ],
             nodes: (1..=nodes).map(node).collect(),
             services: Vec::new(),
+            networks: String::new(),
         }
     }
 
@@ -133,6 +136,9 @@ impl Plan {
         }
         for service in &self.services {
             service.write(&mut text);
+        }
+        if !self.services.is_empty() {
+            text.push_str(&self.networks);
         }
         text
     }
@@ -227,7 +233,8 @@ pub fn service_address(family: Family, octet: u8) -> IpAddr {
 }
 
 /// The client's address on the first network.
-pub(super) fn client_address(family: Family) -> IpAddr {
+#[must_use]
+pub fn client_address(family: Family) -> IpAddr {
     address(0, family, CLIENT)
 }
 

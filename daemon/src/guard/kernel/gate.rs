@@ -81,6 +81,7 @@ impl Kernel {
     }
 
     fn gate_troubled(&mut self, error: &GateError) {
+        self.gate_errors += 1;
         let trouble = chain(error);
         if self.gate_trouble.as_ref() != Some(&trouble) {
             self.troubles.push(trouble.clone());

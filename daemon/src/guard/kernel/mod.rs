@@ -4,12 +4,15 @@
 //! Three lines, each behind the one before: the gate shuts at the end of the lease without anyone's
 //! help; the guard removes the address when it sees the lease end; and the address itself has a
 //! finite lifetime in the kernel (whole seconds), should the guard be gone and never come back.
+//!
+//! The end of the lease also stands in a page that the keepers of programs watch ([`LeasePage`]).
 
 mod gate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use stead_core::id::Epoch;
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
 use stead_linux::gate::{Form, Gate, GateError};
@@ -17,6 +20,7 @@ use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkEr
 
 use super::ipc::Place;
 use crate::chain::chain;
+use crate::keeper::page::LeasePage;
 use gate::{devices, install};
 
 /// Names the form of the gate that is wanted, and no other. If it is not set, the better one is
@@ -53,6 +57,8 @@ struct Standing {
 
 /// The guard's hands in the kernel.
 pub(super) struct Kernel {
+    /// What the keepers of programs watch, if it could be made.
+    pub(super) page: Option<LeasePage>,
     gate: Gate,
     netlink: Netlink,
     pub(super) monitor: Monitor,
@@ -61,6 +67,7 @@ pub(super) struct Kernel {
     lifetime: Span,
     standing: BTreeMap<IpAddr, Standing>,
     wanted: (Vec<IpAddr>, Instant),
+    lapsed: Epoch,
     retry_at: Option<Instant>,
     /// What does not work at present, by address, so that it is said once.
     broken: BTreeMap<IpAddr, String>,
@@ -68,6 +75,8 @@ pub(super) struct Kernel {
     gate_whole: bool,
     /// What is wrong with the gate, so that it is said once.
     gate_trouble: Option<String>,
+    /// How often it did not obey.
+    pub(super) gate_errors: u64,
     /// The interfaces on which every service address is shut, as the gate can't work there.
     refused: BTreeSet<String>,
     /// What to tell the daemon: addresses that were put back, and troubles.
@@ -84,7 +93,12 @@ impl Kernel {
         let devices = devices(&mut netlink)?;
         let names: Vec<_> = devices.values().map(String::as_str).collect();
         let gate = install(instance, &names)?;
+        let mut troubles = Vec::new();
+        let page = LeasePage::create().inspect_err(|error| {
+            troubles.push(format!("programs won't end by themselves with the lease: {error}"));
+        });
         let mut kernel = Self {
+            page: page.ok(),
             gate,
             netlink,
             monitor,
@@ -93,13 +107,15 @@ impl Kernel {
             lifetime: FIRST_LIFETIME,
             standing: BTreeMap::new(),
             wanted: (Vec::new(), Instant::START),
+            lapsed: Epoch::default(),
             retry_at: None,
             broken: BTreeMap::new(),
             gate_whole: true,
             gate_trouble: None,
+            gate_errors: 0,
             refused: BTreeSet::new(),
             restored: Vec::new(),
-            troubles: Vec::new(),
+            troubles,
         };
         let left: Vec<_> = kernel.gate.managed().collect();
         kernel.clear(&left)?;
@@ -138,8 +154,13 @@ impl Kernel {
         }
     }
 
-    /// These addresses may answer until then, and no others.
-    pub(super) fn enforce(&mut self, addresses: Vec<IpAddr>, until: Instant) {
+    /// These addresses may answer until then, and no others; the same goes for the programs behind
+    /// them, save those of epochs that lapsed.
+    pub(super) fn enforce(&mut self, addresses: Vec<IpAddr>, until: Instant, lapsed: Epoch) {
+        if let Some(page) = &self.page {
+            page.set(until, lapsed);
+        }
+        self.lapsed = lapsed;
         self.wanted = (addresses, until);
         self.apply();
     }
@@ -168,7 +189,7 @@ impl Kernel {
 
     /// Lets everything go.
     pub(super) fn shut(&mut self) {
-        self.enforce(Vec::new(), Instant::START);
+        self.enforce(Vec::new(), Instant::START, self.lapsed);
     }
 
     /// Ends in order: everything is let go, and the next guard, of whatever version, finds a gate

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stead::agent::{Confinement, Programs};
+use stead::agent::{Confinement, Keeper, Programs};
+use stead::keeper::Form;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Monitor, Program, ServiceAddress, ServiceConfig};
@@ -24,21 +25,27 @@ pub const BOTH: [Confinement; 2] = [Confinement::Group, Confinement::Session];
 pub struct Bed {
     pub dir: tempfile::TempDir,
     confinement: Confinement,
+    form: Option<Form>,
     pub programs: Programs,
     pub events: UnboundedReceiver<Event>,
 }
 
 impl Bed {
     pub fn new(confinement: Confinement) -> Self {
+        Self::with(confinement, None)
+    }
+
+    /// With keepers of that form, and no other, once there is a page to keep by.
+    pub fn with(confinement: Confinement, form: Option<Form>) -> Self {
         assert!(nix::unistd::getuid().is_root(), "these tests need root");
         let dir = tempfile::tempdir().expect("a folder");
-        let (programs, events) = open(dir.path(), confinement);
-        Self { dir, confinement, programs, events }
+        let (programs, events) = open(dir.path(), confinement, form);
+        Self { dir, confinement, form, programs, events }
     }
 
     /// The daemon ends without stopping anything, and another begins.
     pub fn restart(&mut self) {
-        (self.programs, self.events) = open(self.dir.path(), self.confinement);
+        (self.programs, self.events) = open(self.dir.path(), self.confinement, self.form);
         self.programs.find().expect("looked through");
     }
 
@@ -125,9 +132,14 @@ impl Drop for Bed {
     }
 }
 
-pub fn open(dir: &Path, confinement: Confinement) -> (Programs, UnboundedReceiver<Event>) {
+pub fn open(
+    dir: &Path,
+    confinement: Confinement,
+    form: Option<Form>,
+) -> (Programs, UnboundedReceiver<Event>) {
     let (sender, events) = unbounded_channel();
-    let programs = Programs::confined(run_dir(dir), "node1", confinement, sender);
+    let keeper = Keeper { program: env!("CARGO_BIN_EXE_stead").into(), form };
+    let programs = Programs::confined(run_dir(dir), "node1", confinement, keeper, sender);
     (programs.expect("a folder for programs"), events)
 }
 

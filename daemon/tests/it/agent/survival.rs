@@ -71,7 +71,7 @@ async fn what_ended_without_a_daemon_is_found_only_if_it_left_something() {
         bed.start(1, &config);
         assert_eq!(bed.told().await, "started 1");
         let pid: i32 = bed.read("pid").await.trim().parse().expect("a number");
-        drop(std::mem::replace(&mut bed.programs, open(bed.dir.path(), confinement).0));
+        drop(std::mem::replace(&mut bed.programs, open(bed.dir.path(), confinement, None).0));
         kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
         bed.wait_for("it is gone", |_| !is_alive(pid)).await;
         bed.restart();
@@ -144,7 +144,7 @@ const STARTED_AT_ONCE: usize = 12;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starter() {
     let Some(dir) = std::env::var_os(STARTER) else { return };
-    let (mut programs, mut events) = open(Path::new(&dir), Confinement::Session);
+    let (mut programs, mut events) = open(Path::new(&dir), Confinement::Session, None);
     let command = ["/bin/sleep", "600"].map(str::to_owned).to_vec();
     let config = config(Some(Program { command, stop_timeout: Span::from_millis(1_000) }));
     for number in 0..STARTED_AT_ONCE {

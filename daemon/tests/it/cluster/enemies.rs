@@ -1,14 +1,17 @@
 //! Strangers: on the service's address, and at the ports of the heartbeats.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use stead::demo::fleet::{Client, Fleet};
+use stead::demo::fleet::{Client, Family, Fleet, ServicePlan, service_address};
 use stead_lab::{Host, LinkSpec};
+use stead_linux::netlink::AddressSpec;
+use stead_linux::packet::{PacketSocket, Wanted, arp, neighbor};
 use stead_linux::wire::{FRAME_MAX, Wire};
 
 use super::{
-    Must, WEB, address, assert_untouched, mark, service, serving, three, told, wait_for, web, whole,
+    API, Must, WEB, address, assert_untouched, client, mark, service, serving, stead, three, told,
+    wait_for, wait_preferred, web, whole,
 };
 
 /// A machine that is no node, on one of the networks.
@@ -50,6 +53,50 @@ fn an_address_in_use_by_a_stranger_is_not_claimed_until_it_is_free() {
     stranger.netlink().must().delete_address(index, address(WEB), 24).must();
     client.wait_served(&fleet).must();
     whole(&fleet);
+}
+
+#[test]
+fn a_stranger_that_takes_an_address_while_it_is_served_is_fought_and_named() {
+    let six = ServicePlan::web("six", &stead(), Family::V6, API).prefer(&["node2"]);
+    let plan = three("taken").service(web("web", WEB, &["node2"])).service(six);
+    let fleet = Fleet::start(plan).must();
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let stranger = stranger(&fleet, "front", "10.77.0.66");
+    let link = stranger.links()[0].index();
+    let mac = stranger.netlink().must().link(link).must().mac.expect("an Ethernet").to_string();
+    let mut netlink = stranger.netlink().must();
+    // set by hand, without asking; and told to everybody
+    for (address, prefix) in [(address(WEB), 24), (service_address(Family::V6, API), 64)] {
+        netlink.replace_address(link, &AddressSpec::new(address, prefix)).must();
+        let frame = match address {
+            IpAddr::V4(address) => arp::announcement(mac.parse().must(), address),
+            IpAddr::V6(address) => neighbor::announcement(mac.parse().must(), address, false),
+        };
+        let socket = || PacketSocket::open("eth0", Wanted::Neighbors).must().send(&frame).must();
+        stranger.run(socket).must();
+    }
+    let node2 = fleet.node("node2").must();
+    for address in [address(WEB), service_address(Family::V6, API)] {
+        wait_for(&fleet, "the stranger is named", || {
+            let problems = node2.status()?["problems"].to_string();
+            let named = format!("{address} of ");
+            Ok(problems.contains(&named) && problems.contains(&format!("is also used by {mac}")))
+        });
+        let named = format!("{address} is in use by {mac}");
+        assert!(told(&fleet, "node2", &named).must(), "in the journal as well");
+    }
+    let metrics = node2.stead(&["metrics"]).must().expect_success().must();
+    assert!(metrics.contains("stead_service_contested{service=\"web\"} 1"), "{metrics}");
+    // the last word is ours, so clients are answered
+    client.wait_served(&fleet).must();
+    assert_eq!(client.answered_by().as_deref(), Some("node2"));
+    drop(netlink);
+    fleet.bed().silence_then_kill(&stranger).must();
+    // a minute later it is forgotten
+    wait_for(&fleet, "nobody is named any more", || {
+        Ok(!node2.status()?["problems"].to_string().contains("is also used by"))
+    });
 }
 
 #[test]

@@ -61,10 +61,10 @@ impl Trial {
         install(program, &self.folder.path().join(node));
     }
 
-    /// `systemctl restart` with these units. The daemon is ordered behind the guard: it ends first
+    /// `systemctl restart` with these units. The guard is ordered behind the daemon: it ends first
     /// and starts last.
     fn restart(&self, node: &str, parts: &[Part]) {
-        let both = [Part::Guard, Part::Daemon];
+        let both = [Part::Daemon, Part::Guard];
         for part in both.iter().rev().filter(|part| parts.contains(part)) {
             self.fleet.stop_part(node, *part).must();
         }

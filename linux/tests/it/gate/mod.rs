@@ -38,6 +38,7 @@ for_both_forms!(
     rearming_under_traffic_loses_nothing,
     a_shut_address_can_be_probed_but_not_announced,
     a_stranger_s_claim_is_seen_while_the_gate_is_shut,
+    a_client_is_asked_only_while_the_gate_is_open,
     a_device_that_comes_back_is_watched_again,
     a_thousand_addresses_are_opened_shut_and_taken_over,
 );
@@ -204,6 +205,19 @@ fn a_shut_address_can_be_probed_but_not_announced(form: Form) {
         node.send(frame).expect("passes");
         wait_for_frame(&pair.wire, frame);
     }
+}
+
+fn a_client_is_asked_only_while_the_gate_is_open(form: Form) {
+    let pair = Pair::new();
+    let mut gate = gate_on(&pair.node, form, "asks", &["eth0"]);
+    gate.manage(&SERVICE).expect("managed");
+    crate::tcp::asked_only_while_open(&pair, |opened| {
+        if opened {
+            open_both(&mut gate, LONG);
+        } else {
+            gate.shut(&SERVICE).expect("shut");
+        }
+    });
 }
 
 fn a_stranger_s_claim_is_seen_while_the_gate_is_shut(form: Form) {

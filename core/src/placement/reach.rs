@@ -1,0 +1,23 @@
+//! Services that should leave a node because it sees less of their network than another.
+
+use super::{Able, best, load};
+use crate::points::Seen;
+use crate::state::{Cause, Change, Holder, State};
+
+/// The next service whose holder sees fewer of its reference points than a node that may take it
+/// and sees them steadily (rule P2). It is stopped first, as in any planned move, so nothing here
+/// asks for a proof: a holder that can't stop keeps it.
+#[must_use]
+pub fn unreachable(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
+    seen.watched().find_map(|service| {
+        let assignment = state.assignments.get(service)?;
+        let Holder::Node(node) = assignment.holder else { return None };
+        if seen.misses(node, service) == 0 {
+            return None;
+        }
+        let better = able.iter().copied().filter(|to| seen.sees_more(*to, node, service));
+        let to = best(state, &better.collect(), seen, service, Some(node), &load(state))?;
+        let (service, base) = (service.clone(), assignment.epoch);
+        Some(Change::Stop { service, base, cause: Cause::Unreachable, wish: Some(to) })
+    })
+}
