@@ -16,6 +16,7 @@ use crate::notice::Notice;
 use crate::placement::{self, Able};
 use crate::state::{Cause, Change, Reached, Stage};
 use crate::time::{Instant, Span};
+use crate::timers::UNKNOWN_SLACK;
 
 /// The time between two changes of the voters.
 const VOTER_PAUSE: Span = Span::from_millis(1_000);
@@ -337,20 +338,25 @@ impl Node {
         }
         let known = self.coordinator.former_since.filter(|(of, _)| *of == revision);
         let (_, since) = *self.coordinator.former_since.insert(known.unwrap_or((revision, now)));
-        let enough = former.wait(crate::timers::UNKNOWN_SLACK).times(2);
-        let over = now.since(since) > enough || self.all_count_by_present(report);
+        let enough = former.wait(UNKNOWN_SLACK).times(2);
+        let over = now.since(since) > enough || self.all_count_by_present(now, since, report);
         over.then_some(Change::Settle { revision })
     }
 
-    /// Whether every node of the view, this one included, has said that it counts by the present
-    /// timers: then no lease lasts longer than they allow (rule M3).
-    fn all_count_by_present(&self, report: &Report) -> bool {
-        let own = report.more.revision.is_some_and(|counts| counts >= self.state.revision);
-        let others = self.state.view.keys().filter(|node| **node != self.me);
-        // A revoked one is waited for from when it was revoked, which may be before its word.
-        let revoked = |node| report.peers.get(node).is_none_or(|peer| peer.revoked.is_some());
-        let counts = |node| counts_by_present(&self.state, report, node);
-        own && others.into_iter().all(|node| counts(*node) && !revoked(node))
+    /// Whether every node of the view, this one included, has counted by the present timers for as
+    /// long as others wait under them: what it had before was capped when it began to, and has run
+    /// out, so no lease lasts longer than they allow (rule M3).
+    fn all_count_by_present(&self, now: Instant, since: Instant, report: &Report) -> bool {
+        let state = &self.state;
+        let own = report.more.revision.is_some_and(|counts| counts >= state.revision);
+        let over = |since: Instant, slack| now > since + state.timers.wait(slack);
+        let others = state.view.keys().filter(|node| **node != self.me);
+        let capped = |node: &NodeId| {
+            let peer = report.peers.get(node);
+            counts_by_present(state, report, *node)
+                && peer.is_some_and(|it| over(it.more.counts_since, it.slack.max(UNKNOWN_SLACK)))
+        };
+        own && over(since, UNKNOWN_SLACK) && others.into_iter().all(capped)
     }
 
     /// The span of being disarmed is over.
