@@ -133,7 +133,8 @@ impl fmt::Display for InWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 3] =
             [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s")];
-        let whole = UNITS.iter().find(|(unit, _)| self.0.0 >= *unit && self.0.0 % *unit == 0);
+        let whole =
+            UNITS.iter().find(|(unit, _)| self.0.0 >= *unit && self.0.0.is_multiple_of(*unit));
         match whole {
             Some((unit, name)) => write!(f, "{} {name}", self.0.0 / unit),
             None => write!(f, "{}", self.0),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `Stopped` | the holder's own committed record |
 //! | `NeverHeld` | the committed record that nobody was ever given it |
-//! | `LeaseExpired` | D after the last sign of life, or a later start of its guard; the node being revoked |
+//! | `LeaseExpired` | D after the last sign of life, or a later start; the node being revoked |
 //! | `Released` | the word of the admitted start of its guard that it gave its lease up |
 //!
 //! Fencing devices and the watchdog come with a later step.

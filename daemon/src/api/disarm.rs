@@ -40,8 +40,8 @@ pub(super) async fn disarm(desk: &Desk, seconds: u64, reason: String) -> Answere
     Ok(ChangeAnswer { index: Some(index.0), node: None, next: Some(next) })
 }
 
-/// A guard of 0.2 takes the long lease and never says that it has given it up: the others would wait
-/// for it for hours.
+/// A guard of 0.2 takes the long lease and never says that it has given it up: the others would
+/// wait for it for hours.
 fn older_guards(view: &View) -> Answered<()> {
     let peers = view.report.iter().flat_map(|report| &report.peers);
     let older = peers.filter(|(_, peer)| peer.heard.is_some() && peer.more.counts.is_none());
