@@ -9,8 +9,8 @@
 //! A tail that says nothing but the default is not written at all. A cluster that uses nothing new
 //! therefore writes what it always wrote, to the octet.
 //!
-//! What must not be overlooked by an older member (it would then decide otherwise than the rest) may
-//! not be sent to one: that is checked where it is proposed (`daemon/src/api/features.rs`).
+//! What must not be overlooked by an older member (it would then decide otherwise than the rest)
+//! may not be sent to one: that is checked where it is proposed (`daemon/src/api/features.rs`).
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

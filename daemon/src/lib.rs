@@ -1,9 +1,9 @@
 //! The edges: everything that touches the world, and the command line.
 //!
 //! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
-//! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`] (announcements) as its
-//! hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for people and
-//! [`metrics`] as its numbers for machines. [`config`]
+//! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`]
+//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for
+//! people and [`metrics`] as its numbers for machines. [`config`]
 //! reads what the operator wants. [`demo`] is a whole cluster on one machine, out of the same
 //! processes.
 //!

@@ -46,8 +46,8 @@ impl Proof {
         let peer = report.peers.get(&node)?;
         let revoked = peer.revoked?;
         if let Some(since) = succeeded(state, peer, node) {
-            // What the former guard held is shut, but the keepers of its programs still count by the
-            // deadline that it showed them last, which is never further than an ordinary lease.
+            // What the former guard held is shut, but the keepers of its programs still count by
+            // the deadline that it showed them last, which is never further than an ordinary lease.
             let armed = [Some(state.timers), state.former_timers].into_iter().flatten();
             let armed = armed.map(|it| it.disarmed(it.ordinary_lease()).wait(slack(peer))).max();
             return Some(revoked.max(report.started).max(since) + armed?);

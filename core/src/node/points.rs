@@ -52,8 +52,8 @@ impl Node {
         placement::unreachable(&self.state, able, &self.seen)
     }
 
-    /// Whether services may move for reference points at all at present: not while an operator works
-    /// on the network.
+    /// Whether services may move for reference points at all at present: not while an operator
+    /// works on the network.
     fn may_move_for_points(&self) -> bool {
         !self.state.is_disarmed()
     }

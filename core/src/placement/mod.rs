@@ -1,11 +1,11 @@
 //! Where services go.
 //!
 //! The first form of the planner: a service stays where it is while it can; otherwise it goes to
-//! the best eligible node. "Best" is decided by, in this order: the fewest reference points at which
-//! it is behind others, the operator's wish, the fewest at which it was behind not long ago, the
-//! fewest failures there, the rank in the service's own list, the fewest services already there, the
-//! lowest number. Same state and same sight, same answer, on every node. Rules, capacities and
-//! reasons per node come with a later step.
+//! the best eligible node. "Best" is decided by, in this order: the fewest reference points at
+//! which it is behind others, the operator's wish, the fewest at which it was behind not long ago,
+//! the fewest failures there, the rank in the service's own list, the fewest services already
+//! there, the lowest number. Same state and same sight, same answer, on every node. Rules,
+//! capacities and reasons per node come with a later step.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
 //! where an operator moves it (rule M5).

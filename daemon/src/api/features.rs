@@ -2,9 +2,9 @@
 //!
 //! Members of unlike versions talk to each other while a cluster is upgraded. A change that one of
 //! them overlooks or refuses, and the others apply, would make of one state two. So whoever brings
-//! such a change in asks first: does every member's daemon speak the version that reads it? From its
-//! commit on none speaks an older one (`Peers::require`), so a member that is brought back to an
-//! older program is refused at the hello, and named, instead of led astray.
+//! such a change in asks first: does every member's daemon speak the version that reads it? From
+//! its commit on none speaks an older one (`Peers::require`), so a member that is brought back to
+//! an older program is refused at the hello, and named, instead of led astray.
 
 use stead_core::id::NodeId;
 use stead_core::state::{Change, OLD_PROTOCOL};

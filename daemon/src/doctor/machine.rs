@@ -75,8 +75,8 @@ fn keeper() -> Finding {
         Some(reason) => Finding::warning(
             CHECK,
             reason,
-            "programs end with the lease as far as they can be found; to leave nothing behind, start \
-             the daemon by its unit, or give it CAP_SYS_ADMIN",
+            "programs end with the lease as far as they can be found; to leave nothing behind, \
+             start the daemon by its unit, or give it CAP_SYS_ADMIN",
         ),
     }
 }

@@ -131,8 +131,8 @@ impl Inner {
             tell(report, &Line::Failed(Failure::Lease));
             return LAPSED;
         }
-        // The library gives a program every signal that our runtime ignores; that none is blocked is
-        // left to us.
+        // The library gives a program every signal that our runtime ignores; that none is blocked
+        // is left to us.
         if let Err(errno) = SigSet::empty().thread_set_mask() {
             tell(report, &Line::Failed(Failure::Keeper(format!("its signals: {errno}"))));
             return BROKEN;

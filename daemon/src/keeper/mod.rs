@@ -24,16 +24,17 @@
 //! Each ends when the other does: neither runs a program that only one watches (see [`outer`] for
 //! what a program leaves behind). What the keeper can't have (real time, locked memory, mounts) it
 //! says, and goes on. Without a process namespace ([`Form::Group`]) the control group and what can
-//! be found ([`sweep`]) have to do; without a page there is no keeper at all, and the daemon says so.
+//! be found ([`sweep`]) have to do; without a page there is no keeper at all, and the daemon says
+//! so.
 //!
 //! # A stop
 //! SIGTERM does nothing to either; the daemon sends it to each process of the program, as without a
 //! keeper. When the program is gone, so are they.
 //!
 //! # Deliberately absent
-//! Every decision: the guard computes the deadline, the daemon starts and stops. A runtime, threads,
-//! an argument parser: they are small, and locked in memory where that is allowed. Rights: the
-//! program gets those that the daemon gives it, no descriptor, no priority.
+//! Every decision: the guard computes the deadline, the daemon starts and stops. A runtime,
+//! threads, an argument parser: they are small, and locked in memory where that is allowed. Rights:
+//! the program gets those that the daemon gives it, no descriptor, no priority.
 
 mod args;
 mod inner;

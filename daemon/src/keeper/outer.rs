@@ -1,8 +1,8 @@
 //! The keeper's first process: what the daemon started, and what stands for the program outside.
 //!
-//! It leads the session and ends as the program ends, so whoever watches it is told the truth. Where
-//! the program leaves something behind, which the daemon is to stop with its grace, a copy of this
-//! process stays as the second pair of eyes, and the one that the daemon watches ends.
+//! It leads the session and ends as the program ends, so whoever watches it is told the truth.
+//! Where the program leaves something behind, which the daemon is to stop with its grace, a copy of
+//! this process stays as the second pair of eyes, and the one that the daemon watches ends.
 //!
 //! The kernel kills the inner process with this one, even a stopped one; the end of the copy the
 //! inner process notices by itself.
@@ -52,8 +52,8 @@ pub(super) fn run(words: &[OsString]) -> i32 {
     prepared.split(form, report)
 }
 
-/// The form of the keeper that is to be had, and why not the better one. From here on this process's
-/// children are in a namespace of their own.
+/// The form of the keeper that is to be had, and why not the better one. From here on this
+/// process's children are in a namespace of their own.
 fn form(wanted: Option<Form>) -> io::Result<(Form, Option<String>)> {
     if wanted == Some(Form::Group) {
         return Ok((Form::Group, None));

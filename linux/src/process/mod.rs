@@ -17,8 +17,8 @@
 //!
 //! # Deliberately absent
 //! No double fork, no waiting: the caller's loop polls. Containment that a program can't leave
-//! (control groups, the keeper) is elsewhere, with [`fork`] for the latter; a session can be left by
-//! whoever calls setsid(2).
+//! (control groups, the keeper) is elsewhere, with [`fork`] for the latter; a session can be left
+//! by whoever calls setsid(2).
 
 mod fork;
 #[cfg(test)]

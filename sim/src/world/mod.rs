@@ -8,8 +8,8 @@
 //!                                         └─ check    the judges, after whatever changed
 //! ```
 //!
-//! Every machine has a kernel (gate, addresses, programs with their keepers), a disk, a guard with the real
-//! [`Lease`](stead_core::lease::Lease) and a daemon with the real
+//! Every machine has a kernel (gate, addresses, programs with their keepers), a disk, a guard with
+//! the real [`Lease`](stead_core::lease::Lease) and a daemon with the real
 //! [`Node`](stead_core::node::Node). Both processes are killed, restarted and stopped apart from
 //! each other, also between any two of their commands.
 //!

@@ -149,7 +149,8 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
     };
     Some(outage(
         format!(
-            "no quorum: {me} hears {present} of {voters} voters and {needed} are needed, so {served}"
+            "no quorum: {me} hears {present} of {voters} voters and {needed} are needed, so \
+             {served}"
         ),
         sight.history.coordinator(),
         next,
@@ -269,8 +270,8 @@ fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {
     }
 }
 
-/// Links between this node and another that carry one direction only, while the nodes hear each other
-/// on others.
+/// Links between this node and another that carry one direction only, while the nodes hear each
+/// other on others.
 fn directions(sight: &Sight<'_>, node: &NodeReport) -> Vec<Concern> {
     let fine = node.state == NodeState::InView && node.hears_us == Some(true);
     let me = &sight.view.identity.name;

@@ -22,8 +22,9 @@ pub struct PointReport {
 pub struct PointSeen {
     /// The node.
     pub node: String,
-    /// `answers`, `again` (not long ago it did not, while others had answers), `missed` (no answers,
-    /// and nobody has better ones), `behind` (no answers, while others have some) or `unknown`.
+    /// `answers`, `again` (not long ago it did not, while others had answers), `missed` (no
+    /// answers, and nobody has better ones), `behind` (no answers, while others have some) or
+    /// `unknown`.
     pub sees: String,
     /// How long ago it answered, in milliseconds.
     pub answered_ms: Option<f64>,

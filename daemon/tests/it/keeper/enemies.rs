@@ -45,8 +45,8 @@ async fn a_fork_bomb_is_ended() {
     for form in [Form::Namespace, Form::Group] {
         let mut kept = Kept::new(form, Confinement::Group);
         let guard = kept.guard();
-        // Bounded, as others live on this machine: a dozen that do nothing but fork, each child in a
-        // session of its own and without its parent.
+        // Bounded, as others live on this machine: a dozen that do nothing but fork, each child in
+        // a session of its own and without its parent.
         let script = "echo go > ready; n=0; while [ $n -lt 12 ]; do n=$((n+1)); \
             (while :; do (setsid sleep 0.2 &); done) & done; wait";
         let config = kept.bed.script(script);
