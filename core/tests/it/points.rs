@@ -255,12 +255,11 @@ fn the_coordinator_stops_what_it_sees_less_of_and_says_what_it_lost() {
     assert_eq!(tell(&mut desk, 320), 1);
     let lost = "the reference point 10.0.0.1 of the network front does not answer this node";
     let said = |desk: &Desk, text: &str| {
-        desk.commands.iter().any(|it| match it {
-            Command::Notice(notice @ (Notice::PointLost(_) | Notice::PointBack(_))) => {
-                notice.to_string() == text
-            }
-            _ => false,
-        })
+        let about = |it: &Command| {
+            matches!(it, Command::Notice(notice @ (Notice::PointLost(_) | Notice::PointBack(_)))
+                if notice.to_string() == text)
+        };
+        desk.commands.iter().any(about)
     };
     assert!(said(&desk, lost), "{:?}", desk.commands);
     tell(&mut desk, 0);

@@ -235,6 +235,8 @@ fn needed(tree: &Tree, top: &str) -> Result<BTreeSet<String>> {
 /// The workspace's manifest with those members alone.
 fn reduced(top: &str, crates: &BTreeSet<String>) -> Result<String> {
     let mut top: Table = top.parse().context("Cargo.toml can't be parsed")?;
+    // The simulator needs no crate that is put in the place of another, and the copy has none.
+    top.remove("patch");
     let members: Vec<_> = crates.iter().cloned().map(Value::String).collect();
     let workspace = top.get_mut("workspace").and_then(Value::as_table_mut);
     let workspace = workspace.context("Cargo.toml has no [workspace]")?;
@@ -282,7 +284,8 @@ mod tests {
     fn the_copy_holds_the_simulator_and_what_it_depends_on() {
         let top = "[workspace]\nmembers = [\"core\", \"log\", \"sim\"]\n\
                    [workspace.dependencies]\nstead-core = { path = \"core\" }\n\
-                   stead-log = { path = \"log\" }\nclap = \"4\"\n";
+                   stead-log = { path = \"log\" }\nclap = \"4\"\n\
+                   [patch.crates-io]\nanother = { path = \"ours\" }\n";
         let sim = "[dependencies]\nclap.workspace = true\nstead-core.workspace = true\n";
         let tree = Tree::of(&[
             ("core/Cargo.toml", "[dependencies]\n"),
@@ -294,6 +297,7 @@ mod tests {
         let reduced: Table = reduced(top, &crates).unwrap().parse().unwrap();
         let members = reduced["workspace"]["members"].as_array().unwrap();
         assert_eq!(members.len(), 2);
+        assert!(!reduced.contains_key("patch"));
         assert!(needed(&Tree::of(&[]), top).is_err());
     }
 
