@@ -22,6 +22,7 @@ use stead_linux::seqpacket::Connection;
 
 use super::args::Args;
 use super::report::{End, Failure, Line, tell};
+use super::sweep::Mark;
 use super::watch::Watch;
 use super::{BROKEN, Form, LAPSED, PRIORITY, sweep};
 
@@ -65,6 +66,8 @@ pub(super) struct Inner {
     pub(super) watch: Watch,
     /// To the outer process; it breaks when that ends.
     pub(super) outer: Connection,
+    /// The outer process by its number, which it keeps for as long as that connection stands.
+    pub(super) outer_pid: i32,
 }
 
 impl Inner {
@@ -175,9 +178,11 @@ impl Inner {
     /// Ends everything; in a namespace by ending itself.
     fn end_all(&self) -> i32 {
         if self.form == Form::Group {
-            let (own, outer) = (Pid::this().as_raw(), Pid::parent().as_raw());
+            let own = Pid::this().as_raw();
             let Args { group, note, epoch, .. } = &self.args;
-            sweep::sweep(group.as_deref(), note, *epoch, [own, outer]);
+            let (group, keeper) = (group.as_deref(), [own, self.outer_pid]);
+            // This is the parent of all that lost theirs.
+            sweep::sweep(&Mark { group, note, epoch: *epoch, keeper }, || Some(own));
         }
         LAPSED
     }

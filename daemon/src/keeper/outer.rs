@@ -22,6 +22,7 @@ use stead_linux::seqpacket::{Connection, Received};
 use super::args::Args;
 use super::inner::{Inner, Said};
 use super::report::{self, End, Failure, Kept, Line, tell};
+use super::sweep::Mark;
 use super::watch::Watch;
 use super::{BROKEN, Form, LAPSED, PRIORITY, sweep};
 use crate::chain::chain;
@@ -93,12 +94,13 @@ impl Prepared {
         let locked = realtime::lock_touched().err();
         let realtime_refused = realtime.map(|it| format!("may be late under load: {}", chain(&it)));
         let lock_refused = locked.map(|it| format!("may be late: {}", chain(&it)));
+        let outer_pid = Pid::this().as_raw();
         let inner = match fork() {
             Ok(Forked::Parent(inner)) => inner,
             Ok(Forked::Child) => {
                 let Self { args, watch, note: _, here, there } = self;
                 drop(here);
-                return Inner { args, form, watch, outer: there }.run(report);
+                return Inner { args, form, watch, outer: there, outer_pid }.run(report);
             }
             Err(error) => {
                 tell(&report, &Line::Failed(Failure::Keeper(error.to_string())));
@@ -201,8 +203,13 @@ impl Outer {
                 sweep::kill_group(group);
             }
             Form::Group => {
-                let own = Pid::this().as_raw();
-                sweep::sweep(group, &self.args.note, self.args.epoch, [own, self.inner]);
+                let keeper = [Pid::this().as_raw(), self.inner];
+                let Args { note, epoch, .. } = &self.args;
+                let mark = Mark { group, note, epoch: *epoch, keeper };
+                sweep::sweep(&mark, || {
+                    let held = self.held.as_ref()?;
+                    held.has_ended().is_ok_and(|ended| !ended).then_some(self.inner)
+                });
                 self.kill_inner();
             }
         }

@@ -9,9 +9,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use stead_core::id::Epoch;
+use stead_linux::process::{Process, Signal};
 
 use crate::agent::{proc, variables};
 
@@ -25,22 +24,39 @@ pub(super) fn kill_group(group: Option<&Path>) {
     }
 }
 
-/// Kills all of a program until nothing of it is found, except the keeper's own two processes.
-pub(super) fn sweep(group: Option<&Path>, note: &Path, epoch: Epoch, keeper: [i32; 2]) {
-    kill_group(group);
-    let wanted = variables(note, epoch);
+/// What tells a program's processes from everybody else's.
+pub(super) struct Mark<'a> {
+    pub(super) group: Option<&'a Path>,
+    pub(super) note: &'a Path,
+    pub(super) epoch: Epoch,
+    /// The keeper's own two processes, which are spared.
+    pub(super) keeper: [i32; 2],
+}
+
+/// Kills all of a program until nothing of it is found.
+///
+/// `parent` tells whose children are the program's: a process that certainly is the keeper's. Its
+/// number alone is no proof of that: another may have it by now, and the parent of one whose own
+/// parent has ended is the machine's init, whose children are everybody.
+pub(super) fn sweep(mark: &Mark<'_>, parent: impl Fn() -> Option<i32>) {
+    kill_group(mark.group);
+    let wanted = variables(mark.note, mark.epoch);
     loop {
+        let parent = parent();
         // Who can't see must not say that nothing is left.
         let found = proc::all().map(|all| {
-            let mine = |stat: &&proc::Stat| {
+            let mine = |stat: &proc::Stat| {
                 let pid = stat.identity.pid;
-                let of_it = keeper.contains(&stat.parent) || proc::has_variables(pid, &wanted);
-                of_it && !keeper.contains(&pid)
+                let of_it = parent == Some(stat.parent) || proc::has_variables(pid, &wanted);
+                of_it && !mark.keeper.contains(&pid)
             };
-            all.iter().filter(mine).map(|stat| stat.identity.pid).collect::<Vec<_>>()
+            all.into_iter().filter(mine).map(|stat| stat.identity).collect::<Vec<_>>()
         });
-        for pid in found.iter().flatten() {
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        for identity in found.iter().flatten() {
+            if let Ok(Some(process)) = Process::find(*identity) {
+                // Gone is what it shall be; what was refused is found again.
+                let _ = process.signal(Signal::SIGKILL);
+            }
         }
         if found.is_ok_and(|found| found.is_empty()) {
             return;
