@@ -59,11 +59,6 @@ impl Kept {
         self.page.set(Instant(boottime() + micros), lapsed);
     }
 
-    /// The lease is not renewed any more and ends soon.
-    pub fn end_lease(&self) {
-        self.permit(LEASE, Epoch(0));
-    }
-
     /// Renews the lease until it is stopped.
     pub fn guard(&self) -> Guard {
         let page = self.page.clone();

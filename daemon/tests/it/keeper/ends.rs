@@ -50,6 +50,7 @@ async fn what_cannot_be_run_says_why() {
         assert_eq!(kept.bed.told().await, wanted);
         kept.bed.stop(1);
         assert_eq!(kept.bed.told().await, "stopped 1");
+        kept.bed.wait_for("the keeper is gone", |bed| processes(&bed.run()).is_empty()).await;
         kept.bed.assert_gone();
     }
 }
