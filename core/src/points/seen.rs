@@ -115,8 +115,8 @@ impl Seen {
             let newest = steady.filter_map(|known| known[number].answered).max();
             for known in self.nodes.values_mut() {
                 let known = &mut known[number];
-                // What is told is some milliseconds old, each time some others: who is behind stays so
-                // until that can't be it. Else one loss would count as several.
+                // What is told is some milliseconds old, each time some others: who is behind stays
+                // so until that can't be it. Else one loss would count as several.
                 let enough = if known.behind { Span(ride_out.0 / 2) } else { ride_out };
                 let lost = known.lost.map(|lost| lost + enough);
                 let behind = lost.zip(newest).is_some_and(|(lost, newest)| newest >= lost);
