@@ -115,7 +115,10 @@ impl Seen {
             let newest = steady.filter_map(|known| known[number].answered).max();
             for known in self.nodes.values_mut() {
                 let known = &mut known[number];
-                let lost = known.lost.map(|lost| lost + ride_out);
+                // What is told is some milliseconds old, each time some others: who is behind stays
+                // so until that can't be it. Else one loss would count as several.
+                let enough = if known.behind { Span(ride_out.0 / 2) } else { ride_out };
+                let lost = known.lost.map(|lost| lost + enough);
                 let behind = lost.zip(newest).is_some_and(|(lost, newest)| newest >= lost);
                 known.take(at, behind, ride_out);
             }

@@ -201,6 +201,21 @@ fn a_network_that_comes_and_goes_is_held_down_for_longer_each_time() {
 }
 
 #[test]
+fn one_loss_counts_once_though_what_is_told_is_old_each_time_by_some_more() {
+    let mut trial = Trial::new();
+    trial.tell(0, &[(310, 310), (0, 0)], &[(5, 0), (0, 0)]);
+    // The same word again, while time goes by, and then a newer one.
+    trial.say(NOW + Span::from_millis(45), &[(355, 310), (0, 0)], &[(30, 0), (0, 0)]);
+    assert_eq!(trial.seen.view(ME, 0), View::Behind);
+    trial.say(NOW + Span::from_millis(50), &[(360, 360), (0, 0)], &[(0, 0), (0, 0)]);
+    trial.say(NOW + Span::from_millis(60), &[(0, 0), (0, 0)], &[(10, 0), (0, 0)]);
+    assert_eq!(trial.seen.view(ME, 0), View::Again);
+    let held = NOW + Span::from_millis(60 + 10 * RIDE_OUT);
+    trial.say(held, &[(0, 0), (0, 0)], &[(0, 0), (0, 0)]);
+    assert_eq!(trial.seen.view(ME, 0), View::Answers, "held as for a first loss");
+}
+
+#[test]
 fn a_service_goes_where_its_network_is_seen_whatever_else_speaks_for_a_node() {
     let mut trial = Trial::new();
     let service: ServiceId = "s0".into();
