@@ -58,8 +58,8 @@ addresses = { {own} }
 # The service works as long as this ends with status 0.
 # monitor = ["/usr/bin/curl", "-fsS", "http://10.0.0.100/"]
 
-# Who is asked whether the network of the services' addresses works. A node that has no answers
-# while others have them gives its services up. Here: each node's own gateway.
+# Who is asked whether the services' network works. A node that has no answers while others
+# have them gives its services up. Here: each node's own gateway.
 # [networks.front]
 # prefix = "10.0.0.0/24"
 # gateway = true
