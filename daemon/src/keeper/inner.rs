@@ -64,6 +64,7 @@ pub(super) struct Inner {
     pub(super) args: Args,
     pub(super) form: Form,
     pub(super) watch: Watch,
+    pub(super) note: File,
     /// To the outer process; it breaks when that ends.
     pub(super) outer: Connection,
     /// The outer process by its number, which it keeps for as long as that connection stands.
@@ -178,6 +179,10 @@ impl Inner {
     /// Ends everything; in a namespace by ending itself.
     fn end_all(&self) -> i32 {
         if self.form == Form::Group {
+            // First, for the control group has the outer process in it, which would tell it.
+            if self.watch.is_over() {
+                let _ = End::Lease.note(&self.note);
+            }
             let own = Pid::this().as_raw();
             let Args { group, note, epoch, .. } = &self.args;
             let (group, keeper) = (group.as_deref(), [own, self.outer_pid]);

@@ -98,9 +98,9 @@ impl Prepared {
         let inner = match fork() {
             Ok(Forked::Parent(inner)) => inner,
             Ok(Forked::Child) => {
-                let Self { args, watch, note: _, here, there } = self;
+                let Self { args, watch, note, here, there } = self;
                 drop(here);
-                return Inner { args, form, watch, outer: there, outer_pid }.run(report);
+                return Inner { args, form, watch, note, outer: there, outer_pid }.run(report);
             }
             Err(error) => {
                 tell(&report, &Line::Failed(Failure::Keeper(error.to_string())));

@@ -155,7 +155,7 @@ async fn a_program_is_paused_and_its_keeper_is_not() {
         signal(program[0], Signal::SIGSTOP);
         guard.stop();
         kept.assert_ended_with_the_lease(&format!("{form}, {confinement:?}, paused")).await;
-        assert!(!is_alive(program[0]));
+        kept.bed.wait_for("the program is gone", |_| !is_alive(program[0])).await;
         kept.bed.stop(7);
         while kept.bed.told().await != "stopped 7" {}
     }

@@ -111,7 +111,9 @@ async fn half_a_keeper_keeps_nothing() {
             let keeper = kept.keeper();
             signal(keeper[killed], Signal::SIGKILL);
             kept.bed.wait_for("nothing is left", |bed| processes(&bed.run()).is_empty()).await;
-            assert!(keeper.iter().all(|pid| !is_alive(*pid)));
+            kept.bed
+                .wait_for("the keeper is gone", |_| keeper.iter().all(|pid| !is_alive(*pid)))
+                .await;
             let told = kept.bed.told().await;
             assert_eq!(told, "ended 7: killed by SIGKILL", "{form}, {confinement:?}, {killed}");
             kept.bed.stop(7);
