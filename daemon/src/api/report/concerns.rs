@@ -48,7 +48,7 @@ pub(super) fn concerns(
     concerns
 }
 
-/// What the first line begins with while nothing moves.
+/// What the first line has while nothing moves.
 const DISARMED: &str = "Disarmed until ";
 
 /// Nothing moves until then, by this node's count. The wall clock is for people: the time itself is

@@ -16,6 +16,7 @@ mod daemon;
 mod death;
 mod demo;
 mod departure;
+mod disarm;
 mod disk;
 mod enemies;
 mod faults;
