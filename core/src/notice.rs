@@ -156,7 +156,6 @@ impl Notice {
 }
 
 impl fmt::Display for Notice {
-    #[expect(clippy::too_many_lines, reason = "a sentence for each notice, and nothing else")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GuardConnected => f.write_str("the guard answers"),
@@ -212,20 +211,11 @@ impl fmt::Display for Notice {
             Self::Standby(node, false) => write!(f, "{node} is off standby"),
             Self::Membership(node, true) => write!(f, "{node} joined"),
             Self::Membership(node, false) => write!(f, "{node} left"),
-            Self::RoundTripExceeded(node, span) => write!(
-                f,
-                "the round trip to {node} takes {span}: more than the configured round-trip, so \
-                 stalls shorter than the ride-out may cost a lease"
-            ),
+            Self::RoundTripExceeded(node, span) => round_trip_exceeded(f, node, *span),
             Self::Departing(why) => {
                 write!(f, "{why}: this node goes on standby, its services move to others")
             }
-            Self::ClientsTold(service, 1) => {
-                write!(f, "{service}: one client is told that its connection is gone")
-            }
-            Self::ClientsTold(service, count) => {
-                write!(f, "{service}: {count} clients are told that their connections are gone")
-            }
+            Self::ClientsTold(service, count) => clients_told(f, service, *count),
             Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
             Self::PointLost(point) => {
                 write!(f, "the reference point {point} does not answer this node")
@@ -233,14 +223,35 @@ impl fmt::Display for Notice {
             Self::PointBack(point) => {
                 write!(f, "the reference point {point} answers this node again")
             }
-            Self::Disarmed(by, span, reason) => {
-                write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
-                if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
-            }
-            Self::Armed(Some(by)) => write!(f, "armed again by {by}: services move as usual"),
-            Self::Armed(None) => {
-                f.write_str("armed again, as the time is over: services move as usual")
-            }
+            Self::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
+            Self::Armed(by) => armed(f, by.as_deref()),
         }
     }
+}
+
+fn clients_told(f: &mut fmt::Formatter<'_>, service: &ServiceId, count: u64) -> fmt::Result {
+    match count {
+        1 => write!(f, "{service}: one client is told that its connection is gone"),
+        _ => write!(f, "{service}: {count} clients are told that their connections are gone"),
+    }
+}
+
+fn disarmed(f: &mut fmt::Formatter<'_>, by: &str, span: Span, reason: &str) -> fmt::Result {
+    write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
+    if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+}
+
+fn armed(f: &mut fmt::Formatter<'_>, by: Option<&str>) -> fmt::Result {
+    match by {
+        Some(by) => write!(f, "armed again by {by}: services move as usual"),
+        None => f.write_str("armed again, as the time is over: services move as usual"),
+    }
+}
+
+fn round_trip_exceeded(f: &mut fmt::Formatter<'_>, node: &str, span: Span) -> fmt::Result {
+    write!(
+        f,
+        "the round trip to {node} takes {span}: more than the configured round-trip, so stalls \
+         shorter than the ride-out may cost a lease"
+    )
 }

@@ -37,8 +37,8 @@ impl Proof {
     /// The later of (a) when the guard had last heard it when it was revoked, and (b) when a
     /// majority had last heard of an earlier coordinator, plus D (`docs/protocol.md`, section 3).
     /// While leases under longer timers may run on, D is theirs, but for a node that said that it
-    /// counts by the present ones (rule M3). A later start of its guard ended all at once (rule
-    /// M7).
+    /// counts by the present ones (rule M3). After a later start of its guard an ordinary D is
+    /// enough (rule M7).
     #[must_use]
     pub fn due(state: &State, report: &Report, node: NodeId) -> Option<Instant> {
         // A guard that does not act for a coordinator has revoked nobody.
