@@ -25,7 +25,7 @@ impl Lease {
         }
         if heartbeat.coordinator && heartbeat.term >= self.term {
             self.coordinator_heard = self.coordinator_heard.max(now);
-            self.beat(now, heartbeat.from);
+            self.answer(now, heartbeat.from);
         }
     }
 

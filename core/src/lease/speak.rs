@@ -9,21 +9,32 @@ use crate::table::Table;
 use crate::time::{Instant, Span};
 
 impl Lease {
+    /// There is news: one datagram to each peer.
     pub(super) fn beat_all(&mut self, now: Instant) {
+        self.beat_those(now, |_, _| true);
+    }
+
+    /// The interval is over: one datagram to each peer whose turn has come.
+    pub(super) fn beat_due(&mut self, now: Instant) {
+        let timers = self.timers;
+        self.beat_those(now, |_, peer| peer.is_due(now, &timers));
+    }
+
+    /// A coordinator has beaten, and hears at once that it was heard.
+    pub(super) fn answer(&mut self, now: Instant, to: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&to) {
+            peer.answered = Some(now);
+        }
+        self.beat_those(now, |node, _| node == to);
+    }
+
+    fn beat_those(&mut self, now: Instant, chosen: impl Fn(NodeId, &Peer) -> bool) {
         let hears_coordinator = self.hears_coordinator(now);
         let peers = core::mem::take(&mut self.peers);
         for (node, peer) in &peers {
-            self.beat_peer(now, *node, peer, hears_coordinator);
-        }
-        self.peers = peers;
-    }
-
-    /// One datagram to one peer.
-    pub(super) fn beat(&mut self, now: Instant, to: NodeId) {
-        let hears_coordinator = self.hears_coordinator(now);
-        let peers = core::mem::take(&mut self.peers);
-        if let Some(peer) = peers.get(&to) {
-            self.beat_peer(now, to, peer, hears_coordinator);
+            if chosen(*node, peer) {
+                self.beat_peer(now, *node, peer, hears_coordinator);
+            }
         }
         self.peers = peers;
     }
