@@ -22,9 +22,14 @@ pub struct Counts {
 }
 
 impl Lease {
-    /// What this guard counts by.
-    pub(super) fn counts(&self) -> Counts {
-        Counts { revision: self.revision, lease: self.timers.lease }
+    /// Says by what this guard counts as soon as nothing can act for longer than that allows. Its
+    /// gate is armed anew at once when a lease becomes shorter; a program's keeper sleeps until the
+    /// deadline that it saw last, and looks for another then. Whoever waits by the shorter lease
+    /// counts from this word, so it has to be one that the keepers have seen.
+    pub(super) fn say_counts(&mut self, now: Instant) {
+        if self.shown <= now + self.timers.lease {
+            self.said = Counts { revision: self.revision, lease: self.timers.lease };
+        }
     }
 
     /// Its daemon names the timers in force. A daemon that lags behind may name those of the past
@@ -66,6 +71,7 @@ impl Lease {
                 self.enforce(now);
             }
         }
+        self.say_counts(now);
         if news {
             self.beat_all(now);
             self.report(now);

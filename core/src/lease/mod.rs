@@ -124,6 +124,10 @@ pub struct Lease {
     /// The revision of the state that brought these timers; zero before its daemon has named one.
     /// It only grows (rule M3).
     revision: u64,
+    /// What it says that it counts by: the same, or still what it counted by before (rule M3).
+    said: Counts,
+    /// The latest end of a lease that the gate, or a program's keeper, was ever shown.
+    shown: Instant,
     peers: Table<NodeId, Peer>,
     sent: Sent,
     term: Term,
@@ -183,6 +187,8 @@ impl Lease {
             gate: GateForm::UNSAID,
             timers,
             revision: 0,
+            said: Counts { revision: 0, lease: timers.lease },
+            shown: Instant::START,
             peers: Table::new(),
             sent: Sent::new(),
             term: Term::default(),
@@ -219,6 +225,7 @@ impl Lease {
             self.armed = Instant::START;
         }
         self.looked = now;
+        self.say_counts(now);
         // Whatever woke us, first compare the clock with the lease: after a pause the messages that
         // waited must not find it standing.
         self.check_lease(now);
@@ -363,6 +370,7 @@ impl Lease {
     fn enforce(&mut self, now: Instant) {
         let addresses: Vec<_> = self.holdings.held().iter().map(|h| h.address).collect();
         self.armed = if addresses.is_empty() { Instant::START } else { self.gate_until(now) };
+        self.shown = self.shown.max(self.armed);
         self.commands.push_back(Command::Enforce { addresses, until: self.armed });
     }
 

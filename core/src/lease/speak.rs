@@ -61,7 +61,7 @@ impl Lease {
                 gate: self.gate,
                 points: self.points.told(now),
                 links: Some(peer.heard_on(now, self.timers.suspect_after)),
-                counts: Some(self.counts()),
+                counts: Some(self.said),
             },
         };
         if coordinator {
@@ -120,7 +120,7 @@ impl Lease {
             peers,
             more: ReportMore {
                 points: self.points.told(now),
-                revision: Some(self.revision),
+                revision: Some(self.said.revision),
                 // The guard's edge counts it.
                 gate_errors: 0,
             },

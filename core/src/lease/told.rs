@@ -141,7 +141,7 @@ impl Lease {
             clock_distrusted: self.clock_distrusted,
             hold_number: self.hold_number,
             timers: self.timers,
-            revision: self.revision,
+            revision: self.said.revision,
             lapsed: self.holdings.lapsed(),
         }
     }
