@@ -1,11 +1,13 @@
 //! stead: three nodes, an address without a program, two links for heartbeats.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use stead::demo::fleet::{Fleet, Plan, ServicePlan};
 use stead_lab::{Host, Mac};
+use tempfile::TempDir;
 
 use super::{Cluster, Failure, Running, Settled};
 use crate::error::{BenchError, Step};
@@ -55,15 +57,25 @@ impl Stead {
         Self { ride_out: Duration::from_millis(ride_out), round_trip, gate }
     }
 
-    fn plan(&self, tools: &Tools, service: ServicePlan) -> Plan {
+    /// Every node has its own copy of the program, as machines have: pages of it that its processes
+    /// share are shared with nobody else's.
+    fn plan(
+        &self,
+        tools: &Tools,
+        service: ServicePlan,
+        programs: &Path,
+    ) -> Result<Plan, BenchError> {
         let mut plan = Plan::of("bench", &tools.stead, 3).service(service);
         plan.ride_out = Some(format!("{}us", self.ride_out.as_micros()));
         plan.cluster = format!("round-trip = {:?}\n", self.round_trip);
         let variable = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         for node in &mut plan.nodes {
             node.variables = self.gate.variables.iter().map(variable).collect();
+            let copy = programs.join(&node.name);
+            std::fs::copy(&tools.stead, &copy).step(|| format!("cannot copy stead to {copy:?}"))?;
+            node.program = Some(copy);
         }
-        plan
+        Ok(plan)
     }
 
     /// Lets a cluster come up whose service is the shared address alone.
@@ -85,8 +97,10 @@ impl Stead {
         tools: &Tools,
         service: ServicePlan,
     ) -> Result<SteadCluster, BenchError> {
-        let fleet = Fleet::build(self.plan(tools, service), tools.stop.clone())?;
-        let cluster = SteadCluster { fleet, tools: tools.clone() };
+        let programs = TempDir::new().step(|| "cannot make a folder for programs".to_owned())?;
+        let plan = self.plan(tools, service, programs.path())?;
+        let fleet = Fleet::build(plan, tools.stop.clone())?;
+        let cluster = SteadCluster { fleet, tools: tools.clone(), _programs: programs };
         for node in cluster.fleet.nodes() {
             tools.respond(node.host())?;
         }
@@ -111,6 +125,8 @@ impl fmt::Display for Stead {
 pub struct SteadCluster {
     fleet: Fleet,
     tools: Tools,
+    /// Dropped last.
+    _programs: TempDir,
 }
 
 impl SteadCluster {
