@@ -15,8 +15,8 @@
 //!                                          └── told        (when a report is due)
 //! ```
 //!
-//! Happy path: every interval one datagram goes to each peer; a coordinator gets it as the answer to
-//! its own. The coordinator's guard counts which
+//! Happy path: every interval one datagram goes to each peer, in the coordinator's rhythm: when its
+//! own arrives, or by the guard's own clock where none does. The coordinator's guard counts which
 //! of its own datagrams a majority has echoed; that makes its authority `Q`. It echoes the nodes
 //! that were admitted and tells each how much of `Q` was left; that makes the node's lease. While
 //! the lease holds, the gate of the held addresses is armed up to its end.
@@ -248,7 +248,7 @@ impl Lease {
         if now >= self.next_beat {
             // After a pause the beats that were missed are not made up for.
             self.next_beat = now + self.timers.heartbeat;
-            self.beat_due(now);
+            self.beat_all(now);
             self.report_if_old(now);
         }
         self.advance(now);

@@ -128,7 +128,8 @@ impl Lease {
             authority.set(voters, admitted, next);
         }
         // A new coordinator beats at once and is answered at once, so that no other node's address
-        // blinks when the old one died.
+        // blinks when the old one died. From here on it beats by its own clock.
+        self.next_beat = self.next_beat.min(now + self.timers.heartbeat);
         self.beat_all(now);
     }
 

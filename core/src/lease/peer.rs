@@ -27,8 +27,6 @@ pub(super) struct Peer {
     pub(super) released: Option<Incarnation>,
     /// A recent round trip, the longest counting for a while.
     pub(super) round_trip: Span,
-    /// When it was last answered as a coordinator.
-    pub(super) answered: Option<Instant>,
 }
 
 /// What the newest heartbeat said.
@@ -145,14 +143,6 @@ impl Peer {
     pub(super) fn measured(&mut self, round_trip: Span) {
         let faded = Span(self.round_trip.0 - self.round_trip.0 / 64);
         self.round_trip = if round_trip > faded { round_trip } else { faded };
-    }
-
-    /// Whether its turn has come at the guard's own beat. A coordinator that is answered beat by beat
-    /// has had it: another datagram would tell it nothing. One beat may be late by half an interval;
-    /// one that is missing is not answered, and the own beats go on.
-    pub(super) fn is_due(&self, now: Instant, timers: &Timers) -> bool {
-        let interval = timers.heartbeat;
-        self.answered.is_none_or(|at| now >= at + interval + Span(interval.0 / 2))
     }
 
     /// Until when it counts as the coordinator of `term`: its daemon is alive, it is heard, and it

@@ -9,30 +9,31 @@ use crate::table::Table;
 use crate::time::{Instant, Span};
 
 impl Lease {
-    /// There is news: one datagram to each peer.
+    /// One datagram to each peer: there is news, or an interval is over.
     pub(super) fn beat_all(&mut self, now: Instant) {
-        self.beat_those(now, |_, _| true);
+        self.beat_those(now, |_| true);
     }
 
-    /// The interval is over: one datagram to each peer whose turn has come.
-    pub(super) fn beat_due(&mut self, now: Instant) {
-        let timers = self.timers;
-        self.beat_those(now, |_, peer| peer.is_due(now, &timers));
-    }
-
-    /// A coordinator has beaten, and hears at once that it was heard.
+    /// A coordinator has beaten, and hears at once that it was heard. The others hear from this
+    /// guard in the same moment, if half an interval has passed: all beat in the coordinator's
+    /// rhythm, and each is woken once for many datagrams. The own one begins half an interval after
+    /// a beat that does not come.
     pub(super) fn answer(&mut self, now: Instant, to: NodeId) {
-        if let Some(peer) = self.peers.get_mut(&to) {
-            peer.answered = Some(now);
+        let interval = self.timers.heartbeat;
+        if self.next_beat > now + interval {
+            self.beat_those(now, |node| node == to);
+        } else {
+            self.next_beat = now + interval + Span(interval.0 / 2);
+            self.beat_all(now);
+            self.report_if_old(now);
         }
-        self.beat_those(now, |node, _| node == to);
     }
 
-    fn beat_those(&mut self, now: Instant, chosen: impl Fn(NodeId, &Peer) -> bool) {
+    fn beat_those(&mut self, now: Instant, chosen: impl Fn(NodeId) -> bool) {
         let hears_coordinator = self.hears_coordinator(now);
         let peers = core::mem::take(&mut self.peers);
         for (node, peer) in &peers {
-            if chosen(*node, peer) {
+            if chosen(*node) {
                 self.beat_peer(now, *node, peer, hears_coordinator);
             }
         }

@@ -42,13 +42,16 @@ impl State {
     }
 
     /// Leases under what was in force run on: others wait by the longest of all until it is settled
-    /// (rule C6). More than one change may come before that.
+    /// (rule C6). More than one change may come before that: of all the timers that were in force the
+    /// longest lease is kept, and the longest ordinary one, by which programs run (rule M7).
     fn change_lease(&mut self, timers: Timers) {
         if timers == self.timers {
             return;
         }
-        let longer = self.former_timers.filter(|former| former.lease > self.timers.lease);
-        self.former_timers = Some(longer.unwrap_or(self.timers));
+        let former = self.former_timers.unwrap_or(self.timers);
+        let longer = former.ordinary_lease() > self.timers.ordinary_lease();
+        let ordinary = if longer { former } else { self.timers };
+        self.former_timers = Some(ordinary.disarmed(former.lease.max(self.timers.lease)));
         self.timers = timers;
     }
 

@@ -87,11 +87,14 @@ impl Desk {
         desk
     }
 
-    /// The log commits what is to be assigned or admitted, until nothing is.
-    fn commit_assignments(&mut self) {
+    /// The log commits what is to be assigned, admitted or settled, until nothing is.
+    pub fn commit_assignments(&mut self) {
         let assign = |it: &Command| {
             let Command::Propose { ticket, change } = it else { return None };
-            let wanted = matches!(change, Change::Assign { .. } | Change::Admit { .. });
+            let wanted = matches!(
+                change,
+                Change::Assign { .. } | Change::Admit { .. } | Change::Settle { .. }
+            );
             wanted.then(|| (*ticket, change.clone()))
         };
         while let Some((ticket, change)) = self.commands.iter().find_map(assign) {
@@ -106,7 +109,7 @@ impl Desk {
         self.commands = std::iter::from_fn(|| self.node.poll()).collect();
     }
 
-    fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, change: Change) {
         let index = Index(self.node.state().applied.0 + 1);
         self.take(Event::Applied { index, term: Term(2), change: Some(change) });
     }
@@ -120,7 +123,7 @@ impl Desk {
         self.take(Event::Report(report));
     }
 
-    fn hear(report: &mut Report, at: Instant) {
+    pub fn hear(report: &mut Report, at: Instant) {
         let it = report.peers.get_or_insert_with(PEER, || peer(at));
         (it.heard, it.acknowledged) = (Some(at), Some(at));
     }
@@ -137,7 +140,7 @@ impl Desk {
         })
     }
 
-    fn proposed(&self, wanted: impl Fn(&Change) -> bool) -> Option<u64> {
+    pub fn proposed(&self, wanted: impl Fn(&Change) -> bool) -> Option<u64> {
         self.commands.iter().find_map(|it| {
             let Command::Propose { ticket, change } = it else { return None };
             wanted(change).then_some(*ticket)

@@ -3,6 +3,7 @@
 
 mod beats;
 mod desk;
+mod disarmed;
 mod parts;
 mod patience;
 mod points;

@@ -16,26 +16,29 @@ use stead_core::timers::Timers;
 
 use super::state::Book;
 
-const PEER: NodeId = NodeId(2);
-const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
+pub const PEER: NodeId = NodeId(2);
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
 
 /// A guard alone, its clock, and the newest datagram that it sent.
-struct Bench {
-    lease: Lease,
-    now: Instant,
-    sent: Option<Heartbeat>,
+pub struct Bench {
+    pub lease: Lease,
+    pub now: Instant,
+    pub sent: Option<Heartbeat>,
     /// The newest that it reported.
-    report: Option<Report>,
+    pub report: Option<Report>,
+    /// Until when its gate was armed last.
+    pub armed: Option<Instant>,
     /// The peer's count of its own datagrams.
     said: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let now = Instant(10_000_000);
         let lease =
             Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), Timers::default());
-        let mut bench = Self { lease, now, sent: None, report: None, said: 0 };
+        let (sent, report, armed) = (None, None, None);
+        let mut bench = Self { lease, now, sent, report, armed, said: 0 };
         bench.take(Event::DaemonConnected);
         bench.order(Order::Vote(Term(1)));
         bench.order(Order::Peers(BTreeSet::from([PEER])));
@@ -43,28 +46,29 @@ impl Bench {
         bench
     }
 
-    fn take(&mut self, event: Event) {
+    pub fn take(&mut self, event: Event) {
         self.lease.handle(self.now, event);
         while let Some(command) = self.lease.poll() {
             match command {
                 Command::Send { heartbeat, .. } => self.sent = Some(heartbeat),
                 Command::Report(report) => self.report = Some(report),
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
+                Command::Enforce { until, .. } => self.armed = Some(until),
+                Command::VoteKnown(_) => {}
             }
         }
     }
 
-    fn after(&mut self, millis: u64, event: Event) {
+    pub fn after(&mut self, millis: u64, event: Event) {
         self.now += Span::from_millis(millis);
         self.take(event);
     }
 
-    fn order(&mut self, order: Order) {
+    pub fn order(&mut self, order: Order) {
         self.take(Event::Order(order));
     }
 
     /// A coordinator's answer to our newest datagram.
-    fn answer(&mut self) -> Heartbeat {
+    pub fn answer(&mut self) -> Heartbeat {
         let sent = self.sent.expect("the guard has sent something");
         self.said += 1;
         let held = Span::ZERO;
@@ -86,15 +90,15 @@ impl Bench {
         }
     }
 
-    fn hear(&mut self, heartbeat: Heartbeat) {
+    pub fn hear(&mut self, heartbeat: Heartbeat) {
         self.take(Event::Heartbeat { link: 0, heartbeat });
     }
 
-    fn has_lease(&self) -> bool {
+    pub fn has_lease(&self) -> bool {
         self.lease.lease_until() > self.now
     }
 
-    fn applied(&mut self, index: u64) {
+    pub fn applied(&mut self, index: u64) {
         let (applied, log_tail) = (Index(index), LogTail::default());
         self.order(Order::Applied { applied, log_tail });
     }
@@ -184,7 +188,7 @@ fn what_lapsed_never_comes_back_under_its_epoch() {
 }
 
 /// This guard leads in term 1, itself admitted at that index.
-fn lead(voters: &[u64], index: u64) -> Order {
+pub fn lead(voters: &[u64], index: u64) -> Order {
     let voters = vec![voters.iter().copied().map(NodeId).collect()];
     let admission = Admission { incarnation: Incarnation(1), index: Index(index) };
     Order::Lead { term: Term(1), voters, admitted: BTreeMap::from([(NodeId(1), admission)]) }
@@ -337,7 +341,8 @@ fn nothing_is_echoed_before_the_vote_is_known() {
     let now = Instant(10_000_000);
     let timers = Timers::default();
     let lease = Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), timers);
-    let mut bench = Bench { lease, now, sent: None, report: None, said: 0 };
+    let (sent, report, armed) = (None, None, None);
+    let mut bench = Bench { lease, now, sent, report, armed, said: 0 };
     bench.order(Order::Peers(BTreeSet::from([PEER])));
     bench.after(20, Event::Tick);
     let answer = bench.answer();
