@@ -75,6 +75,8 @@ pub(super) struct Network {
     pub(super) interface: Option<String>,
     pub(super) gateway: bool,
     pub(super) addresses: Vec<Spanned<IpAddr>>,
+    /// Whether something stands where points are named that can't be read: it was told already.
+    pub(super) unclear: bool,
 }
 
 impl Draft {

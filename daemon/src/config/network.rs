@@ -27,12 +27,15 @@ pub(super) fn network(
     if let Some(interface) = &interface {
         check_interface(interface, findings);
     }
+    let gateway = section.truth("gateway", findings);
+    let (addresses, all_read) = addresses(section, findings);
     Network {
         at: section.at.clone(),
         prefix: prefix(section, findings),
         interface: interface.map(Spanned::into_inner),
-        gateway: section.truth("gateway", findings).is_some_and(Spanned::into_inner),
-        addresses: addresses(section, findings),
+        unclear: !all_read || gateway.is_none() && section.get("gateway").is_some(),
+        gateway: gateway.is_some_and(Spanned::into_inner),
+        addresses,
         name,
     }
 }
@@ -48,8 +51,11 @@ fn prefix(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Spanned<
     }
 }
 
-fn addresses(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<IpAddr>> {
-    let texts = section.texts("addresses", findings).unwrap_or_default();
+/// The addresses, and whether all that stands there could be read as such.
+fn addresses(section: &Section<'_, '_>, findings: &mut Findings) -> (Vec<Spanned<IpAddr>>, bool) {
+    let Some(texts) = section.texts("addresses", findings) else {
+        return (Vec::new(), section.get("addresses").is_none());
+    };
     let read = |text: Spanned<String>| match address::parse_ip(text.get_ref()) {
         Ok(ip) => Some(Spanned::new(text.span(), ip)),
         Err(wrong) => {
@@ -57,7 +63,10 @@ fn addresses(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<
             None
         }
     };
-    texts.into_iter().filter_map(read).collect()
+    let count = texts.len();
+    let addresses: Vec<_> = texts.into_iter().filter_map(read).collect();
+    let all_read = addresses.len() == count;
+    (addresses, all_read)
 }
 
 impl Network {
@@ -88,7 +97,7 @@ pub(super) fn check(draft: &Draft, owners: &BTreeMap<IpAddr, String>, findings: 
     for network in &draft.networks {
         let name = shown(network.name.get_ref());
         let points = usize::from(network.gateway) + network.addresses.len();
-        if points == 0 {
+        if points == 0 && !network.unclear {
             let message = format!("the network {name} has no reference point");
             let help = "write  gateway = true  , or list machines on it that are no nodes:  \
                         addresses = [\"10.0.0.1\"]";

@@ -154,3 +154,36 @@ fn changes_as_data() {
         ]"#]]
     .assert_eq(&json);
 }
+
+#[test]
+fn networks() {
+    let front = "[networks.front]\nprefix = \"10.0.0.0/24\"\ngateway = true\n";
+    let both = format!("{GOOD}{front}addresses = [\"10.0.0.9\"]\n");
+    check(
+        &both,
+        expect![[r#"
+        network front: added, 10.0.0.0/24, asks the gateway, 10.0.0.9
+    "#]],
+    );
+    let old = config(&format!("{GOOD}{front}"));
+    let lines = |new: &str| {
+        let changes = differences(&old, &config(new));
+        changes.iter().map(|change| format!("{change}\n")).collect::<String>()
+    };
+    expect![[r#"
+        network front: asks: the gateway -> the gateway, 10.0.0.9
+    "#]]
+    .assert_eq(&lines(&both));
+    let other =
+        both.replace("gateway = true", "interface = \"eth1\"").replace("/24\"\ni", "/25\"\ni");
+    expect![[r#"
+        network front: prefix: 10.0.0.0/24 -> 10.0.0.0/25
+        network front: asks: the gateway -> 10.0.0.9
+        network front: interface: found by itself -> eth1
+    "#]]
+    .assert_eq(&lines(&other));
+    expect![[r#"
+        network front: removed; nobody is asked whether it works any more
+    "#]]
+    .assert_eq(&lines(GOOD));
+}

@@ -2,10 +2,12 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
+mod broken_networks;
 mod broken_services;
 mod broken_together;
 mod broken_values;
 mod changes;
+mod networks_together;
 mod properties;
 mod usable;
 

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use stead_core::id::ServiceId;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 
@@ -34,6 +34,11 @@ prefer = ["node1"]
 failback = false
 program = { command = ["/usr/sbin/nginx", "-g", "daemon off;"], stop-timeout = "5s" }
 monitor = { command = ["/usr/bin/curl", "http://10.0.0.100"], interval = "1s", timeout = "2s" }
+[networks.front]
+prefix = "10.0.0.0/24"
+interface = "eth0"
+gateway = true
+addresses = ["10.0.0.200", "10.0.0.201"]
 "#,
 ];
 
@@ -139,14 +144,34 @@ fn service() -> impl Strategy<Value = ServiceConfig> {
     })
 }
 
+/// A network without its place, and how many points it has beside the gateway.
+fn network() -> impl Strategy<Value = (NetworkConfig, u8)> {
+    let parts = (proptest::option::of("[a-z0-9@.-]{3,15}"), any::<bool>(), 20_u8..=28, 1_u8..=2);
+    parts.prop_map(|(interface, gateway, prefix, points)| {
+        let network = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        (NetworkConfig { network, prefix, interface, gateway, addresses: Vec::new() }, points)
+    })
+}
+
+fn place_networks(config: &mut Config, networks: BTreeMap<String, (NetworkConfig, u8)>) {
+    for (number, (name, (mut network, points))) in (0_u8..).zip(networks) {
+        let address = |host| IpAddr::V4(Ipv4Addr::new(10, 200 + number, 0, host));
+        network.network = address(0);
+        network.addresses = (1..=points).map(address).collect();
+        config.more.networks.insert(name, network);
+    }
+}
+
 /// A configuration that the reader accepts.
 fn config() -> impl Strategy<Value = Config> {
     let links = proptest::collection::btree_map(name(), 1_u16.., 1..4);
     let nodes = proptest::collection::btree_map(name(), proptest::option::of(name()), 1..=16);
     let services = proptest::collection::btree_map(name(), service(), 0..4);
     let times = (20_000_u64..=60_000_000, 1_u64..=3, span());
-    (name(), times, links, nodes, services, any::<u8>()).prop_map(
-        |(name, (ride_out, part, daemon_grace), links, nodes, services, turn)| {
+    let networks = proptest::collection::btree_map(name(), network(), 0..=2);
+    let turn = (networks, any::<u8>());
+    (name(), times, links, nodes, services, turn).prop_map(
+        |(name, (ride_out, part, daemon_grace), links, nodes, services, (networks, turn))| {
             let mut config = Config {
                 name,
                 ride_out: Span(ride_out),
@@ -159,6 +184,7 @@ fn config() -> impl Strategy<Value = Config> {
             };
             add_nodes(&mut config, nodes);
             number_services(&mut config, usize::from(turn));
+            place_networks(&mut config, networks);
             config
         },
     )
