@@ -1,7 +1,8 @@
 //! stead: three nodes, an address without a program, two links for heartbeats.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -71,9 +72,7 @@ impl Stead {
         let variable = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         for node in &mut plan.nodes {
             node.variables = self.gate.variables.iter().map(variable).collect();
-            let copy = programs.join(&node.name);
-            std::fs::copy(&tools.stead, &copy).step(|| format!("cannot copy stead to {copy:?}"))?;
-            node.program = Some(copy);
+            node.program = Some(own_copy(&tools.stead, &programs.join(&node.name))?);
         }
         Ok(plan)
     }
@@ -112,6 +111,15 @@ impl Stead {
         fleet.wait_whole(PATIENCE)?;
         Ok(cluster)
     }
+}
+
+/// A copy of `stead`, under the same name in a new `folder`.
+fn own_copy(stead: &Path, folder: &Path) -> Result<PathBuf, BenchError> {
+    let copy = folder.join(stead.file_name().unwrap_or_else(|| OsStr::new("stead")));
+    std::fs::create_dir(folder)
+        .and_then(|()| std::fs::copy(stead, &copy))
+        .step(|| format!("cannot copy {stead:?} to {copy:?}"))?;
+    Ok(copy)
 }
 
 impl fmt::Display for Stead {

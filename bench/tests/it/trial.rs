@@ -57,7 +57,7 @@ fn a_cluster_that_cannot_start_is_a_row_with_its_reason() {
     failover::run(&tools, &specs, &[Failure::Dead], 1, &mut results).expect("it went on");
     let [row] = results.rows() else { panic!("{:?}", results.rows()) };
     assert_eq!((row.outage_ms, row.double_ms), (None, None));
-    assert!(row.error.as_ref().is_some_and(|error| error.contains("stead init")), "{row:?}");
+    assert!(row.error.as_ref().is_some_and(|error| error.contains("cannot copy")), "{row:?}");
 }
 
 #[test]

@@ -41,9 +41,10 @@ impl State {
         Ok(Outcome::Done)
     }
 
-    /// Leases under what was in force run on: others wait by the longest of all until it is settled
-    /// (rule C6). More than one change may come before that: of all the timers that were in force the
-    /// longest lease is kept, and the longest ordinary one, by which programs run (rule M7).
+    /// Leases under what was in force run on: others wait by the longest of all until it is
+    /// settled (rule C6). More than one change may come before that: of all the timers that were
+    /// in force the longest lease is kept, and the longest ordinary one, by which programs run
+    /// (rule M7).
     fn change_lease(&mut self, timers: Timers) {
         if timers == self.timers {
             return;

@@ -1,5 +1,5 @@
-//! What each of the rules of being disarmed promises (`docs/protocol.md`, section 13), one machine at
-//! a time.
+//! What each of the rules of being disarmed promises (`docs/protocol.md`, section 13), one
+//! machine at a time.
 
 use std::collections::BTreeSet;
 

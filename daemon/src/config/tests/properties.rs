@@ -155,9 +155,10 @@ fn network() -> impl Strategy<Value = (NetworkConfig, u8)> {
 
 fn place_networks(config: &mut Config, networks: BTreeMap<String, (NetworkConfig, u8)>) {
     for (number, (name, (mut network, points))) in (0_u8..).zip(networks) {
-        let address = |host| IpAddr::V4(Ipv4Addr::new(10, 200 + number, 0, host));
-        network.network = address(0);
-        network.addresses = (1..=points).map(address).collect();
+        let addresses = (0..=points).map(|host| Ipv4Addr::new(10, 200 + number, 0, host).into());
+        let [place, points @ ..] = &addresses.collect::<Vec<IpAddr>>()[..] else { continue };
+        network.network = *place;
+        network.addresses = points.to_vec();
         config.more.networks.insert(name, network);
     }
 }
