@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-    RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -95,7 +95,8 @@ impl Netlink {
         self.change(format_args!("remove the route to {}", route.to), old, 0)
     }
 
-    /// The unicast routes of the main table, of both families.
+    /// The unicast routes of the main table, of both families; each next hop of several as a
+    /// route of its own.
     pub fn routes(&mut self) -> Result<Vec<Route>, NetlinkError> {
         let ask = RouteNetlinkMessage::GetRoute(RouteMessage::default());
         let found = self.list(format_args!("list the routes"), &ask)?;
@@ -142,7 +143,28 @@ fn write(route: &Route) -> RouteMessage {
     message
 }
 
-fn read(message: &RouteMessage) -> Option<Route> {
+fn read(message: &RouteMessage) -> Vec<Route> {
+    let Some(route) = read_one(message) else { return Vec::new() };
+    let several = message.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::MultiPath(hops) = attribute { Some(hops) } else { None }
+    });
+    let Some(hops) = several else { return vec![route] };
+    hops.iter().map(|hop| through(route, hop)).collect()
+}
+
+fn through(route: Route, hop: &RouteNextHop) -> Route {
+    let gateway = hop.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Gateway(gateway) = attribute { ip(gateway) } else { None }
+    });
+    Route {
+        gateway,
+        index: Some(hop.interface_index),
+        on_link: hop.flags.contains(RouteNextHopFlags::Onlink),
+        ..route
+    }
+}
+
+fn read_one(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
     let like = if header.address_family == AddressFamily::Inet {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)

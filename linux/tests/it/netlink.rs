@@ -188,6 +188,33 @@ fn routes_are_added_replaced_listed_and_deleted() {
 }
 
 #[test]
+fn each_next_hop_of_a_route_with_several_is_listed() {
+    for (own, prefix, net, hops) in [
+        ("192.0.2.10", 24, "198.51.100.0", ["192.0.2.1", "192.0.2.2"]),
+        ("2001:db8::10", 64, "2001:db8:1::", ["2001:db8::1", "2001:db8::2"]),
+    ] {
+        let (ns, mut netlink) = room();
+        let index = netlink.create_bridge("eth0", None).expect("an interface").index;
+        netlink.set_up(index).expect("up");
+        netlink.add_address(index, &AddressSpec::new(ip(own), prefix)).expect("added");
+        let line = format!(
+            "route add {net}/{prefix} metric 50 nexthop via {} nexthop via {}",
+            hops[0], hops[1]
+        );
+        let done = ns.run(|| std::process::Command::new("ip").args(line.split(' ')).output());
+        let done = done.expect("the namespace is there").expect("ip runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let to = Destination { addr: ip(net), prefix };
+        let routes = netlink.routes().expect("a list");
+        let found: Vec<_> = routes.iter().filter(|route| route.to == to).collect();
+        let mut by: Vec<_> = found.iter().filter_map(|route| route.gateway).collect();
+        by.sort_unstable();
+        assert_eq!(by, hops.map(ip), "{routes:?}");
+        assert!(found.iter().all(|it| it.index == Some(index) && it.metric == 50), "{routes:?}");
+    }
+}
+
+#[test]
 fn monitor_tells_of_links() {
     let (ns, mut netlink) = room();
     let mut monitor = ns.monitor().expect("a monitor");
