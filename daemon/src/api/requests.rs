@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use stead_core::id::{Index, NodeId, ServiceId};
+use stead_core::points::{Seen, View as Seeing};
 use stead_core::state::config::Config;
 use stead_core::state::{Cause, Change, Holder, Outcome, State};
 use tokio::time::timeout;
@@ -190,6 +191,15 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
             format!("`stead standby {node} --off` first"),
         ));
     }
+    if let Some(point) = out_of_reach(&desk.handle.view().seen, &state, to, &id) {
+        return Err(Failure::unchanged(
+            format!(
+                "{node} has no answers from {point}, which others have: clients would not reach \
+                 {service} there; nothing was changed"
+            ),
+            format!("mend {node}'s network (see `stead status`), or choose another node"),
+        ));
+    }
     let base = assignment.epoch;
     let change = match assignment.holder {
         Holder::Node(holder) if holder == to => {
@@ -211,6 +221,14 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
     };
     let index = submit(desk, change).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: None })
+}
+
+/// The reference point at which a node is behind, if placement would send the service elsewhere for
+/// that (rule P3 of the protocol). While nothing moves the operator's word is all that counts.
+fn out_of_reach(seen: &Seen, state: &State, to: NodeId, service: &ServiceId) -> Option<String> {
+    let behind = |number: &usize| seen.view(to, *number) == Seeing::Behind;
+    let number = seen.points_of(service).find(behind).filter(|_| !state.is_disarmed())?;
+    seen.points().get(number).map(ToString::to_string)
 }
 
 async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {

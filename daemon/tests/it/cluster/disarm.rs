@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stead::demo::fleet::Fleet;
+use stead::demo::fleet::{Fleet, Part};
 
 use super::{
     Must, assert_alone, assert_taken_over, assert_untouched, mark, serving, told, wait_for,
@@ -77,5 +77,22 @@ fn a_program_that_ends_while_disarmed_is_started_again_where_it_was() {
     wait_for(&fleet, "it runs again", || Ok(!web_programs(&fleet, "node2").is_empty()));
     client.wait_served(&fleet).must();
     assert_eq!(fleet.holder("web", "node1").must().as_deref(), Some("node2"));
+    assert_alone(client.seen_since(began));
+}
+
+#[test]
+fn what_a_node_served_that_went_away_while_disarmed_waits_until_that_is_over() {
+    let (fleet, client) = serving("disarmed-off", "node2");
+    says(&fleet, &["disarm"]);
+    all_are(&fleet, true);
+    let began = mark();
+    fleet.stop_part("node2", Part::Guard).must();
+    wait_for(&fleet, "nobody answers", || Ok(client.holders().is_empty()));
+    fleet.pause(LONG).must();
+    assert!(client.holders().is_empty(), "it waits for its node: {:?}", client.holders());
+    says(&fleet, &["disarm", "--off"]);
+    wait_moved(&fleet, &client, "node2");
+    fleet.start_part("node2", Part::Guard).must();
+    whole(&fleet);
     assert_alone(client.seen_since(began));
 }

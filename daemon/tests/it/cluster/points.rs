@@ -74,9 +74,13 @@ fn a_port_that_passes_nothing_sends_the_service_elsewhere() {
     println!("a port that passes nothing: {:?}", client.seen_since(began));
     assert!(told(&fleet, "node2", "has to stop here: the node lost the service's network").must());
     assert!(told(&fleet, "node2", &format!("point {POINT} of the network front does not")).must());
-    let status = fleet.node("node1").must().status().must();
-    let problems = status["problems"].to_string();
+    let node1 = fleet.node("node1").must();
+    let problems = node1.status().must()["problems"].to_string();
     assert!(problems.contains("node2 has no answers from 10.77.0.251"), "{problems}");
+    // nor does it go back because somebody asks for that
+    let refused = node1.stead(&["move", "web", "node2"]).must().stderr;
+    let why = "node2 has no answers from 10.77.0.251 of the network front, which others have";
+    assert!(refused.contains(why) && refused.contains("nothing was changed"), "{refused}");
     fleet.heal("node2").must();
     whole(&fleet);
     assert_taken_over(client.seen_since(began));
@@ -110,6 +114,35 @@ fn a_gateway_of_the_routing_table_is_asked() {
     fleet.heal("node2").must();
     whole(&fleet);
     assert_taken_over(client.seen_since(began));
+}
+
+/// One of two next hops is nobody; then the port passes nothing.
+#[test]
+fn the_doctor_asks_the_points() {
+    let asked = format!("gateway = true\naddresses = [\"{POINT}\"]");
+    let fleet = watched("doctorpoint", &network(&asked), web("web", WEB, &[]), true);
+    let node = fleet.node("node3").must();
+    let line = format!("ip route add 198.51.100.0/24 nexthop via 10.77.0.252 nexthop via {POINT}");
+    run(node.host(), "ip route delete 203.0.113.0/24");
+    run(node.host(), &line);
+    let found = |check: &str| {
+        let findings = node.json(&["doctor", "--json"]).must();
+        let all = findings["findings"].as_array().cloned().unwrap_or_default();
+        let found = all.into_iter().find(|it| it["check"] == check);
+        found.map(|it| (it["verdict"].clone(), it["seen"].to_string())).unwrap_or_default()
+    };
+    let (verdict, seen) = found("10.77.0.251 of front");
+    assert!(verdict == "good" && seen.contains("10 of 10 questions answered"), "{seen}");
+    let (verdict, seen) = found("gateway of front");
+    assert!(verdict == "good" && seen.contains("10.77.0.252"), "both are asked: {seen}");
+    fleet.cut_link("node3", "front").must();
+    for check in ["10.77.0.251 of front", "gateway of front"] {
+        let (verdict, seen) = found(check);
+        assert!(verdict == "warning" && seen.contains("0 of 10 questions answered"), "{seen}");
+    }
+    run(node.host(), "ip link set front down");
+    let (verdict, seen) = found("10.77.0.251 of front");
+    assert!(verdict == "warning" && seen.contains("front is down"), "{seen}");
 }
 
 #[test]
