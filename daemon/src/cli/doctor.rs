@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use stead_core::state::config::Config as Configuration;
 
 use super::context::{Context, print, print_json};
 use super::exit::Exit;
 use super::look::{Look, Tone};
 use super::table::{Cell, table};
-use crate::config::read_file;
+use crate::api::message::{ConfigAnswer, Request};
+use crate::config::{read, read_file};
 use crate::doctor::{Finding, Patient, Verdict, examine, worst};
 use crate::identity::Identity;
 
@@ -29,7 +31,7 @@ pub(super) struct Doctor {
     /// The other nodes to be reached
     #[arg(value_name = "NODE")]
     others: Vec<String>,
-    /// The configuration, if not the installed cluster.toml
+    /// The configuration, if not the installed cluster.toml or the one in force
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// This machine's name in it, if it has not joined
@@ -48,9 +50,7 @@ struct Answer<'a> {
 
 impl Doctor {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let installed = context.paths.configuration();
-        let file = self.file.clone().or_else(|| installed.exists().then_some(installed));
-        let config = file.map(|file| read_file(&file)).transpose()?.map(|it| it.config);
+        let config = self.configuration(context)?;
         let unknown = |name: &&String| {
             config.as_ref().is_none_or(|config| !config.nodes.contains_key(name.as_str()))
         };
@@ -71,6 +71,18 @@ impl Doctor {
             print(&shown(&findings, context.out))?;
         }
         Ok(if worst == Verdict::Bad { Exit::NotProtected } else { Exit::Done })
+    }
+
+    /// The one in force stands in where no file is installed: most nodes of a cluster have none.
+    /// None if this machine has no node that answers, as before it joins.
+    fn configuration(&self, context: &Context) -> anyhow::Result<Option<Configuration>> {
+        let installed = context.paths.configuration();
+        let file = self.file.clone().or_else(|| installed.exists().then_some(installed));
+        if let Some(file) = file {
+            return Ok(Some(read_file(&file)?.config));
+        }
+        let Ok(answer) = context.ask::<ConfigAnswer>(&Request::Config) else { return Ok(None) };
+        Ok(Some(read("the configuration in force", &answer.text)?.config))
     }
 }
 

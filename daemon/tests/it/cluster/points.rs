@@ -127,9 +127,10 @@ fn the_doctor_asks_the_points() {
     run(node.host(), &line);
     let found = |check: &str| {
         let findings = node.json(&["doctor", "--json"]).must();
-        let all = findings["findings"].as_array().cloned().unwrap_or_default();
-        let found = all.into_iter().find(|it| it["check"] == check);
-        found.map(|it| (it["verdict"].clone(), it["seen"].to_string())).unwrap_or_default()
+        let all = findings["findings"].as_array().expect("a list");
+        let found = all.iter().find(|it| it["check"] == check);
+        let found = found.unwrap_or_else(|| panic!("no {check} in {findings}"));
+        (found["verdict"].clone(), found["seen"].to_string())
     };
     let (verdict, seen) = found("10.77.0.251 of front");
     assert!(verdict == "good" && seen.contains("10 of 10 questions answered"), "{seen}");
