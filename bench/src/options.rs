@@ -225,7 +225,7 @@ impl Common {
         let mut results = Results::open(&self.results, name, self.json)?;
         let outcome = bench(&tools, &mut results);
         if !results.json() {
-            println!("{}", report::tables(name, results.rows()));
+            say(&format!("{}\n", report::tables(name, results.rows())))?;
         }
         outcome
     }
@@ -253,10 +253,16 @@ fn picture(name: &str, all: bool, out: Option<&Path>, results: &Path) -> Result<
         Some(path) => {
             std::fs::write(path, picture).step(|| format!("cannot write {}", path.display()))
         }
-        None => {
-            let written = std::io::stdout().lock().write_all(picture.as_bytes());
-            written.step(|| "cannot write to the standard output".to_owned())
-        }
+        None => say(&picture),
+    }
+}
+
+/// Whoever reads the output may have seen enough: that is no failure.
+fn say(text: &str) -> Result<(), BenchError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.step(|| "cannot write to the standard output".to_owned()),
     }
 }
 
@@ -266,7 +272,8 @@ fn table(bench: Option<&str>, all: bool, results: &Path) -> Result<(), BenchErro
         let (told, rows) = kept(name, all, results)?;
         if !rows.is_empty() {
             printed = true;
-            println!("## {name}\n\n{}\n\n{}", told.join("\n"), report::tables(name, &rows));
+            let tables = report::tables(name, &rows);
+            say(&format!("## {name}\n\n{}\n\n{tables}\n", told.join("\n")))?;
         }
     }
     if printed {

@@ -1,11 +1,12 @@
 //! One failover of stead, through the bench's own code.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::Value;
 use stead_bench::bench::failover;
-use stead_bench::report::{Results, read, tables};
+use stead_bench::report::{Results, Row, read, tables};
 use stead_bench::subject::{Failure, GATES, Spec, Stead};
 use stead_bench::{BenchError, Tools};
 
@@ -70,4 +71,18 @@ fn the_wish_to_end_is_heard_and_leaves_no_row() {
     let outcome = failover::run(&tools, &specs, &[Failure::Dead], 1, &mut results);
     assert!(outcome.as_ref().is_err_and(BenchError::is_interruption), "{outcome:?}");
     assert!(results.rows().is_empty());
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_of_the_tables_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut results = Results::open(folder.path(), failover::NAME, true).expect("opened");
+    let row = Row { bench: failover::NAME.to_owned(), outage_ms: Some(1.0), ..Row::default() };
+    results.add(row).expect("kept");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stead-bench"));
+    let command = command.arg("table").arg("--results").arg(folder.path()).stdout(writer);
+    let done = command.stderr(Stdio::piped()).output().expect("it ran");
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
 }
