@@ -30,6 +30,7 @@
 
 mod authority;
 mod counting;
+mod gate;
 mod hear;
 mod heartbeat;
 mod holding;
@@ -229,6 +230,10 @@ impl Lease {
         // Whatever woke us, first compare the clock with the lease: after a pause the messages that
         // waited must not find it standing.
         self.check_lease(now);
+        if now >= self.armed {
+            // A gate that shut by itself opens before anything is said of what is held.
+            self.arm(now);
+        }
         match event {
             Event::Tick => {}
             Event::Heartbeat { link, heartbeat } => self.on_heartbeat(now, link, &heartbeat),
@@ -337,15 +342,7 @@ impl Lease {
             self.report(now);
         }
         self.check_lease(now);
-        let held = !self.holdings.held().is_empty();
-        let until = self.gate_until(now);
-        // Arming costs a system call; half an interval of new lease is worth one, and so is any new
-        // lease when the gate is about to shut.
-        let much = until > self.armed + Span(self.timers.heartbeat.0 / 2);
-        let late = until > self.armed && now + self.timers.heartbeat >= self.armed;
-        if held && (much || late) {
-            self.enforce(now);
-        }
+        self.arm(now);
         self.note_coordinator(now);
     }
 
@@ -359,19 +356,6 @@ impl Lease {
             self.beat_all(now);
             self.report(now);
         }
-    }
-
-    /// Until when the gate is armed: to the end of the lease, and never for longer than an ordinary
-    /// one, so that a guard that is killed or stopped means silence as soon as ever (rule M4).
-    fn gate_until(&self, now: Instant) -> Instant {
-        self.lease_until().min(now + self.timers.ordinary_lease())
-    }
-
-    fn enforce(&mut self, now: Instant) {
-        let addresses: Vec<_> = self.holdings.held().iter().map(|h| h.address).collect();
-        self.armed = if addresses.is_empty() { Instant::START } else { self.gate_until(now) };
-        self.shown = self.shown.max(self.armed);
-        self.commands.push_back(Command::Enforce { addresses, until: self.armed });
     }
 
     /// Whether a coordinator that can act is heard: this guard's own, or another's.

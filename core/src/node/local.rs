@@ -269,7 +269,9 @@ impl Node {
                 let probing = Probing::under_proof(self.state.timers.heartbeat.times(4));
                 self.command(Command::Probe { service: service.clone(), epoch, probing });
             }
-            Phase::Claiming if self.guard_holds(&local.addresses, epoch) => {
+            Phase::Claiming
+                if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
+            {
                 self.reached(now, service, epoch, Reached::Claimed);
                 self.notice(Notice::Claimed(service.clone(), epoch));
                 self.command(Command::Announce { service: service.clone(), epoch });

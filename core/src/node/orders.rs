@@ -164,6 +164,12 @@ impl Node {
         addresses.iter().all(|address| report.held.contains(&Holding { address: *address, epoch }))
     }
 
+    /// The guard's last word is not so old that the gate has shut since: while disarmed a lease
+    /// outlasts it (rule M4). A guard that was stopped tells first what it was about to tell then.
+    pub(super) fn gate_may_be_open(&self, now: Instant) -> bool {
+        self.report.as_ref().is_some_and(|it| it.at + it.timers.ordinary_lease() > now)
+    }
+
     /// Whether the guard has let these addresses go, and no order to hold them is on its way to it.
     pub(super) fn guard_let_go(&self, addresses: &[IpAddr]) -> bool {
         let Some(report) = &self.report else { return false };

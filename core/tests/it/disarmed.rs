@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use stead_core::fencing::Proof;
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{Counts, Echo, Heartbeat, Holding, Order, Report};
+use stead_core::node::{Command, Event};
 use stead_core::placement;
 use stead_core::points::Seen;
 use stead_core::state::{Change, Outcome, Refusal};
@@ -66,6 +67,43 @@ fn a_disarmed_lease_is_long_and_its_gate_short() {
     }
     pass(&mut bench, 60_000);
     assert!(!bench.has_lease(), "rule M1: and it ends");
+}
+
+#[test]
+fn a_guard_that_stood_still_opens_its_gate_before_it_says_what_it_holds() {
+    let mut bench = holding_by(timers(300).disarmed(SPAN), 3);
+    bench.report = None;
+    // the bench looks at the gate whenever something is reported
+    bench.after(1_000, stead_core::lease::Event::Tick);
+    assert!(bench.report.as_ref().is_some_and(|it| !it.held.is_empty()), "rule M4");
+}
+
+/// A guard that stood still tells first what it was about to tell: its gate has shut since.
+#[test]
+fn an_old_word_of_what_is_held_announces_nothing() {
+    for (old, announces) in [(0, true), (380, true), (1_000, false)] {
+        let mut desk = Desk::begun();
+        desk.tell(1, |report| report.timers = timers(300).disarmed(SPAN));
+        let state = desk.node.state();
+        let (service, epoch) = state
+            .held_by(desk::ME)
+            .next()
+            .map(|(service, it)| (service.clone(), it.epoch))
+            .expect("it serves");
+        desk.take(Event::Probed { service, epoch, conflict: None });
+        let held = |it: &Command| {
+            let Command::Guard(Order::Hold { number, addresses }) = it else { return None };
+            Some((*number, addresses.clone()))
+        };
+        let asked = desk.commands.iter().find_map(held);
+        let (number, addresses) = asked.expect("the guard is asked for it");
+        desk.tell(1, |report| {
+            report.at = Instant(report.at.0 - old * 1_000);
+            (report.hold_number, report.held) = (number, addresses);
+        });
+        let told = desk.commands.iter().any(|it| matches!(it, Command::Announce { .. }));
+        assert_eq!(told, announces, "{old} ms old: {:?}", desk.commands);
+    }
 }
 
 #[test]

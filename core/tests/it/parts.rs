@@ -51,7 +51,11 @@ impl Bench {
         while let Some(command) = self.lease.poll() {
             match command {
                 Command::Send { heartbeat, .. } => self.sent = Some(heartbeat),
-                Command::Report(report) => self.report = Some(report),
+                Command::Report(report) => {
+                    let open = self.armed.is_some_and(|it| it > self.now);
+                    assert!(open || report.held.is_empty(), "it says so, and its gate is shut");
+                    self.report = Some(report);
+                }
                 Command::Enforce { until, .. } => self.armed = Some(until),
                 Command::VoteKnown(_) => {}
             }
