@@ -10,13 +10,15 @@ use super::tables::{DEATH, FAILURES, groups, shown};
 use super::{Row, Spread, spread};
 
 /// The width of the picture, and where its columns are, in pixels.
-const WIDTH: f64 = 1000.0;
+const WIDTH: f64 = 1100.0;
 const AXIS_FROM: f64 = 350.0;
 const AXIS_TO: f64 = 730.0;
 /// The height of a subject's line, of a heading, and of the axis below each part.
 const LINE: f64 = 22.0;
 const HEAD: f64 = 40.0;
 const FOOT: f64 = 44.0;
+/// So many characters of a note stand on one line.
+const NOTE: usize = 190;
 /// The axis has at least these decades of milliseconds, as powers of ten.
 const LEAST_DECADES: (i32, i32) = (1, 4);
 /// A colour for each program, readable on white.
@@ -46,13 +48,14 @@ pub fn plot(rows: &[Row], told: &[String]) -> Option<String> {
     let all = parts.iter().flat_map(|(_, lines)| lines).filter_map(|line| line.outage);
     let axis = Axis::over(all);
     let heights = parts.iter().map(|(_, lines)| HEAD + FOOT + LINE * count(lines.len()));
-    let height = heights.sum::<f64>() + LINE * count(told.len() + 1);
+    let notes: Vec<String> = told.iter().flat_map(|text| wrapped(text)).collect();
+    let height = heights.sum::<f64>() + LINE * count(notes.len() + 1);
     let mut out = Svg::begin(height);
     let mut top = 0.0;
     for (failure, lines) in &parts {
         top = part(&mut out, &axis, failure, lines, top);
     }
-    for text in told {
+    for text in &notes {
         top += LINE;
         out.text(12.0, top, "note", text);
     }
@@ -118,6 +121,22 @@ fn value(line: &Line) -> String {
         let _ = write!(text, "; two answered {} ms", shown(double.median));
     }
     text
+}
+
+/// A note's lines: SVG breaks none.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < NOTE => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// From milliseconds to pixels.
@@ -267,6 +286,15 @@ mod tests {
         assert!(svg.contains("stead, as &lt;shipped&gt; &amp; tuned"), "{svg}");
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn a_long_note_takes_lines_of_its_own() {
+        let note = "word ".repeat(100);
+        let svg = plot(&[row("stead", DEATH, Some(1.0), 0.0)], &[note]).expect("a picture");
+        let notes: Vec<_> = svg.lines().filter(|line| line.contains("class=\"note\"")).collect();
+        assert_eq!(notes.len(), 3, "{svg}");
+        assert_eq!(svg.matches("word").count(), 100, "{svg}");
     }
 
     #[test]
