@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use stead::demo::fleet::{Family, Fleet, ServicePlan, service_address};
+use stead::demo::fleet::{Client, Family, Fleet, ServicePlan, service_address};
 
 use super::{
     Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, stead, three, told,
@@ -62,6 +62,17 @@ fn declared() -> String {
     network(&format!("addresses = [\"{POINT}\"]"))
 }
 
+/// It goes elsewhere when the port of its node passes nothing, in the time of a takeover.
+fn assert_leaves_a_dead_port(fleet: &Fleet, client: &Client) {
+    wait_preferred(fleet, client, "node2");
+    let began = mark();
+    fleet.cut_link("node2", "front").must();
+    wait_moved(fleet, client, "node2");
+    fleet.heal("node2").must();
+    whole(fleet);
+    assert_taken_over(client.seen_since(began));
+}
+
 /// The port of the switch passes nothing any more, in either direction. The carrier stays.
 #[test]
 fn a_port_that_passes_nothing_sends_the_service_elsewhere() {
@@ -107,13 +118,7 @@ fn a_lost_carrier_counts_at_once() {
 fn a_gateway_of_the_routing_table_is_asked() {
     let fleet = watched("gateway", &network("gateway = true"), web("web", WEB, &[]), true);
     let client = client(&fleet, WEB);
-    wait_preferred(&fleet, &client, "node2");
-    let began = mark();
-    fleet.cut_link("node2", "front").must();
-    wait_moved(&fleet, &client, "node2");
-    fleet.heal("node2").must();
-    whole(&fleet);
-    assert_taken_over(client.seen_since(began));
+    assert_leaves_a_dead_port(&fleet, &client);
 }
 
 /// One of two next hops is nobody; then the port passes nothing.
@@ -155,15 +160,9 @@ fn a_point_is_asked_by_neighbour_discovery() {
         format!("\n[networks.front]\nprefix = \"{prefix}::/64\"\naddresses = [\"{POINT6}\"]\n");
     let service = ServicePlan::web("web", &stead(), Family::V6, WEB);
     let fleet = watched("ndpoint", &networks, service, false);
-    let client = stead::demo::fleet::Client::start(&fleet, address).must();
+    let client = Client::start(&fleet, address).must();
     client.wait_served(&fleet).must();
-    wait_preferred(&fleet, &client, "node2");
-    let began = mark();
-    fleet.cut_link("node2", "front").must();
-    wait_moved(&fleet, &client, "node2");
-    fleet.heal("node2").must();
-    whole(&fleet);
-    assert_taken_over(client.seen_since(began));
+    assert_leaves_a_dead_port(&fleet, &client);
 }
 
 #[test]
