@@ -139,6 +139,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         daemon_paused: 0,
         halted: None,
         halted_at: 0,
+        halted_leases: (Span::ZERO, Span::ZERO),
         woke_at: 0,
         astray_until: 0,
         powered: true,

@@ -97,6 +97,8 @@ pub struct Host {
     pub halted: Option<(Halt, u64)>,
     /// Since when it stands still.
     pub halted_at: u64,
+    /// The longest lease that anybody counted by then, and the longest ordinary one.
+    pub halted_leases: (Span, Span),
     /// When it went on after it had stood still.
     pub woke_at: u64,
     /// Until then it may count its deadlines by a clock whose rate left the bound.

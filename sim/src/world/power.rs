@@ -162,9 +162,11 @@ impl World {
             return;
         }
         let (now, until) = (self.now, self.now + micros);
+        let leases = (self.longest_timers().lease, self.longest_ordinary_lease());
         let it = &mut self.hosts[host];
         it.halted = Some((how, until));
         it.halted_at = now;
+        it.halted_leases = leases;
         if how == Halt::Paused {
             it.clock.freeze(now);
         }
@@ -179,8 +181,10 @@ impl World {
         let Some((how, until)) = self.hosts[host].halted.filter(|(_, until)| *until <= now) else {
             return;
         };
-        let (timers, ordinary) = (self.longest_timers(), self.longest_ordinary_lease());
+        let (lease, ordinary) = (self.longest_timers().lease, self.longest_ordinary_lease());
         let it = &mut self.hosts[host];
+        // Those of then may have been settled meanwhile, as all others counted by shorter ones.
+        let (lease, ordinary) = (lease.max(it.halted_leases.0), ordinary.max(it.halted_leases.1));
         it.halted = None;
         it.woke_at = now;
         let mut guard_late = self.chance.faults.below(5_000);
@@ -188,7 +192,7 @@ impl World {
             Halt::Paused => {
                 it.clock.thaw(now);
                 // Less than a lease is left of what it believes; the clock may run slow.
-                let most = timers.lease.0 + 2 * timers.lease.drift().0 + it.slack.0 + 1_000;
+                let most = lease.0 + 2 * lease.drift().0 + it.slack.0 + 1_000;
                 self.excuse(host, now + most, Why::Paused);
                 self.excuse_led_by(host, now + most);
             }
