@@ -55,6 +55,20 @@ impl Epoch {
 }
 
 number! {
+    /// The number of a grant: how often a tie was broken, or the right to break one was used up. It
+    /// stands in the replicated state and in the register that breaks ties, and only grows.
+    Grant(u64)
+}
+
+impl Grant {
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+number! {
     /// The term of consensus. The log is built for one leader per term (openraft's
     /// `leader_id_std`), so two coordinators never share a number (`docs/protocol.md`, rule T1).
     Term(u64)

@@ -1,11 +1,12 @@
 //! What an operator is told: the same lines in the journal, in `status` and in the tests.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, ServiceId, Term};
+use crate::id::{Epoch, Grant, ServiceId, Term};
 use crate::state::{Cause, ProofRecord};
 use crate::time::Span;
 
@@ -102,6 +103,26 @@ pub enum Notice {
     PointBack(String),
     /// Nothing moves for a while: on which node that was asked for, for how long, and why.
     Disarmed(String, Span, String),
+    /// Exactly half of the voters is here: these, and what this node does about it.
+    Tied(Vec<String>, String),
+    /// The register granted this half that number: it goes on.
+    Granted(Grant),
+    /// The register does not grant it, and why.
+    NotGranted(String),
+    /// A half went on under that grant, without these.
+    WentOn(Grant, Vec<String>),
+    /// A node that lost its vote by a grant is back.
+    VotesAgain(String),
+    /// The cluster is enrolled at a quorum server, or no longer.
+    Enrolled(bool),
+    /// The register does not answer: the next tie would stop both halves.
+    RegisterLost,
+    /// It answers.
+    RegisterHere,
+    /// It grants nothing, as it does not know what was granted before.
+    RegisterDistrusted,
+    /// It can be relied upon again.
+    RegisterTrusted,
     /// The cluster acts again: on which node that was asked for; the time was over if on none.
     Armed(Option<String>),
 }
@@ -115,6 +136,7 @@ impl Notice {
             | Self::LeaseLost
             | Self::ClockDistrusted
             | Self::Nowhere(_)
+            | Self::NotGranted(_)
             | Self::Conflict(..)
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
@@ -129,6 +151,10 @@ impl Notice {
             | Self::RoundTripExceeded(..)
             | Self::PointLost(_)
             | Self::Disarmed(..)
+            | Self::Tied(..)
+            | Self::WentOn(..)
+            | Self::RegisterLost
+            | Self::RegisterDistrusted
             | Self::Refused(_) => Severity::Warning,
             Self::GuardConnected
             | Self::LeaseGained
@@ -150,12 +176,18 @@ impl Notice {
             | Self::ClientsTold(..)
             | Self::PointBack(_)
             | Self::Armed(_)
+            | Self::Granted(_)
+            | Self::VotesAgain(_)
+            | Self::Enrolled(_)
+            | Self::RegisterHere
+            | Self::RegisterTrusted
             | Self::Departing(_) => Severity::Info,
         }
     }
 }
 
 impl fmt::Display for Notice {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands below")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GuardConnected => f.write_str("the guard answers"),
@@ -225,7 +257,43 @@ impl fmt::Display for Notice {
             }
             Self::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
             Self::Armed(by) => armed(f, by.as_deref()),
+            _ => ties(f, self),
         }
+    }
+}
+
+/// What is told of halves, and of what breaks ties.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above")]
+fn ties(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
+    match notice {
+        Notice::Tied(here, what) => {
+            write!(f, "QUORUMTIE: only {} here, half of the voters; {what}", here.join(", "))
+        }
+        Notice::Granted(number) => {
+            write!(f, "HAVEQUORUM: this half was granted ({number}) and goes on")
+        }
+        Notice::NotGranted(why) => write!(f, "NOQUORUM: {why}"),
+        Notice::WentOn(number, out) => write!(
+            f,
+            "half of the voters goes on under grant {number}; without a vote until back: {}",
+            out.join(", ")
+        ),
+        Notice::VotesAgain(node) => write!(f, "{node} is back and is to vote again"),
+        Notice::Enrolled(true) => f.write_str("the cluster is enrolled at a quorum server"),
+        Notice::Enrolled(false) => {
+            f.write_str("the cluster is enrolled at no quorum server any more")
+        }
+        Notice::RegisterLost => f.write_str(
+            "what breaks ties does not answer: if exactly half of the voters is lost now, \
+             everything stops",
+        ),
+        Notice::RegisterHere => f.write_str("what breaks ties answers"),
+        Notice::RegisterDistrusted => f.write_str(
+            "what breaks ties does not know what it granted before: it grants nothing until a \
+             majority has told it",
+        ),
+        Notice::RegisterTrusted => f.write_str("what breaks ties can be relied upon"),
+        _ => Ok(()),
     }
 }
 

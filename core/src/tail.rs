@@ -7,7 +7,8 @@
 //! wrote it there is no tail, and what would be in it is what it was then: the default.
 //!
 //! A tail that says nothing but the default is not written at all. A cluster that uses nothing new
-//! therefore writes what it always wrote, to the octet.
+//! therefore writes what it always wrote, to the octet. What 0.4 adds stands behind the tail of 0.3
+//! in the same way: that one reads its own part and doesn't look behind it.
 //!
 //! What must not be overlooked by an older member (it would then decide otherwise than the rest)
 //! may not be sent to one: that is checked where it is proposed (`daemon/src/api/features.rs`).
@@ -17,12 +18,20 @@ use serde::de::DeserializeOwned;
 
 /// A thing with a tail. In the thing itself its fields are skipped by serde.
 pub trait Tailed {
-    /// What stands in the tail.
+    /// What stands in the tail, from 0.3 on.
     type More: Serialize + DeserializeOwned + Default + PartialEq;
+    /// What stands behind that, from 0.4 on.
+    type Later: Serialize + DeserializeOwned + Default + PartialEq;
 
     /// What to write there.
     fn more(&self) -> Self::More;
 
+    /// What to write behind that.
+    fn later(&self) -> Self::Later;
+
     /// Takes what was read there.
     fn add(&mut self, more: Self::More);
+
+    /// Takes what was read behind that.
+    fn add_later(&mut self, later: Self::Later);
 }

@@ -57,11 +57,13 @@ pub struct Cover {
     cells: Vec<[u64; Phase::ALL.len()]>,
     /// Snapshots that were installed.
     pub snapshots: u64,
+    /// How often half of the voters went on by a grant.
+    pub ties: u64,
 }
 
 impl Default for Cover {
     fn default() -> Self {
-        Self { cells: vec![[0; Phase::ALL.len()]; Kind::ALL.len()], snapshots: 0 }
+        Self { cells: vec![[0; Phase::ALL.len()]; Kind::ALL.len()], snapshots: 0, ties: 0 }
     }
 }
 
@@ -96,6 +98,7 @@ impl Cover {
             }
         }
         self.snapshots += other.snapshots;
+        self.ties += other.ties;
     }
 
     /// The cells that nothing hit.

@@ -22,6 +22,7 @@ pub mod net;
 pub mod plan;
 mod queue;
 pub mod reader;
+pub mod register;
 mod rng;
 pub mod scenario;
 pub mod shrink;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::ServiceId;
+use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Config, ConfigMore, NetworkConfig, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, ConfigLater, ConfigMore, NetworkConfig, NodeConfig, Program, QuorumConfig,
+    ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 
@@ -38,6 +40,8 @@ pub struct Plan {
     pub links: usize,
     /// How many reference points the services' segment has; none: it is not watched.
     pub points: usize,
+    /// Whether a quorum server breaks ties.
+    pub register: bool,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -68,6 +72,7 @@ impl Plan {
             services,
             links: 1,
             points: 0,
+            register: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -104,11 +109,19 @@ impl Plan {
             nodes: nodes.collect(),
             services: (0..self.services).map(|number| (service(number), one(number))).collect(),
             more: ConfigMore { networks: self.networks() },
+            later: ConfigLater { quorum: self.quorum() },
         }
     }
 }
 
 impl Plan {
+    /// Who breaks ties.
+    fn quorum(&self) -> QuorumConfig {
+        let register = self.register.then_some(Module::QuorumServer);
+        let modules = [Module::Majority].into_iter().chain(register).collect();
+        QuorumConfig { chain: Chain::new(modules).unwrap_or_default(), ..QuorumConfig::default() }
+    }
+
     /// The segment with its reference points, if it has any.
     fn networks(&self) -> BTreeMap<String, NetworkConfig> {
         let point = |number: usize| IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + number as u8));

@@ -88,12 +88,15 @@ impl Seed {
             snapshot_gap: [2, 8, 40][rng.index(3)],
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
             points: 0,
+            register: false,
             probe: Span::from_millis(40),
         };
         let mix = Mix::draw(&mut rng);
         let faults = [rng.between(8_000, 16_000), rng.between(6_000, 10_000)];
         // Last, so that all else is what it would be without.
         let plan = Plan { points: [0, 1, 2][rng.index(3)], ..plan };
+        // Where there are ties.
+        let plan = Plan { register: plan.nodes.is_multiple_of(2) && rng.below(3) > 0, ..plan };
         Self { plan, mix, faults }
     }
 }

@@ -85,14 +85,19 @@ impl GateForm {
 
 impl Tailed for Heartbeat {
     type More = HeartbeatMore;
+    type Later = ();
 
     fn more(&self) -> HeartbeatMore {
         self.more
     }
 
+    fn later(&self) {}
+
     fn add(&mut self, more: HeartbeatMore) {
         self.more = more;
     }
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// The end of a node's log. Compared as the log compares: the later term wins, then the length.

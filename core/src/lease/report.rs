@@ -143,12 +143,15 @@ pub struct ReportTail {
 
 impl Tailed for Report {
     type More = ReportTail;
+    type Later = ();
 
     fn more(&self) -> ReportTail {
         let told = self.peers.iter().filter(|(_, peer)| peer.more != PeerMore::default());
         let peers = told.map(|(node, peer)| (*node, peer.more.clone())).collect();
         ReportTail { own: self.more.clone(), peers }
     }
+
+    fn later(&self) {}
 
     fn add(&mut self, more: ReportTail) {
         self.more = more.own;
@@ -158,4 +161,6 @@ impl Tailed for Report {
             }
         }
     }
+
+    fn add_later(&mut self, (): ()) {}
 }

@@ -1,8 +1,10 @@
 //! What goes out through the second door.
 
-use crate::id::{Epoch, NodeId, ServiceId};
+use crate::id::{Epoch, NodeId, ServiceId, Term};
 use crate::lease::Order;
 use crate::notice::Notice;
+use crate::quorum::ask::Question;
+use crate::quorum::vote::TieVote;
 use crate::redirect::Probing;
 use crate::state::Change;
 
@@ -26,6 +28,24 @@ pub enum Command {
     AddVoter(NodeId),
     /// Make a node vote no longer.
     RemoveVoter(NodeId),
+    /// Ask the register. The answer comes back under that number by a deadline, or none.
+    Ask {
+        /// The number.
+        number: u64,
+        /// What.
+        question: Question,
+    },
+    /// Let the log count that vote beside the real ones, or none any more (rule G4).
+    TieVote(Option<TieVote>),
+    /// Take the vote of the absent voter away, in one entry with the change (rules G5, G11).
+    Shrink {
+        /// The vote by which this goes on.
+        vote: TieVote,
+        /// The term in which it was decided; in a later one it must not be appended.
+        term: Term,
+        /// What is committed with it.
+        change: Change,
+    },
     /// Ask whether anybody else answers for the service's addresses.
     Probe {
         /// The service.

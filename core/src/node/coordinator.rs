@@ -106,7 +106,7 @@ impl Node {
 
     /// Whether all that earlier coordinators decided is applied here, and nothing of theirs that
     /// comes later counts.
-    fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.ready && self.state.term == self.log.term
     }
 
@@ -199,7 +199,7 @@ impl Node {
     }
 
     /// Whether a node is heard, and hears.
-    fn heard_lately(&self, now: Instant, report: &Report, node: NodeId) -> bool {
+    pub(super) fn heard_lately(&self, now: Instant, report: &Report, node: NodeId) -> bool {
         let half = Span(self.state.timers.ride_out.0 / 2);
         let lately = |at: Option<Instant>| at.is_some_and(|at| now.since(at) < half);
         report.peers.get(&node).is_some_and(|it| lately(it.heard) && lately(it.acknowledged))
@@ -228,6 +228,7 @@ impl Node {
         let able = self.able(now, report);
         self.removal(now, report, &able)
             .or_else(|| self.admission(now, report))
+            .or_else(|| self.returned(now, report))
             .or_else(|| self.arming(now))
             .or_else(|| self.settlement(now, report))
             .or_else(|| placement::assignment(&self.state, &able, &self.seen))
@@ -388,8 +389,9 @@ impl Node {
         self.coordinator.nowhere = nowhere;
     }
 
-    /// Every member votes; nobody else does. One change at a time, and only with a majority that
-    /// answers in this term (rule G10): the caller is quorate.
+    /// Every member votes, but those that a tie was broken without; nobody else does. One change
+    /// at a time, and only with a majority that answers in this term (rule G10): the caller is
+    /// quorate.
     fn adjust_voters(&mut self, now: Instant, report: &Report) {
         if self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE) {
             return;
@@ -399,9 +401,11 @@ impl Node {
             return;
         }
         let [voters] = &self.log.voters[..] else { return };
+        let wanted = |node: &NodeId| !self.state.later.out.contains(node);
         let missing = self.state.members.keys().filter(|it| !voters.contains(it)).copied();
-        let missing: Vec<_> = missing.collect();
-        let gone = voters.iter().find(|it| !self.state.members.contains_key(it)).copied();
+        let missing: Vec<_> = missing.filter(wanted).collect();
+        let kept = |node: &NodeId| self.state.members.contains_key(node) && wanted(node);
+        let gone = voters.iter().find(|it| !kept(it)).copied();
         // A node that just joined is not heard yet: it learns from the log whom to talk to. Those
         // that are heard go first; of the others each is tried in turn.
         let heard = missing.iter().copied().find(|node| self.heard_lately(now, report, *node));

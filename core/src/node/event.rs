@@ -4,7 +4,9 @@ use alloc::string::String;
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{LogTail, Report, VoterSets};
+use crate::quorum::ask::Answer;
 use crate::state::{Change, Outcome, State};
+use crate::time::Span;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -37,6 +39,15 @@ pub enum Event {
         ticket: u64,
         /// What became of it.
         fate: Fate,
+    },
+    /// The register answered, or did not in time.
+    Answered {
+        /// The number of the question.
+        number: u64,
+        /// What it said.
+        answer: Option<Answer>,
+        /// How long that took.
+        round_trip: Span,
     },
     /// A probe for conflicts ended.
     Probed {

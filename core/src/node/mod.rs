@@ -9,6 +9,7 @@
 //!   guard's reports ─┐                        ┌─▶ orders to the guard
 //!   committed log ───┼─▶ Node::handle ─▶ poll ┼─▶ proposals to the log
 //!   results ─────────┘        │               └─▶ claim, announce, start, stop, notices
+//!                             ├── tie          (everyone: exactly half of the voters is here)
 //!                             ├── election     (everyone: the coordinator fell silent)
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── local        (everyone: the services of this node)
@@ -39,7 +40,9 @@ mod orders;
 mod performed;
 mod points;
 mod proposals;
+mod register;
 mod stages;
+mod tie;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -55,6 +58,7 @@ pub use local::{LocalView, Phase};
 use network::RoundTrips;
 use orders::Told;
 use proposals::{Proposal, Purpose};
+use tie::Tie;
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
@@ -83,6 +87,7 @@ pub struct Node {
     retiring: bool,
     /// Since when this run knows that the cluster is disarmed, and as of which revision.
     disarmed: Option<(u64, Instant)>,
+    tie: Tie,
     election: Election,
     coordinator: Coordinator,
     /// Nodes whose removal this node has proposed in that term. They get no echo until they are
@@ -124,6 +129,7 @@ impl Node {
             store_failed: false,
             retiring: false,
             disarmed: None,
+            tie: Tie::default(),
             election: Election::default(),
             coordinator: Coordinator::default(),
             removing: (Term::default(), BTreeMap::new()),
@@ -161,6 +167,9 @@ impl Node {
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
             Event::Retire => self.on_retire(),
             Event::StoreFailed(detail) => self.on_store_failed(detail),
+            Event::Answered { number, answer, round_trip } => {
+                self.on_answered(now, number, answer, round_trip);
+            }
             Event::Probed { .. }
             | Event::Announced { .. }
             | Event::Started { .. }
@@ -171,8 +180,10 @@ impl Node {
         }
         self.note_disarmed(now);
         self.become_ready(now);
+        self.break_tie(now);
         self.elect(now);
         self.coordinate(now);
+        self.keep_alive(now);
         self.reconcile(now);
         self.tell_guard(now);
         self.send_observation();
@@ -190,7 +201,7 @@ impl Node {
         let timers = &self.state.timers;
         let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
-        next.min(self.probing_deadline(now)).max(now)
+        next.min(self.probing_deadline(now)).min(self.tie_deadline(now)).max(now)
     }
 
     /// Whether nothing is under way that time alone could move on. What comes from outside comes
@@ -200,6 +211,7 @@ impl Node {
             && !self.is_leaving()
             && self.report.as_ref().is_some_and(|report| report.hears_coordinator)
             && !self.election.is_on()
+            && !self.tie.is_on()
             && !self.coordinator.suspects_any()
             && self.proposals.is_empty()
             && self.observations.is_empty()
@@ -331,8 +343,14 @@ impl Node {
                 let newest = self.state.members.keys().next_back();
                 Notice::Membership(newest.map(name).unwrap_or_default(), true)
             }
+            Change::Grant { number, out } if !out.is_empty() => {
+                Notice::WentOn(*number, out.iter().map(name).collect())
+            }
+            Change::Back { node } => Notice::VotesAgain(name(node)),
+            Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.
-            Change::Stop { .. }
+            Change::Grant { .. }
+            | Change::Stop { .. }
             | Change::AddToken { .. }
             | Change::Clear { .. }
             | Change::Lead { .. }

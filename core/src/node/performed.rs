@@ -108,6 +108,7 @@ impl Node {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Retire
+            | Event::Answered { .. }
             | Event::StoreFailed(_) => {}
         }
     }

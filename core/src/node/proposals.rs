@@ -4,8 +4,9 @@
 //! or may be, is proposed again by whoever still wants it, and the state refuses one of both.
 
 use super::{Command, Fate, Node};
-use crate::id::{Index, ServiceId};
+use crate::id::{Grant, Index, ServiceId};
 use crate::notice::Notice;
+use crate::quorum::register::Challenge;
 use crate::state::{Change, Outcome, Refusal};
 
 /// What a proposal is for.
@@ -13,6 +14,14 @@ use crate::state::{Change, Outcome, Refusal};
 pub(super) enum Purpose {
     /// The coordinator's decision.
     Decision,
+    /// The coordinator's word that grants are used up; on that challenge, if the register has to be
+    /// trusted again.
+    Grant {
+        /// The number.
+        number: Grant,
+        /// The challenge.
+        challenge: Option<Challenge>,
+    },
     /// The beginning of this coordinator's term.
     Beginning,
     /// This node's record that it stopped a service.
@@ -35,6 +44,11 @@ impl Node {
         match fate {
             Fate::Committed(index, outcome) => {
                 proposal.committed = Some(index);
+                if let (Purpose::Grant { number, challenge }, Outcome::Done) =
+                    (&proposal.purpose, &outcome)
+                {
+                    self.tie.trust(*challenge, *number);
+                }
                 let observation = proposal.purpose == Purpose::Observation;
                 if let Outcome::Refused(refusal) = outcome
                     && refusal != Refusal::Stale

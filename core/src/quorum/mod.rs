@@ -5,23 +5,42 @@
 //! [`Verdict::HaveQuorum`], fewer than half [`Verdict::NoQuorum`], exactly half
 //! [`Verdict::QuorumTie`].
 //!
-//! Today the chain of modules is `majority` alone, and a tie from its last module counts as no
-//! quorum ([`decide`]). Tie-breakers come with a later step.
+//! ```text
+//!   present, voters ─▶ majority ── a tie ──▶ the register's answer ── none ──▶ NOQUORUM
+//!                         │                        │
+//!                  more, or fewer            granted, refused
+//! ```
+//!
+//! - [`chain`] asks the modules in the configured order; `majority` is always the first.
+//! - [`register`] is what a quorum server keeps for each cluster: a number that is given to one
+//!   half, once. Whoever keeps it elsewhere (module `exec`) makes the same promise.
+//! - [`ask`] is what the two say to each other.
+//! - [`vote`] is what a granted half may do in the log.
+//!
+//! Absent on purpose: the wire, the disk, and time. A register answers at once and remembers before
+//! it answers; whoever runs it sees to that.
+
+pub mod ask;
+pub mod chain;
+pub mod register;
+pub mod vote;
 
 use alloc::collections::BTreeSet;
 use core::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::id::NodeId;
 use crate::lease::VoterSets;
 
 /// The answer of a quorum module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// More than half.
+    /// More than half, or half with the grant.
     HaveQuorum,
-    /// Fewer than half.
+    /// Fewer than half, or a half that is not granted.
     NoQuorum,
-    /// Exactly half: the next module decides.
+    /// Exactly half, and this module can't say which: the next one decides.
     QuorumTie,
 }
 
@@ -48,12 +67,19 @@ pub fn majority(present: &BTreeSet<NodeId>, voters: &BTreeSet<NodeId>) -> Verdic
     }
 }
 
-/// The verdict of the whole chain: while the voter set changes, both sets have to agree.
+/// The module `majority` over all voter sets: while they change, every one has to agree. A tie in
+/// one is a tie of all, unless another says no.
 #[must_use]
 pub fn decide(present: &BTreeSet<NodeId>, voters: &VoterSets) -> Verdict {
-    let all = !voters.is_empty()
-        && voters.iter().all(|set| majority(present, set) == Verdict::HaveQuorum);
-    if all { Verdict::HaveQuorum } else { Verdict::NoQuorum }
+    let mut verdict = if voters.is_empty() { Verdict::NoQuorum } else { Verdict::HaveQuorum };
+    for set in voters {
+        match majority(present, set) {
+            Verdict::HaveQuorum => {}
+            Verdict::QuorumTie => verdict = Verdict::QuorumTie,
+            Verdict::NoQuorum => return Verdict::NoQuorum,
+        }
+    }
+    verdict
 }
 
 #[cfg(test)]
@@ -71,6 +97,9 @@ mod tests {
         let joint = alloc::vec![set(&[1, 2, 3]), set(&[3, 4, 5])];
         assert_eq!(decide(&set(&[1, 2, 3]), &joint), Verdict::NoQuorum);
         assert_eq!(decide(&set(&[2, 3, 4]), &joint), Verdict::HaveQuorum);
-        assert_eq!(decide(&set(&[1, 2]), &alloc::vec![set(&[1, 2, 3, 4])]), Verdict::NoQuorum);
+        assert_eq!(decide(&set(&[1, 2]), &alloc::vec![set(&[1, 2, 3, 4])]), Verdict::QuorumTie);
+        let tied_in_one = alloc::vec![set(&[1, 2, 3, 4]), set(&[1, 2, 3])];
+        assert_eq!(decide(&set(&[1, 2]), &tied_in_one), Verdict::QuorumTie);
+        assert_eq!(decide(&set(&[1, 4]), &tied_in_one), Verdict::NoQuorum);
     }
 }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, OLD_PROTOCOL, Outcome, Refusal, Takeover};
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Refusal, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
 use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, State};
@@ -24,7 +24,7 @@ impl State {
         let needed = change.protocol();
         match self.change(index, change) {
             Ok(outcome) => {
-                if needed > OLD_PROTOCOL {
+                if needed > PROTOCOL_0_2 {
                     self.more.protocol = self.more.protocol.max(needed);
                 }
                 outcome
@@ -60,6 +60,9 @@ impl State {
             Change::Observe { service, epoch, stages } => self.observe(&service, epoch, stages),
             Change::Disarm { base, span, reason, by } => self.disarm(base, span, reason, by),
             Change::Arm { base, by: _ } => self.arm(base),
+            Change::Grant { number, out } => self.use_up(number, out),
+            Change::Back { node } => self.vote_again(node),
+            Change::Enrol { server } => self.enrol(server),
         }
     }
 
@@ -196,6 +199,7 @@ impl State {
             self.left.pop_first();
         }
         self.standby.remove(&node);
+        self.later.out.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }

@@ -3,15 +3,17 @@
 //! Every change names what it was decided upon (an epoch, a revision, an incarnation), so that one
 //! that comes late, twice or with unknown fate changes nothing.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, ConfigMore};
+use super::QuorumServer;
+use super::config::{Config, ConfigLater, ConfigMore};
 use super::incident::{Cause, Stage};
-use crate::id::{ClusterId, Epoch, Incarnation, NodeId, ServiceId, Term};
+use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
 
@@ -151,12 +153,32 @@ pub enum Change {
         /// On which node that was asked for; none if the time is over.
         by: Option<String>,
     },
+    /// A grant, and all before it, is used up. In the entry in which a half of the voters goes on
+    /// without the other (rules G5, G11), or by itself (rule G12).
+    Grant {
+        /// Its number.
+        number: Grant,
+        /// The voters that lose their vote.
+        out: BTreeSet<NodeId>,
+    },
+    /// A member that lost its vote is back, and shall vote again.
+    Back {
+        /// Which.
+        node: NodeId,
+    },
+    /// The cluster is enrolled at a quorum server, or no longer.
+    Enrol {
+        /// Which.
+        server: Option<QuorumServer>,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
-pub const OLD_PROTOCOL: u16 = 1;
+pub const PROTOCOL_0_2: u16 = 1;
 /// The version in which changes and states may hold what 0.2 knows nothing of.
-pub const NEW_PROTOCOL: u16 = 2;
+pub const PROTOCOL_0_3: u16 = 2;
+/// The version in which they may hold what 0.3 knows nothing of.
+pub const PROTOCOL_0_4: u16 = 3;
 
 impl Change {
     /// The lowest version of the protocol whose members read all of it. An older member would
@@ -164,7 +186,8 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
-            Self::Disarm { .. } | Self::Arm { .. } => NEW_PROTOCOL,
+            Self::Grant { .. } | Self::Back { .. } | Self::Enrol { .. } => PROTOCOL_0_4,
+            Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }
             | Self::Settle { .. }
@@ -180,10 +203,12 @@ impl Change {
             | Self::Clear { .. }
             | Self::Lead { .. }
             | Self::Observe { .. } => {
-                if self.more() == ConfigMore::default() {
-                    OLD_PROTOCOL
+                if self.later() != ConfigLater::default() {
+                    PROTOCOL_0_4
+                } else if self.more() != ConfigMore::default() {
+                    PROTOCOL_0_3
                 } else {
-                    NEW_PROTOCOL
+                    PROTOCOL_0_2
                 }
             }
         }
@@ -202,14 +227,25 @@ impl Change {
 
 impl Tailed for Change {
     type More = ConfigMore;
+    type Later = ConfigLater;
 
     fn more(&self) -> ConfigMore {
         self.config().map(|config| config.more.clone()).unwrap_or_default()
     }
 
+    fn later(&self) -> ConfigLater {
+        self.config().map(|config| config.later.clone()).unwrap_or_default()
+    }
+
     fn add(&mut self, more: ConfigMore) {
         if let Self::Found { config, .. } | Self::Configure { config, .. } = self {
             config.more = more;
+        }
+    }
+
+    fn add_later(&mut self, later: ConfigLater) {
+        if let Self::Found { config, .. } | Self::Configure { config, .. } = self {
+            config.later = later;
         }
     }
 }
@@ -358,8 +394,13 @@ impl fmt::Display for Refusal {
 
 impl Tailed for Outcome {
     type More = ();
+    type Later = ();
 
     fn more(&self) {}
 
+    fn later(&self) {}
+
     fn add(&mut self, (): ()) {}
+
+    fn add_later(&mut self, (): ()) {}
 }

@@ -11,6 +11,7 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ServiceId;
+use crate::quorum::chain::Chain;
 use crate::time::Span;
 
 /// The whole wanted state of a cluster.
@@ -33,6 +34,9 @@ pub struct Config {
     /// What 0.2 knows nothing of.
     #[serde(skip)]
     pub more: ConfigMore,
+    /// What 0.3 knows nothing of.
+    #[serde(skip)]
+    pub later: ConfigLater,
 }
 
 /// What a configuration has in the tail of whatever it stands in. Only members from 0.3 on read it.
@@ -40,6 +44,34 @@ pub struct Config {
 pub struct ConfigMore {
     /// Networks that carry services' addresses, and who is asked whether they work, by name.
     pub networks: BTreeMap<String, NetworkConfig>,
+}
+
+/// What a configuration has behind that tail. Only members from 0.4 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigLater {
+    /// What breaks a tie.
+    pub quorum: QuorumConfig,
+}
+
+/// Who decides which half goes on when exactly half of the voters are present.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumConfig {
+    /// The modules, in the order in which they are asked.
+    pub chain: Chain,
+    /// What module `exec` runs.
+    pub exec: Option<ExecConfig>,
+    /// How long the half with fewer services lets the other one ask first; if none, as long as a
+    /// question to the register takes.
+    pub handicap: Option<Span>,
+}
+
+/// A program that asks a register for a grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecConfig {
+    /// The file to run, by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// How long one run may take; then it is killed, and counts as no answer.
+    pub timeout: Span,
 }
 
 /// A network that carries services' addresses, and its reference points: machines on it that are no

@@ -14,25 +14,27 @@ mod apply;
 mod change;
 pub mod config;
 mod disarm;
+mod grant;
 mod incident;
 mod sound;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use change::{
-    Change, Digest, NEW_PROTOCOL, OLD_PROTOCOL, Outcome, ProofRecord, Refusal, Takeover,
+    Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, ProofRecord, Refusal,
+    Takeover,
 };
-use config::{Config, ConfigMore};
+use config::{Config, ConfigLater, ConfigMore};
 pub use disarm::LONGEST_DISARMED;
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
 
-use crate::id::{ClusterId, Epoch, Index, NodeId, ServiceId, Term};
+use crate::id::{ClusterId, Epoch, Grant, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -84,6 +86,9 @@ pub struct State {
     /// What 0.2 knows nothing of.
     #[serde(skip)]
     pub more: StateMore,
+    /// What 0.3 knows nothing of.
+    #[serde(skip)]
+    pub later: StateLater,
 }
 
 /// What a state has in its tail, beside that of its configuration. Only members from 0.3 on read
@@ -95,6 +100,28 @@ pub struct StateMore {
     pub protocol: u16,
     /// Nothing moves for a while; nothing while the cluster is armed.
     pub disarmed: Option<Disarmed>,
+}
+
+/// What a state has behind that tail, beside that of its configuration. Only members from 0.4 on
+/// read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateLater {
+    /// The newest grant that is used up: the number g of the rules (`docs/protocol.md`, section 7).
+    pub grant: Grant,
+    /// Members that lost their vote when a tie was broken without them. Each votes again once it is
+    /// back.
+    pub out: BTreeSet<NodeId>,
+    /// The quorum server, if the cluster is enrolled at one.
+    pub server: Option<QuorumServer>,
+}
+
+/// Where a quorum server is, and by what it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumServer {
+    /// Its addresses, the one to try first in front.
+    pub addresses: Vec<SocketAddr>,
+    /// Its public key's digest.
+    pub key: Digest,
 }
 
 /// That nothing moves, and nobody stops for want of a lease, while people work on the network.
@@ -117,18 +144,38 @@ pub struct StateTail {
     config: ConfigMore,
 }
 
+/// What stands behind that tail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEnd {
+    own: StateLater,
+    config: ConfigLater,
+}
+
 impl Tailed for State {
     type More = StateTail;
+    type Later = StateEnd;
 
     fn more(&self) -> StateTail {
         let config = self.config.as_ref().map(|config| config.more.clone());
         StateTail { own: self.more.clone(), config: config.unwrap_or_default() }
     }
 
+    fn later(&self) -> StateEnd {
+        let config = self.config.as_ref().map(|config| config.later.clone());
+        StateEnd { own: self.later.clone(), config: config.unwrap_or_default() }
+    }
+
     fn add(&mut self, more: StateTail) {
         self.more = more.own;
         if let Some(config) = &mut self.config {
             config.more = more.config;
+        }
+    }
+
+    fn add_later(&mut self, later: StateEnd) {
+        self.later = later.own;
+        if let Some(config) = &mut self.config {
+            config.later = later.config;
         }
     }
 }

@@ -49,6 +49,7 @@ impl State {
             ("revision", self.revision),
             ("number of the next node", self.next_node),
             ("number of incidents", self.incident_count),
+            ("number of the newest grant", self.later.grant.0),
         ];
         if let Some((which, _)) = counters.into_iter().find(|(_, count)| *count > LARGEST) {
             return Err(Unsound::Counter(which));

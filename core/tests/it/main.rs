@@ -2,11 +2,13 @@
 //! Together, in a cluster, they are tried in the simulator (`sim/`).
 
 mod beats;
+mod chain;
 mod desk;
 mod disarmed;
 mod parts;
 mod patience;
 mod points;
+mod register;
 mod reports;
 mod restart;
 mod state;

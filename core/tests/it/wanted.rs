@@ -36,5 +36,6 @@ pub fn wanted() -> Config {
             .map(|number| (format!("s{number}").as_str().into(), service(number)))
             .into(),
         more: Default::default(),
+        later: Default::default(),
     }
 }

@@ -69,6 +69,8 @@ impl World {
                 self.judges.partition.settled(timers);
             }
             if changed {
+                let went_on = matches!(entry.payload(), Payload::Voters(_, Some(_)));
+                self.cover.ties += u64::from(went_on);
                 self.judge_freed(&before, entry);
             }
             if let Some(why) = went_back(&before, &self.judges.durable.state) {

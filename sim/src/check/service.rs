@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use stead_core::id::NodeId;
+use stead_core::quorum::register::Half;
 use stead_core::state::Holder;
 
 use crate::log::Mode;
@@ -22,8 +23,9 @@ pub struct Service {
 }
 
 impl World {
-    /// The machines of a partition that could serve: more than half of the voters, whole, with
-    /// every way between them open, and with open ports. Nothing if there is none.
+    /// The machines of a partition that could serve: more than half of the voters, or half with a
+    /// grant, whole, with every way between them open, and with open ports. Nothing if there is
+    /// none.
     fn whole_partition(&self) -> Option<Vec<usize>> {
         let fit = |host: &usize| {
             let it = &self.hosts[*host];
@@ -57,7 +59,25 @@ impl World {
         let newest = largest.iter().max_by_key(|host| self.hosts[**host].disk.log().len())?;
         let voters = self.hosts[*newest].disk.voters();
         let enough = voters.iter().all(|set| set.intersection(&members).count() * 2 > set.len());
+        let enough = enough || self.would_be_granted(&largest, *newest);
         (clique && apart && enough && !voters.is_empty()).then_some(largest)
+    }
+
+    /// Whether that partition is a half that the quorum server would grant, and the only one that
+    /// could ask.
+    fn would_be_granted(&self, block: &[usize], newest: usize) -> bool {
+        let (Some(server), Some(node)) = (&self.register, self.node(newest)) else { return false };
+        let sets = self.hosts[newest].disk.voters();
+        let [voters] = &sets[..] else { return false };
+        let members: BTreeSet<NodeId> = block.iter().map(|host| self.hosts[*host].id).collect();
+        let present = members.intersection(voters).copied().collect();
+        let half = Half { present, voters: voters.clone() };
+        let alone = (0..self.hosts.len()).filter(|host| !block.contains(host));
+        let alone = alone.into_iter().all(|host| !server.open[host]);
+        alone
+            && half.is_one()
+            && block.iter().all(|host| server.open[*host])
+            && server.would_grant(node.state().later.grant, &half)
     }
 
     /// Whether some partition could serve.

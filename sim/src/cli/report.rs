@@ -28,12 +28,13 @@ pub fn report(path: &Path) -> Result<bool, CliError> {
         held &= failures == 0;
         println!("core {core}{this}: {} seeds, {failures} failed", total.seeds);
         println!(
-            "{:.1} virtual hours, {} faults, {} moves of an address, {} snapshots, {} lulls \
-             served, {:.0} times as fast as real time on one processor\n",
+            "{:.1} virtual hours, {} faults, {} moves of an address, {} snapshots, {} ties broken, \
+             {} lulls served, {:.0} times as fast as real time on one processor\n",
             total.virtual_hours(),
             Kind::ALL.map(|kind| total.cover.of(kind)).iter().sum::<u64>(),
             total.moved,
             total.cover.snapshots,
+            total.cover.ties,
             total.lulls,
             total.virtual_hours() * 3_600.0 / total.seconds.max(1e-9),
         );

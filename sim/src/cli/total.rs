@@ -96,6 +96,7 @@ impl Total {
             "cells": cells,
             "cells_never_hit": self.cover.missing().len(),
             "snapshots": self.cover.snapshots,
+            "ties": self.cover.ties,
             "addresses_moved": self.moved,
             "lulls_served": self.lulls,
             "excused": excused,
@@ -117,6 +118,7 @@ impl Total {
             ..Self::default()
         };
         total.cover.snapshots = number("snapshots")?;
+        total.cover.ties = number("ties").unwrap_or(0);
         let cells = value.get("cells")?.as_object()?;
         for kind in Kind::ALL {
             for (at, phase) in Phase::ALL.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::log::Mode;
 use crate::plan::NAMES;
+use crate::register::Fault;
 use crate::world::{Halt, Moment, World};
 
 /// A machine, by its name or by what it is at that moment.
@@ -39,6 +40,10 @@ pub enum Act {
     Point(usize, bool),
     /// A machine's guard knows nothing of reference points, as one of an older version.
     Silent(Target),
+    /// Something happens to the quorum server.
+    Register(Fault),
+    /// A machine's way to the quorum server.
+    RegisterWay(Target, bool),
     /// Everything is late by up to the first, for the second.
     Storm(u64, u64),
     /// The newest datagrams of that machine are recorded.
@@ -120,6 +125,10 @@ impl Act {
             Self::Link(_, false) => Kind::Link,
             Self::Port(_, false) => Kind::Port,
             Self::Point(_, false) => Kind::Point,
+            Self::Register(Fault::Up(false)) => Kind::RegisterDown,
+            Self::Register(Fault::Lost) => Kind::RegisterLost,
+            Self::Register(Fault::Restored) => Kind::RegisterOld,
+            Self::RegisterWay(_, false) => Kind::RegisterCut,
             Self::Storm(..) => Kind::Storm,
             Self::Replay => Kind::Replay,
             Self::FreezeGuard(..) => Kind::FreezeGuard,
@@ -153,6 +162,8 @@ impl Act {
             | Self::Link(_, true)
             | Self::Port(_, true)
             | Self::Point(_, true)
+            | Self::Register(Fault::Up(true) | Fault::Copied)
+            | Self::RegisterWay(_, true)
             | Self::Silent(_)
             | Self::Mend
             | Self::Record(_)

@@ -4,6 +4,7 @@ use stead_core::time::Span;
 
 use super::{Act, Kind, Target};
 use crate::log::Mode;
+use crate::register::Fault;
 use crate::rng::Rng;
 use crate::world::{Halt, Moment, What, World};
 
@@ -142,6 +143,12 @@ impl World {
             if !self.lan.up[host] {
                 self.try_act(&Act::Port(it, true));
             }
+            if self.register.as_ref().is_some_and(|server| !server.up) {
+                self.try_act(&Act::Register(Fault::Up(true)));
+            }
+            if self.register.as_ref().is_some_and(|server| !server.open[host]) {
+                self.try_act(&Act::RegisterWay(it, true));
+            }
             if let Some(point) = self.lan.points.iter().position(|lives| !lives) {
                 self.try_act(&Act::Point(point, true));
             }
@@ -182,6 +189,11 @@ impl World {
             Kind::Link => Act::Link(rng.index(links), false),
             Kind::Port => Act::Port(host, false),
             Kind::Point => Act::Point(number % self.lan.points.len().max(1), false),
+            Kind::RegisterDown => Act::Register(Fault::Up(false)),
+            Kind::RegisterLost => Act::Register(Fault::Lost),
+            Kind::RegisterOld if rng.chance(2) => Act::Register(Fault::Copied),
+            Kind::RegisterOld => Act::Register(Fault::Restored),
+            Kind::RegisterCut => Act::RegisterWay(host, false),
             Kind::Storm => Act::Storm(rng.between(1_000, 400_000), pause),
             Kind::Replay => Act::Replay,
             Kind::FreezeGuard => Act::FreezeGuard(host, pause),

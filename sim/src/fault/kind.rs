@@ -54,5 +54,9 @@ kinds! {
     Swap "swap" "An operator has two services exchange their addresses.",
     Leave "leave" "An operator removes a node, which joins again as a new one.",
     Point "point" "A reference point on the services' segment dies.",
+    RegisterDown "server-down" "The quorum server is down for a while.",
+    RegisterLost "server-lost" "The quorum server loses its disk.",
+    RegisterOld "server-old" "An old copy of the quorum server's disk is put in place.",
+    RegisterCut "server-cut" "A machine can't reach the quorum server.",
     Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
 }

@@ -37,6 +37,8 @@ impl World {
             | Act::Port(..)
             | Act::Point(..)
             | Act::Silent(_)
+            | Act::Register(_)
+            | Act::RegisterWay(..)
             | Act::Storm(..)
             | Act::Record(_)
             | Act::Replay => self.act_on_networks(act),
@@ -105,7 +107,12 @@ impl World {
                     self.net.set(Some(*link), from, to, *open);
                 }
             }
-            Act::Mend => self.net.mend(),
+            Act::Mend => {
+                self.net.mend();
+                if let Some(server) = &mut self.register {
+                    server.open.fill(true);
+                }
+            }
             Act::Port(it, up) => {
                 let host = self.find(*it)?;
                 self.lan.up[host] = *up;
@@ -119,6 +126,13 @@ impl World {
             Act::Silent(it) => {
                 let host = self.find(*it)?;
                 self.lan.silent[host] = true;
+            }
+            Act::Register(fault) => self.harm_register(*fault),
+            Act::RegisterWay(it, open) => {
+                let host = self.find(*it)?;
+                if let Some(server) = &mut self.register {
+                    server.open[host] = *open;
+                }
             }
             Act::Storm(late, long) => self.net.storm = Some((*late, self.now + long)),
             Act::Record(it) => {
@@ -224,6 +238,7 @@ impl World {
         self.net.rough = false;
         self.net.storm = None;
         self.net.mend();
+        self.heal_register();
         self.lan.up.fill(true);
         self.lan.points.fill(true);
         self.lan.strangers.clear();

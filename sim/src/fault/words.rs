@@ -6,6 +6,7 @@ use super::{Act, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
+use crate::register::Fault;
 use crate::world::{Halt, Moment};
 
 /// An act that can't be done now. Nothing was changed.
@@ -64,6 +65,11 @@ impl fmt::Display for Act {
             Self::Port(it, up) => write!(f, "port {it} {}", switch(*up)),
             Self::Point(number, lives) => write!(f, "point {number} {}", switch(*lives)),
             Self::Silent(it) => write!(f, "silent {it}"),
+            Self::Register(Fault::Up(up)) => write!(f, "server {}", switch(*up)),
+            Self::Register(Fault::Lost) => f.write_str("server lost"),
+            Self::Register(Fault::Copied) => f.write_str("server copied"),
+            Self::Register(Fault::Restored) => f.write_str("server restored"),
+            Self::RegisterWay(it, open) => write!(f, "server-way {it} {}", switch(*open)),
             Self::Storm(late, long) => write!(f, "storm {} {}", Ms(*late), Ms(*long)),
             Self::Record(it) => write!(f, "record {it}"),
             Self::Replay => f.write_str("replay"),
@@ -207,6 +213,20 @@ fn read_disk(words: &mut Reader<'_>) -> Result<Act, ScriptError> {
     Ok(Act::Disk(it, mode))
 }
 
+fn read_server(words: &mut Reader<'_>) -> Result<Fault, ScriptError> {
+    Ok(match words.word("on, off, lost, copied or restored")? {
+        "on" => Fault::Up(true),
+        "off" => Fault::Up(false),
+        "lost" => Fault::Lost,
+        "copied" => Fault::Copied,
+        "restored" => Fault::Restored,
+        other => {
+            let what = format!("a server is on, off, lost, copied or restored: {other}");
+            return Err(words.wrong(&what));
+        }
+    })
+}
+
 impl Act {
     /// The act whose verb was just read; nothing if that is no act's.
     ///
@@ -231,6 +251,8 @@ impl Act {
             }
             "silent" => Self::Silent(it(words)?),
             "port" => Self::Port(it(words)?, words.either("on", "off")?),
+            "server" => Self::Register(read_server(words)?),
+            "server-way" => Self::RegisterWay(it(words)?, words.either("on", "off")?),
             "storm" => Self::Storm(words.millis()?, words.millis()?),
             "replay" => Self::Replay,
             "cut-guard" => Self::CutGuard(it(words)?, read_moment(words)?, read_pause(words)?),
@@ -305,6 +327,12 @@ mod tests {
             "port a on",
             "point 1 off",
             "silent c",
+            "server off",
+            "server on",
+            "server lost",
+            "server copied",
+            "server restored",
+            "server-way b off",
             "storm 2.500 100",
             "record a",
             "replay",

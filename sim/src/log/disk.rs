@@ -121,7 +121,7 @@ impl Disk {
     #[must_use]
     pub fn voters(&self) -> VoterSets {
         let newest = self.written.log.iter().rev().find_map(|entry| match entry.payload() {
-            Payload::Voters(voters) => Some(vec![voters.clone()]),
+            Payload::Voters(voters, _) => Some(vec![voters.clone()]),
             Payload::Blank | Payload::Change(_) => None,
         });
         newest.unwrap_or_default()
@@ -130,7 +130,7 @@ impl Disk {
     /// The newest sets of voters in the log, newest first.
     pub fn voters_so_far(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
         self.written.log.iter().rev().filter_map(|entry| match entry.payload() {
-            Payload::Voters(voters) => Some(voters),
+            Payload::Voters(voters, _) => Some(voters),
             Payload::Blank | Payload::Change(_) => None,
         })
     }

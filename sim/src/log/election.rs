@@ -6,7 +6,8 @@ use stead_core::id::{NodeId, Term};
 use stead_core::lease::LogTail;
 
 use super::entry::{Entry, Payload, Rpc};
-use super::{Role, Waiting, majority};
+use super::tie::majority;
+use super::{Role, Waiting};
 use crate::world::World;
 
 /// A leader that was heard so recently is not voted against (P14). Microseconds.
@@ -133,8 +134,10 @@ impl World {
         let me = self.hosts[host].id;
         let disk = &self.hosts[host].disk;
         let (term, voters, length) = (disk.term(), disk.voters(), disk.log().len());
+        let tie = self.tie_vote(host);
         let Some(raft) = self.raft(host) else { return };
-        if raft.role != Role::Candidate || !majority(&voters, |node| raft.votes.contains(&node)) {
+        let voted = |node| raft.votes.contains(&node);
+        if raft.role != Role::Candidate || !majority(&voters, tie.as_ref(), voted) {
             return;
         }
         raft.role = Role::Leader;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use stead_core::id::{Index, NodeId, Term};
 use stead_core::lease::LogTail;
 use stead_core::node::{Event, Fate};
+use stead_core::quorum::vote::TieVote;
 use stead_core::state::{Change, Outcome, State};
 
 /// One entry. Cheap to copy.
@@ -23,8 +24,8 @@ pub enum Payload {
     Blank,
     /// A change of the state.
     Change(Change),
-    /// Another set of voters.
-    Voters(BTreeSet<NodeId>),
+    /// Another set of voters, and a change of the state with it, if one goes along.
+    Voters(BTreeSet<NodeId>, Option<Change>),
 }
 
 impl Entry {
@@ -36,8 +37,8 @@ impl Entry {
 
     /// Another set of voters.
     #[must_use]
-    pub fn voters(term: Term, voters: BTreeSet<NodeId>) -> Self {
-        Self::new(term, Payload::Voters(voters))
+    pub fn voters(term: Term, voters: BTreeSet<NodeId>, change: Option<Change>) -> Self {
+        Self::new(term, Payload::Voters(voters, change))
     }
 
     /// A change of the state.
@@ -61,8 +62,10 @@ impl Entry {
     /// Applies it to a state.
     pub fn apply(&self, state: &mut State, index: Index) -> Outcome {
         match &*self.payload {
-            Payload::Change(change) => state.apply(index, change.clone()),
-            Payload::Blank | Payload::Voters(_) => {
+            Payload::Change(change) | Payload::Voters(_, Some(change)) => {
+                state.apply(index, change.clone())
+            }
+            Payload::Blank | Payload::Voters(_, None) => {
                 state.applied = index;
                 Outcome::Done
             }
@@ -73,8 +76,8 @@ impl Entry {
     #[must_use]
     pub fn event(&self, index: Index) -> Event {
         let change = match &*self.payload {
-            Payload::Change(change) => Some(change.clone()),
-            Payload::Blank | Payload::Voters(_) => None,
+            Payload::Change(change) | Payload::Voters(_, Some(change)) => Some(change.clone()),
+            Payload::Blank | Payload::Voters(_, None) => None,
         };
         Event::Applied { index, term: self.term, change }
     }
@@ -158,5 +161,16 @@ pub enum Rpc {
         node: NodeId,
         /// It shall vote.
         on: bool,
+    },
+    /// Count that vote beside the real ones, or none any more.
+    TieVote(Option<TieVote>),
+    /// One voter less under that vote, in one entry with the change.
+    Shrink {
+        /// The vote.
+        vote: TieVote,
+        /// The term in which it was decided.
+        term: Term,
+        /// The change.
+        change: Change,
     },
 }

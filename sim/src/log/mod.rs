@@ -22,14 +22,15 @@ mod disk;
 mod election;
 mod entry;
 mod replicate;
+mod tie;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use disk::{Disk, Mode};
 pub use entry::{Entry, Payload, Rpc};
 use stead_core::id::{Index, NodeId, Term};
-use stead_core::lease::VoterSets;
 use stead_core::node::{Event, LogView};
+use stead_core::quorum::vote::TieVote;
 
 use crate::world::World;
 
@@ -87,6 +88,8 @@ pub struct Raft {
     /// The first entry of this leader's own term.
     first: usize,
     asked: Vec<Asked>,
+    /// The vote that counts beside the real ones.
+    tie: Option<TieVote>,
     view: LogView,
     waiting: VecDeque<(u64, Waiting)>,
     /// Its disk refused a write: it takes no part any more.
@@ -112,6 +115,7 @@ impl Raft {
             beaten: 0,
             first: usize::MAX,
             asked: Vec::new(),
+            tie: None,
             view: LogView::default(),
             waiting: VecDeque::new(),
             dead: false,
@@ -129,12 +133,6 @@ impl Raft {
     pub fn is_dead(&self) -> bool {
         self.dead
     }
-}
-
-fn majority(voters: &VoterSets, has: impl Fn(NodeId) -> bool) -> bool {
-    let enough =
-        |set: &BTreeSet<NodeId>| set.iter().filter(|node| has(**node)).count() * 2 > set.len();
-    !voters.is_empty() && voters.iter().all(enough)
 }
 
 impl World {
@@ -185,6 +183,8 @@ impl World {
             }
             Rpc::Campaign(node) => self.on_campaign(host, node),
             Rpc::Voter { node, on } => self.change_voter(host, node, on),
+            Rpc::TieVote(vote) => self.on_tie_vote(host, vote),
+            Rpc::Shrink { vote, term, change } => self.shrink(host, &vote, term, change),
         }
         self.show_log(host);
     }

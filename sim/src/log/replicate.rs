@@ -8,7 +8,8 @@ use stead_core::node::{Event, Fate};
 use stead_core::state::Change;
 
 use super::entry::{Entry, Rpc};
-use super::{Asked, Read, Role, Waiting, majority};
+use super::tie::majority;
+use super::{Asked, Read, Role, Waiting};
 use crate::world::World;
 
 impl World {
@@ -153,13 +154,14 @@ impl World {
         let me = self.hosts[host].id;
         let disk = &self.hosts[host].disk;
         let (term, log) = (disk.term(), disk.log().clone());
-        let voters = disk.voters();
+        let (voters, tie) = (disk.voters(), self.tie_vote(host));
+        let tie = tie.as_ref();
         let Some(raft) = self.raft(host) else { return };
         if raft.role == Role::Leader {
             let before = raft.commit;
             for length in (before + 1..=log.len()).rev() {
                 let has = |node| raft.matched.get(&node) >= Some(&length);
-                if log[length - 1].term == term && majority(&voters, has) {
+                if log[length - 1].term == term && majority(&voters, tie, has) {
                     raft.commit = length;
                     break;
                 }
@@ -170,7 +172,7 @@ impl World {
                 let seen = &raft.rounds_seen;
                 raft.reads.retain(|read| {
                     let has = |node| node == me || seen.get(&node) >= Some(&read.round);
-                    let known = majority(&voters, has);
+                    let known = majority(&voters, tie, has);
                     if known {
                         answers.push((read.from, read.run, read.index));
                     }
@@ -251,7 +253,7 @@ impl World {
         }
         let changed = if on { voters.insert(node) } else { voters.remove(&node) };
         if changed && !voters.is_empty() {
-            self.append(host, Entry::voters(term, voters));
+            self.append(host, Entry::voters(term, voters, None));
         }
     }
 }

@@ -125,6 +125,7 @@ impl Script {
             "grace" => plan.grace = Span(words.millis()?),
             "probe" => plan.probe = Span(words.millis()?.max(100)),
             "seed" => plan.seed = words.number("a seed")?,
+            "quorum-server" => plan.register = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -226,6 +227,9 @@ impl fmt::Display for Script {
         writeln!(f, "# {}", self.intent)?;
         writeln!(f, "seed {}\nnodes {}\nmembers {}", plan.seed, plan.nodes, plan.members)?;
         writeln!(f, "services {}\nlinks {}", plan.services, plan.links)?;
+        if plan.register {
+            writeln!(f, "quorum-server")?;
+        }
         if plan.points > 0 {
             writeln!(f, "points {}", plan.points)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::id::{ClusterId, NodeId, Term};
-use stead_core::state::Change;
+use stead_core::state::{Change, QuorumServer};
 use stead_core::time::Span;
 
 use super::{Chance, GateForm, Host, What, World};
@@ -14,12 +14,13 @@ use crate::log::{Disk, Entry};
 use crate::net::{Lan, Net};
 use crate::plan::{Gates, NAMES, Plan};
 use crate::queue::Queue;
+use crate::register::Server;
 use crate::rng::Rng;
 
 /// The entries by which a cluster begins.
 fn beginning(plan: &Plan) -> Vec<Entry> {
     let voters: BTreeSet<_> = (1..=plan.members as u64).map(NodeId).collect();
-    let mut entries = vec![Entry::voters(Term(1), voters)];
+    let mut entries = vec![Entry::voters(Term(1), voters, None)];
     let (cluster, key) = (ClusterId([7; 16]), [1; 32]);
     let found = Change::Found { cluster, config: plan.config(), node: NAMES[0].into(), key };
     entries.push(Entry::change(Term(1), found));
@@ -28,6 +29,10 @@ fn beginning(plan: &Plan) -> Vec<Entry> {
         let token = [number as u8 + 1; 32];
         entries.push(Entry::change(Term(1), Change::AddToken { token, node }));
         entries.push(Entry::change(Term(1), Change::Join { token, key: token }));
+    }
+    if plan.register {
+        let server = Some(QuorumServer { addresses: Vec::new(), key });
+        entries.push(Entry::change(Term(1), Change::Enrol { server }));
     }
     entries
 }
@@ -55,6 +60,7 @@ impl World {
             ids: hosts.iter().enumerate().map(|(at, host)| (host.id, at)).collect(),
             net: Net::new(plan.nodes, plan.links, plan.rough),
             lan: Lan::new(plan.nodes, plan.services, plan.points),
+            register: plan.register.then(|| Server::new(plan.nodes, stream(7))),
             judges: Judges::default(),
             cover: Cover::default(),
             chaos: None,

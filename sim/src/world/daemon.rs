@@ -226,6 +226,9 @@ impl World {
         if let Command::Propose { change, .. } = command {
             self.judge_proposal(host, change);
         }
+        if let Command::TieVote(Some(vote)) = command {
+            self.judge_tie_vote(host, vote);
+        }
         if let Command::AddVoter(_) | Command::RemoveVoter(_) = command {
             self.judge_act(host, "changes the voters");
         }

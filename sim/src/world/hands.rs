@@ -26,6 +26,11 @@ impl World {
             Command::RemoveVoter(node) => {
                 self.send_rpc(host, host, Rpc::Voter { node, on: false });
             }
+            Command::Ask { number, question } => self.ask_register(host, number, question),
+            Command::TieVote(vote) => self.send_rpc(host, host, Rpc::TieVote(vote)),
+            Command::Shrink { vote, term, change } => {
+                self.send_rpc(host, host, Rpc::Shrink { vote, term, change });
+            }
             Command::Probe { service, epoch, probing } => {
                 let time = probing.interval.0 * u64::from(probing.count.saturating_sub(1))
                     + probing.wait.0;
@@ -160,6 +165,7 @@ impl World {
             | Event::GuardLost
             | Event::Log(_)
             | Event::Current(_)
+            | Event::Answered { .. }
             | Event::Applied { .. }
             | Event::Restored(_)
             | Event::Proposed { .. }

@@ -39,6 +39,7 @@ pub use guard::{Guard, GuardIn};
 pub use keeper::{LATE, Permit};
 pub use machine::{GateForm, Halt, Host, Interrupt, Moment};
 use stead_core::id::{Epoch, NodeId, ServiceId};
+use stead_core::quorum::ask::Question;
 use stead_core::{lease, node};
 
 use crate::check::{Judges, Verdict};
@@ -47,6 +48,7 @@ use crate::fault::{Act, Chaos};
 use crate::net::{Lan, Net};
 use crate::plan::Plan;
 use crate::queue::Queue;
+use crate::register::Server;
 use crate::rng::Rng;
 
 /// What happens at some time.
@@ -82,6 +84,19 @@ pub enum What {
     Client(usize),
     /// The daemon of that run asks the reference points.
     AskPoints(usize, u64),
+    /// A question reaches the quorum server.
+    Register {
+        /// The machine that asks.
+        host: usize,
+        /// The run of its daemon.
+        run: u64,
+        /// The number of the question.
+        number: u64,
+        /// What.
+        question: Box<Question>,
+        /// When it was asked.
+        asked: u64,
+    },
     /// A machine that stood still goes on.
     Wake(usize),
     /// The guard sees whether the clock can be trusted.
@@ -135,6 +150,8 @@ pub struct World {
     pub net: Net,
     /// The segment of the services, and its clients.
     pub lan: Lan,
+    /// The quorum server, if there is one.
+    pub register: Option<Server>,
     /// The judges.
     pub judges: Judges,
     /// How often each fault met each phase of the protocol.
@@ -231,6 +248,9 @@ impl World {
             What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
             What::AskPoints(host, run) => self.ask_points(host, run),
+            What::Register { host, run, number, question, asked } => {
+                self.register_asked((host, run), number, &question, asked);
+            }
             What::Wake(host) => self.wake(host),
             What::LookAtClock(host) => {
                 let event = lease::Event::ClockTrusted(!self.hosts[host].slewed);
@@ -267,6 +287,7 @@ impl World {
             What::Later(_) => (17, 0),
             What::Recheck => (15, 0),
             What::AskPoints(host, _) => (18, *host),
+            What::Register { host, .. } => (19, *host),
         };
         self.steps += 1;
         self.mix(self.now << 10 | kind << 4 | host as u64);
