@@ -1,6 +1,7 @@
-//! One byte of version, then postcard: the form of everything this crate writes to disk or wire.
+//! One byte of version, then postcard: the form of what we write to disk or wire.
 //!
-//! The structures so written are ours (`record.rs`); nothing of openraft's own layout gets out.
+//! The structures so written are ours (here: `record.rs`); nothing of openraft's own layout gets
+//! out.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,18 +35,42 @@ pub enum DecodeError {
     Contradiction(String),
 }
 
-/// The bytes of `value`, with the version in front.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+/// The bytes of `value`, with the version in front. For plain derived structures only.
+///
+/// # Panics
+/// `value` is none: a sequence of unknown length, or an implementation of `Serialize` that refuses.
+#[must_use]
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    encode_as(VERSION, value)
+}
+
+/// The same with a version of the caller's own.
+///
+/// # Panics
+/// As [`encode`] does.
+#[must_use]
+pub fn encode_as<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
     // Postcard can refuse only sequences of unknown length and custom errors of `Serialize`
     // implementations; our records are plain derived structures and have neither.
-    postcard::to_extend(value, vec![VERSION]).expect("a plain structure can be encoded")
+    postcard::to_extend(value, vec![version]).expect("a plain structure can be encoded")
 }
 
 /// Reads what [`encode`] wrote.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_as(VERSION, bytes)
+}
+
+/// Reads what [`encode_as`] wrote with that version.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_as<T: DeserializeOwned>(known: u8, bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found != VERSION {
-        return Err(DecodeError::Version { found, known: VERSION });
+    if found != known {
+        return Err(DecodeError::Version { found, known });
     }
     let (value, rest) = postcard::take_from_bytes(body).map_err(DecodeError::Malformed)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(rest.len())) }

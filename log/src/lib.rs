@@ -15,12 +15,14 @@
 //! ([`TermListener`]). A member that can't be reached is tried again soon, and is no one else's
 //! delay.
 //!
-//! **Deliberately absent**: leases of the leader (reads always ask a majority), joint membership
-//! changes, and the tie vote, whose place is `rpc::client::Peer::ask`. `Status::role` is no
-//! licence to act; that is the guard's lease.
+//! Half of the voters goes on by a grant: [`Log::tie_vote`] lets it count one absent voter's answer
+//! beside its own, [`Log::shrink`] takes that voter's vote away for good (`tie`).
+//!
+//! **Deliberately absent**: leases of the leader (reads always ask a majority), and joint
+//! membership changes. `Status::role` is no licence to act; that is the guard's lease.
 
 mod applier;
-mod codec;
+pub mod codec;
 mod error;
 mod listener;
 mod log;
@@ -33,6 +35,7 @@ mod rpc;
 mod runtime;
 mod status;
 mod store;
+mod tie;
 pub mod transport;
 mod types;
 
@@ -49,3 +52,4 @@ pub use crate::options::{CHANGE_BYTES, Options, Snapshots, Timers};
 pub use crate::runtime::seeded;
 pub use crate::status::{Role, Status};
 pub use crate::store::{Disk, StoreError};
+pub use crate::tie::Grants;

@@ -22,6 +22,7 @@ use crate::rpc::server::{Server, read_index};
 use crate::rpc::{NotRead, Request, Response};
 use crate::status::{Role, Status, follow};
 use crate::store::Store;
+use crate::tie::Tie;
 use crate::types::{Change, Raft, Types};
 
 /// When a deadline is over; one that no clock can hold is a day.
@@ -38,11 +39,14 @@ pub struct Log {
     pub(crate) node: NodeId,
     pub(crate) raft: Raft,
     network: Arc<dyn Network>,
+    pub(crate) tie: Arc<Tie>,
     status: watch::Receiver<Status>,
     closing: watch::Sender<bool>,
     ending: Mutex<Option<JoinHandle<()>>>,
     /// Held while the membership changes, so that it changes one step at a time.
     pub(crate) changing: Mutex<()>,
+    /// Held while the tie vote changes.
+    pub(crate) voting: Mutex<()>,
     /// How many proposals were committed here, and the microseconds that they took together.
     commits: [AtomicU64; 2],
 }
@@ -76,8 +80,14 @@ impl Log {
             told.map_err(|error| OpenError::Engine(error.to_string()))?;
         }
         let (delivery, line) = Delivery::new(closed.clone());
+        let tie = Tie::new(node, store.clone(), machine.grants());
         let applier = Applier::new(machine, store.clone(), delivery.clone());
-        let way = Way { node, network: network.clone(), append_ttl: timers.election_max };
+        let way = Way {
+            node,
+            network: network.clone(),
+            append_ttl: timers.election_max,
+            tie: tie.clone(),
+        };
         let raft = match Raft::new(node, Arc::new(config), way, store.clone(), applier).await {
             Ok(raft) => raft,
             Err(error) => {
@@ -96,10 +106,12 @@ impl Log {
             node,
             raft,
             network,
+            tie,
             status,
             closing,
             ending: Mutex::new(Some(ending)),
             changing: Mutex::new(()),
+            voting: Mutex::new(()),
             commits: Default::default(),
         };
         Ok((log, events))

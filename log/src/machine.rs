@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::store::StoreError;
+use crate::tie::Grants;
 
 /// The replicated state: what [`crate::Log`] applies committed changes to.
 ///
@@ -24,6 +25,12 @@ pub trait Machine: Send + 'static {
     /// A membership was committed. The default is for machines that need not know.
     fn membership(&mut self, index: Index, membership: &Membership) {
         let _ = (index, membership);
+    }
+
+    /// Which grant an encoded change carries, if it carries one: what the log looks for in what is
+    /// not applied yet (rule G4). The default is for machines that know no grants.
+    fn grants(&self) -> Grants {
+        |_| None
     }
 
     /// The whole state, encoded. It must contain all that later changes depend on, and stay well

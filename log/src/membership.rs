@@ -13,7 +13,8 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::entry::RaftPayload;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
 use openraft::raft::{ClientWriteResponse, Precondition};
-use stead_core::id::{Index, NodeId};
+use stead_core::id::{Index, NodeId, Term};
+use stead_core::quorum::vote::TieVote;
 use tokio::time::Instant;
 
 use crate::error::MembershipError;
@@ -21,7 +22,7 @@ use crate::log::{Log, end_of};
 use crate::rpc::NotRead;
 use crate::rpc::server::read_index;
 use crate::status::Role;
-use crate::types::{LogId, Membership, Payload, Types};
+use crate::types::{Change, LogId, Membership, Payload, Types};
 
 /// The membership as one set of voters and all members.
 struct Plan {
@@ -52,7 +53,7 @@ impl Log {
         let mut plan = self.plan()?;
         plan.members.insert(node);
         plan.voters.insert(node);
-        self.step(plan, end, deadline).await
+        self.step(plan, Payload::blank(), end, deadline).await
     }
 
     /// Removes `node`, voter or learner. Does nothing if it is neither. Only on the leader, which
@@ -81,7 +82,68 @@ impl Log {
             }
             self.majority_answers(end).await?;
         }
-        self.step(plan, end, deadline).await
+        self.step(plan, Payload::blank(), end, deadline).await
+    }
+
+    /// Lets the log count that vote beside the real ones, or none any more. What it makes possible
+    /// happens at once: the absent voter's answer is not waited for any longer.
+    ///
+    /// A vote that is taken back leaves an engine that believes the absent node to have what was
+    /// answered for it; it is told that this may prove wrong before anybody else answers (rule
+    /// G6).
+    ///
+    /// # Errors
+    /// The log has stopped.
+    pub async fn tie_vote(&self, vote: Option<TieVote>) -> Result<(), MembershipError> {
+        let _one = self.voting.lock().await;
+        let before = self.tie.vote();
+        if before == vote {
+            return Ok(());
+        }
+        if let Some(before) = before {
+            // An error says that it is no member here any more, or that somebody else leads: then
+            // nothing is believed of it.
+            let told = self.raft.trigger().allow_next_revert(&before.absent, true).await;
+            drop(told.map_err(|_| MembershipError::Stopped)?);
+        }
+        let absent = vote.as_ref().map(|vote| vote.absent);
+        self.tie.set(vote);
+        if let Some(absent) = absent {
+            let reset = self.raft.trigger().reset_backoff([absent]).await;
+            reset.map_err(|_| MembershipError::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the absent voter's vote away, in the same entry in which `change` is committed (rules
+    /// G5, G11). Only on the leader, in that term, under this very vote, and only while the voters
+    /// are those that were granted.
+    ///
+    /// The node is no member of the log afterwards: what the engine believed of it goes with it. It
+    /// comes back by [`Log::add_voter`] (rule G8).
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn shrink(
+        &self,
+        vote: &TieVote,
+        term: Term,
+        change: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
+        let end = end_of(deadline);
+        self.settled(end).await?;
+        let mut plan = self.plan()?;
+        let current = self.status().borrow().term == term;
+        let given = self.tie.vote().as_ref() == Some(vote) && self.tie.counts(vote);
+        if !current || !given || plan.voters != vote.half.voters {
+            return Err(MembershipError::NoQuorum);
+        }
+        plan.members.remove(&vote.absent);
+        plan.voters.remove(&vote.absent);
+        let payload = Payload::blank().with_normal(Change(change));
+        self.step(plan, payload, end, deadline).await
     }
 
     /// Asks a majority of the present voters whether this node leads.
@@ -155,10 +217,12 @@ impl Log {
         }
     }
 
-    /// Appends exactly this membership, provided that nobody changed it meanwhile.
+    /// Appends exactly this membership, with what else stands in the entry, provided that nobody
+    /// changed it meanwhile.
     async fn step(
         &self,
         plan: Plan,
+        payload: Payload,
         end: Instant,
         deadline: Duration,
     ) -> Result<(), MembershipError> {
@@ -166,7 +230,7 @@ impl Log {
         let membership = Membership::new(vec![plan.voters], members)
             .map_err(|error| MembershipError::Refused(error.to_string()))?;
         let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: plan.based_on };
-        let appended = self.raft.append_membership(membership, Payload::blank(), [unchanged]);
+        let appended = self.raft.append_membership(membership, payload, [unchanged]);
         within(end, deadline, appended).await
     }
 }

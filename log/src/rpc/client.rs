@@ -19,6 +19,7 @@ use super::{Appended, Request, Response, Transferred};
 use crate::codec::{decode, encode};
 use crate::network::{CallError, Lane, Network};
 use crate::record;
+use crate::tie::{Round, Same, Tie};
 use crate::types::{Snapshot, Types, Vote};
 
 /// Makes a [`Peer`] for whomever openraft wants to speak to.
@@ -27,6 +28,8 @@ pub(crate) struct Way {
     pub network: Arc<dyn Network>,
     /// How long a follower may take to write entries.
     pub append_ttl: Duration,
+    /// What half of the voters may count beside its own.
+    pub tie: Arc<Tie>,
 }
 
 /// One target.
@@ -35,6 +38,7 @@ pub(crate) struct Peer {
     target: NodeId,
     network: Arc<dyn Network>,
     append_ttl: Duration,
+    tie: Arc<Tie>,
 }
 
 /// How long openraft leaves a node alone that can't be reached: short, since the transport itself
@@ -54,7 +58,13 @@ impl RaftNetworkFactory<Types> for Way {
     type Network = Peer;
 
     async fn new_client(&mut self, target: NodeId, _member: &()) -> Peer {
-        Peer { node: self.node, target, network: self.network.clone(), append_ttl: self.append_ttl }
+        Peer {
+            node: self.node,
+            target,
+            network: self.network.clone(),
+            append_ttl: self.append_ttl,
+            tie: self.tie.clone(),
+        }
     }
 }
 
@@ -91,15 +101,37 @@ impl Peer {
 
     async fn ask_vote(
         &self,
-        request: &Request,
+        rpc: &VoteRequest<Types>,
+        round: Round,
         ttl: Duration,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let response = self.ask(RPCTypes::Vote, Lane::Log, request, ttl).await?;
-        let Response::Vote { vote, granted, last, reserved: _ } = response else {
+        let (vote, last) = (record::Vote::from(&rpc.vote), rpc.last_log_id.map(Into::into));
+        if self.tie.stands_for(self.target) {
+            self.instead(Same::Granted(vote, round), ttl).await?;
+            return Ok(VoteResponse::new(rpc.vote, rpc.last_log_id, true));
+        }
+        let transfer = rpc.leadership_transfer;
+        let request = match round {
+            Round::Before => Request::PreVote { vote, last, transfer },
+            Round::Vote => Request::Vote { vote, last, transfer },
+        };
+        let response = self.ask(RPCTypes::Vote, Lane::Log, &request, ttl).await?;
+        let Response::Vote { vote: theirs, granted, last, reserved: _ } = response else {
             return Err(mismatch());
         };
-        let vote = Vote::from(vote);
-        Ok(VoteResponse::new(vote, last.map(Into::into), granted))
+        if granted {
+            self.tie.granted(self.target, vote, round);
+        }
+        Ok(VoteResponse::new(Vote::from(theirs), last.map(Into::into), granted))
+    }
+
+    /// The answer of the absent voter: what all of the half have really answered, or none.
+    async fn instead(&self, same: Same, ttl: Duration) -> Result<(), RPCError<Types>> {
+        if self.tie.wait(same, ttl).await {
+            return Ok(());
+        }
+        let reason = "it is absent, and the half that stands for it has not answered the same";
+        Err(RPCError::Unreachable(Unreachable::from_string(reason)))
     }
 }
 
@@ -123,8 +155,14 @@ impl RaftNetworkV2<Types> for Peer {
         } else {
             option.soft_ttl().max(self.append_ttl)
         };
+        let vote = record::Vote::from(&rpc.vote);
+        let upto = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
+        if self.tie.stands_for(self.target) {
+            self.instead(Same::Stored(vote, upto), ttl).await?;
+            return Ok(AppendEntriesResponse::Success);
+        }
         let request = Request::Append {
-            vote: (&rpc.vote).into(),
+            vote,
             previous: rpc.prev_log_id.map(Into::into),
             entries: rpc.entries.into_iter().map(Into::into).collect(),
             committed: rpc.leader_commit.map(Into::into),
@@ -132,8 +170,15 @@ impl RaftNetworkV2<Types> for Peer {
         let response = self.ask(RPCTypes::AppendEntries, Lane::Log, &request, ttl).await?;
         let Response::Append(appended) = response else { return Err(mismatch()) };
         Ok(match appended {
-            Appended::All => AppendEntriesResponse::Success,
-            Appended::UpTo(last) => AppendEntriesResponse::PartialSuccess(last.map(Into::into)),
+            Appended::All => {
+                self.tie.stored(self.target, vote, upto);
+                AppendEntriesResponse::Success
+            }
+            Appended::UpTo(last) => {
+                let last = last.map(Into::into);
+                self.tie.stored(self.target, vote, last);
+                AppendEntriesResponse::PartialSuccess(last)
+            }
             Appended::Conflict => AppendEntriesResponse::Conflict,
             Appended::HigherVote(vote) => AppendEntriesResponse::HigherVote(vote.into()),
         })
@@ -144,12 +189,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let request = Request::Vote {
-            vote: (&rpc.vote).into(),
-            last: rpc.last_log_id.map(Into::into),
-            transfer: rpc.leadership_transfer,
-        };
-        self.ask_vote(&request, option.soft_ttl()).await
+        self.ask_vote(&rpc, Round::Vote, option.soft_ttl()).await
     }
 
     async fn pre_vote(
@@ -157,12 +197,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let request = Request::PreVote {
-            vote: (&rpc.vote).into(),
-            last: rpc.last_log_id.map(Into::into),
-            transfer: rpc.leadership_transfer,
-        };
-        self.ask_vote(&request, option.soft_ttl()).await
+        self.ask_vote(&rpc, Round::Before, option.soft_ttl()).await
     }
 
     async fn full_snapshot(
@@ -172,6 +207,11 @@ impl RaftNetworkV2<Types> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        if self.tie.stands_for(self.target) {
+            // A snapshot can't be answered for (rule G9).
+            let reason = "it is absent, and half of the voters stands for it";
+            return Err(Unreachable::from_string(reason).into());
+        }
         let request = Request::Snapshot {
             vote: (&vote).into(),
             snapshot: record::Snapshot::new(&snapshot.meta, snapshot.snapshot),

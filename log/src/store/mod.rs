@@ -20,7 +20,7 @@
 mod file;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
@@ -221,6 +221,27 @@ impl Store {
         let view = self.view();
         let last = durable.and_then(|last| view.entries.range(..=last).next_back());
         last.map(|(_, entry)| entry.log_id).or(view.purged)
+    }
+
+    /// The voters by the newest membership in the log, on disk or on its way there; nothing while
+    /// there are two sets, or none.
+    pub fn voters(&self) -> Option<BTreeSet<NodeId>> {
+        let view = self.view();
+        let mut newest =
+            view.entries.values().rev().filter_map(|it| it.payload.membership.as_ref());
+        let sets = match (newest.next(), &view.snapshot) {
+            (Some(membership), _) => membership.get_joint_config().clone(),
+            (None, Some(snapshot)) => snapshot.membership.voters.clone(),
+            (None, None) => return None,
+        };
+        <[_; 1]>::try_from(sets).ok().map(|[voters]| voters)
+    }
+
+    /// Whether any change in the log, applied or not, is like that.
+    pub fn has_change(&self, like: impl Fn(&[u8]) -> bool) -> bool {
+        let view = self.view();
+        let mut changes = view.entries.values().rev().filter_map(|it| it.payload.change.as_ref());
+        changes.any(|change| like(&change.0))
     }
 
     /// Changes with [`Self::durable_last`].

@@ -13,8 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use super::dial::prepare;
@@ -26,6 +24,7 @@ use super::limits::{
 };
 use super::refusals::RefusalReason;
 use super::shared::Shared;
+use super::tls::ServerStream;
 use crate::listener::Boxed;
 use crate::network::{Lane, Refused};
 
@@ -50,7 +49,7 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
 
 /// Someone who has said who it is.
 struct Met {
-    stream: TlsStream<TcpStream>,
+    stream: ServerStream,
     key: KeyHash,
     purpose: Purpose,
     node: NodeId,
@@ -115,13 +114,8 @@ impl Shared {
     ) -> Result<Met, (Option<KeyHash>, RefusalReason)> {
         let tls = |error: std::io::Error| (None, RefusalReason::Tls(error.to_string()));
         prepare(&tcp, silence(Lane::Bulk)).map_err(tls)?;
-        let mut stream =
-            TlsAcceptor::from(self.tls.server.clone()).accept(tcp).await.map_err(tls)?;
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let key = certificates.first().and_then(|der| KeyHash::of_certificate(der));
-        let garbage = |text: String| (key, RefusalReason::Garbage(text));
-        // The handshake does not succeed without a certificate.
-        let key = key.ok_or_else(|| garbage("no key".into()))?;
+        let (mut stream, key) = self.tls.accept(tcp).await.map_err(tls)?;
+        let garbage = |text: String| (Some(key), RefusalReason::Garbage(text));
         let bytes = read_bytes(&mut stream, HELLO_BYTES)
             .await
             .map_err(|error| garbage(error.to_string()))?;

@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rustls::pki_types::ServerName;
 use stead_core::id::NodeId;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::frame::{FrameError, read_bytes, write_bytes};
 use super::hello::{self, Hello, HelloAnswer, Purpose, agree};
@@ -20,6 +17,7 @@ use super::identity::KeyHash;
 use super::limits::{CONNECT, HELLO_BYTES, STAGGER};
 use super::refusals::RefusalReason;
 use super::shared::Shared;
+use super::tls::{ClientStream, HandshakeError};
 
 /// Why there is no connection to an address.
 #[derive(Debug, Error)]
@@ -36,7 +34,7 @@ pub(super) enum DialError {
 
 /// A connection on which both have said who they are.
 pub(super) struct Dialled {
-    pub stream: TlsStream<TcpStream>,
+    pub stream: ClientStream,
     pub address: SocketAddr,
     pub software: String,
     pub version: u16,
@@ -44,7 +42,10 @@ pub(super) struct Dialled {
 
 /// Sets what every connection of ours is set to. `silence` bounds how long sent data may go
 /// without an acknowledgement (RFC 5482): the kernel's part in noticing a peer that is cut off.
-pub(super) fn prepare(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+///
+/// # Errors
+/// The kernel does not take it.
+pub fn prepare(stream: &TcpStream, silence: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(silence))
 }
@@ -95,15 +96,11 @@ impl Shared {
         let refused = |reason| DialError::Refused(address, reason);
         let tcp = TcpStream::connect(address).await.map_err(io)?;
         prepare(&tcp, silence).map_err(io)?;
-        let tls = |error: rustls::Error| refused(RefusalReason::Tls(error.to_string()));
-        let (config, found) = self.tls.client(key).map_err(tls)?;
-        // Names mean nothing here, and none is sent.
-        let name = ServerName::IpAddress(address.ip().into());
-        let handshake = TlsConnector::from(config).connect(name, tcp).await;
-        let mut stream = handshake.map_err(|error| match (found.get(), error.kind()) {
-            (Some(found), _) => refused(RefusalReason::WrongKey(found)),
-            (None, io::ErrorKind::InvalidData) => refused(RefusalReason::Tls(error.to_string())),
-            (None, _) => io(error),
+        let handshake = self.tls.connect(tcp, address.ip(), key).await;
+        let mut stream = handshake.map_err(|error| match error {
+            HandshakeError::WrongKey(found) => refused(RefusalReason::WrongKey(found)),
+            HandshakeError::Tls(text) => refused(RefusalReason::Tls(text)),
+            HandshakeError::Io(error) => io(error),
         })?;
         let versions = self.versions();
         let own = Hello {

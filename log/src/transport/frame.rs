@@ -21,21 +21,35 @@ pub(super) enum Frame {
     Pong,
 }
 
+/// A frame could not be had. The connection is of no further use.
 #[derive(Debug, Error)]
-pub(super) enum FrameError {
+pub enum FrameError {
+    /// It ended, or was never whole.
     #[error("the connection broke")]
     Io(#[from] io::Error),
+    /// It says that it is longer than agreed; nothing of it was read.
     #[error("a frame of {bytes} bytes, at most {most} are allowed")]
-    TooLong { bytes: usize, most: usize },
+    TooLong {
+        /// How long it says it is.
+        bytes: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// It is not what is expected here.
     #[error("a frame that can't be read")]
     Decode(#[from] DecodeError),
+    /// It is something that nobody says here.
     #[error("a frame that has no place here")]
     Unexpected,
 }
 
 /// Reads length and bytes. The bound is checked before anything is allocated, and what is allocated
-/// grows with what has arrived.
-pub(super) async fn read_bytes(
+/// grows with what has arrived. Has no deadline of its own, and must not be taken up again once it
+/// was dropped: what it had read is gone.
+///
+/// # Errors
+/// The connection broke, or the other announces more than `most` bytes.
+pub async fn read_bytes(
     stream: &mut (impl AsyncRead + Unpin),
     most: usize,
 ) -> Result<Vec<u8>, FrameError> {
@@ -51,11 +65,11 @@ pub(super) async fn read_bytes(
     Ok(buffer)
 }
 
-/// Writes length and bytes, and flushes.
-pub(super) async fn write_bytes(
-    stream: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-) -> io::Result<()> {
+/// Writes length and bytes, and flushes. Has no deadline of its own.
+///
+/// # Errors
+/// The connection broke.
+pub async fn write_bytes(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     // One write, one TLS record, one packet where it fits.
     let mut whole = Vec::with_capacity(bytes.len() + 4);

@@ -116,12 +116,18 @@ fn unusable(error: impl fmt::Display) -> IdentityError {
 }
 
 impl Identity {
+    /// The file of a key in that folder.
+    #[must_use]
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join(KEY_FILE)
+    }
+
     /// Makes a key and keeps it in `dir`, in a file that only its owner can read.
     ///
     /// # Errors
     /// There is one already, or the directory can't be written.
     pub fn generate(dir: &Path) -> Result<Self, IdentityError> {
-        let path = dir.join(KEY_FILE);
+        let path = Self::file(dir);
         let file = |source| IdentityError::File { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(file)?;
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(unusable)?;
@@ -146,7 +152,7 @@ impl Identity {
     /// # Errors
     /// There is none, others may read it, or it is damaged.
     pub fn load(dir: &Path) -> Result<Self, IdentityError> {
-        let path = dir.join(KEY_FILE);
+        let path = Self::file(dir);
         let file = |source| IdentityError::File { path: path.clone(), source };
         let opened = File::open(&path).map_err(file)?;
         let mode = opened.metadata().map_err(file)?.permissions().mode() & 0o777;

@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::frame::{read_bytes, write_bytes};
@@ -17,6 +15,7 @@ use super::limits::{
     HANDSHAKE, JOIN_ANSWER_BYTES, JOIN_BURST, JOIN_REFILL, JOIN_REQUEST_BYTES, JOINS_AT_ONCE,
 };
 use super::shared::Shared;
+use super::tls::ServerStream;
 use super::{JoinError, Peers};
 use crate::listener::Boxed;
 
@@ -69,12 +68,7 @@ impl Door {
 
 impl Shared {
     /// Hears one request to join. A stranger for whom there is no place is cut off.
-    pub(super) async fn let_join(
-        &self,
-        mut stream: TlsStream<TcpStream>,
-        key: KeyHash,
-        from: SocketAddr,
-    ) {
+    pub(super) async fn let_join(&self, mut stream: ServerStream, key: KeyHash, from: SocketAddr) {
         let (Some(join), Some(_place)) = (&self.join, self.door.place()) else { return };
         let request = read_bytes(&mut stream, JOIN_REQUEST_BYTES);
         let request = match tokio::time::timeout(HANDSHAKE, request).await {

@@ -19,8 +19,9 @@
 //!
 //! **Deliberately absent**: certificates' names and dates, authorities, revocation (a key is
 //! trusted while it stands in the table), session resumption, compression, and any meaning of what
-//! is carried. Messages are not retried here. A tie vote does not belong here but in
-//! `rpc::client::Peer::ask`, above any network.
+//! is carried. Messages are not retried here. What is not about members (handshake, frames, the
+//! bound on strangers) is open to other servers of ours: the quorum server stands on it. A tie vote
+//! does not belong here but in `rpc::client::Peer::ask`, above any network.
 
 mod accept;
 mod dial;
@@ -45,6 +46,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
+pub use self::dial::prepare;
+pub use self::frame::{FrameError, read_bytes, write_bytes};
 pub use self::hello::HelloRefusal;
 pub use self::identity::{Identity, IdentityError, KeyHash, NotAKeyHash};
 pub use self::join::{JOIN_TIME, Join};
@@ -54,6 +57,8 @@ use self::link::Call;
 pub use self::members::{Member, Members};
 pub use self::refusals::{Refusal, RefusalReason};
 use self::shared::Shared;
+pub use self::shared::Strangers;
+pub use self::tls::{ClientStream, HandshakeError, ServerStream, Tls};
 use crate::listener::Boxed;
 use crate::network::{CallError, Lane, Network, Service};
 
@@ -233,8 +238,12 @@ impl Drop for Peers {
     }
 }
 
-/// A listening socket. `IP_FREEBIND` lets it wait for an address that the machine gets later.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// A listening socket. `IP_FREEBIND` lets it wait for an address that the machine gets later. One
+/// of IPv6 takes no connections of IPv4.
+///
+/// # Errors
+/// The address can't be listened on.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;

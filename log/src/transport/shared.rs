@@ -57,7 +57,7 @@ impl Shared {
             door: Door::new(options.join.is_some()),
             join: options.join,
             refusals: Refusals::default(),
-            strangers: Strangers::default(),
+            strangers: Strangers::new(STRANGERS),
             closing: watch::Sender::new(false),
             daemon: options.daemon,
             log: Mutex::default(),
@@ -173,13 +173,20 @@ impl Drop for AbortOnDrop {
 }
 
 /// Connections that have not yet said who they are, the oldest first.
-#[derive(Default)]
-pub(super) struct Strangers {
+#[derive(Debug)]
+pub struct Strangers {
+    most: usize,
     next: AtomicU64,
     waiting: Mutex<VecDeque<(u64, Arc<Notify>)>>,
 }
 
 impl Strangers {
+    /// Room for that many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, next: AtomicU64::default(), waiting: Mutex::default() }
+    }
+
     /// A number that is no one else's.
     pub fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
@@ -190,7 +197,7 @@ impl Strangers {
         let give_way = Arc::new(Notify::new());
         let mut waiting = lock(&self.waiting);
         waiting.push_back((number, give_way.clone()));
-        if waiting.len() > STRANGERS
+        if waiting.len() > self.most
             && let Some((_, oldest)) = waiting.pop_front()
         {
             oldest.notify_one();

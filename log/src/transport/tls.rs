@@ -5,6 +5,8 @@
 //! at: the peer proves by its signature over the handshake that it has the key, and that key is the
 //! expected one. Sessions are never resumed, because a resumed session skips both.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
@@ -18,18 +20,44 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     PeerMisbehaved, ServerConfig, SignatureScheme,
 };
+use thiserror::Error as ThisError;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::identity::{Identity, KeyHash};
 
-/// This node's side of every handshake.
+/// The stream of the side that accepted.
+pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
+/// The stream of the side that connected.
+pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// One side of every handshake, with its key.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub struct Tls {
     provider: Arc<CryptoProvider>,
     own: Arc<SingleCertAndKey>,
-    pub server: Arc<ServerConfig>,
+    server: Arc<ServerConfig>,
+}
+
+/// There is no connection. Nothing was said on it.
+#[derive(Debug, ThisError)]
+pub enum HandshakeError {
+    /// The other holds another key than the expected one.
+    #[error("it holds the key {0}, not the expected one")]
+    WrongKey(KeyHash),
+    /// The handshake itself failed.
+    #[error("no TLS handshake: {0}")]
+    Tls(String),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(io::Error),
 }
 
 impl Tls {
+    /// A side that holds that key.
+    ///
+    /// # Errors
+    /// The key can't be used for TLS.
     pub fn new(identity: &Identity) -> Result<Self, Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let own = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
@@ -42,9 +70,45 @@ impl Tls {
         Ok(Self { provider, own, server: Arc::new(server) })
     }
 
+    /// Accepts whoever proves to hold a key, and says which. Has no deadline of its own.
+    ///
+    /// # Errors
+    /// What failed in the handshake.
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<(ServerStream, KeyHash)> {
+        let stream = TlsAcceptor::from(self.server.clone()).accept(tcp).await?;
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let key = certificates.first().and_then(|der| KeyHash::of_certificate(der));
+        // The handshake does not succeed without a certificate.
+        let none = || io::Error::new(io::ErrorKind::InvalidData, "no key");
+        Ok((stream, key.ok_or_else(none)?))
+    }
+
+    /// Makes sure that the other end, at that address, holds exactly the key `expected`. Has no
+    /// deadline of its own.
+    ///
+    /// # Errors
+    /// See [`HandshakeError`].
+    pub async fn connect(
+        &self,
+        tcp: TcpStream,
+        address: IpAddr,
+        expected: KeyHash,
+    ) -> Result<ClientStream, HandshakeError> {
+        let tls = |error: Error| HandshakeError::Tls(error.to_string());
+        let (config, found) = self.client(expected).map_err(tls)?;
+        // Names mean nothing here, and none is sent.
+        let name = ServerName::IpAddress(address.into());
+        let handshake = TlsConnector::from(config).connect(name, tcp).await;
+        handshake.map_err(|error| match (found.get(), error.kind()) {
+            (Some(found), _) => HandshakeError::WrongKey(found),
+            (None, io::ErrorKind::InvalidData) => HandshakeError::Tls(error.to_string()),
+            (None, _) => HandshakeError::Io(error),
+        })
+    }
+
     /// For one connection to the holder of `expected`. What key was found there instead is left in
     /// the second value.
-    pub fn client(&self, expected: KeyHash) -> Result<(Arc<ClientConfig>, Found), Error> {
+    fn client(&self, expected: KeyHash) -> Result<(Arc<ClientConfig>, Found), Error> {
         let found = Found::default();
         let verifier = OneKey { expected, found: found.clone(), provider: self.provider.clone() };
         let mut client = ClientConfig::builder_with_provider(self.provider.clone())
@@ -60,10 +124,10 @@ impl Tls {
 
 /// The key that was not the expected one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found(Arc<Mutex<Option<KeyHash>>>);
+struct Found(Arc<Mutex<Option<KeyHash>>>);
 
 impl Found {
-    pub fn get(&self) -> Option<KeyHash> {
+    fn get(&self) -> Option<KeyHash> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

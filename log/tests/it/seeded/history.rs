@@ -54,6 +54,8 @@ pub struct History {
     told: BTreeMap<(NodeId, u64), u64>,
     failed: BTreeSet<(NodeId, u64)>,
     highest: u64,
+    /// The newest grant that each node has applied.
+    pub grants: BTreeMap<NodeId, u64>,
 }
 
 pub fn digest(value: &impl Hash) -> u64 {
@@ -89,6 +91,7 @@ impl History {
             told: BTreeMap::new(),
             failed: BTreeSet::new(),
             highest: 0,
+            grants: BTreeMap::new(),
         }
     }
 

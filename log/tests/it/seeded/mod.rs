@@ -8,7 +8,8 @@
 //! **Happy path.** [`seeds`] makes a plan out of each seed: sizes, kinds of faults, how often.
 //! Twenty virtual seconds of them, then all are lifted, and every node must be where the others
 //! are.
-//! [`torn`] cuts the power at every single write instead.
+//! [`ties`] and [`halves`] are about halves that go on by a grant. [`torn`] cuts the power at every
+//! single write instead.
 //!
 //! **Failures.** The first contradiction names the seed. `SEED=n TRACE=1` tells its story. A panic
 //! of openraft's own assertions shows as a node that failed without a fault of its disk, which is a
@@ -19,10 +20,12 @@
 
 pub mod drive;
 pub mod fabric;
+mod halves;
 pub mod history;
 pub mod node;
 pub mod rng;
 mod seeds;
+mod ties;
 mod torn;
 pub mod world;
 

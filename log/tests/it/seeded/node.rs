@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use stead_core::id::{Index, NodeId, Term};
 use stead_log::{
-    Boxed, Committed, Event, Events, Log, Machine, NotLearnt, RestoreError, Role, SnapshotError,
-    TermListener,
+    Boxed, Committed, Event, Events, Grants, Log, Machine, NotLearnt, RestoreError, Role,
+    SnapshotError, TermListener,
 };
 
 use super::Records;
 use super::drive::Drive;
 use super::history::digest;
 use super::rng::mix;
+use super::ties::grant_in;
 use crate::wire::Position;
 
 /// A node that runs.
@@ -60,12 +61,15 @@ pub struct Chain {
     node: NodeId,
     index: u64,
     state: u64,
+    /// The newest grant that was used up.
+    grant: u64,
+    grants: Grants,
     records: Records,
 }
 
 impl Chain {
-    pub fn new(node: NodeId, records: Records) -> Self {
-        Self { node, index: 0, state: 0, records }
+    pub fn new(node: NodeId, grants: Grants, records: Records) -> Self {
+        Self { node, index: 0, state: 0, grant: 0, grants, records }
     }
 }
 
@@ -73,25 +77,37 @@ impl Machine for Chain {
     fn apply(&mut self, index: Index, change: &[u8]) -> Vec<u8> {
         self.index = index.0;
         self.state = mix(self.state ^ digest(&(index.0, change)));
-        self.records.lock().unwrap().applied(self.node, index.0, change, self.state);
+        let grant = grant_in(change).map_or(0, |grant| grant.0);
+        self.grant = self.grant.max(grant);
+        let mut history = self.records.lock().unwrap();
+        history.grants.insert(self.node, self.grant);
+        history.applied(self.node, index.0, change, self.state);
+        drop(history);
         self.state.to_le_bytes().to_vec()
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        Ok([self.index.to_le_bytes(), self.state.to_le_bytes()].concat())
+        let parts = [self.index, self.state, self.grant];
+        Ok(parts.map(u64::to_le_bytes).concat())
+    }
+
+    fn grants(&self) -> Grants {
+        self.grants
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        let (index, state) = parts(bytes).ok_or_else(|| RestoreError("16 bytes".into()))?;
-        (self.index, self.state) = (index, state);
-        self.records.lock().unwrap().restored(self.node, index, state);
+        let [index, state, grant] = parts(bytes).ok_or_else(|| RestoreError("24 bytes".into()))?;
+        (self.index, self.state, self.grant) = (index, state, grant);
+        let mut history = self.records.lock().unwrap();
+        history.grants.insert(self.node, grant);
+        history.restored(self.node, index, state);
         Ok(())
     }
 }
 
-fn parts(bytes: &[u8]) -> Option<(u64, u64)> {
-    let (index, state) = bytes.split_at_checked(8)?;
-    Some((number(index)?, number(state)?))
+fn parts(bytes: &[u8]) -> Option<[u64; 3]> {
+    let parts: Option<Vec<u64>> = bytes.chunks(8).map(number).collect();
+    parts?.try_into().ok()
 }
 
 /// Eight bytes of the machine's.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use stead_core::id::NodeId;
 use stead_log::{
-    Disk, Log, MembershipError, OpenError, Options, ProposeError, Role, Snapshots, Status, seeded,
+    Disk, Grants, Log, MembershipError, OpenError, Options, ProposeError, Role, Snapshots, Status,
+    seeded,
 };
 
 use super::Records;
@@ -16,6 +17,7 @@ use super::drive::{Contents, Drive};
 use super::fabric::Fabric;
 use super::history::{Fate, History};
 use super::node::{Chain, Guard, Node, Running, listen, number, watch};
+use super::ties::grant_in;
 use crate::support::{CLUSTER, quick};
 
 pub struct World {
@@ -24,6 +26,8 @@ pub struct World {
     pub fabric: Fabric,
     pub nodes: BTreeMap<NodeId, Node>,
     pub snapshots: Snapshots,
+    /// How the logs find grants in changes.
+    pub grants: Grants,
     proposals: u64,
 }
 
@@ -52,6 +56,7 @@ impl World {
             records,
             nodes: BTreeMap::new(),
             snapshots: Snapshots::default(),
+            grants: grant_in,
             proposals: 0,
         }
     }
@@ -112,7 +117,7 @@ impl World {
             disk: if promised > 0 { Disk::Used(Box::new(disk)) } else { disk },
             timers: quick(),
             snapshots: self.snapshots,
-            machine: Box::new(Chain::new(id, records.clone())),
+            machine: Box::new(Chain::new(id, self.grants, records.clone())),
             listener: guard.clone(),
             network: self.fabric.port(id, life, drive_of.clone()),
         };
