@@ -5,7 +5,8 @@
 //! (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for
 //! people and [`metrics`] as its numbers for machines. [`config`]
 //! reads what the operator wants. [`demo`] is a whole cluster on one machine, out of the same
-//! processes.
+//! processes. [`quorum_server`] is a third process, on another machine, that breaks ties;
+//! [`quorum_client`] asks it, for a [`tie_breaker`].
 //!
 //! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
 //! Failures: every error says what failed, whether anything changed and what to do next; one that
@@ -23,6 +24,7 @@ pub mod demo;
 pub mod departure;
 pub mod doctor;
 pub mod driver;
+mod ending;
 pub mod guard;
 pub mod identity;
 pub mod journal;
@@ -31,5 +33,8 @@ pub mod metrics;
 pub mod paths;
 pub mod points;
 mod polled;
+pub mod quorum_client;
+pub mod quorum_server;
 pub mod redirect;
 mod tail;
+pub mod tie_breaker;

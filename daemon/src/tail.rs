@@ -11,7 +11,10 @@ use stead_core::tail::Tailed;
 /// It can't be encoded, which only a bug explains.
 pub fn append<T: Serialize + Tailed>(value: &T, to: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
     let bytes = postcard::to_extend(value, to)?;
-    let more = value.more();
+    let (more, later) = (value.more(), value.later());
+    if later != T::Later::default() {
+        return postcard::to_extend(&later, postcard::to_extend(&more, bytes)?);
+    }
     if more == T::More::default() { Ok(bytes) } else { postcard::to_extend(&more, bytes) }
 }
 
@@ -21,8 +24,13 @@ pub fn append<T: Serialize + Tailed>(value: &T, to: Vec<u8>) -> Result<Vec<u8>, 
 /// It is damaged or cut short.
 pub fn read<T: DeserializeOwned + Tailed>(bytes: &[u8]) -> Result<T, postcard::Error> {
     let (mut value, rest) = postcard::take_from_bytes::<T>(bytes)?;
+    if rest.is_empty() {
+        return Ok(value);
+    }
+    let (more, rest) = postcard::take_from_bytes(rest)?;
+    value.add(more);
     if !rest.is_empty() {
-        value.add(postcard::from_bytes(rest)?);
+        value.add_later(postcard::from_bytes(rest)?);
     }
     Ok(value)
 }
@@ -38,6 +46,8 @@ mod tests {
         old: Vec<u16>,
         #[serde(skip)]
         new: More,
+        #[serde(skip)]
+        newest: u8,
     }
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,18 +58,27 @@ mod tests {
 
     impl Tailed for Thing {
         type More = More;
+        type Later = u8;
 
         fn more(&self) -> More {
             self.new.clone()
         }
 
+        fn later(&self) -> u8 {
+            self.newest
+        }
+
         fn add(&mut self, more: More) {
             self.new = more;
+        }
+
+        fn add_later(&mut self, later: u8) {
+            self.newest = later;
         }
     }
 
     fn thing(count: u32) -> Thing {
-        Thing { old: vec![1, 300], new: More { count, name: String::new() } }
+        Thing { old: vec![1, 300], new: More { count, name: String::new() }, newest: 0 }
     }
 
     #[test]
@@ -83,7 +102,17 @@ mod tests {
         for length in (0..plain).chain(plain + 1..whole.len()) {
             assert!(read::<Thing>(&whole[..length]).is_err(), "{length} octets");
         }
-        let longer = [&whole[..], &[9, 9]].concat();
-        assert_eq!(read::<Thing>(&longer), Ok(thing(5)));
+        let latest = Thing { newest: 9, ..thing(5) };
+        let longer = append(&latest, Vec::new()).expect("written");
+        assert_eq!(longer, [&whole[..], &[9]].concat());
+        assert_eq!(read::<Thing>(&longer), Ok(latest.clone()));
+        assert_eq!(read::<Thing>(&[&longer[..], &[9, 9]].concat()), Ok(latest));
+    }
+
+    #[test]
+    fn what_is_newest_stands_behind_a_tail_that_says_nothing() {
+        let latest = Thing { newest: 9, ..thing(0) };
+        let bytes = append(&latest, Vec::new()).expect("written");
+        assert_eq!(read::<Thing>(&bytes), Ok(latest));
     }
 }

@@ -7,7 +7,7 @@
 //! an older program is refused at the hello, and named, instead of led astray.
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, OLD_PROTOCOL};
+use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3};
 
 use super::message::Failure;
 use crate::driver::view::View;
@@ -18,7 +18,7 @@ use crate::driver::view::View;
 /// Names those members, and says what to do. Nothing was proposed.
 pub(super) fn check(view: &View, change: &Change) -> Result<(), Failure> {
     let needed = change.protocol();
-    if needed <= OLD_PROTOCOL.max(view.state.more.protocol) {
+    if needed <= PROTOCOL_0_2.max(view.state.more.protocol) {
         return Ok(());
     }
     let others = view.state.members.keys().filter(|node| **node != view.identity.node);
@@ -28,12 +28,25 @@ pub(super) fn check(view: &View, change: &Change) -> Result<(), Failure> {
     }
     Err(Failure::unchanged(
         format!(
-            "this is new in stead 0.3, and not every member is known to understand it: {}; \
+            "this is new in stead {}, and not every member is known to understand it: {}; \
              nothing was changed",
+            if needed <= PROTOCOL_0_3 { "0.3" } else { "0.4" },
             unfit.join(", ")
         ),
-        "upgrade the rest, have every member's daemon running (or let it leave), then try again",
+        format!(
+            "upgrade the rest, have every member's daemon running (or let it leave), then try \
+             again{}",
+            coordinator(view)
+        ),
     ))
+}
+
+/// Whoever coordinates is connected to all; others may not be.
+fn coordinator(view: &View) -> String {
+    let other = view.log.leader.filter(|leader| *leader != view.identity.node);
+    other
+        .map(|node| format!(" on {}, which coordinates", view.state.name(node)))
+        .unwrap_or_default()
 }
 
 /// What is known against a member, in words.

@@ -1,5 +1,6 @@
 //! The requests and answers of the local API, as they stand on the line.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
@@ -61,6 +62,13 @@ pub enum Request {
     },
     /// Let services move again: a [`ChangeAnswer`].
     Arm,
+    /// Enrol the cluster at a quorum server: a [`ChangeAnswer`].
+    Enrol {
+        /// What `stead quorum-server enrol` printed there.
+        token: String,
+    },
+    /// Do without a quorum server: a [`ChangeAnswer`].
+    Unenrol,
     /// Forget how often services failed: a [`ChangeAnswer`].
     Clear {
         /// Which; all if none.
@@ -270,11 +278,12 @@ impl From<Result<serde_json::Value, Failure>> for Answer {
     }
 }
 
-/// Writes a request as its line, without the end of line.
+/// Writes a request, of the daemon's API or another of its form, as its line, without the end of
+/// line.
 ///
 /// # Errors
 /// It can't be written as JSON, which only a bug explains.
-pub fn encode(request: &Request) -> serde_json::Result<String> {
+pub fn encode(request: &impl Serialize) -> serde_json::Result<String> {
     let mut value = serde_json::to_value(request)?;
     if let Some(object) = value.as_object_mut() {
         object.insert("v".to_owned(), VERSION.into());
@@ -286,7 +295,7 @@ pub fn encode(request: &Request) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// Says what is wrong with it. Nothing was changed.
-pub fn decode(line: &[u8]) -> Result<Request, Failure> {
+pub fn decode<R: DeserializeOwned>(line: &[u8]) -> Result<R, Failure> {
     let wrong = |message: String| {
         Failure::unchanged(message, "send one object a line, such as {\"v\":1,\"do\":\"status\"}")
     };
@@ -297,8 +306,8 @@ pub fn decode(line: &[u8]) -> Result<Request, Failure> {
     if version != Some(u64::from(VERSION)) {
         let asked = version.map_or("no version".to_owned(), |it| format!("version {it}"));
         return Err(Failure::unchanged(
-            format!("the request names {asked} of the API, this daemon speaks {VERSION}"),
-            "use the command line of the daemon's version: restart the daemon after an upgrade",
+            format!("the request names {asked} of the API, this process speaks {VERSION}"),
+            "use the command line of its version: restart it after an upgrade",
         ));
     }
     serde_json::from_value(value).map_err(|error| wrong(format!("no request: {error}")))

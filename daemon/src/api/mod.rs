@@ -19,19 +19,21 @@
 
 pub mod client;
 mod disarm;
+mod enrol;
 mod features;
 pub mod join;
 pub mod message;
 pub mod report;
 mod requests;
 mod server;
-mod socket;
+pub(crate) mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod token;
 
 use std::sync::Arc;
 
+use stead_log::transport::Identity;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -47,23 +49,30 @@ struct Desk {
     handle: Handle,
     journal: Journal,
     metrics: Metrics,
-    own_key: [u8; 32],
+    key: Identity,
+}
+
+impl Desk {
+    /// The digest of this node's public key.
+    fn own_key(&self) -> [u8; 32] {
+        self.key.key().0
+    }
 }
 
 /// Serves the API until `shutdown` is true or its sender is gone; the task that is returned ends
-/// then. `own_key` is the digest of this node's public key. Must be called inside a tokio runtime.
+/// then. `key` is this node's own. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// The socket can't be made; nothing is served then.
 pub fn serve(
     paths: &Paths,
-    own_key: [u8; 32],
+    key: Identity,
     handle: Handle,
     journal: Journal,
     metrics: Metrics,
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
-    let listener = socket::listen(&paths.api_socket())?;
-    let desk = Arc::new(Desk { handle, journal, metrics, own_key });
+    let listener = socket::listen(&paths.api_socket(), socket::Access::Group)?;
+    let desk = Arc::new(Desk { handle, journal, metrics, key });
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

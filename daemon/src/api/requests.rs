@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, features, report};
+use super::{Desk, disarm, enrol, features, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -39,6 +39,8 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
         Request::Disarm { seconds, reason } => json(&disarm::disarm(desk, seconds, reason).await?),
         Request::Arm => json(&disarm::arm(desk).await?),
+        Request::Enrol { token } => json(&enrol::enrol(desk, &token).await?),
+        Request::Unenrol => json(&enrol::unenrol(desk).await?),
         Request::Clear { service } => json(&clear(desk, service).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
@@ -64,7 +66,7 @@ fn state(desk: &Desk) -> std::sync::Arc<State> {
     desk.handle.view().state.clone()
 }
 
-fn config_of(state: &State) -> Answered<&Config> {
+pub(super) fn config_of(state: &State) -> Answered<&Config> {
     state.config.as_ref().ok_or_else(|| {
         Failure::unchanged(
             "this node has nothing of the cluster's state yet; nothing was changed",
@@ -146,7 +148,7 @@ async fn token(desk: &Desk, node: &str) -> Answered<TokenAnswer> {
             format!("if it lost its disk: `stead leave {node}`, then try again"),
         ));
     }
-    let token = Token::new(desk.own_key)
+    let token = Token::new(desk.own_key())
         .map_err(|error| Failure::unchanged(error.to_string(), "try again"))?;
     submit(desk, Change::AddToken { token: token.digest(), node: node.to_owned() }).await?;
     let own = desk.handle.view().identity.name.clone();

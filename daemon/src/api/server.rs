@@ -124,6 +124,8 @@ impl Client {
             | Request::Standby { .. }
             | Request::Disarm { .. }
             | Request::Arm
+            | Request::Enrol { .. }
+            | Request::Unenrol
             | Request::Clear { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

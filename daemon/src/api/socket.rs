@@ -33,8 +33,17 @@ pub enum ServeError {
     },
 }
 
-/// Makes the socket in place of one that a former run left. The caller holds the daemon's lock.
-pub(super) fn listen(path: &Path) -> Result<UnixListener, ServeError> {
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The group [`GROUP`] too, if there is one.
+    Group,
+    /// The owner, and root.
+    Owner,
+}
+
+/// Makes the socket in place of one that a former run left. The caller holds the process's lock.
+pub(crate) fn listen(path: &Path, access: Access) -> Result<UnixListener, ServeError> {
     // Nobody can connect before `listen`, and nobody sees the name before the mode is right.
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
@@ -51,7 +60,7 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ServeError> {
         .map_err(|error| failed("make", error.into()))?;
     let address = UnixAddr::new(&new).map_err(|error| failed("name", error.into()))?;
     bind(made.as_raw_fd(), &address).map_err(|error| failed("bind", error.into()))?;
-    let ready = permit(&new)
+    let ready = permit(&new, access)
         .and_then(|()| fs::rename(&new, path))
         .and_then(|()| Ok(nix_listen(&made, Backlog::new(WAITING)?)?));
     if let Err(error) = ready {
@@ -63,9 +72,12 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ServeError> {
     UnixListener::from_std(listener).map_err(|error| failed("serve", error))
 }
 
-/// Lets the group in if there is one, else the owner only.
-fn permit(path: &Path) -> io::Result<()> {
-    let group: Option<Gid> = Group::from_name(GROUP).ok().flatten().map(|group| group.gid);
+/// Lets the group in if it may and there is one, else the owner only.
+fn permit(path: &Path, access: Access) -> io::Result<()> {
+    let group: Option<Gid> = match access {
+        Access::Group => Group::from_name(GROUP).ok().flatten().map(|group| group.gid),
+        Access::Owner => None,
+    };
     let given = group.is_some_and(|gid| chown(path, None, Some(gid)).is_ok());
     fs::set_permissions(path, Permissions::from_mode(if given { 0o660 } else { 0o600 }))
 }

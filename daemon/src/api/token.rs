@@ -39,12 +39,10 @@ pub enum TokenError {
     #[error("a token begins with {PREFIX}; make one on a member with `stead token NODE`")]
     Prefix,
     /// It has another length.
-    #[error(
-        "a token has {DIGITS} hexadecimal digits after {PREFIX}, this one has {0}: copy all of it"
-    )]
+    #[error("a token has {DIGITS} hexadecimal digits, this one has {0}: copy all of it")]
     Length(usize),
     /// It has other characters.
-    #[error("a token has only the digits 0 to 9 and a to f after {PREFIX}: copy it again")]
+    #[error("a token has only the digits 0 to 9 and a to f: copy it again")]
     Digits,
 }
 
@@ -62,6 +60,34 @@ impl Token {
         let mut secret = [0; SECRET];
         getrandom::fill(&mut secret).map_err(|_| NoRandomness)?;
         Ok(Self { key, secret })
+    }
+
+    /// Both parts as digits, as they stand behind the prefix.
+    #[must_use]
+    pub fn digits(&self) -> String {
+        self.key.iter().chain(&self.secret).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Reads what [`Token::digits`] wrote.
+    ///
+    /// # Errors
+    /// Too many or too few of them, or others than digits.
+    pub fn of_digits(digits: &str) -> Result<Self, TokenError> {
+        if digits.len() != DIGITS {
+            return Err(TokenError::Length(digits.chars().count()));
+        }
+        let mut bytes = [0; 32 + SECRET];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| TokenError::Digits)?;
+            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(TokenError::Digits);
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| TokenError::Digits)?;
+        }
+        let mut token = Self { key: [0; 32], secret: [0; SECRET] };
+        token.key.copy_from_slice(&bytes[..32]);
+        token.secret.copy_from_slice(&bytes[32..]);
+        Ok(token)
     }
 
     /// What the cluster knows it by.
@@ -82,8 +108,7 @@ pub fn digest_of(secret: &[u8; SECRET]) -> Digest {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(PREFIX)?;
-        self.key.iter().chain(&self.secret).try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{PREFIX}{}", self.digits())
     }
 }
 
@@ -97,22 +122,7 @@ impl FromStr for Token {
     type Err = TokenError;
 
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let digits = text.trim().strip_prefix(PREFIX).ok_or(TokenError::Prefix)?;
-        if digits.len() != DIGITS {
-            return Err(TokenError::Length(digits.chars().count()));
-        }
-        let mut bytes = [0; 32 + SECRET];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| TokenError::Digits)?;
-            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(TokenError::Digits);
-            }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| TokenError::Digits)?;
-        }
-        let mut token = Self { key: [0; 32], secret: [0; SECRET] };
-        token.key.copy_from_slice(&bytes[..32]);
-        token.secret.copy_from_slice(&bytes[32..]);
-        Ok(token)
+        Self::of_digits(text.trim().strip_prefix(PREFIX).ok_or(TokenError::Prefix)?)
     }
 }
 

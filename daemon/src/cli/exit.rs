@@ -50,10 +50,10 @@ pub(super) fn of(error: &anyhow::Error) -> Exit {
     }
     let Some(error) = error.downcast_ref::<CallError>() else { return Exit::Failed };
     match error {
-        CallError::NotRunning(_) | CallError::Denied(_) | CallError::Socket { .. } => {
+        CallError::NotRunning { .. } | CallError::Denied { .. } | CallError::Socket { .. } => {
             Exit::NoDaemon
         }
-        CallError::Broken(_) | CallError::Answer(_) | CallError::Failed(_) => {
+        CallError::Broken { .. } | CallError::Answer { .. } | CallError::Failed(_) => {
             match error.changed() {
                 Changed::No => Exit::Failed,
                 Changed::Unknown => Exit::Unknown,

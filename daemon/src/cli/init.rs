@@ -176,10 +176,17 @@ fn say_others(config: &Config, node: &str) {
     }
     match others.len() {
         0 => println!("One node alone: when it fails, everything stops. Three survive any one."),
+        1 if config.later.quorum.chain.register().is_some() => println!(
+            "Two nodes: when one fails the other goes on, once what breaks ties answers. A quorum \
+             server has to be enrolled at first: there `stead quorum-server enrol`, here what that \
+             prints. See: stead quorum"
+        ),
         1 => println!(
             "Two nodes: when one fails, the survivor stops as well, for it can't know which of \
-             them was cut off. A third node (it need not serve) or, in a later version, a \
-             tie-breaker changes that."
+             them was cut off. One of these changes that:\n  \
+             a quorum server on any third machine: there `stead quorum-server enrol`, here, once \
+             both have joined, `stead quorum enrol` with what that prints;\n  \
+             a third node; it need not serve anything."
         ),
         _ => {}
     }

@@ -2,7 +2,8 @@
 //!
 //! The happy path: [`main`] reads the arguments, runs the command, and ends with its status. Most
 //! commands ask the daemon over its socket ([`crate::api`]); `init`, `join` and `leave --forget`
-//! work on this machine's files while no daemon runs; `timers FILE` needs neither.
+//! work on this machine's files while no daemon runs; `timers FILE` needs neither. `quorum-server`
+//! is about another process, on a machine of its own.
 //!
 //! Failures: a message says what failed, whether anything changed, and what to do next; mistakes in
 //! a configuration are shown in the file's own lines. The exit status tells scripts the rest
@@ -29,6 +30,8 @@ mod metrics;
 mod moves;
 mod plan;
 mod processes;
+mod quorum;
+mod quorum_server;
 mod shell;
 mod standby;
 mod status;
@@ -93,6 +96,7 @@ enum Command {
     Apply(apply::Apply),
     Config(config::Config),
     Timers(timers::Timers),
+    Quorum(quorum::Quorum),
     Move(moves::Move),
     Standby(standby::Standby),
     Disarm(disarm::Disarm),
@@ -108,6 +112,8 @@ enum Command {
     DemoCheck(demo::DemoCheck),
     Guard(processes::Guard),
     Daemon(processes::Daemon),
+    #[command(subcommand)]
+    QuorumServer(quorum_server::QuorumServer),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -152,6 +158,8 @@ impl Command {
             Self::DemoCheck(command) => command.run(),
             Self::Guard(command) => command.run(context),
             Self::Daemon(command) => command.run(context),
+            Self::Quorum(command) => command.run(context),
+            Self::QuorumServer(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),
         }

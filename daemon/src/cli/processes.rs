@@ -70,7 +70,7 @@ const USUAL: &str = "info,openraft=warn";
 
 /// Log lines go to standard error; the journal of the system adds time and process. What the daemon
 /// notices goes there with fields, if that journal is there.
-fn log_lines(notices: bool) {
+pub(super) fn log_lines(notices: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     if let Err(error) = logged(filter, notices).try_init() {
         eprintln!("no log lines: {error}");

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, QuorumConfig, ServiceAddress,
+    ServiceConfig,
 };
 use stead_core::time::Span;
 
@@ -85,6 +86,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
         changes.network(name, pair);
     }
+    changes.quorum(&old.later.quorum, &new.later.quorum);
     changes.0
 }
 
@@ -198,6 +200,23 @@ impl Changes {
         self.value(&format!("service {name}: prefers"), &prefer(old), &prefer(new));
         let yes = |truth: bool| if truth { "yes" } else { "no" };
         self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
+    }
+
+    fn quorum(&mut self, old: &QuorumConfig, new: &QuorumConfig) {
+        let chain = |quorum: &QuorumConfig| {
+            let modules = quorum.chain.modules().iter().map(|module| module.name());
+            modules.collect::<Vec<_>>().join(", ")
+        };
+        self.value("quorum: chain", &chain(old), &chain(new));
+        let exec = |quorum: &QuorumConfig| match &quorum.exec {
+            Some(exec) => format!("{} for {} at most", exec.command.join(" "), say(exec.timeout)),
+            None => "nothing".to_owned(),
+        };
+        self.value("quorum: exec runs", &exec(old), &exec(new));
+        let handicap = |quorum: &QuorumConfig| {
+            quorum.handicap.map_or_else(|| "as long as a question takes".to_owned(), say)
+        };
+        self.value("quorum: handicap", &handicap(old), &handicap(new));
     }
 
     fn network(&mut self, name: &str, pair: Pair<'_, NetworkConfig>) {

@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use stead_core::id::ServiceId;
+use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigMore, LinkConfig, Monitor, NodeConfig, Program, ServiceAddress, ServiceConfig,
+    Config, ConfigLater, ConfigMore, ExecConfig, LinkConfig, Monitor, NodeConfig, Program,
+    ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -21,6 +23,7 @@ pub(super) struct Draft {
     pub(super) nodes: Vec<Node>,
     pub(super) services: Vec<Service>,
     pub(super) networks: Vec<Network>,
+    pub(super) quorum: Option<Quorum>,
 }
 
 /// The table `[cluster]`.
@@ -65,6 +68,14 @@ pub(super) struct Service {
     pub(super) failback: Option<Spanned<bool>>,
 }
 
+/// The table `[quorum]`.
+pub(super) struct Quorum {
+    /// None if what stands there is no chain: it was told already.
+    pub(super) chain: Option<Chain>,
+    pub(super) exec: Option<ExecConfig>,
+    pub(super) handicap: Option<Span>,
+}
+
 /// A table `[networks.NAME]`.
 pub(super) struct Network {
     pub(super) name: Spanned<String>,
@@ -94,6 +105,7 @@ impl Draft {
             more: ConfigMore {
                 networks: self.networks.into_iter().filter_map(Network::config).collect(),
             },
+            later: ConfigLater { quorum: self.quorum.map(Quorum::config).unwrap_or_default() },
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) const FILE: &[Key] = keys! {
     "nodes": "[nodes.node1]",
     "services": "[services.web]",
     "networks": "[networks.front]",
+    "quorum": "[quorum]",
 };
 /// The keys of `[cluster]`.
 pub(super) const CLUSTER: &[Key] = keys! {
@@ -55,6 +56,17 @@ pub(super) const NETWORK: &[Key] = keys! {
     "addresses": "addresses = [\"10.0.0.1\"]",
     "interface": "interface = \"eth0\"",
 };
+/// The keys of `[quorum]`.
+pub(super) const QUORUM: &[Key] = keys! {
+    "chain": "chain = [\"majority\", \"quorum-server\"]",
+    "exec": "exec = [\"/usr/local/bin/quorum-etcd\", \"https://etcd.example:2379\"]",
+    "handicap": "handicap = \"20ms\"",
+};
+/// The keys of the command of module `exec`.
+pub(super) const EXEC: &[Key] = keys! {
+    "command": "command = [\"/usr/local/bin/quorum-etcd\", \"https://etcd.example:2379\"]",
+    "timeout": "timeout = \"1s\"",
+};
 /// The keys of an address of a service that is more than a text.
 pub(super) const ADDRESS: &[Key] = keys! {
     "ip": "ip = \"10.0.0.100\"",
@@ -74,12 +86,14 @@ pub(super) const MONITOR: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 8] = [
+pub(super) const HOMES: [(&str, &[Key]); 10] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
     ("[services.NAME]", SERVICE),
     ("[networks.NAME]", NETWORK),
+    ("[quorum]", QUORUM),
+    ("`exec` of [quorum]", EXEC),
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),

@@ -19,6 +19,7 @@
 
 mod address;
 mod checks;
+mod command;
 mod differences;
 mod draft;
 mod duration;
@@ -27,6 +28,7 @@ mod keys;
 mod name;
 mod network;
 mod problem;
+mod quorum;
 mod render;
 mod section;
 mod service;
@@ -61,6 +63,9 @@ pub const DEFAULT_STOP_TIMEOUT: Span = Span::from_millis(5_000);
 pub const DEFAULT_MONITOR_INTERVAL: Span = Span::from_millis(1_000);
 /// How long one run of a monitor may take, where the file doesn't say.
 pub const DEFAULT_MONITOR_TIMEOUT: Span = Span::from_millis(2_000);
+
+/// How long one run of the command of module `exec` may take, where the file doesn't say.
+pub const DEFAULT_EXEC_TIMEOUT: Span = Span::from_millis(1_000);
 
 /// The longest file that is read, in bytes. Sixteen nodes and a thousand services fit ten times.
 const LONGEST_FILE: usize = 1 << 20;

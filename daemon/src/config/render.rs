@@ -3,7 +3,8 @@
 use std::fmt::{self, Write};
 
 use stead_core::state::config::{
-    Config, Monitor, NetworkConfig, Program, ServiceAddress, ServiceConfig,
+    Config, ExecConfig, Monitor, NetworkConfig, Program, QuorumConfig, ServiceAddress,
+    ServiceConfig,
 };
 
 use super::duration;
@@ -42,6 +43,23 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, network) in &config.more.networks {
         writeln!(out, "\n[networks.{name}]")?;
         write_network(out, network)?;
+    }
+    if config.later.quorum != QuorumConfig::default() {
+        writeln!(out, "\n[quorum]")?;
+        write_quorum(out, &config.later.quorum)?;
+    }
+    Ok(())
+}
+
+fn write_quorum(out: &mut String, quorum: &QuorumConfig) -> fmt::Result {
+    let modules: Vec<_> = quorum.chain.modules().iter().map(|it| it.name().to_owned()).collect();
+    writeln!(out, "chain = {}", list(&modules))?;
+    if let Some(ExecConfig { command, timeout }) = &quorum.exec {
+        let (command, timeout) = (list(command), duration::write(*timeout));
+        writeln!(out, "exec = {{ command = {command}, timeout = \"{timeout}\" }}")?;
+    }
+    if let Some(handicap) = quorum.handicap {
+        writeln!(out, "handicap = \"{}\"", duration::write(handicap))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
-use super::{DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, keys, name, network, service};
+use super::{DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, keys, name, network, quorum, service};
 
 /// Reads every table, and notes what can't be read.
 pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
@@ -18,6 +18,7 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         nodes: named(&file, "nodes", keys::NODE, findings, node),
         services: named(&file, "services", keys::SERVICE, findings, service::service),
         networks: named(&file, "networks", keys::NETWORK, findings, network::network),
+        quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
     }
 }
 
@@ -59,6 +60,23 @@ fn cluster(file: &Section<'_, '_>, findings: &mut Findings) -> Cluster {
         round_trip: duration("round-trip", DEFAULT_ROUND_TRIP, "ms"),
         daemon_grace: duration("daemon-grace", DEFAULT_DAEMON_GRACE, "s").into_inner(),
     }
+}
+
+/// Reads a table that is there once, or not at all.
+fn single<T>(
+    file: &Section<'_, '_>,
+    kind: &str,
+    keys: &'static [keys::Key],
+    findings: &mut Findings,
+    read: impl Fn(&Section<'_, '_>, &mut Findings) -> T,
+) -> Option<T> {
+    let value = file.get(kind)?;
+    let Some(table) = value.get_ref().as_table() else {
+        file.mismatch(kind, value, "a table", findings);
+        return None;
+    };
+    let section = Section::new(table, value.span(), format!("[{kind}]"), keys, findings);
+    Some(read(&section, findings))
 }
 
 /// Reads the tables `[kind.NAME]`, in the order of the file.

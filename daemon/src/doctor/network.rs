@@ -323,6 +323,7 @@ mod tests {
             nodes: Default::default(),
             services: [("web".into(), service)].into(),
             more: Default::default(),
+            later: Default::default(),
         }
     }
 

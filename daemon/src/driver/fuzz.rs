@@ -23,6 +23,7 @@ fn found() -> Change {
         nodes: [("node1".to_owned(), NodeConfig { site: None, addresses })].into(),
         services: Default::default(),
         more: Default::default(),
+        later: Default::default(),
     };
     let (cluster, node) = (ClusterId([7; 16]), "node1".to_owned());
     Change::Found { cluster, config, node, key: [1; 32] }

@@ -6,7 +6,7 @@
 use stead_core::id::Index;
 use stead_core::state::{Change, Outcome, Refusal, State, Unsound};
 use stead_core::tail::Tailed;
-use stead_log::{Machine, RestoreError, SnapshotError};
+use stead_log::{Grants, Machine, RestoreError, SnapshotError};
 
 use crate::chain::chain;
 use crate::tail;
@@ -90,6 +90,13 @@ impl Machine for Replica {
         told("the outcome of a change", &outcome)
     }
 
+    fn grants(&self) -> Grants {
+        |change| match decode::<Change>(change) {
+            Ok(Change::Grant { number, .. }) => Some(number),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         encode(&self.state).map_err(|error| SnapshotError(error.to_string()))
     }
@@ -115,10 +122,15 @@ mod tests {
 
     impl Tailed for Untellable {
         type More = ();
+        type Later = ();
 
         fn more(&self) {}
 
+        fn later(&self) {}
+
         fn add(&mut self, (): ()) {}
+
+        fn add_later(&mut self, (): ()) {}
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //!
 //! Absent on purpose: every decision.
 
+mod elections;
 #[cfg(test)]
 mod fuzz;
 mod guard_link;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Index, NodeId};
 use stead_core::node::Fate;
-use stead_core::state::config::ConfigMore;
+use stead_core::state::config::{ConfigLater, ConfigMore};
 use stead_core::state::{Change, Outcome};
 use stead_core::tail::Tailed;
 use stead_log::network::{CallError, Service};
@@ -35,6 +35,7 @@ pub(super) enum Request {
 
 impl Tailed for Request {
     type More = ConfigMore;
+    type Later = ConfigLater;
 
     fn more(&self) -> ConfigMore {
         match self {
@@ -43,9 +44,23 @@ impl Tailed for Request {
         }
     }
 
+    fn later(&self) -> ConfigLater {
+        match self {
+            Self::Propose { change, .. } => change.later(),
+            Self::Connections(_) => ConfigLater::default(),
+        }
+    }
+
     fn add(&mut self, more: ConfigMore) {
         match self {
             Self::Propose { change, .. } => change.add(more),
+            Self::Connections(_) => {}
+        }
+    }
+
+    fn add_later(&mut self, later: ConfigLater) {
+        match self {
+            Self::Propose { change, .. } => change.add_later(later),
             Self::Connections(_) => {}
         }
     }
@@ -67,10 +82,15 @@ pub(super) enum Answer {
 
 impl Tailed for Answer {
     type More = ();
+    type Later = ();
 
     fn more(&self) {}
 
+    fn later(&self) {}
+
     fn add(&mut self, (): ()) {}
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// Proposes changes, here or at whoever leads.

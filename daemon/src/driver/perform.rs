@@ -14,6 +14,7 @@ use stead_log::Log;
 use stead_log::transport::Peers;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::elections::{Elections, Word};
 use super::guard_link::Door;
 use super::peers::Proposer;
 use crate::agent::Programs;
@@ -23,6 +24,7 @@ use crate::departure::Departure;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
+use crate::tie_breaker::TieBreaker;
 
 /// How long a proposal of the machine's may take. It proposes again what did not come.
 const PROPOSAL_DEADLINE: Duration = Duration::from_millis(1_000);
@@ -40,6 +42,8 @@ pub(super) struct Performers {
     pub(super) programs: Programs,
     pub(super) redirect: Redirect,
     pub(super) resets: Resets,
+    pub(super) ties: TieBreaker,
+    pub(super) elections: Elections,
     pub(super) departure: Departure,
     /// Where results go.
     pub(super) results: UnboundedSender<Event>,
@@ -53,9 +57,14 @@ impl Performers {
             Command::Guard(order) => self.tell_guard(&ToGuard::Order(order)),
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
-            Command::Campaign(to) => self.campaign(to),
+            Command::Campaign(to) => self.elections.say(Word::Campaign(to)),
             Command::AddVoter(node) => self.change_voters(state.name(node), node, true),
             Command::RemoveVoter(node) => self.change_voters(state.name(node), node, false),
+            Command::Ask { number, question } => self.ties.ask(state, number, question),
+            Command::TieVote(vote) => self.elections.say(Word::TieVote(vote)),
+            Command::Shrink { vote, term, change } => {
+                self.elections.say(Word::Shrink(vote, term, Box::new(change)));
+            }
             Command::Probe { service, epoch, probing } => {
                 self.probe(state, service, epoch, probing);
             }
@@ -102,15 +111,6 @@ impl Performers {
                 tracing::debug!("a proposal was not committed: {detail}");
             }
             drop(results.send(Event::Proposed { ticket, fate }));
-        });
-    }
-
-    fn campaign(&self, to: NodeId) {
-        let log = self.log.clone();
-        tokio::spawn(async move {
-            if let Err(error) = log.campaign(to).await {
-                tracing::debug!("no election called: {}", chain(&error));
-            }
         });
     }
 

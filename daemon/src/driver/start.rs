@@ -13,6 +13,7 @@ use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptio
 use stead_log::{Disk, Log, OpenError, Options, Snapshots, StoreError, Timers};
 use tokio::sync::{mpsc, watch};
 
+use super::elections::Elections;
 use super::guard_link::GuardLink;
 use super::handle::Handle;
 use super::machine::Replica;
@@ -26,11 +27,13 @@ use crate::chain::chain;
 use crate::config;
 use crate::connections::{self, Known, Resets};
 use crate::departure::{self, Departure};
+use crate::ending::asked_to_end;
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
 use crate::paths::Paths;
 use crate::redirect::Redirect;
+use crate::tie_breaker::TieBreaker;
 
 /// How long the founding of a cluster is tried.
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
@@ -71,8 +74,7 @@ async fn daemon(
     paths: &Paths,
     listen: Option<metrics::listen::Address>,
 ) -> Result<(), DaemonError> {
-    let identity = Identity::load(paths).map_err(failed("read this node's identity"))?;
-    let identity = Arc::new(identity);
+    let identity = Arc::new(Identity::load(paths).map_err(failed("read this node's identity"))?);
     std::fs::create_dir_all(&paths.run).map_err(failed("make its folder"))?;
     let _lock = Lock::acquire(&paths.daemon_lock()).map_err(failed("be the only one"))?;
     let secret = identity::heartbeat_secret(paths).map_err(failed("read its secret"))?;
@@ -103,7 +105,7 @@ async fn daemon(
     if let Some(address) = listen {
         tokio::spawn(metrics::listen::serve(address, numbers.clone(), ended.clone()));
     }
-    let served = api::serve(paths, key.key().0, handle.clone(), journal.clone(), numbers, ended);
+    let served = api::serve(paths, key.clone(), handle.clone(), journal.clone(), numbers, ended);
     let served = served.map_err(failed("open its local API"))?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
@@ -126,6 +128,8 @@ async fn daemon(
         programs,
         redirect: Redirect::new(results.clone(), notices),
         resets,
+        ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
+        elections: Elections::start(log.clone()),
         departure: departure.clone(),
         results,
         journal,
@@ -133,8 +137,7 @@ async fn daemon(
     let founding = found(paths.clone(), identity.clone(), key.key().0, log.clone(), handle.clone());
     tokio::spawn(founding);
     let inputs = Inputs { guard, log: events, performed, noticed, submitted };
-    let began = paths.log_began();
-    let task = Task::new(identity, node, performers, members, shown, inputs, began);
+    let task = Task::new(identity, node, performers, members, shown, inputs, paths.log_began());
     let over = tokio::select! {
         over = task.run() => over,
         () = asked_to_end_in_order(&departure, handle) => Ok(()),
@@ -283,17 +286,4 @@ fn tell_clients(
 async fn asked_to_end_in_order(departure: &Departure, handle: Handle) {
     asked_to_end().await;
     departure.linger(handle).await;
-}
-
-async fn asked_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }

@@ -25,7 +25,7 @@ use super::handle::{Submission, SubmitError};
 use super::machine::{decode, restored};
 use super::network;
 use super::perform::Performers;
-use super::view::View;
+use super::view::{TieView, View};
 use crate::chain::chain;
 use crate::guard::Rejected;
 use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard, UNDERSTOOD};
@@ -283,6 +283,7 @@ impl Task {
         self.members.set(self.with_known(network::members(state)));
         self.tell_network();
         self.ask_points();
+        self.performers.ties.follow(self.node.state());
         self.show(true);
     }
 
@@ -389,7 +390,23 @@ impl Task {
             rejected: self.rejected.clone(),
             connected: self.performers.peers.connected(),
             seen: self.node.seen().clone(),
+            quorum: self.node.quorum(at),
+            ties: self.ties(),
         }));
+    }
+}
+
+impl Task {
+    /// What is known of the register here.
+    fn ties(&self) -> TieView {
+        let asked = self.node.register_answers();
+        let reached = self.performers.ties.reached();
+        TieView {
+            answers: reached.or(asked),
+            distrusted: self.node.register_is_distrusted(),
+            trouble: self.performers.ties.trouble(),
+            round_trip: self.performers.ties.round_trip(),
+        }
     }
 }
 
@@ -417,6 +434,8 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         rejected: BTreeMap::new(),
         connected: Vec::new(),
         seen: Seen::default(),
+        quorum: node.quorum(Instant(boottime())),
+        ties: TieView::default(),
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use stead_core::id::ServiceId;
 use stead_core::lease::Report;
 use stead_core::node::LocalView;
 use stead_core::points::Seen;
+use stead_core::quorum::chain::Decision;
 use stead_core::state::State;
 use stead_core::time::Instant;
 use stead_log::transport::{Connected, Refusal};
@@ -64,4 +65,21 @@ pub struct View {
     pub connected: Vec<Connected>,
     /// Who sees which reference point, as far as this node was told.
     pub seen: Seen,
+    /// What the chain says of the voters that are here, module by module.
+    pub quorum: Decision,
+    /// What this node knows of what breaks ties.
+    pub ties: TieView,
+}
+
+/// What a node knows of the register that breaks ties.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TieView {
+    /// Whether it answers this node; nothing if this node has not asked.
+    pub answers: Option<bool>,
+    /// It grants nothing, as it does not know what was granted before.
+    pub distrusted: bool,
+    /// Why it does not answer.
+    pub trouble: Option<String>,
+    /// How long its newest answer took.
+    pub round_trip: Option<Duration>,
 }

@@ -123,6 +123,7 @@ pub enum FromGuardTail {
 
 impl Tailed for FromGuard {
     type More = FromGuardTail;
+    type Later = ();
 
     fn more(&self) -> FromGuardTail {
         match self {
@@ -138,6 +139,8 @@ impl Tailed for FromGuard {
             | Self::Ending => FromGuardTail::Nothing,
         }
     }
+
+    fn later(&self) {}
 
     fn add(&mut self, more: FromGuardTail) {
         match (self, more) {
@@ -156,14 +159,21 @@ impl Tailed for FromGuard {
             ) => {}
         }
     }
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 impl Tailed for ToGuard {
     type More = ();
+    type Later = ();
 
     fn more(&self) {}
 
+    fn later(&self) {}
+
     fn add(&mut self, (): ()) {}
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// A message that can't be understood.

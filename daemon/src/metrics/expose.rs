@@ -13,13 +13,14 @@ use crate::driver::view::View;
 use crate::guard::Rejected;
 
 use super::family::{
-    BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES, COORDINATOR,
-    CPU, DAEMON, DISARMED, EPOCH, FAILURES, GATE, GATE_ERRORS, GUARD, HEARS_US, HERE, INCIDENTS,
-    KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED,
-    LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MEMBERS,
-    MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED, QUORUM,
-    READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH, SERVICE_MOVES,
-    SERVING, SLACK, STANDBY, TERM, THREADS, TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
+    ALL, BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES,
+    COORDINATOR, CPU, DAEMON, DISARMED, EPOCH, FAILURES, GATE, GATE_ERRORS, GRANT, GUARD, HEARS_US,
+    HERE, INCIDENTS, KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP,
+    LOCKED, LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING,
+    MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED,
+    QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH,
+    SERVICE_MOVES, SERVING, SLACK, STANDBY, TERM, THREADS, TIE_BREAKER, TROUBLES, VOTERS,
+    VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -67,7 +68,7 @@ pub(super) fn expose(view: &View, status: &StatusReport, tally: &Tally) -> Strin
     }
     log(&mut text, view);
     processes(&mut text, view);
-    text.finish()
+    text.finish(ALL)
 }
 
 fn health(text: &mut Text, view: &View, status: &StatusReport) {
@@ -84,6 +85,12 @@ fn health(text: &mut Text, view: &View, status: &StatusReport) {
     text.put(&VOTERS, &[], small(quorum.voters));
     text.put(&VOTERS_PRESENT, &[], small(quorum.present));
     text.put(&VOTERS_SPARE, &[], small(quorum.spare));
+    text.count(&GRANT, &[], quorum.grant);
+    if let Some(breaker) = &quorum.breaker
+        && let Some(answers) = breaker.answers
+    {
+        text.truth(&TIE_BREAKER, &[&breaker.module], answers);
+    }
 }
 
 fn cluster(text: &mut Text, view: &View, status: &StatusReport, tally: &Tally) {

@@ -40,19 +40,22 @@ impl Kind {
     }
 }
 
-/// Declares the families and the list of all of them.
+/// Declares the families of one kind of process, and the list of all of them.
 macro_rules! families {
     ($($id:ident: $kind:ident $name:literal [$($label:literal)*] $help:literal;)*) => {
-        $(pub(super) const $id: Family = Family {
+        $(pub(super) const $id: $crate::metrics::family::Family =
+            $crate::metrics::family::Family {
             name: $name,
-            kind: Kind::$kind,
+            kind: $crate::metrics::family::Kind::$kind,
             labels: &[$($label),*],
             help: $help,
         };)*
         /// Every family, in the order in which they are shown.
-        pub const ALL: &[Family] = &[$($id),*];
+        pub const ALL: &[$crate::metrics::family::Family] = &[$($id),*];
     };
 }
+
+pub(crate) use families;
 
 families! {
     BUILD: Gauge "stead_build_info" ["version"]
@@ -77,6 +80,10 @@ families! {
         "How many voters this node hears, itself included.";
     VOTERS_SPARE: Gauge "stead_voters_spare" []
         "How many voters present may fail before there is no quorum.";
+    GRANT: Gauge "stead_grant" []
+        "The number of the newest grant that is used up: it grows when half of the voters goes on.";
+    TIE_BREAKER: Gauge "stead_tie_breaker_up" ["module"]
+        "1 if what breaks ties answers this node; absent if nothing does, or it was not asked yet.";
     COORDINATES: Gauge "stead_coordinates" []
         "1 if this node coordinates and may decide.";
     COORDINATOR: Gauge "stead_coordinator_known" []

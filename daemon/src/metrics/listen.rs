@@ -25,8 +25,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::Metrics;
-
 /// The port that the book proposes.
 pub const USUAL_PORT: u16 = 9817;
 /// Connections at once; more wait in the kernel.
@@ -41,6 +39,12 @@ const REQUEST_BYTES: usize = 8 * 1024;
 const REQUEST_HEADERS: usize = 64;
 /// The time between two attempts to bind.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// What is read there.
+pub trait Exposed: Clone + Send + Sync + 'static {
+    /// All of it, in version 0.0.4 of Prometheus' format.
+    fn text(&self) -> String;
+}
 
 /// Where metrics may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ impl Address {
 }
 
 /// Answers until `ending` is true or its sender is gone.
-pub async fn serve(address: Address, metrics: Metrics, mut ending: watch::Receiver<bool>) {
+pub async fn serve(address: Address, metrics: impl Exposed, mut ending: watch::Receiver<bool>) {
     tokio::select! {
         never = accept(address.0, metrics) => match never {},
         // An error means that the sender is gone, which ends it as well.
@@ -95,7 +99,7 @@ pub async fn serve(address: Address, metrics: Metrics, mut ending: watch::Receiv
     }
 }
 
-async fn accept(address: SocketAddr, metrics: Metrics) -> Infallible {
+async fn accept(address: SocketAddr, metrics: impl Exposed) -> Infallible {
     let places = Arc::new(Semaphore::new(CLIENTS));
     let listener = bind(address).await;
     loop {
@@ -143,7 +147,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn attend(stream: TcpStream, metrics: Metrics) {
+async fn attend(stream: TcpStream, metrics: impl Exposed) {
     let answer = service_fn(move |request| {
         let metrics = metrics.clone();
         async move { Ok::<_, Infallible>(answer(&request, metrics).await) }
@@ -162,7 +166,7 @@ async fn attend(stream: TcpStream, metrics: Metrics) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, metrics: Metrics) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: impl Exposed) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return said(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
     }

@@ -12,6 +12,8 @@
 //! that is slow, silent or writes nonsense loses its connection, and there are only so many at a
 //! time. What is not known has no sample; it is never shown as zero.
 //!
+//! The quorum server, which is another process, has families of its own and uses [`listen`] too.
+//!
 //! Deliberately absent: any decision, a registry of moving numbers beside the state (the picture is
 //! the registry), histograms (nothing here is frequent enough to need them), TLS and users: the
 //! listener is for this machine, and one that is open to others has to be asked for by name.
@@ -20,12 +22,12 @@ mod expose;
 pub mod family;
 pub mod listen;
 pub mod notice;
-mod process;
+pub(crate) mod process;
 pub mod system_journal;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,6 +82,12 @@ impl Metrics {
 
     fn missed(&self, lines: u64) {
         self.0.tally.lock().unwrap_or_else(PoisonError::into_inner).missed(lines);
+    }
+}
+
+impl listen::Exposed for Metrics {
+    fn text(&self) -> String {
+        Self::text(self)
     }
 }
 

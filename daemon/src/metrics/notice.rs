@@ -74,6 +74,16 @@ kinds! {
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
+    Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
+    Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
+    NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
+    WentOn(..): "went-on" "848568611a934c45a2fbf87a102d3cdc";
+    VotesAgain(..): "votes-again" "f673df3754ea49e4a6b48b8fe6c0c260";
+    Enrolled(..): "enrolled" "2f2ff2bec7234945abbbdc0ec3f31d71";
+    RegisterLost: "register-lost" "a76d9e10bafc44ecaa7acb664e5b2d80";
+    RegisterHere: "register-here" "7ec965ffdac045d1a5ebf7a790559f0c";
+    RegisterDistrusted: "register-distrusted" "c13fc76258914d06ad6e7cf0656c3534";
+    RegisterTrusted: "register-trusted" "56a031a3c40d419aaec4cff03000cfb3";
 }
 
 /// What a notice names, for fields of their own.
@@ -109,6 +119,15 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Armed(None)
         | Notice::PointLost(_)
         | Notice::PointBack(_)
+        | Notice::Tied(..)
+        | Notice::Granted(_)
+        | Notice::NotGranted(_)
+        | Notice::WentOn(..)
+        | Notice::Enrolled(_)
+        | Notice::RegisterLost
+        | Notice::RegisterHere
+        | Notice::RegisterDistrusted
+        | Notice::RegisterTrusted
         | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
@@ -120,6 +139,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Membership(node, _)
         | Notice::RoundTripExceeded(node, _)
         | Notice::Disarmed(node, ..)
+        | Notice::VotesAgain(node)
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, cause) => {

@@ -8,17 +8,17 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What a process uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Processor time since it started, in seconds.
-    pub(super) cpu: f64,
+    pub(crate) cpu: f64,
     /// Its memory in RAM, in bytes.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// Its threads.
-    pub(super) threads: u64,
+    pub(crate) threads: u64,
 }
 
 /// What the process with that number uses; nothing if there is none, or it can't be looked at.
-pub(super) fn usage(pid: u32) -> Option<Usage> {
+pub(crate) fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     parse(&stat, &status)

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::family::{ALL, Family};
+use super::family::Family;
 
 /// Samples on their way to a text.
 #[derive(Debug, Default)]
-pub(super) struct Text(BTreeMap<&'static str, String>);
+pub(crate) struct Text(BTreeMap<&'static str, String>);
 
 impl Text {
     /// Adds a sample, with the values of the family's labels in their order.
-    pub(super) fn put(&mut self, family: &Family, labels: &[&str], value: f64) {
+    pub(crate) fn put(&mut self, family: &Family, labels: &[&str], value: f64) {
         debug_assert_eq!(family.labels.len(), labels.len(), "{}", family.name);
         let line = self.0.entry(family.name).or_default();
         line.push_str(family.name);
@@ -32,20 +32,20 @@ impl Text {
     }
 
     /// Adds a sample that is 1 or 0.
-    pub(super) fn truth(&mut self, family: &Family, labels: &[&str], truth: bool) {
+    pub(crate) fn truth(&mut self, family: &Family, labels: &[&str], truth: bool) {
         self.put(family, labels, f64::from(u8::from(truth)));
     }
 
     /// Adds a whole number. Those beyond 2^53 lose their last digits, as they do in Prometheus.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus has no other numbers")]
-    pub(super) fn count(&mut self, family: &Family, labels: &[&str], count: u64) {
+    pub(crate) fn count(&mut self, family: &Family, labels: &[&str], count: u64) {
         self.put(family, labels, count as f64);
     }
 
-    /// Every family that has samples, in the order of their declaration.
-    pub(super) fn finish(self) -> String {
+    /// Every family of the list that has samples, in its order.
+    pub(crate) fn finish(self, all: &[Family]) -> String {
         let mut out = String::new();
-        for family in ALL {
+        for family in all {
             let Some(samples) = self.0.get(family.name) else { continue };
             let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
             // Writing into a string has no way to fail.
@@ -77,7 +77,7 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::family::{NODE, SLACK, VOTERS};
+    use super::super::family::{ALL, NODE, SLACK, VOTERS};
     use super::*;
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
                         # HELP stead_gate_slack_seconds How late this node's kernel may shut the \
                         gate.\n# TYPE stead_gate_slack_seconds gauge\n\
                         stead_gate_slack_seconds 0.004\n";
-        assert_eq!(text.finish(), expected);
+        assert_eq!(text.finish(ALL), expected);
     }
 
     #[test]

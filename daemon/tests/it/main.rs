@@ -2,7 +2,9 @@
 
 mod agent;
 pub mod cluster;
+mod exec;
 mod fuzz;
 mod keeper;
 mod metrics;
+mod quorum_server;
 mod redirect;

@@ -1,7 +1,7 @@
 //! What real daemons show to Prometheus and tell systemd's journal.
 
 #[path = "metrics/parser.rs"]
-mod parser;
+pub mod parser;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &str, &[&str]); 10] = [
     ("log", "stead-log", &["core", "fuzz"]),
     ("lab", "stead-lab", &["linux"]),
     ("sim", "stead-sim", &["core", "log"]),
-    ("daemon", "stead", &["core", "log", "linux", "lab", "sim", "fuzz"]),
+    ("daemon", "stead", &["core", "log", "linux", "lab", "sim", "fuzz", "histogram"]),
     ("bench", "stead-bench", &["daemon", "lab", "linux"]),
     // for their tests: links nothing, and in an ordinary build depends on nothing
     ("fuzz", "stead-fuzz", &[]),

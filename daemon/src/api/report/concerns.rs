@@ -37,6 +37,7 @@ pub(super) fn concerns(
     concerns.extend(nodes.iter().flat_map(|it| directions(sight, it)));
     concerns
         .extend(super::points::concerns(points).into_iter().filter(|it| it.level != Level::Note));
+    concerns.extend(super::quorum::concerns(sight, quorum));
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(membership));
@@ -141,6 +142,10 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
     };
     let missing = nodes.iter().filter(|it| it.votes && absent(it.state));
     let missing: Vec<&str> = missing.map(|it| it.name.as_str()).collect();
+    if let Some((why, next)) = super::quorum::refused(quorum) {
+        let what = format!("no quorum: {present} of {voters} voters are here, and {why}: {served}");
+        return Some(outage(what, sight.history.coordinator(), next));
+    }
     let next = if missing.is_empty() {
         "wait a few seconds; if it stays so, see `stead events`".to_owned()
     } else {
@@ -344,7 +349,9 @@ fn spare(quorum: &QuorumReport, nodes: &[NodeReport]) -> Option<Concern> {
     } else if nodes.iter().any(|it| it.state == NodeState::NotJoined) {
         "let the nodes below join that have not".to_owned()
     } else {
-        "add a third node: to cluster.toml, `stead apply`, `stead token NODE`".to_owned()
+        "add a third node (to cluster.toml, `stead apply`, `stead token NODE`), or a quorum server \
+         on any other machine: there `stead quorum-server enrol`, here what that prints"
+            .to_owned()
     };
     Some(risk(what, None, next))
 }

@@ -117,9 +117,7 @@ impl History {
                     self.services.remove(service);
                 }
             }
-            Notice::Started(service) | Notice::Verified(service) => {
-                self.services.remove(service);
-            }
+            Notice::Started(it) | Notice::Verified(it) => drop(self.services.remove(it)),
             Notice::LeaseLost
             | Notice::Retiring
             | Notice::Campaign(_)
@@ -134,6 +132,16 @@ impl History {
             | Notice::Disarmed(..)
             | Notice::Armed(_)
             | Notice::ClientsTold(..)
+            | Notice::Tied(..)
+            | Notice::Granted(_)
+            | Notice::NotGranted(_)
+            | Notice::WentOn(..)
+            | Notice::VotesAgain(_)
+            | Notice::Enrolled(_)
+            | Notice::RegisterLost
+            | Notice::RegisterHere
+            | Notice::RegisterDistrusted
+            | Notice::RegisterTrusted
             | Notice::Departing(_) => {}
         }
     }

@@ -16,6 +16,7 @@ mod incident;
 mod nodes;
 mod notes;
 mod points;
+mod quorum;
 mod services;
 mod timers;
 
@@ -33,6 +34,7 @@ use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
 pub use nodes::{LinkReport, NodeReport, NodeState};
 pub use points::{PointReport, PointSeen};
+pub use quorum::{BreakerReport, ModuleReport, QuorumReport};
 pub use services::{ServiceReport, ServiceState};
 pub use timers::{TimerReport, TimersReport, timers};
 
@@ -111,32 +113,18 @@ pub struct ClusterReport {
     pub incidents: u64,
 }
 
-/// Whether enough voters are here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuorumReport {
-    /// `HAVEQUORUM`, `QUORUMTIE` (counts as none) or `NOQUORUM`.
-    pub verdict: String,
-    /// The divisor: how many vote.
-    pub voters: usize,
-    /// How many of them this node hears, itself included.
-    pub present: usize,
-    /// How many are needed.
-    pub needed: usize,
-    /// How many of those present may fail before that is too few.
-    pub spare: usize,
-}
-
 /// The report of a picture; `entries` are the journal's newest lines, oldest first.
 #[must_use]
 pub fn status(view: &View, entries: &[Arc<Entry>]) -> StatusReport {
     let history = History::of(entries);
     let sight = Sight { view, history: &history };
-    let quorum = sight.quorum();
+    let quorum = quorum::quorum(&sight);
     let nodes = nodes::nodes(&sight);
     let services = services::services(&sight);
     let points = points::points(&sight);
     let problems = concerns::concerns(&sight, &quorum, &nodes, &services, &points);
     let mut warnings = notes::notes(&sight, &nodes, &services);
+    warnings.extend(quorum::notes(&quorum));
     warnings.extend(points::notes(&points));
     StatusReport {
         v: VERSION,
@@ -188,18 +176,6 @@ impl Sight<'_> {
     /// Whether this node has a lease.
     fn leased(&self) -> bool {
         self.view.report.as_ref().is_some_and(|report| report.lease_until > report.at)
-    }
-
-    fn quorum(&self) -> QuorumReport {
-        let voters = &self.view.log.membership.voters;
-        let present: BTreeSet<_> = voters.iter().copied().filter(|it| self.hears(*it)).collect();
-        let needed = voters.len() / 2 + 1;
-        let spare = match majority(&present, voters) {
-            Verdict::HaveQuorum => present.len().saturating_sub(needed),
-            Verdict::NoQuorum | Verdict::QuorumTie => 0,
-        };
-        let verdict = majority(&present, voters).to_string();
-        QuorumReport { verdict, voters: voters.len(), present: present.len(), needed, spare }
     }
 
     fn cluster(&self) -> ClusterReport {

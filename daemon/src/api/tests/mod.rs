@@ -11,6 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use stead_core::lease::{GateForm, LogTail, PeerMore, PeerReport, Report};
 use stead_core::node::{LocalView, Phase};
+use stead_core::quorum::chain::Chain;
 use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::config;
 use crate::driver::handle::{Handle, SubmitError};
-use crate::driver::view::View;
+use crate::driver::view::{TieView, View};
 use crate::guard::ipc::Hello;
 use crate::identity::{Identity, KnownMember};
 use crate::keeper::Form;
@@ -103,7 +104,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
             role: Role::Leader,
             leader: Some(NodeId(1)),
             applied: Some(state.applied),
-            membership: Membership { voters, learners: BTreeSet::new() },
+            membership: Membership { voters: voters.clone(), learners: BTreeSet::new() },
             ..Status::default()
         },
         commits: Commits { count: 3, time: Duration::from_millis(12) },
@@ -122,6 +123,8 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         refused: Vec::new(),
         rejected: BTreeMap::new(),
         connected: (2..=joined).map(connected).collect(),
+        quorum: Chain::default().ask(&voters, &vec![voters.clone()], None),
+        ties: TieView::default(),
         state: Arc::new(state),
     }
 }

@@ -19,6 +19,12 @@ use super::*;
 use crate::journal::{Entry, Journal};
 use crate::paths::Paths;
 
+/// A node's key, made for this trial.
+fn own_key() -> stead_log::transport::Identity {
+    let folder = tempfile::tempdir().unwrap();
+    stead_log::transport::Identity::generate(&folder.path().join("key")).unwrap()
+}
+
 /// A served API; gone with it.
 struct Served {
     folder: tempfile::TempDir,
@@ -26,6 +32,7 @@ struct Served {
     submitted: Arc<Mutex<Vec<Change>>>,
     shutdown: watch::Sender<bool>,
     runtime: tokio::runtime::Runtime,
+    key: [u8; 32],
 }
 
 impl Served {
@@ -44,13 +51,15 @@ impl Served {
             .build()
             .unwrap();
         let (shutdown, ended) = watch::channel(false);
+        let key = own_key();
+        let digest = key.key().0;
         let submitted = runtime.block_on(async {
             let (handle, submitted) = handle();
             let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-            super::super::serve(&paths, key(1), handle, journal.clone(), metrics, ended).unwrap();
+            super::super::serve(&paths, key, handle, journal.clone(), metrics, ended).unwrap();
             submitted
         });
-        Self { folder, journal, submitted, shutdown, runtime }
+        Self { folder, journal, submitted, shutdown, runtime, key: digest }
     }
 
     fn socket(&self) -> std::path::PathBuf {
@@ -140,7 +149,7 @@ fn changes_are_submitted_as_asked() {
     let mut client = served.client();
     let token: TokenAnswer = client.ask(&Request::Token { node: "node3".into() }).unwrap();
     let parsed: Token = token.token.parse().unwrap();
-    assert_eq!(parsed.key, key(1));
+    assert_eq!(parsed.key, served.key);
     assert_eq!(token.addresses, ["198.51.100.11:7744", "192.0.2.11:7744"]);
     let expected = Change::AddToken { token: parsed.digest(), node: "node3".to_owned() };
     assert_eq!(served.submitted.lock().unwrap().last(), Some(&expected));
@@ -314,7 +323,7 @@ fn without_a_daemon_the_message_says_so() {
     served.runtime.shutdown_timeout(Duration::from_secs(10));
     for path in [path, served.folder.path().join("nowhere")] {
         match Client::connect(&path) {
-            Err(error @ CallError::NotRunning(_)) => {
+            Err(error @ CallError::NotRunning { .. }) => {
                 assert!(error.to_string().contains("systemctl start"), "{error}");
             }
             Err(error) => panic!("{error}"),
@@ -332,7 +341,7 @@ fn a_new_daemon_takes_the_socket_over() {
     let (handle, _) = driver(picture(CLUSTER, 2));
     let journal = served.journal.clone();
     let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-    let _task = super::super::serve(&paths, key(1), handle, journal, metrics, ended).unwrap();
+    let _task = super::super::serve(&paths, own_key(), handle, journal, metrics, ended).unwrap();
     let status: StatusReport = served.client().ask(&Request::Status { watch: false }).unwrap();
     assert_eq!(status.quorum.voters, 2);
 }

@@ -41,7 +41,7 @@ impl Status {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let shown = if self.watch { self.watch(context) } else { self.once(context) };
         if let Err(error) = &shown
-            && let Some(CallError::NotRunning(_)) = error.downcast_ref()
+            && let Some(CallError::NotRunning { .. }) = error.downcast_ref()
         {
             without_daemon(context);
         }

@@ -101,7 +101,7 @@ fn heading(look: Look, text: &mut String, report: &StatusReport) {
     };
     let name = if name.is_empty() { "(not known yet)" } else { name };
     let cluster = format!("{name}, revision {revision}, view {epoch}; {coordinator}");
-    let QuorumReport { verdict, voters, present, needed, spare } = &report.quorum;
+    let QuorumReport { verdict, voters, present, needed, spare, .. } = &report.quorum;
     let may = match spare {
         0 => "none of them may fail".to_owned(),
         spare => format!("{spare} of them may fail"),

@@ -182,6 +182,7 @@ fn config() -> impl Strategy<Value = Config> {
                 nodes: BTreeMap::new(),
                 services: services.into_iter().map(|(n, s)| (ServiceId(n), s)).collect(),
                 more: Default::default(),
+                later: Default::default(),
             };
             add_nodes(&mut config, nodes);
             number_services(&mut config, usize::from(turn));

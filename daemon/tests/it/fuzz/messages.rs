@@ -189,7 +189,7 @@ fn requests() -> Vec<Sample> {
 #[test]
 fn any_line_at_the_api_is_a_request_or_an_error_in_words() {
     target!("api-request").samples(requests).words(JSON).count(60_000).run(|bytes| {
-        match message::decode(bytes) {
+        match message::decode::<Request>(bytes) {
             Ok(request) => {
                 let line = message::encode(&request).expect("what was read can be written");
                 let back = message::decode(line.as_bytes());

@@ -5,5 +5,6 @@ mod config;
 mod lease;
 mod messages;
 mod node;
+mod quorum;
 mod state;
 mod values;

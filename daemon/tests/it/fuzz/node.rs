@@ -51,6 +51,9 @@ impl Daemon {
                 | Command::Campaign(_)
                 | Command::AddVoter(_)
                 | Command::RemoveVoter(_)
+                | Command::Ask { .. }
+                | Command::TieVote(_)
+                | Command::Shrink { .. }
                 | Command::Probe { .. }
                 | Command::Announce { .. }
                 | Command::Quiet { .. }

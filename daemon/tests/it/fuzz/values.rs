@@ -215,6 +215,7 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         links: BTreeMap::from([("lan".to_owned(), LinkConfig { port: 7744 })]),
         nodes,
         more: Default::default(),
+        later: Default::default(),
     }
 }
 

@@ -1,0 +1,191 @@
+//! Whether enough voters are here, and what decides if exactly half of them are.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use stead_core::quorum::chain::Module;
+use stead_core::quorum::{Verdict, majority};
+
+use super::{Concern, Level, Sight};
+
+/// Whether enough voters are here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumReport {
+    /// `HAVEQUORUM`, `QUORUMTIE` (counts as none) or `NOQUORUM`.
+    pub verdict: String,
+    /// The divisor: how many vote.
+    pub voters: usize,
+    /// How many of them this node hears, itself included.
+    pub present: usize,
+    /// How many are needed.
+    pub needed: usize,
+    /// How many of those present may fail before that is too few.
+    pub spare: usize,
+    /// What each module of the chain said that was asked, in order.
+    #[serde(default)]
+    pub modules: Vec<ModuleReport>,
+    /// The number of the newest grant that is used up.
+    #[serde(default)]
+    pub grant: u64,
+    /// Members that a tie was broken without. They vote again once they are back.
+    #[serde(default)]
+    pub out: Vec<String>,
+    /// What breaks ties, if anything does.
+    #[serde(default)]
+    pub breaker: Option<BreakerReport>,
+}
+
+/// One module's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleReport {
+    /// Its name in the chain.
+    pub module: String,
+    /// Its answer: `HAVEQUORUM`, `NOQUORUM` or `QUORUMTIE`.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What breaks ties, as this node reaches it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerReport {
+    /// The module of the chain.
+    pub module: String,
+    /// Where it is: addresses, or a program. Empty if the cluster is enrolled nowhere.
+    pub at: Vec<String>,
+    /// Whether it answers this node; nothing if this node has not asked.
+    pub answers: Option<bool>,
+    /// It grants nothing, as it does not know what was granted before.
+    pub distrusted: bool,
+    /// Why it does not answer.
+    pub trouble: Option<String>,
+    /// How long its newest answer took, in microseconds.
+    pub round_trip_us: Option<u64>,
+}
+
+impl BreakerReport {
+    /// Whether it would break a tie now, as far as this node knows.
+    fn is_ready(&self) -> bool {
+        !self.at.is_empty() && self.answers != Some(false) && !self.distrusted
+    }
+}
+
+/// The report of a picture.
+pub(super) fn quorum(sight: &Sight<'_>) -> QuorumReport {
+    let voters = &sight.view.log.membership.voters;
+    let present: BTreeSet<_> = voters.iter().copied().filter(|it| sight.hears(*it)).collect();
+    let state = &sight.view.state;
+    let needed = voters.len() / 2 + 1;
+    let breaker = breaker(sight);
+    // With a tie-breaker exactly half is enough.
+    let ready = breaker.as_ref().is_some_and(BreakerReport::is_ready);
+    let enough = if ready { voters.len().div_ceil(2).max(1) } else { needed };
+    let plain = majority(&present, voters);
+    let verdict = match (plain, breaker.is_some()) {
+        (Verdict::QuorumTie, true) => sight.view.quorum.verdict,
+        (plain, _) => plain,
+    };
+    let spare = match verdict {
+        Verdict::HaveQuorum => present.len().saturating_sub(enough),
+        Verdict::NoQuorum | Verdict::QuorumTie => 0,
+    };
+    let words = sight.view.quorum.words.iter().map(|word| ModuleReport {
+        module: word.module.name().to_owned(),
+        verdict: word.verdict.to_string(),
+        reason: word.reason.clone(),
+    });
+    QuorumReport {
+        verdict: verdict.to_string(),
+        voters: voters.len(),
+        present: present.len(),
+        needed,
+        spare,
+        modules: words.collect(),
+        grant: state.later.grant.0,
+        out: state.later.out.iter().map(|node| state.name(*node)).collect(),
+        breaker,
+    }
+}
+
+fn breaker(sight: &Sight<'_>) -> Option<BreakerReport> {
+    let state = &sight.view.state;
+    let quorum = &state.config.as_ref()?.later.quorum;
+    let module = quorum.chain.register()?;
+    let server = state.later.server.as_ref();
+    let at = match module {
+        Module::QuorumServer => server.map(|server| &server.addresses).into_iter().flatten(),
+        Module::Exec | Module::Majority => None.map(|none: &Vec<_>| none).into_iter().flatten(),
+    };
+    let mut at: Vec<String> = at.map(ToString::to_string).collect();
+    if let (Module::Exec, Some(exec)) = (module, &quorum.exec) {
+        at.extend(exec.command.first().cloned());
+    }
+    let ties = &sight.view.ties;
+    let round_trip = ties.round_trip.map(|it| it.as_micros().try_into().unwrap_or(u64::MAX));
+    Some(BreakerReport {
+        module: module.name().to_owned(),
+        at,
+        answers: ties.answers,
+        distrusted: ties.distrusted,
+        trouble: ties.trouble.clone(),
+        round_trip_us: round_trip,
+    })
+}
+
+/// What is wrong with what breaks ties.
+pub(super) fn concerns(sight: &Sight<'_>, quorum: &QuorumReport) -> Option<Concern> {
+    let breaker = quorum.breaker.as_ref()?;
+    let me = &sight.view.identity.name;
+    let where_ = breaker.at.join(", ");
+    let (what, next) = if breaker.at.is_empty() {
+        (
+            "the chain names a quorum server, and the cluster is enrolled at none".to_owned(),
+            "on the server: stead quorum-server enrol; then here what that prints".to_owned(),
+        )
+    } else if breaker.answers == Some(false) {
+        let why = breaker.trouble.as_deref().unwrap_or("no answer in time");
+        (
+            format!("{me} has no answer from what breaks ties ({where_}): {why}"),
+            "until then the loss of exactly half of the voters stops everything; on the server: \
+             systemctl status stead-quorum-server"
+                .to_owned(),
+        )
+    } else if breaker.distrusted {
+        (
+            format!("what breaks ties ({where_}) does not know what it granted before"),
+            "wait a few seconds: a coordinator with quorum tells it".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    Some(Concern { level: Level::Risk, what, since: None, next })
+}
+
+/// What deserves a look all the same.
+pub(super) fn notes(quorum: &QuorumReport) -> Vec<Concern> {
+    let out = (!quorum.out.is_empty()).then(|| Concern {
+        level: Level::Note,
+        what: format!(
+            "a tie was broken without {} (grant {})",
+            quorum.out.join(", "),
+            quorum.grant
+        ),
+        since: None,
+        next: "each votes again by itself once it is back".to_owned(),
+    });
+    out.into_iter().collect()
+}
+
+/// What a half that was refused has to know: what happened, and what can be done.
+pub(super) fn refused(quorum: &QuorumReport) -> Option<(String, String)> {
+    let refused = quorum.modules.iter().find(|it| it.module != Module::Majority.name())?;
+    if refused.verdict != Verdict::NoQuorum.to_string() {
+        return None;
+    }
+    Some((
+        refused.reason.clone(),
+        "bring the links back, or the nodes of the other half: this side then takes up what was \
+         decided there. If they are lost for good, nothing here can know what they decided"
+            .to_owned(),
+    ))
+}

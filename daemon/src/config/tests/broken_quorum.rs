@@ -1,0 +1,255 @@
+//! What can't stand in `[quorum]`, and what the operator is told.
+
+use expect_test::{Expect, expect};
+
+use super::broken_networks::with;
+use super::report;
+use crate::config::{differences, read, render};
+
+fn check(tables: &str, expected: Expect) {
+    expected.assert_eq(&report(&with(tables)));
+}
+
+#[test]
+fn modules_that_are_none() {
+    check(
+        r#"[quorum]
+chain = ["majority", "quorum-sever", "fence", "etcd"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
+
+            Error:
+              x no module of the quorum has the name `quorum-sever`
+                ,-[cluster.toml:17:22]
+             16 | [quorum]
+             17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
+                :                      ^^^^^^^^^^^^^^
+                `----
+              help: did you mean `quorum-server`? The modules are: majority, quorum-server, exec
+
+            Error:
+              x no module of the quorum has the name `fence`
+                ,-[cluster.toml:17:38]
+             16 | [quorum]
+             17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
+                :                                      ^^^^^^^
+                `----
+              help: fencing comes with a later version; the modules here are: majority, quorum-
+                    server, exec
+
+            Error:
+              x no module of the quorum has the name `etcd`
+                ,-[cluster.toml:17:47]
+             16 | [quorum]
+             17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
+                :                                               ^^^^^^
+                `----
+              help: the modules are: majority, quorum-server, exec
+        "#]],
+    );
+}
+
+#[test]
+fn a_module_that_stands_there_twice() {
+    check(
+        r#"[quorum]
+chain = ["majority", "quorum-server", "quorum-server"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x the module `quorum-server` stands in the chain twice
+                ,-[cluster.toml:17:39]
+             16 | [quorum]
+             17 | chain = ["majority", "quorum-server", "quorum-server"]
+                :                                       ^^^^^^^^^^^^^^^
+                `----
+              help: remove one of the two: it would say the same again
+        "#]],
+    );
+}
+
+#[test]
+fn a_chain_that_could_never_decide() {
+    check(
+        r#"[quorum]
+chain = ["quorum-server"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x the chain does not begin with `majority`, so it could never decide
+                ,-[cluster.toml:17:10]
+             16 | [quorum]
+             17 | chain = ["quorum-server"]
+                :          ^^^^^^^^^^^^^^^
+                `----
+              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie only
+        "#]],
+    );
+    check(
+        r#"[quorum]
+chain = []"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x the chain does not begin with `majority`, so it could never decide
+                ,-[cluster.toml:17:9]
+             16 | [quorum]
+             17 | chain = []
+                :         ^^
+                `----
+              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie only
+        "#]],
+    );
+}
+
+#[test]
+fn two_registers() {
+    check(
+        r#"[quorum]
+chain = ["majority", "quorum-server", "exec"]
+exec = ["/usr/local/bin/quorum-etcd"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x `quorum-server` and `exec` could each grant another half
+                ,-[cluster.toml:17:39]
+             16 | [quorum]
+             17 | chain = ["majority", "quorum-server", "exec"]
+                :                                       ^^^^^^
+             18 | exec = ["/usr/local/bin/quorum-etcd"]
+                `----
+              help: a half that can't reach the first would be granted by the second: choose one
+        "#]],
+    );
+}
+
+#[test]
+fn a_command_without_its_module_and_a_module_without_its_command() {
+    check(
+        r#"[quorum]
+chain = ["majority", "quorum-server"]
+exec = ["/usr/local/bin/quorum-etcd"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x no module of the chain runs this command
+                ,-[cluster.toml:18:8]
+             17 | chain = ["majority", "quorum-server"]
+             18 | exec = ["/usr/local/bin/quorum-etcd"]
+                :        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+                `----
+              help: add "exec" to `chain`, or remove the command
+        "#]],
+    );
+    check(
+        r#"[quorum]
+chain = ["majority", "exec"]"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x [quorum] has no `exec`
+                ,-[cluster.toml:16:1]
+             15 | addresses = ["10.0.0.100/24"]
+             16 | [quorum]
+                : ^^^^^^^^
+             17 | chain = ["majority", "exec"]
+                `----
+              help: add a line like  exec = ["/usr/local/bin/quorum-etcd", "https://
+                    etcd.example:2379"]
+        "#]],
+    );
+}
+
+#[test]
+fn values_of_the_wrong_kind() {
+    check(
+        r#"[quorum]
+chain = "majority"
+exec = "quorum-etcd https://192.0.2.7:2379"
+handicap = 20"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
+
+            Error:
+              x `chain` of [quorum] must be a list in [ ], and this is a text
+                ,-[cluster.toml:17:9]
+             16 | [quorum]
+             17 | chain = "majority"
+                :         ^^^^^^^^^^
+             18 | exec = "quorum-etcd https://192.0.2.7:2379"
+                `----
+              help: write it like this:  chain = ["majority", "quorum-server"]
+
+            Error:
+              x `exec` of [quorum] must be a list, one entry per argument
+                ,-[cluster.toml:18:8]
+             17 | chain = "majority"
+             18 | exec = "quorum-etcd https://192.0.2.7:2379"
+                :        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+             19 | handicap = 20
+                `----
+              help: no shell splits it; write  exec = ["quorum-etcd", "https://192.0.2.7:2379"]
+
+            Error:
+              x `handicap = 20` has no unit
+                ,-[cluster.toml:19:12]
+             18 | exec = "quorum-etcd https://192.0.2.7:2379"
+             19 | handicap = 20
+                :            ^^
+                `----
+              help: write  handicap = "20ms"  (units: us, ms, s, min, h)
+        "#]],
+    );
+    check(
+        r#"[quorum]
+handicap = "20ms""#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 1 problem; nothing was changed
+
+            Error:
+              x [quorum] has no `chain`
+                ,-[cluster.toml:16:1]
+             15 | addresses = ["10.0.0.100/24"]
+             16 | [quorum]
+                : ^^^^^^^^
+             17 | handicap = "20ms"
+                `----
+              help: add a line like  chain = ["majority", "quorum-server"]
+        "#]],
+    );
+}
+
+#[test]
+fn a_chain_is_written_as_it_was_read_and_what_changes_is_said() {
+    let plain = read("cluster.toml", &with("")).expect("it is usable").config;
+    let text = with(
+        r#"[quorum]
+chain = ["majority", "exec"]
+exec = { command = ["/usr/bin/quorum-etcd", "https://192.0.2.7:2379"], timeout = "2s" }
+handicap = "20ms""#,
+    );
+    let config = read("cluster.toml", &text).expect("it is usable").config;
+    let again = read("cluster.toml", &render(&config)).expect("it is usable").config;
+    assert_eq!(again, config);
+    let changes: Vec<_> = differences(&plain, &config).iter().map(ToString::to_string).collect();
+    expect![[r#"
+        quorum: chain: majority -> majority, exec
+        quorum: exec runs: nothing -> /usr/bin/quorum-etcd https://192.0.2.7:2379 for 2 s at most
+        quorum: handicap: as long as a question takes -> 20 ms"#]]
+    .assert_eq(&changes.join("\n"));
+}

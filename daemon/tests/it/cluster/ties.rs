@@ -1,0 +1,282 @@
+//! Two nodes, four nodes, and a quorum server on the client's machine: a third one, which both
+//! halves reach while they don't reach each other.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use stead::demo::fleet::{Family, Fleet, FleetError, Plan, Seen, client_address};
+use stead_lab::Process;
+
+use super::{
+    Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, stead, told,
+    wait_for, wait_moved, wait_preferred, web, whole,
+};
+
+/// Where the server listens.
+const PORT: u16 = 7745;
+
+/// A quorum server beside the client.
+struct Server<'a> {
+    fleet: &'a Fleet,
+    process: Mutex<Option<Process>>,
+}
+
+impl<'a> Server<'a> {
+    /// One that runs.
+    fn start(fleet: &'a Fleet) -> Self {
+        let server = Self { fleet, process: Mutex::default() };
+        server.run();
+        server
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.fleet.folder().join("quorum-server")
+    }
+
+    fn run(&self) {
+        let mut command = Command::new(stead());
+        command.args(["quorum-server", "run", "--dir"]).arg(self.folder());
+        let log = self.fleet.folder().join("quorum-server.log");
+        let process = self.fleet.client().spawn(command, &log).must();
+        *self.process.lock().expect("the lock") = Some(process);
+        wait_for(self.fleet, "the quorum server answers its operator", || {
+            Ok(self.operator(&["list"]).0)
+        });
+    }
+
+    fn kill(&self) {
+        let process = self.process.lock().expect("the lock").take().expect("it runs");
+        process.kill().must();
+    }
+
+    /// A command of its operator: whether it succeeded, and what it printed.
+    fn operator(&self, words: &[&str]) -> (bool, String) {
+        let mut command = Command::new(stead());
+        command.arg("quorum-server").args(words).arg("--dir").arg(self.folder());
+        let output = command.output().must();
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    }
+
+    /// Enrols the cluster, and waits until every node could ask.
+    fn enrol(&self, by: &str) {
+        let address = format!("{}:{PORT}", client_address(Family::V4));
+        let (made, token) = self.operator(&["enrol", "--address", &address]);
+        assert!(made, "{token}");
+        let token = token.split_whitespace().find(|it| it.starts_with("steadq1-"));
+        let token = token.expect("a token").to_owned();
+        let node = self.fleet.node(by).must();
+        node.stead(&["quorum", "enrol", &token]).must().expect_success().must();
+        self.ready();
+    }
+
+    /// Waits until the server answers every node, and what it granted before is known.
+    fn ready(&self) {
+        for node in self.fleet.nodes() {
+            wait_for(self.fleet, "the quorum server answers", || {
+                let breaker = &quorum(self.fleet, node.name())?["breaker"];
+                Ok(breaker["answers"] == Value::Bool(true)
+                    && breaker["distrusted"] == Value::Bool(false))
+            });
+        }
+        wait_for(self.fleet, "the server is trusted", || {
+            let (_, list) = self.operator(&["list", "--json"]);
+            Ok(!list.contains("\"distrusted\""))
+        });
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.lock().expect("the lock").take() {
+            drop(process.kill());
+        }
+    }
+}
+
+/// What a node says of the quorum.
+fn quorum(fleet: &Fleet, node: &str) -> Result<Value, FleetError> {
+    fleet.node(node)?.json(&["quorum", "--json"])
+}
+
+/// So many nodes with `web` on the second. Two are not protected yet: whoever waits for that waits
+/// for the quorum server.
+fn fleet_of(name: &str, nodes: usize) -> Fleet {
+    let plan = Plan::of(name, &stead(), nodes).service(web("web", WEB, &["node2"]));
+    let fleet = Fleet::build(plan, Arc::default()).must();
+    fleet.found().must();
+    fleet.join_all().must();
+    wait_for(&fleet, "all vote", || {
+        let status = fleet.node("node1")?.status()?;
+        let list = status["nodes"].as_array().cloned().unwrap_or_default();
+        let here = |node: &Value| node["state"] == "in-view" && node["votes"] == true;
+        Ok(list.len() == nodes && list.iter().all(here))
+    });
+    fleet.serve().must();
+    fleet
+}
+
+/// Two nodes.
+fn pair(name: &str) -> Fleet {
+    fleet_of(name, 2)
+}
+
+/// Waits until a node says that word first.
+fn wait_verdict(fleet: &Fleet, node: &str, verdict: &str) {
+    wait_for(fleet, &format!("{node} says {verdict}"), || {
+        Ok(quorum(fleet, node)?["verdict"] == verdict)
+    });
+}
+
+#[test]
+fn the_link_between_two_is_cut_and_exactly_one_goes_on() {
+    let fleet = pair("tie-cut");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let began = mark();
+    fleet.cut_from_nodes("node1").must();
+    // The half that serves asks first, and goes on as if nothing had happened.
+    wait_for(&fleet, "the half of node2 was granted", || {
+        told(&fleet, "node2", "goes on under grant")
+    });
+    wait_verdict(&fleet, "node2", "HAVEQUORUM");
+    wait_verdict(&fleet, "node1", "NOQUORUM");
+    fleet.pause(Duration::from_secs(1)).must();
+    assert_eq!(client.holders(), ["node2"]);
+    fleet.heal("node1").must();
+    whole(&fleet);
+    wait_for(&fleet, "node1 votes again", || {
+        let quorum = quorum(&fleet, "node2")?;
+        Ok(quorum["voters"] == 2 && quorum["out"].as_array().is_some_and(Vec::is_empty))
+    });
+    assert_untouched(client.seen_since(began));
+}
+
+#[test]
+fn one_of_two_loses_its_power_and_the_other_takes_over_and_it_comes_back() {
+    let fleet = pair("tie-death");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    for (dies, takes) in [("node2", "node1"), ("node1", "node2")] {
+        let began = mark();
+        fleet.silence_then_kill(dies).must();
+        assert_eq!(wait_moved(&fleet, &client, dies), takes);
+        assert_taken_over(client.seen_since(began));
+        fleet.power_on(dies).must();
+        whole(&fleet);
+        wait_for(&fleet, "both vote", || Ok(quorum(&fleet, takes)?["voters"] == 2));
+    }
+}
+
+#[test]
+fn without_the_server_only_a_half_stops_and_it_goes_on_when_the_server_is_back() {
+    let fleet = pair("tie-server");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let began = mark();
+    server.kill();
+    wait_for(&fleet, "both say that it does not answer", || {
+        let status = |node: &str| fleet.node(node)?.status();
+        let says = |status: Value| status["problems"].to_string().contains("breaks ties");
+        Ok(says(status("node1")?) && says(status("node2")?))
+    });
+    assert_untouched(client.seen_since(began));
+    fleet.silence_then_kill("node1").must();
+    wait_verdict(&fleet, "node2", "NOQUORUM");
+    wait_for(&fleet, "nobody serves", || Ok(client.holders().is_empty()));
+    server.run();
+    wait_for(&fleet, "node2 serves again", || Ok(client.holders() == ["node2"]));
+    fleet.power_on("node1").must();
+    whole(&fleet);
+    assert_alone(client.seen_since(began));
+}
+
+#[test]
+fn a_node_that_missed_what_was_decided_is_refused_and_says_so() {
+    let fleet = pair("tie-stale");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let began = mark();
+    fleet.silence_then_kill("node2").must();
+    wait_moved(&fleet, &client, "node2");
+    wait_for(&fleet, "the grant is used up", || told(&fleet, "node1", "goes on under grant"));
+    // The server has heard it by then.
+    wait_for(&fleet, "node2 has no vote", || Ok(quorum(&fleet, "node1")?["voters"] == 1));
+    fleet.pause(Duration::from_secs(2)).must();
+    fleet.silence_then_kill("node1").must();
+    fleet.power_on("node2").must();
+    wait_for(&fleet, "node2 says what happened", || {
+        let status = fleet.node("node2")?.status()?;
+        Ok(status["problems"].to_string().contains("missed what was decided"))
+    });
+    assert!(client.holders().is_empty());
+    fleet.power_on("node1").must();
+    whole(&fleet);
+    assert_alone(client.seen_since(began));
+}
+
+#[test]
+fn a_server_without_its_disk_grants_nothing_until_a_majority_has_told_it() {
+    let fleet = pair("tie-disk");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let before = quorum(&fleet, "node1").must()["grant"].as_u64();
+    let copy = fleet.folder().join("copy");
+    let copy = copy.to_str().expect("a path in UTF-8");
+    let (made, said) = server.operator(&["backup", copy]);
+    assert!(made, "{said}");
+    server.kill();
+    let (put_back, said) = server.operator(&["restore", copy, "--replace"]);
+    assert!(put_back, "{said}");
+    server.run();
+    wait_for(&fleet, "a majority told it a new number", || {
+        Ok(quorum(&fleet, "node1")?["grant"].as_u64() > before)
+    });
+    server.ready();
+    let began = mark();
+    fleet.silence_then_kill("node2").must();
+    wait_moved(&fleet, &client, "node2");
+    let seen: Seen = client.seen_since(began);
+    assert_taken_over(seen);
+    fleet.power_on("node2").must();
+    whole(&fleet);
+}
+
+#[test]
+fn two_and_two_part_and_one_half_of_the_rest_goes_on_too() {
+    let fleet = fleet_of("tie-four", 4);
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let began = mark();
+    for node in ["node3", "node4"] {
+        fleet.silence_then_kill(node).must();
+    }
+    wait_for(&fleet, "the half goes on", || told(&fleet, "node2", "goes on under grant"));
+    wait_for(&fleet, "two vote", || Ok(quorum(&fleet, "node1")?["voters"] == 2));
+    assert_untouched(client.seen_since(began));
+    // The half has halves.
+    fleet.silence_then_kill("node2").must();
+    wait_moved(&fleet, &client, "node2");
+    for node in ["node2", "node3", "node4"] {
+        fleet.power_on(node).must();
+    }
+    whole(&fleet);
+    wait_for(&fleet, "four vote", || Ok(quorum(&fleet, "node1")?["voters"] == 4));
+    assert_alone(client.seen_since(began));
+}
