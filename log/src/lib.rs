@@ -52,4 +52,4 @@ pub use crate::options::{CHANGE_BYTES, Options, Snapshots, Timers};
 pub use crate::runtime::seeded;
 pub use crate::status::{Role, Status};
 pub use crate::store::{Disk, StoreError};
-pub use crate::tie::Grants;
+pub use crate::tie::{Grants, NO_GRANTS};

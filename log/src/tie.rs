@@ -15,7 +15,8 @@
 //! out. One vote is answered for, never two: a half of four that loses one more node is blocked.
 //!
 //! **What ends it.** It answers nothing once the log holds a grant that is not older than its own,
-//! or another set of voters; it is as if nobody were there. Until it is taken back
+//! or another set of voters, or while the voters of the grant are not known to be committed; it is
+//! as if nobody were there. Until it is taken back
 //! ([`Log::tie_vote`](crate::Log::tie_vote)) the real node is not asked either: the engine believes
 //! that it has what was answered for it.
 //!
@@ -33,8 +34,13 @@ use crate::record;
 use crate::store::Store;
 use crate::types::LogId;
 
-/// Which grant an encoded change carries, if it carries one.
+/// Which grant an encoded change carries, if it carries one; [`NO_GRANTS`] for one after which there
+/// may be none at all.
 pub type Grants = fn(&[u8]) -> Option<Grant>;
+
+/// The grant of a change that decides whether there are grants: no tie vote counts while it waits to
+/// be committed.
+pub const NO_GRANTS: Grant = Grant(u64::MAX);
 
 /// The tie vote, and what the others really answered.
 pub(crate) struct Tie {
@@ -114,11 +120,15 @@ impl Tie {
 
     /// Whether the vote counts now (rule G4).
     pub fn counts(&self, vote: &TieVote) -> bool {
-        let newer = |change: &[u8]| (self.grants)(change).is_some_and(|it| it >= vote.grant);
+        let newer = |change: &[u8], open: bool| match (self.grants)(change) {
+            Some(NO_GRANTS) => open,
+            Some(grant) => grant >= vote.grant,
+            None => false,
+        };
         vote.half.is_one()
             && vote.half.present.contains(&self.node)
             && vote.half.absent().any(|absent| absent == vote.absent)
-            && self.store.voters().as_ref() == Some(&vote.half.voters)
+            && self.store.settled_voters().as_ref() == Some(&vote.half.voters)
             && !self.store.has_change(newer)
     }
 

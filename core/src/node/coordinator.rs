@@ -401,6 +401,11 @@ impl Node {
             return;
         }
         let [voters] = &self.log.voters[..] else { return };
+        // Half of an even set may be granted without having heard of a change that the rest makes
+        // by itself: such a set changes under a grant only (rule G14).
+        if self.has_register() && voters.len().is_multiple_of(2) {
+            return;
+        }
         let wanted = |node: &NodeId| !self.state.later.out.contains(node);
         let missing = self.state.members.keys().filter(|it| !voters.contains(it)).copied();
         let missing: Vec<_> = missing.filter(wanted).collect();

@@ -285,7 +285,7 @@ impl Node {
             return;
         }
         self.tie.shrunk = Some(now);
-        let out = vote.half.absent().collect();
+        let out = BTreeSet::from([vote.absent]);
         let change = Change::Grant { number: vote.grant, out };
         self.command(Command::Shrink { vote, term: self.log.term, change });
     }

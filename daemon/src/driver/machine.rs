@@ -6,7 +6,7 @@
 use stead_core::id::Index;
 use stead_core::state::{Change, Outcome, Refusal, State, Unsound};
 use stead_core::tail::Tailed;
-use stead_log::{Grants, Machine, RestoreError, SnapshotError};
+use stead_log::{Grants, Machine, NO_GRANTS, RestoreError, SnapshotError};
 
 use crate::chain::chain;
 use crate::tail;
@@ -93,6 +93,7 @@ impl Machine for Replica {
     fn grants(&self) -> Grants {
         |change| match decode::<Change>(change) {
             Ok(Change::Grant { number, .. }) => Some(number),
+            Ok(Change::Enrol { .. } | Change::Configure { .. }) => Some(NO_GRANTS),
             Ok(_) | Err(_) => None,
         }
     }

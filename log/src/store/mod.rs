@@ -223,25 +223,37 @@ impl Store {
         last.map(|(_, entry)| entry.log_id).or(view.purged)
     }
 
-    /// The voters by the newest membership in the log, on disk or on its way there; nothing while
-    /// there are two sets, or none.
-    pub fn voters(&self) -> Option<BTreeSet<NodeId>> {
+    /// The voters, if they are known to be committed, and no other set stands behind them; nothing
+    /// while they change.
+    pub fn settled_voters(&self) -> Option<BTreeSet<NodeId>> {
         let view = self.view();
-        let mut newest =
-            view.entries.values().rev().filter_map(|it| it.payload.membership.as_ref());
-        let sets = match (newest.next(), &view.snapshot) {
-            (Some(membership), _) => membership.get_joint_config().clone(),
-            (None, Some(snapshot)) => snapshot.membership.voters.clone(),
-            (None, None) => return None,
-        };
-        <[_; 1]>::try_from(sets).ok().map(|[voters]| voters)
+        let committed = view.committed.map(|it| it.index);
+        let mut found: Option<BTreeSet<NodeId>> = None;
+        for (index, entry) in view.entries.iter().rev() {
+            let Some(membership) = &entry.payload.membership else { continue };
+            let [voters] = &membership.get_joint_config()[..] else { return None };
+            if found.as_ref().is_some_and(|found| found != voters) {
+                return None;
+            }
+            found = Some(voters.clone());
+            if committed >= Some(*index) {
+                return found;
+            }
+        }
+        let sets = view.snapshot.as_ref().map(|it| it.membership.voters.clone())?;
+        let [voters] = <[_; 1]>::try_from(sets).ok()?;
+        found.is_none_or(|found| found == voters).then_some(voters)
     }
 
-    /// Whether any change in the log, applied or not, is like that.
-    pub fn has_change(&self, like: impl Fn(&[u8]) -> bool) -> bool {
+    /// Whether any change in the log is like that; of each it is told whether it is not known to be
+    /// committed.
+    pub fn has_change(&self, like: impl Fn(&[u8], bool) -> bool) -> bool {
         let view = self.view();
-        let mut changes = view.entries.values().rev().filter_map(|it| it.payload.change.as_ref());
-        changes.any(|change| like(&change.0))
+        let committed = view.committed.map(|it| it.index);
+        view.entries.iter().rev().any(|(index, entry)| {
+            let change = entry.payload.change.as_ref();
+            change.is_some_and(|change| like(&change.0, committed < Some(*index)))
+        })
     }
 
     /// Changes with [`Self::durable_last`].

@@ -26,17 +26,28 @@ pub(super) fn majority(
 }
 
 impl World {
-    /// The vote that counts now: not where the voters are others, nor once the log has a number
-    /// that is not older (rule G4).
+    /// The vote that counts now: not where the voters are others or not committed, nor once the log
+    /// has a number that is not older (rule G4), nor while it may be that there are no grants.
     pub(super) fn tie_vote(&self, host: usize) -> Option<TieVote> {
         let tie = self.hosts[host].daemon.as_ref()?.raft.tie.clone()?;
-        let disk = &self.hosts[host].disk;
-        let used = disk.log().iter().any(|entry| match entry.payload() {
+        let commit = self.hosts[host].daemon.as_ref()?.raft.commit;
+        let log = self.hosts[host].disk.log();
+        let open = |at: usize| at >= commit;
+        let used = log.iter().enumerate().any(|(at, entry)| match entry.payload() {
             Payload::Change(Change::Grant { number, .. })
             | Payload::Voters(_, Some(Change::Grant { number, .. })) => *number >= tie.grant,
+            Payload::Change(Change::Enrol { .. } | Change::Configure { .. }) => open(at),
             Payload::Blank | Payload::Change(_) | Payload::Voters(..) => false,
         });
-        (disk.voters()[..] == [tie.half.voters.clone()] && !used).then_some(tie)
+        let mut sets =
+            log.iter().enumerate().rev().filter_map(|(at, entry)| match entry.payload() {
+                Payload::Voters(voters, _) => Some((at, voters)),
+                Payload::Blank | Payload::Change(_) => None,
+            });
+        // Back to the newest that is committed, they are all the same.
+        let first = sets.find(|(at, voters)| !open(*at) || **voters != tie.half.voters);
+        let settled = first.is_some_and(|(at, voters)| !open(at) && *voters == tie.half.voters);
+        (settled && !used).then_some(tie)
     }
 
     pub(super) fn on_tie_vote(&mut self, host: usize, vote: Option<TieVote>) {

@@ -40,7 +40,7 @@ pub(super) fn concerns(
     concerns.extend(super::quorum::concerns(sight, quorum));
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
-    concerns.extend(nodes.iter().filter_map(membership));
+    concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
     concerns.sort_by_key(|concern| concern.level);
     if let Some(at) = concerns.iter().position(|it| it.what.starts_with(DISARMED)) {
         // It explains the others.
@@ -372,7 +372,7 @@ fn places(nodes: &[NodeReport], services: &[ServiceReport]) -> Option<Concern> {
     Some(risk(what, standby.since.clone(), next))
 }
 
-fn membership(node: &NodeReport) -> Option<Concern> {
+fn membership(quorum: &QuorumReport, node: &NodeReport) -> Option<Concern> {
     let name = &node.name;
     match node.state {
         NodeState::NotJoined => Some(risk(
@@ -383,7 +383,13 @@ fn membership(node: &NodeReport) -> Option<Concern> {
         NodeState::InView if !node.votes => Some(risk(
             format!("{name} has no vote yet"),
             None,
-            "wait a few seconds: it gets its vote when its log is complete".to_owned(),
+            if quorum.breaker.is_some() && quorum.voters.is_multiple_of(2) {
+                "an even number of voters with a tie-breaker does not change by itself: take [quorum] \
+                 out of cluster.toml, apply it, wait for the vote, then enrol again"
+            } else {
+                "wait a few seconds: it gets its vote when its log is complete"
+            }
+            .to_owned(),
         )),
         NodeState::InView | NodeState::Suspect | NodeState::Coming | NodeState::Down => None,
     }
