@@ -8,8 +8,8 @@ use std::time::Duration;
 use stead_core::id::NodeId;
 use stead_log::network::CallError;
 use stead_log::transport::{
-    HelloRefusal, Identity, IdentityError, JoinError, Member, Members, Peers, PeersOptions,
-    RefusalReason,
+    HelloRefusal, Identity, IdentityError, JoinError, Member, Members, PROTOCOL, Peers,
+    PeersOptions, RefusalReason,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -119,7 +119,7 @@ async fn a_foreign_cluster_and_an_unknown_version_are_refused_with_the_reason() 
 
     let future = outsider(&nodes, true, |options| options.versions = (7, 9));
     refused_at(&future).await;
-    let why = HelloRefusal::Version { oldest: 1, newest: 2 };
+    let why = HelloRefusal::Version { oldest: 1, newest: PROTOCOL.1 };
     noted(&future, |reason| *reason == RefusalReason::ByThem(why.clone())).await;
     noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(why.clone())).await;
     // A newer release that still speaks the old version is welcome, and the refusals are over.
@@ -143,7 +143,7 @@ async fn an_older_version_is_welcome_until_a_newer_one_is_required() {
     nodes.at(1).require(0);
     let older = outsider(&nodes, true, |options| options.versions = (1, 1));
     refused_at(&older).await;
-    let why = HelloRefusal::Version { oldest: 2, newest: 2 };
+    let why = HelloRefusal::Version { oldest: 2, newest: PROTOCOL.1 };
     noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(why.clone())).await;
     let present = outsider(&nodes, true, |options| options.versions = (1, 2));
     present.call(NodeId(1), b"hello".to_vec(), PATIENCE).await.unwrap();

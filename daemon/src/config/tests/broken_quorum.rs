@@ -87,7 +87,8 @@ chain = ["quorum-server"]"#,
              17 | chain = ["quorum-server"]
                 :          ^^^^^^^^^^^^^^^
                 `----
-              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie only
+              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie
+                    only
         "#]],
     );
     check(
@@ -104,7 +105,8 @@ chain = []"#,
              17 | chain = []
                 :         ^^
                 `----
-              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie only
+              help: write  chain = ["majority", "quorum-server"]  : the rest is asked in a tie
+                    only
         "#]],
     );
 }
