@@ -34,12 +34,12 @@ use crate::record;
 use crate::store::Store;
 use crate::types::LogId;
 
-/// Which grant an encoded change carries, if it carries one; [`NO_GRANTS`] for one after which there
-/// may be none at all.
+/// Which grant an encoded change carries, if it carries one; [`NO_GRANTS`] for one after which
+/// there may be none at all.
 pub type Grants = fn(&[u8]) -> Option<Grant>;
 
-/// The grant of a change that decides whether there are grants: no tie vote counts while it waits to
-/// be committed.
+/// The grant of a change that decides whether there are grants: no tie vote counts while it waits
+/// to be committed.
 pub const NO_GRANTS: Grant = Grant(u64::MAX);
 
 /// The tie vote, and what the others really answered.

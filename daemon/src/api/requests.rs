@@ -266,12 +266,12 @@ async fn leave(desk: &Desk, node: Option<String>) -> Answered<ChangeAnswer> {
     if breaks && voters.contains(&id) && voters.len().is_multiple_of(2) {
         return Err(Failure::unchanged(
             format!(
-                "{name} is one of {} voters, an even number with a tie-breaker, which does not change \
-                 by itself; nothing was changed",
+                "{name} is one of {} voters, an even number with a tie-breaker, which does not \
+                 change by itself; nothing was changed",
                 voters.len()
             ),
-            "take `[quorum]` out of cluster.toml and `stead apply` it, let the node leave, then enrol \
-             again",
+            "take `[quorum]` out of cluster.toml and `stead apply` it, let the node leave, then \
+             enrol again",
         ));
     }
     let index = submit(desk, Change::Leave { node: id }).await?;

@@ -384,8 +384,8 @@ fn membership(quorum: &QuorumReport, node: &NodeReport) -> Option<Concern> {
             format!("{name} has no vote yet"),
             None,
             if quorum.breaker.is_some() && quorum.voters.is_multiple_of(2) {
-                "an even number of voters with a tie-breaker does not change by itself: take [quorum] \
-                 out of cluster.toml, apply it, wait for the vote, then enrol again"
+                "an even number of voters with a tie-breaker does not change by itself: take \
+                 [quorum] out of cluster.toml, apply it, wait for the vote, then enrol again"
             } else {
                 "wait a few seconds: it gets its vote when its log is complete"
             }
