@@ -45,6 +45,8 @@ pub(super) struct Authority {
     echoed: Table<NodeId, Sequence>,
     /// When each voter had last heard of an earlier coordinator.
     earlier: Table<NodeId, Instant>,
+    /// What the voters of before had said of that (rule C8).
+    kept: Option<Instant>,
     /// When the newest datagram was sent that a majority has echoed.
     proven: Option<Instant>,
     /// Q.
@@ -67,6 +69,7 @@ impl Authority {
             majority: Sequence::default(),
             echoed: Table::new(),
             earlier: Table::new(),
+            kept: None,
             proven: None,
             until: Instant::START,
             acting: Instant::START,
@@ -74,15 +77,18 @@ impl Authority {
         }
     }
 
-    /// Takes what the log says. `next` is the number of the next own datagram.
+    /// Takes what the log says. `next` is the number of the next own datagram, `mine` the node
+    /// that asks and when that had last heard of an earlier coordinator.
     pub(super) fn set(
         &mut self,
         voters: VoterSets,
         admitted: BTreeMap<NodeId, Admission>,
         next: Sequence,
+        mine: (NodeId, Instant),
     ) {
         if self.voters != voters {
             self.changed = next;
+            self.kept = self.earlier_coordinator(mine.0, mine.1).max(self.kept);
         }
         self.voters = voters;
         self.admitted = admitted;
@@ -184,6 +190,8 @@ impl Authority {
     ///
     /// Every earlier Q rests on a heartbeat that a majority echoed, and any two majorities share a
     /// voter. So every majority that has said gives a bound, and the earliest of these is good.
+    /// What the voters of before had said goes on to count: a majority need not share a voter with
+    /// one of two changes ago (rule C8).
     pub(super) fn earlier_coordinator(&self, me: NodeId, mine: Instant) -> Option<Instant> {
         let mut bound = None;
         for set in &self.voters {
@@ -195,6 +203,6 @@ impl Authority {
             let of_set = *said.get(set.len() / 2)?;
             bound = bound.max(Some(of_set));
         }
-        bound
+        bound.max(bound.and(self.kept))
     }
 }

@@ -125,7 +125,7 @@ impl Lease {
         if let Some(authority) = &mut self.authority {
             let mut next = self.sent.newest();
             next.0 += 1;
-            authority.set(voters, admitted, next);
+            authority.set(voters, admitted, next, (self.me, self.earlier_coordinator));
         }
         // A new coordinator beats at once and is answered at once, so that no other node's address
         // blinks when the old one died. From here on it beats by its own clock.

@@ -5,6 +5,7 @@ mod beats;
 mod chain;
 mod desk;
 mod disarmed;
+mod earlier;
 mod parts;
 mod patience;
 mod points;
