@@ -33,27 +33,60 @@ struct Plan {
 
 impl Log {
     /// Makes `node` a voter: learner first, then, once it has caught up, voter. Does nothing if it
-    /// is one. Only on the leader.
+    /// is one. Only on the leader. `under` is a change that is committed in the same entry (rule
+    /// G14).
     ///
     /// # Errors
     /// See [`MembershipError`]; after a deadline the node may be a learner.
-    pub async fn add_voter(&self, node: NodeId, deadline: Duration) -> Result<(), MembershipError> {
+    pub async fn add_voter(
+        &self,
+        node: NodeId,
+        under: Option<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
         let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
         let end = end_of(deadline);
+        if !self.learns(node, end, deadline).await? {
+            return Ok(());
+        }
+        let mut plan = self.plan()?;
+        plan.members.insert(node);
+        plan.voters.insert(node);
+        self.step_under(plan, under, end, deadline).await
+    }
+
+    /// Gives `node` the log without a vote, and waits until it has caught up. Does nothing if it
+    /// votes. Only on the leader.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; after a deadline the node may be a learner.
+    pub async fn add_learner(
+        &self,
+        node: NodeId,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
+        self.learns(node, end_of(deadline), deadline).await.map(drop)
+    }
+
+    /// Makes `node` a learner that has caught up. Says whether it is one, or votes already.
+    async fn learns(
+        &self,
+        node: NodeId,
+        end: Instant,
+        deadline: Duration,
+    ) -> Result<bool, MembershipError> {
         self.settled(end).await?;
         let plan = self.plan()?;
         if plan.voters.contains(&node) {
-            return Ok(());
+            return Ok(false);
         }
         if !plan.members.contains(&node) {
             let learner = self.raft.add_learner(node, (), false);
             within(end, deadline, learner).await?;
         }
         self.caught_up(node, end, deadline).await?;
-        let mut plan = self.plan()?;
-        plan.members.insert(node);
-        plan.voters.insert(node);
-        self.step(plan, Payload::blank(), end, deadline).await
+        Ok(true)
     }
 
     /// Removes `node`, voter or learner. Does nothing if it is neither. Only on the leader, which
@@ -61,12 +94,14 @@ impl Log {
     ///
     /// A voter goes only while a majority of the present voters answers this leader (rule G10);
     /// this is asked right before the step. (The guard's own count of echoes is the caller's.)
+    /// `under` is a change that is committed in the same entry (rule G14).
     ///
     /// # Errors
     /// See [`MembershipError`].
     pub async fn remove_voter(
         &self,
         node: NodeId,
+        under: Option<Vec<u8>>,
         deadline: Duration,
     ) -> Result<(), MembershipError> {
         let _one = self.changing.try_lock().map_err(|_| MembershipError::InProgress)?;
@@ -82,7 +117,7 @@ impl Log {
             }
             self.majority_answers(end).await?;
         }
-        self.step(plan, Payload::blank(), end, deadline).await
+        self.step_under(plan, under, end, deadline).await
     }
 
     /// Lets the log count that vote beside the real ones, or none any more. What it makes possible
@@ -135,6 +170,9 @@ impl Log {
         let end = end_of(deadline);
         self.settled(end).await?;
         let mut plan = self.plan()?;
+        // What is asked below holds at the append: with another term or vote, the log would have
+        // another end.
+        let last = self.tie.last_log();
         let current = self.status().borrow().term == term;
         let given = self.tie.vote().as_ref() == Some(vote) && self.tie.counts(vote);
         if !current || !given || plan.voters != vote.half.voters {
@@ -143,7 +181,27 @@ impl Log {
         plan.members.remove(&vote.absent);
         plan.voters.remove(&vote.absent);
         let payload = Payload::blank().with_normal(Change(change));
-        self.step(plan, payload, end, deadline).await
+        self.step(plan, payload, Some(last), end, deadline).await
+    }
+
+    /// The step in one entry with that change, if there is one and the log has no grant that is as
+    /// new (rule G14): whoever heard of that one could be granted the next, and not know of this.
+    async fn step_under(
+        &self,
+        plan: Plan,
+        under: Option<Vec<u8>>,
+        end: Instant,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let Some(change) = under else {
+            return self.step(plan, Payload::blank(), None, end, deadline).await;
+        };
+        let last = self.tie.last_log();
+        if !self.tie.is_newest(&change) {
+            return Err(MembershipError::NoQuorum);
+        }
+        let payload = Payload::blank().with_normal(Change(change));
+        self.step(plan, payload, Some(last), end, deadline).await
     }
 
     /// Asks a majority of the present voters whether this node leads.
@@ -218,11 +276,12 @@ impl Log {
     }
 
     /// Appends exactly this membership, with what else stands in the entry, provided that nobody
-    /// changed it meanwhile.
+    /// changed it meanwhile, and that the log ends there, if that is said.
     async fn step(
         &self,
         plan: Plan,
         payload: Payload,
+        last: Option<Option<LogId>>,
         end: Instant,
         deadline: Duration,
     ) -> Result<(), MembershipError> {
@@ -230,7 +289,9 @@ impl Log {
         let membership = Membership::new(vec![plan.voters], members)
             .map_err(|error| MembershipError::Refused(error.to_string()))?;
         let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: plan.based_on };
-        let appended = self.raft.append_membership(membership, payload, [unchanged]);
+        let end_of_log = last.map(|last_log_id| Precondition::LastLogId { last_log_id });
+        let conditions = [unchanged].into_iter().chain(end_of_log);
+        let appended = self.raft.append_membership(membership, payload, conditions);
         within(end, deadline, appended).await
     }
 }

@@ -118,6 +118,18 @@ impl Tie {
         self.news.notify_waiters();
     }
 
+    /// Whether a change carries a grant that is newer than any in the log.
+    pub fn is_newest(&self, change: &[u8]) -> bool {
+        let grant_of = |change: &[u8]| (self.grants)(change).filter(|it| *it != NO_GRANTS);
+        let newer = |grant| move |change: &[u8], _| grant_of(change).is_some_and(|it| it >= grant);
+        grant_of(change).is_some_and(|grant| !self.store.has_change(newer(grant)))
+    }
+
+    /// The end of the log.
+    pub fn last_log(&self) -> Option<LogId> {
+        self.store.last_log()
+    }
+
     /// Whether the vote counts now (rule G4).
     pub fn counts(&self, vote: &TieVote) -> bool {
         let newer = |change: &[u8], open: bool| match (self.grants)(change) {

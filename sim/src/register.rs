@@ -49,8 +49,8 @@ pub struct Server {
     /// Which machines can reach it.
     pub open: Vec<bool>,
     rng: Rng,
-    /// To whom each number was given, for the judge.
-    given: BTreeMap<Grant, Half>,
+    /// To which half each number was given, or to none, for the judge.
+    given: BTreeMap<Grant, Option<Half>>,
 }
 
 impl Server {
@@ -79,6 +79,7 @@ fn words(question: &Question, answer: &Answer) -> String {
         }
         Question::Hear { known } => format!("hears {known}"),
         Question::Trust { known, .. } => format!("is told to trust {known}"),
+        Question::Take { known } => format!("is asked for the number after {known}"),
     };
     let said = match &answer.grant {
         Some(Ok(grant)) => format!("grants {grant}"),
@@ -137,9 +138,11 @@ impl World {
         };
         let challenge = challenge(&mut server.rng);
         let answer = server.register.answer(question, challenge);
-        if let (Question::Ask { half, .. }, Some(Ok(grant))) = (question, &answer.grant) {
-            let known = server.given.entry(*grant).or_insert_with(|| half.clone());
-            if known != half {
+        if let Some(Ok(grant)) = &answer.grant {
+            let half = if let Question::Ask { half, .. } = question { Some(half) } else { None };
+            let again = server.given.insert(*grant, half.cloned());
+            // The same half is answered the same; what was taken is never given again.
+            if let Some(known) = again.filter(|it| it.is_none() || it.as_ref() != half) {
                 let what = format!("grant {grant} was given to {known:?} and to {half:?}");
                 self.fail("I2", &what);
                 return;
@@ -162,7 +165,7 @@ impl World {
     /// A node has its log count one vote more: only if it is in the half that was granted.
     pub(crate) fn judge_tie_vote(&mut self, host: usize, vote: &TieVote) {
         let Some(server) = &self.register else { return };
-        let given = server.given.get(&vote.grant) == Some(&vote.half);
+        let given = server.given.get(&vote.grant) == Some(&Some(vote.half.clone()));
         let here = vote.half.present.contains(&self.hosts[host].id);
         if !given || !here || vote.half.present.contains(&vote.absent) {
             let name = self.hosts[host].name;

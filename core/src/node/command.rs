@@ -24,10 +24,22 @@ pub enum Command {
     },
     /// Make that node campaign for leadership now.
     Campaign(NodeId),
+    /// Have a member get the log, without a vote.
+    AddLearner(NodeId),
     /// Make a member vote.
-    AddVoter(NodeId),
+    AddVoter {
+        /// Which.
+        node: NodeId,
+        /// What is committed in the same entry, for an even set of voters (rule G14).
+        under: Option<Change>,
+    },
     /// Make a node vote no longer.
-    RemoveVoter(NodeId),
+    RemoveVoter {
+        /// Which.
+        node: NodeId,
+        /// What is committed in the same entry, for an even set of voters (rule G14).
+        under: Option<Change>,
+    },
     /// Ask the register. The answer comes back under that number by a deadline, or none.
     Ask {
         /// The number.

@@ -18,9 +18,6 @@ use crate::state::{Cause, Change, Reached, Stage};
 use crate::time::{Instant, Span};
 use crate::timers::UNKNOWN_SLACK;
 
-/// The time between two changes of the voters.
-const VOTER_PAUSE: Span = Span::from_millis(1_000);
-
 /// What a coordinator keeps for its term and its guard's start. Either changes: it begins anew.
 #[derive(Debug, Default)]
 pub(super) struct Coordinator {
@@ -387,41 +384,6 @@ impl Node {
             self.notice(Notice::Nowhere(service));
         }
         self.coordinator.nowhere = nowhere;
-    }
-
-    /// Every member votes, but those that a tie was broken without; nobody else does. One change
-    /// at a time, and only with a majority that answers in this term (rule G10): the caller is
-    /// quorate.
-    fn adjust_voters(&mut self, now: Instant, report: &Report) {
-        if self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE) {
-            return;
-        }
-        // The guard has to count by the present voters before there are others (rule C4).
-        if report.voters != self.log.voters {
-            return;
-        }
-        let [voters] = &self.log.voters[..] else { return };
-        // Half of an even set may be granted without having heard of a change that the rest makes
-        // by itself: such a set changes under a grant only (rule G14).
-        if self.has_register() && voters.len().is_multiple_of(2) {
-            return;
-        }
-        let wanted = |node: &NodeId| !self.state.later.out.contains(node);
-        let missing = self.state.members.keys().filter(|it| !voters.contains(it)).copied();
-        let missing: Vec<_> = missing.filter(wanted).collect();
-        let kept = |node: &NodeId| self.state.members.contains_key(node) && wanted(node);
-        let gone = voters.iter().find(|it| !kept(it)).copied();
-        // A node that just joined is not heard yet: it learns from the log whom to talk to. Those
-        // that are heard go first; of the others each is tried in turn.
-        let heard = missing.iter().copied().find(|node| self.heard_lately(now, report, *node));
-        let turn = (now.0 / VOTER_PAUSE.0) as usize % missing.len().max(1);
-        let command = match (gone, heard.or(missing.get(turn).copied())) {
-            (Some(node), _) => Command::RemoveVoter(node),
-            (None, Some(node)) => Command::AddVoter(node),
-            (None, None) => return,
-        };
-        self.voter_change = Some(now);
-        self.command(command);
     }
 
     /// When the coordinator has to look again.

@@ -12,6 +12,7 @@
 //!                             ├── tie          (everyone: exactly half of the voters is here)
 //!                             ├── election     (everyone: the coordinator fell silent)
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
+//!                             ├── voters       (who leads: who votes)
 //!                             ├── local        (everyone: the services of this node)
 //!                             │   performed    (results of its hands, what a former run left)
 //!                             │   stages       (what became of a takeover, for people)
@@ -43,6 +44,7 @@ mod proposals;
 mod register;
 mod stages;
 mod tie;
+mod voters;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;

@@ -48,11 +48,17 @@ impl Node {
     pub(super) fn keep_alive(&mut self, now: Instant) {
         if !self.has_register() || !self.is_quorate_coordinator(now) || !self.has_begun() {
             self.tie.trusting = None;
+            self.tie.taken = None;
             return;
         }
         // A half asks for itself while its coordinator's authority still lasts: what it is granted
         // is not to be used up for nobody.
         if self.tie.is_halved() {
+            self.tie.taken = None;
+            return;
+        }
+        // Nor what is about to be committed with a change of the voters.
+        if self.is_using_number(now) {
             return;
         }
         self.use_up_what_was_given();
@@ -117,7 +123,10 @@ impl Node {
         match (asked.question, answer.grant) {
             (Question::Ask { half, .. }, Some(said)) => self.tie.said(now, &half, said),
             (Question::Trust { .. }, _) => self.tie.trusting = None,
-            (Question::Ask { .. }, None) | (Question::Hear { .. }, _) => {}
+            (Question::Take { .. }, Some(Ok(number))) => self.tie.taken = Some((number, now)),
+            (Question::Ask { .. }, None)
+            | (Question::Take { .. }, None | Some(Err(_)))
+            | (Question::Hear { .. }, _) => {}
         }
     }
 

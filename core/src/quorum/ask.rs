@@ -30,6 +30,11 @@ pub enum Question {
         /// The number that was committed.
         known: Grant,
     },
+    /// A coordinator with quorum wants a number for a change of an even set of voters (rule G14).
+    Take {
+        /// The number of its applied state.
+        known: Grant,
+    },
 }
 
 /// Where a register stands.
@@ -46,7 +51,7 @@ pub struct Standing {
 pub struct Answer {
     /// Where the register stands, the question answered.
     pub standing: Standing,
-    /// For one that asked: the number it was granted, or why none.
+    /// For one that asked or takes: the number it was granted, or why none.
     pub grant: Option<Result<Grant, Refusal>>,
 }
 
@@ -64,6 +69,7 @@ impl Register {
                 self.trust(*repeated, *known);
                 None
             }
+            Question::Take { known } => Some(self.take(*known, challenge)),
         };
         Answer { standing: self.standing(), grant }
     }

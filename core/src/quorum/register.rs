@@ -161,6 +161,27 @@ impl Register {
         }
     }
 
+    /// A coordinator with quorum whose state is at `known` takes the next number for a change of
+    /// its voters (rule G14). It is given once, to this question: whoever did not hear the answer
+    /// commits the number for nothing (rule G12), and takes the one after it.
+    ///
+    /// # Errors
+    /// Why it is given none.
+    pub fn take(&mut self, known: Grant, challenge: Challenge) -> Result<Grant, Refusal> {
+        if known > self.last {
+            self.distrust(challenge);
+        }
+        if let Some(challenge) = self.distrusted {
+            return Err(Refusal::Distrusted(challenge));
+        }
+        if known < self.last {
+            return Err(Refusal::Stale);
+        }
+        self.last = known.next();
+        self.holder = None;
+        Ok(self.last)
+    }
+
     /// A coordinator says up to which number its state has got. What it has committed is used up:
     /// nobody is answered with it again.
     pub fn hear(&mut self, known: Grant, challenge: Challenge) {

@@ -181,6 +181,12 @@ pub const PROTOCOL_0_3: u16 = 2;
 pub const PROTOCOL_0_4: u16 = 3;
 
 impl Change {
+    /// The number of the register that is used up with it.
+    #[must_use]
+    pub fn grant(&self) -> Option<Grant> {
+        if let Self::Grant { number, .. } = self { Some(*number) } else { None }
+    }
+
     /// The lowest version of the protocol whose members read all of it. An older member would
     /// overlook a part, or refuse what the others apply, and hold another state from then on.
     #[must_use]

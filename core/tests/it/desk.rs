@@ -293,7 +293,7 @@ fn one_voter_at_a_time_and_only_when_the_guard_counts_the_last() {
     let token = [3; 32];
     desk.apply(Change::AddToken { token, node: "c".into() });
     desk.apply(Change::Join { token, key: token });
-    let adds = |desk: &Desk| desk.commands.iter().any(|it| matches!(it, Command::AddVoter(_)));
+    let adds = |desk: &Desk| desk.commands.iter().any(|it| matches!(it, Command::AddVoter { .. }));
     let mut added = false;
     for _ in 0..200 {
         desk.tell(20, |report| report.voters = vec![BTreeSet::from([ME])]);

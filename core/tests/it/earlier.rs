@@ -22,8 +22,7 @@ struct Coordinator {
 impl Coordinator {
     fn new() -> Self {
         let now = Instant(10_000_000);
-        let lease =
-            Lease::new(ME, Incarnation(1), now, Span::from_millis(1), Timers::default());
+        let lease = Lease::new(ME, Incarnation(1), now, Span::from_millis(1), Timers::default());
         let mut guard = Self { lease, now, sent: None, reported: None, said: 0 };
         guard.take(Event::DaemonConnected);
         guard.take(Event::Order(Order::Vote(TERM)));
@@ -42,14 +41,14 @@ impl Coordinator {
         }
     }
 
-    fn count_by<const N: usize>(&mut self, voters: [u16; N]) {
+    fn count_by<const N: usize>(&mut self, voters: [u64; N]) {
         let voters = vec![voters.into_iter().map(NodeId).collect::<BTreeSet<_>>()];
         let admitted = BTreeMap::new();
         self.take(Event::Order(Order::Lead { term: TERM, voters, admitted }));
     }
 
     /// Those nodes echo the newest heartbeat; they heard an earlier coordinator so long ago.
-    fn echoed_by<const N: usize>(&mut self, voters: [u16; N], earlier: Span) {
+    fn echoed_by<const N: usize>(&mut self, voters: [u64; N], earlier: Span) {
         self.now += Span::from_millis(1);
         let sent = self.sent.expect("a coordinator beats");
         for from in voters.map(NodeId) {
@@ -92,7 +91,7 @@ impl Coordinator {
 fn a_bound_that_the_voters_of_before_gave_outlives_their_vote() {
     let mut guard = Coordinator::new();
     let heard = guard.now;
-    let long_ago = Span::from_secs(5);
+    let long_ago = Span::from_millis(5_000);
     guard.now += Span::from_millis(40);
     guard.count_by([1, 2, 3, 4]);
     guard.echoed_by([2, 3], Span::from_millis(40));

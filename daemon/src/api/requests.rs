@@ -261,19 +261,6 @@ async fn leave(desk: &Desk, node: Option<String>) -> Answered<ChangeAnswer> {
     let view = desk.handle.view();
     let name = node.unwrap_or_else(|| view.identity.name.clone());
     let id = member(&view.state, &name)?;
-    let voters = &view.log.membership.voters;
-    let breaks = config_of(&view.state)?.later.quorum.chain.register().is_some();
-    if breaks && voters.contains(&id) && voters.len().is_multiple_of(2) {
-        return Err(Failure::unchanged(
-            format!(
-                "{name} is one of {} voters, an even number with a tie-breaker, which does not \
-                 change by itself; nothing was changed",
-                voters.len()
-            ),
-            "take `[quorum]` out of cluster.toml and `stead apply` it, let the node leave, then \
-             enrol again",
-        ));
-    }
     let index = submit(desk, Change::Leave { node: id }).await?;
     let next = format!(
         "on {name}: systemctl disable --now stead-guard stead-daemon, then `stead leave --forget`; \

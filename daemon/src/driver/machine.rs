@@ -92,9 +92,9 @@ impl Machine for Replica {
 
     fn grants(&self) -> Grants {
         |change| match decode::<Change>(change) {
-            Ok(Change::Grant { number, .. }) => Some(number),
             Ok(Change::Enrol { .. } | Change::Configure { .. }) => Some(NO_GRANTS),
-            Ok(_) | Err(_) => None,
+            Ok(change) => change.grant(),
+            Err(_) => None,
         }
     }
 

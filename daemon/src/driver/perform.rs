@@ -6,8 +6,8 @@ use std::time::Duration;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::{Command, Event, Fate};
 use stead_core::notice::Notice;
-use stead_core::state::State;
 use stead_core::state::config::ServiceConfig;
+use stead_core::state::{Change, State};
 use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_log::Log;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::elections::{Elections, Word};
 use super::guard_link::Door;
+use super::machine::encode;
 use super::peers::Proposer;
 use crate::agent::Programs;
 use crate::chain::chain;
@@ -58,8 +59,13 @@ impl Performers {
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
             Command::Campaign(to) => self.elections.say(Word::Campaign(to)),
-            Command::AddVoter(node) => self.change_voters(state.name(node), node, true),
-            Command::RemoveVoter(node) => self.change_voters(state.name(node), node, false),
+            Command::AddLearner(node) => self.teach(node),
+            Command::AddVoter { node, under } => {
+                self.change_voters(state.name(node), node, true, under);
+            }
+            Command::RemoveVoter { node, under } => {
+                self.change_voters(state.name(node), node, false, under);
+            }
             Command::Ask { number, question } => self.ties.ask(state, number, question),
             Command::TieVote(vote) => self.elections.say(Word::TieVote(vote)),
             Command::Shrink { vote, term, change } => {
@@ -102,7 +108,7 @@ impl Performers {
         });
     }
 
-    fn propose(&self, ticket: u64, change: stead_core::state::Change) {
+    fn propose(&self, ticket: u64, change: Change) {
         let (proposer, peers) = (self.proposer.clone(), self.peers.clone());
         let results = self.results.clone();
         tokio::spawn(async move {
@@ -114,13 +120,30 @@ impl Performers {
         });
     }
 
-    fn change_voters(&self, name: String, node: NodeId, add: bool) {
+    /// Has the log given to a member that has no vote yet.
+    fn teach(&self, node: NodeId) {
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            if let Err(error) = log.add_learner(node, VOTERS_DEADLINE).await {
+                tracing::debug!("no log for a member without a vote: {}", chain(&error));
+            }
+        });
+    }
+
+    fn change_voters(&self, name: String, node: NodeId, add: bool, under: Option<Change>) {
         let (log, journal) = (self.log.clone(), self.journal.clone());
+        let under = match under.as_ref().map(encode).transpose() {
+            Ok(under) => under,
+            Err(error) => {
+                tracing::error!("the grant can't be written down: {error}");
+                return;
+            }
+        };
         tokio::spawn(async move {
             let changed = if add {
-                log.add_voter(node, VOTERS_DEADLINE).await
+                log.add_voter(node, under, VOTERS_DEADLINE).await
             } else {
-                log.remove_voter(node, VOTERS_DEADLINE).await
+                log.remove_voter(node, under, VOTERS_DEADLINE).await
             };
             match changed {
                 Ok(()) => journal.write(Instant(boottime()), &Notice::Voter(name, add)),

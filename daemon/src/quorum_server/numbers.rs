@@ -50,7 +50,7 @@ families! {
 
 /// Why a connection never got to a question, beside [`TurnedAway`].
 const CLOSED: [&str; 4] = ["gave-way", "garbage", "tls", "too-slow"];
-const KINDS: [&str; 5] = ["ask", "enrol", "hear", "keep-alive", "trust"];
+const KINDS: [&str; 6] = ["ask", "enrol", "hear", "keep-alive", "take", "trust"];
 const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.99, "0.99"), (0.999, "0.999")];
 
 /// Counts by one word of a fixed list.
@@ -132,6 +132,7 @@ impl Numbers {
                 Question::Ask { .. } => "ask",
                 Question::Hear { .. } => "hear",
                 Question::Trust { .. } => "trust",
+                Question::Take { .. } => "take",
             },
         });
     }

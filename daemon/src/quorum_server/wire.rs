@@ -219,7 +219,10 @@ impl ToServer {
                     Question::Ask { half, .. } if half.voters.len() > VOTERS => Err(Unfit::Voters),
                     Question::Ask { half, .. } if half.present.len() > VOTERS => Err(Unfit::Voters),
                     Question::Ask { .. } if members.is_some() => Err(Unfit::MembersOfAHalf),
-                    Question::Ask { .. } | Question::Hear { .. } | Question::Trust { .. } => Ok(()),
+                    Question::Ask { .. }
+                    | Question::Hear { .. }
+                    | Question::Trust { .. }
+                    | Question::Take { .. } => Ok(()),
                 }
             }
         }

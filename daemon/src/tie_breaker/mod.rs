@@ -172,7 +172,7 @@ fn module(state: &State) -> Option<(Module, Option<&ExecConfig>)> {
 fn members(state: &State, question: &Question) -> Option<Members> {
     match question {
         Question::Ask { .. } => None,
-        Question::Hear { .. } | Question::Trust { .. } => {
+        Question::Hear { .. } | Question::Trust { .. } | Question::Take { .. } => {
             let keys = state.members.values().map(|member| KeyHash(member.key)).collect();
             Some(Members { at: state.applied, keys })
         }

@@ -64,7 +64,9 @@ fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     let mut plan = three("metrics").service(web("web", WEB, &["node2"]));
     // Nobody has that address: a point that all ask in vain is shown, and moves nothing.
     let network = "[networks.front]\nprefix = \"10.77.0.0/24\"\naddresses = [\"10.77.0.250\"]\n";
-    plan.networks = format!("\n{network}");
+    // Nor does that program break a tie: it is asked, and shown as down.
+    let quorum = "[quorum]\nchain = [\"majority\", \"exec\"]\nexec = [\"/bin/false\"]\n";
+    plan.networks = format!("\n{network}\n{quorum}");
     for node in &mut plan.nodes {
         node.variables.push(("STEAD_METRICS".to_owned(), ADDRESS.to_owned()));
     }
@@ -93,6 +95,7 @@ fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     assert_eq!(after.names(), declared());
     assert_eq!(printed(&fleet, "node1").names(), declared());
     assert_eq!(after.value("stead_protected", &[]), Some(0.0));
+    assert_eq!(after.value("stead_tie_breaker_up", &[("module", "exec")]), Some(0.0));
     let down = [("node", "node2"), ("state", "down")];
     assert_eq!(after.value("stead_node_state", &down), Some(1.0));
     let total = |text: &Exposition| text.value("stead_incidents_total", &[]).expect("a number");

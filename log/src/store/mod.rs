@@ -215,6 +215,12 @@ impl Store {
         self.view().snapshot.clone()
     }
 
+    /// The last entry, on disk or on its way there, or the last that is gone.
+    pub fn last_log(&self) -> Option<LogId> {
+        let view = self.view();
+        view.entries.last_key_value().map(|(_, entry)| entry.log_id).or(view.purged)
+    }
+
     /// The last entry that is on disk, or the last that is gone from it.
     pub fn durable_last(&self) -> Option<LogId> {
         let durable = *self.durable.borrow();
@@ -342,9 +348,8 @@ impl RaftLogStorage<Types> for Store {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
-        let view = self.view();
-        let last = view.entries.last_key_value().map(|(_, entry)| entry.log_id);
-        Ok(LogState { last_purged_log_id: view.purged, last_log_id: last.or(view.purged) })
+        let last_log_id = self.last_log();
+        Ok(LogState { last_purged_log_id: self.view().purged, last_log_id })
     }
 
     async fn get_log_reader(&mut self) -> Self {

@@ -147,16 +147,16 @@ async fn voters_come_and_go_one_at_a_time() {
     cluster.put("alone").await;
     for node in [2, 3].map(NodeId) {
         cluster.start(node).await;
-        cluster.member(1).log.add_voter(node, PATIENCE).await.unwrap();
+        cluster.member(1).log.add_voter(node, None, PATIENCE).await.unwrap();
     }
     cluster.put("together").await;
     cluster.all_hold(&["alone".into(), "together".into()]).await;
     let leader = cluster.leader().await;
     let other = cluster.members.keys().copied().find(|node| *node != leader).unwrap();
     let leading = &cluster.members[&leader].log;
-    let refused = cluster.members[&other].log.remove_voter(leader, ATTEMPT).await;
+    let refused = cluster.members[&other].log.remove_voter(leader, None, ATTEMPT).await;
     assert!(matches!(refused, Err(MembershipError::NotLeader { .. })), "{refused:?}");
-    leading.remove_voter(other, PATIENCE).await.unwrap();
+    leading.remove_voter(other, None, PATIENCE).await.unwrap();
     let voters = leading.status().borrow().membership.voters.clone();
     assert_eq!(voters.len(), 2);
     assert!(!voters.contains(&other));
@@ -168,7 +168,8 @@ async fn a_lone_leader_of_two_can_not_remove_the_other() {
     let leader = cluster.leader().await;
     let other = cluster.members.keys().copied().find(|node| *node != leader).unwrap();
     cluster.hub.isolate(leader, [other]);
-    let removed = cluster.members[&leader].log.remove_voter(other, Duration::from_secs(1)).await;
+    let removed =
+        cluster.members[&leader].log.remove_voter(other, None, Duration::from_secs(1)).await;
     assert!(matches!(removed, Err(MembershipError::NoQuorum)), "{removed:?}");
     assert_eq!(cluster.members[&leader].log.status().borrow().membership.voters.len(), 2);
 }
@@ -176,10 +177,10 @@ async fn a_lone_leader_of_two_can_not_remove_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_that_never_answers_does_not_become_a_voter() {
     let cluster = Cluster::of(1).await;
-    let added = cluster.member(1).log.add_voter(NodeId(9), Duration::from_millis(500)).await;
+    let added = cluster.member(1).log.add_voter(NodeId(9), None, Duration::from_millis(500)).await;
     assert!(matches!(added, Err(MembershipError::NotCaughtUp { .. })), "{added:?}");
     cluster.put("still working").await;
-    cluster.member(1).log.remove_voter(NodeId(9), PATIENCE).await.unwrap();
+    cluster.member(1).log.remove_voter(NodeId(9), None, PATIENCE).await.unwrap();
     let membership = cluster.member(1).log.status().borrow().membership.clone();
     assert_eq!((membership.voters.len(), membership.learners.len()), (1, 0));
 }
@@ -202,10 +203,10 @@ async fn what_can_not_be_is_refused_before_anything_happens() {
     assert!(matches!(long, Err(ProposeError::TooLong { .. })), "{long:?}");
     let again = log.initialize([NodeId(1)]).await;
     assert!(matches!(again, Err(InitializeError::InUse)), "{again:?}");
-    let last = log.remove_voter(NodeId(1), ATTEMPT).await;
+    let last = log.remove_voter(NodeId(1), None, ATTEMPT).await;
     assert!(matches!(last, Err(MembershipError::LastVoter(NodeId(1)))), "{last:?}");
-    log.add_voter(NodeId(1), ATTEMPT).await.unwrap();
-    log.remove_voter(NodeId(42), ATTEMPT).await.unwrap();
+    log.add_voter(NodeId(1), None, ATTEMPT).await.unwrap();
+    log.remove_voter(NodeId(42), None, ATTEMPT).await.unwrap();
     log.propose(b"as long as the clock goes".to_vec(), Duration::MAX).await.unwrap();
 
     let mut fresh = Cluster::empty();

@@ -95,7 +95,8 @@ async fn a_member_that_joins_by_key_becomes_a_voter() {
     let member: Member = open(NodeId(4), peers, recipe).await;
     cluster.members.insert(NodeId(4), member);
     let leader = cluster.leader().await;
-    let added = cluster.members[&leader].log.add_voter(NodeId(4), crate::support::PATIENCE).await;
+    let added =
+        cluster.members[&leader].log.add_voter(NodeId(4), None, crate::support::PATIENCE).await;
     added.unwrap();
     cluster.all_hold(&["before".into()]).await;
     assert_eq!(cluster.member(4).role(), Role::Follower);

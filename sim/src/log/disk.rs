@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use stead_core::id::{Index, NodeId, Term};
+use stead_core::id::{Grant, Index, NodeId, Term};
 use stead_core::lease::{LogTail, VoterSets};
 use stead_core::node::Event;
 use stead_core::state::State;
@@ -133,6 +133,16 @@ impl Disk {
             Payload::Voters(voters, _) => Some(voters),
             Payload::Blank | Payload::Change(_) => None,
         })
+    }
+
+    /// Whether the log has a grant that is as new, committed or not.
+    #[must_use]
+    pub fn has_grant(&self, number: Grant) -> bool {
+        let grants = self.written.log.iter().filter_map(|entry| match entry.payload() {
+            Payload::Change(change) | Payload::Voters(_, Some(change)) => change.grant(),
+            Payload::Blank | Payload::Voters(_, None) => None,
+        });
+        grants.into_iter().any(|grant| grant >= number)
     }
 
     /// The state that a daemon finds when it starts; the hint of what is committed may be behind.

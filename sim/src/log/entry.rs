@@ -161,6 +161,8 @@ pub enum Rpc {
         node: NodeId,
         /// It shall vote.
         on: bool,
+        /// What goes along in the same entry.
+        under: Option<Change>,
     },
     /// Count that vote beside the real ones, or none any more.
     TieVote(Option<TieVote>),

@@ -182,7 +182,7 @@ impl World {
                 }
             }
             Rpc::Campaign(node) => self.on_campaign(host, node),
-            Rpc::Voter { node, on } => self.change_voter(host, node, on),
+            Rpc::Voter { node, on, under } => self.change_voter(host, node, on, under),
             Rpc::TieVote(vote) => self.on_tie_vote(host, vote),
             Rpc::Shrink { vote, term, change } => self.shrink(host, &vote, term, change),
         }

@@ -242,7 +242,14 @@ impl World {
     }
 
     /// One voter more or less, if the last such step is committed and so is an own entry (P12).
-    pub(super) fn change_voter(&mut self, host: usize, node: NodeId, on: bool) {
+    /// With a number only if the log has none that is as new.
+    pub(super) fn change_voter(
+        &mut self,
+        host: usize,
+        node: NodeId,
+        on: bool,
+        under: Option<Change>,
+    ) {
         let disk = &self.hosts[host].disk;
         let (term, sets, length) = (disk.term(), disk.voters(), disk.log().len());
         let Some(raft) = self.raft(host) else { return };
@@ -252,8 +259,10 @@ impl World {
             return;
         }
         let changed = if on { voters.insert(node) } else { voters.remove(&node) };
-        if changed && !voters.is_empty() {
-            self.append(host, Entry::voters(term, voters, None));
+        let late = under.as_ref().and_then(Change::grant);
+        let late = late.is_some_and(|number| self.hosts[host].disk.has_grant(number));
+        if changed && !voters.is_empty() && !late {
+            self.append(host, Entry::voters(term, voters, under));
         }
     }
 }

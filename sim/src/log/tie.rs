@@ -33,12 +33,11 @@ impl World {
         let commit = self.hosts[host].daemon.as_ref()?.raft.commit;
         let log = self.hosts[host].disk.log();
         let open = |at: usize| at >= commit;
-        let used = log.iter().enumerate().any(|(at, entry)| match entry.payload() {
-            Payload::Change(Change::Grant { number, .. })
-            | Payload::Voters(_, Some(Change::Grant { number, .. })) => *number >= tie.grant,
+        let ends = log.iter().enumerate().any(|(at, entry)| match entry.payload() {
             Payload::Change(Change::Enrol { .. } | Change::Configure { .. }) => open(at),
             Payload::Blank | Payload::Change(_) | Payload::Voters(..) => false,
         });
+        let used = ends || self.hosts[host].disk.has_grant(tie.grant);
         let mut sets =
             log.iter().enumerate().rev().filter_map(|(at, entry)| match entry.payload() {
                 Payload::Voters(voters, _) => Some((at, voters)),

@@ -229,7 +229,7 @@ impl World {
         if let Command::TieVote(Some(vote)) = command {
             self.judge_tie_vote(host, vote);
         }
-        if let Command::AddVoter(_) | Command::RemoveVoter(_) = command {
+        if let Command::AddVoter { .. } | Command::RemoveVoter { .. } = command {
             self.judge_act(host, "changes the voters");
         }
         if let Command::Start { service, epoch } = command {

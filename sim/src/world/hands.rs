@@ -22,9 +22,13 @@ impl World {
             Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
             Command::Propose { ticket, change } => self.propose(host, ticket, change),
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
-            Command::AddVoter(node) => self.send_rpc(host, host, Rpc::Voter { node, on: true }),
-            Command::RemoveVoter(node) => {
-                self.send_rpc(host, host, Rpc::Voter { node, on: false });
+            // The model's log reaches every host.
+            Command::AddLearner(_) => {}
+            Command::AddVoter { node, under } => {
+                self.send_rpc(host, host, Rpc::Voter { node, on: true, under });
+            }
+            Command::RemoveVoter { node, under } => {
+                self.send_rpc(host, host, Rpc::Voter { node, on: false, under });
             }
             Command::Ask { number, question } => self.ask_register(host, number, question),
             Command::TieVote(vote) => self.send_rpc(host, host, Rpc::TieVote(vote)),

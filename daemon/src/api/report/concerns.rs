@@ -38,6 +38,7 @@ pub(super) fn concerns(
     concerns
         .extend(super::points::concerns(points).into_iter().filter(|it| it.level != Level::Note));
     concerns.extend(super::quorum::concerns(sight, quorum));
+    concerns.extend(super::quorum::left(sight, quorum));
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
@@ -383,9 +384,9 @@ fn membership(quorum: &QuorumReport, node: &NodeReport) -> Option<Concern> {
         NodeState::InView if !node.votes => Some(risk(
             format!("{name} has no vote yet"),
             None,
-            if quorum.breaker.is_some() && quorum.voters.is_multiple_of(2) {
-                "an even number of voters with a tie-breaker does not change by itself: take \
-                 [quorum] out of cluster.toml, apply it, wait for the vote, then enrol again"
+            if quorum.waits_for_breaker() {
+                "an even number of voters changes with a number of the tie-breaker's, which does \
+                 not answer, or does not know yet what it granted: see what `stead quorum` says"
             } else {
                 "wait a few seconds: it gets its vote when its log is complete"
             }

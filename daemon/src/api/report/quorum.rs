@@ -70,6 +70,14 @@ impl BreakerReport {
     }
 }
 
+impl QuorumReport {
+    /// Whether the voters can't change before the tie-breaker gives a number (rule G14).
+    pub(super) fn waits_for_breaker(&self) -> bool {
+        let even = self.voters.is_multiple_of(2);
+        even && self.breaker.as_ref().is_some_and(|breaker| !breaker.is_ready())
+    }
+}
+
 /// The report of a picture.
 pub(super) fn quorum(sight: &Sight<'_>) -> QuorumReport {
     let voters = &sight.view.log.membership.voters;
@@ -159,6 +167,21 @@ pub(super) fn concerns(sight: &Sight<'_>, quorum: &QuorumReport) -> Option<Conce
         return None;
     };
     Some(Concern { level: Level::Risk, what, since: None, next })
+}
+
+/// A node that left still counts.
+pub(super) fn left(sight: &Sight<'_>, quorum: &QuorumReport) -> Option<Concern> {
+    let members = &sight.view.state.members;
+    let voters = &sight.view.log.membership.voters;
+    let left = voters.iter().filter(|node| !members.contains_key(node)).count();
+    (left > 0 && quorum.waits_for_breaker()).then(|| Concern {
+        level: Level::Risk,
+        what: "a node that left still has a vote".to_owned(),
+        since: None,
+        next: "an even number of voters changes with a number of the tie-breaker's: see what \
+               `stead quorum` says of it"
+            .to_owned(),
+    })
 }
 
 /// What deserves a look all the same.

@@ -64,6 +64,15 @@ impl<'a> Server<'a> {
 
     /// Enrols the cluster, and waits until every node could ask.
     fn enrol(&self, by: &str) {
+        self.enrol_of(by, &self.all());
+    }
+
+    fn all(&self) -> Vec<&str> {
+        self.fleet.nodes().iter().map(|node| node.name()).collect()
+    }
+
+    /// Enrols a cluster of which only these nodes run.
+    fn enrol_of(&self, by: &str, running: &[&str]) {
         let address = format!("{}:{PORT}", client_address(Family::V4));
         let (made, token) = self.operator(&["enrol", "--address", &address]);
         assert!(made, "{token}");
@@ -71,14 +80,18 @@ impl<'a> Server<'a> {
         let token = token.expect("a token").to_owned();
         let node = self.fleet.node(by).must();
         node.stead(&["quorum", "enrol", &token]).must().expect_success().must();
-        self.ready();
+        self.ready_for(running);
     }
 
     /// Waits until the server answers every node, and what it granted before is known.
     fn ready(&self) {
-        for node in self.fleet.nodes() {
+        self.ready_for(&self.all());
+    }
+
+    fn ready_for(&self, running: &[&str]) {
+        for node in running {
             wait_for(self.fleet, "the quorum server answers", || {
-                let breaker = &quorum(self.fleet, node.name())?["breaker"];
+                let breaker = &quorum(self.fleet, node)?["breaker"];
                 Ok(breaker["answers"] == Value::Bool(true)
                     && breaker["distrusted"] == Value::Bool(false))
             });
@@ -288,4 +301,49 @@ fn of_two_and_two_one_half_goes_on_and_the_other_votes_again_when_it_is_back() {
         fleet.power_on(node).must();
     }
     whole(&fleet);
+}
+
+/// A third voter for two, and the leave of one of two: an even set changes with a number of the
+/// server's, and not without it.
+#[test]
+fn a_third_node_joins_two_and_leaves_them_and_one_of_two_leaves_while_ties_are_broken() {
+    let plan = Plan::of("tie-third", &stead(), 3).service(web("web", WEB, &["node1"]));
+    let fleet = Fleet::build(plan, Arc::default()).must();
+    fleet.found().must();
+    fleet.join("node1", "node2").must();
+    let vote = |count: u64| {
+        wait_for(&fleet, &format!("{count} vote"), || {
+            Ok(quorum(&fleet, "node1")?["voters"] == count)
+        });
+    };
+    vote(2);
+    fleet.serve().must();
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node1");
+    let server = Server::start(&fleet);
+    server.enrol_of("node1", &["node1", "node2"]);
+    let began = mark();
+    let number = || Ok::<_, FleetError>(quorum(&fleet, "node1")?["grant"].as_u64());
+    let before = number().must();
+    fleet.join("node1", "node3").must();
+    vote(3);
+    assert!(number().must() > before, "a number was taken");
+    server.ready();
+
+    let node1 = fleet.node("node1").must();
+    node1.stead(&["leave", "node3", "--yes"]).must().expect_success().must();
+    vote(2);
+    server.kill();
+    wait_for(&fleet, "node1 knows that nothing breaks ties", || {
+        Ok(quorum(&fleet, "node1")?["breaker"]["answers"] == Value::Bool(false))
+    });
+    node1.stead(&["leave", "node2", "--yes"]).must().expect_success().must();
+    wait_for(&fleet, "what left has a vote, and that is said", || {
+        let problems = node1.status()?["problems"].to_string();
+        Ok(problems.contains("a node that left still has a vote"))
+    });
+    assert_eq!(quorum(&fleet, "node1").must()["voters"], 2);
+    server.run();
+    vote(1);
+    assert_untouched(client.seen_since(began));
 }

@@ -49,8 +49,9 @@ impl Daemon {
                 Command::Guard(_) => {}
                 Command::ReadIndex
                 | Command::Campaign(_)
-                | Command::AddVoter(_)
-                | Command::RemoveVoter(_)
+                | Command::AddLearner(_)
+                | Command::AddVoter { .. }
+                | Command::RemoveVoter { .. }
                 | Command::Ask { .. }
                 | Command::TieVote(_)
                 | Command::Shrink { .. }

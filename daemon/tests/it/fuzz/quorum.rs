@@ -38,6 +38,7 @@ fn questions() -> Vec<Sample> {
         ("ask", request(None, Question::Ask { known, half: half() })),
         ("hear", request(Some(members()), Question::Hear { known })),
         ("trust", request(None, Question::Trust { challenge, known })),
+        ("take", request(None, Question::Take { known })),
     ]
 }
 

@@ -19,7 +19,7 @@ fn p12_one_voter_at_a_time_and_learners_do_not_count() {
         let leader = world.leader().await;
         // Node 4 is not there: it becomes a learner, and no voter.
         let log = world.log(leader.0).clone();
-        let added = log.add_voter(NodeId(4), SHORT).await;
+        let added = log.add_voter(NodeId(4), None, SHORT).await;
         assert!(matches!(added, Err(MembershipError::NotCaughtUp { .. })), "{added:?}");
         world.add(NodeId(4));
         world.start(NodeId(4)).await.unwrap();
@@ -42,11 +42,13 @@ fn p12_one_voter_at_a_time_and_learners_do_not_count() {
         let log = world.log(leader.0).clone();
         let patience = Duration::from_secs(10);
         let voter = others(&world, &[leader, NodeId(4)])[0];
-        let (added, removed) =
-            tokio::join!(log.add_voter(NodeId(4), patience), log.remove_voter(voter, patience));
+        let (added, removed) = tokio::join!(
+            log.add_voter(NodeId(4), None, patience),
+            log.remove_voter(voter, None, patience)
+        );
         added.unwrap();
         assert!(matches!(removed, Err(MembershipError::InProgress)), "{removed:?}");
-        log.remove_voter(voter, patience).await.unwrap();
+        log.remove_voter(voter, None, patience).await.unwrap();
         steps_by_one(&world, leader);
         for term in 0..world.status(leader.0).term.0 {
             assert_eq!(world.history().vote_of(NodeId(4), term), None, "the learner voted");
@@ -74,8 +76,8 @@ fn p12_a_leader_that_removed_itself_changes_nothing_any_more() {
         world.add(NodeId(4));
         world.start(NodeId(4)).await.unwrap();
         let log = world.log(leader.0).clone();
-        log.remove_voter(leader, Duration::from_secs(5)).await.unwrap();
-        let added = log.add_voter(NodeId(4), SHORT).await;
+        log.remove_voter(leader, None, Duration::from_secs(5)).await.unwrap();
+        let added = log.add_voter(NodeId(4), None, SHORT).await;
         assert!(
             matches!(added, Err(MembershipError::NotLeader { .. } | MembershipError::NoQuorum)),
             "{added:?}"
@@ -84,7 +86,7 @@ fn p12_a_leader_that_removed_itself_changes_nothing_any_more() {
         world.check();
         let next = world.leader().await;
         assert_ne!(next, leader);
-        world.log(next.0).add_voter(NodeId(4), Duration::from_secs(5)).await.unwrap();
+        world.log(next.0).add_voter(NodeId(4), None, Duration::from_secs(5)).await.unwrap();
     });
 }
 

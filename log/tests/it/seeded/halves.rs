@@ -270,7 +270,7 @@ impl Trial {
         }
         let back = self.all.iter().copied().find(|node| !voters.contains(node) && here(node));
         if let Some(node) = back {
-            let task = async move { drop(log.add_voter(node, Duration::from_secs(2)).await) };
+            let task = async move { drop(log.add_voter(node, None, Duration::from_secs(2)).await) };
             self.busy.insert(leader, tokio::spawn(task));
         }
     }

@@ -48,7 +48,7 @@ async fn together_again(world: &mut World, back: &[NodeId]) {
         let mut added = Err(MembershipError::InProgress);
         for _ in 0..50 {
             let leader = world.leader().await;
-            added = world.log(leader.0).add_voter(*node, LONG).await;
+            added = world.log(leader.0).add_voter(*node, None, LONG).await;
             if added.is_ok() {
                 break;
             }

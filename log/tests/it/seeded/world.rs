@@ -322,9 +322,9 @@ impl World {
         tokio::spawn(async move {
             let deadline = Duration::from_secs(3);
             let changed = if add {
-                log.add_voter(node, deadline).await
+                log.add_voter(node, None, deadline).await
             } else {
-                log.remove_voter(node, deadline).await
+                log.remove_voter(node, None, deadline).await
             };
             if changed.is_ok() {
                 records.lock().unwrap().count("memberships changed");

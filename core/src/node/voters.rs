@@ -1,0 +1,145 @@
+//! Who votes: every member, but those that a tie was broken without (rule G8).
+//!
+//! One voter more or less at a time, so that the majorities of two sets in a row share a voter (rule
+//! C4). An odd set of voters changes just so. Half of an even one may be granted without having
+//! heard of a change that the others make: the coordinator takes the next number from the register
+//! first, and it is committed in the same entry (rule G14). From the taking on no half of the
+//! former voters is granted anything.
+//!
+//! ```text
+//!   odd:   member here ─▶ voter
+//!   even:  member here ─▶ learner ─▶ caught up ─▶ number taken ─▶ voter
+//! ```
+//!
+//! **Failures.** A number that was taken and not committed, because its answer was lost or the log
+//! had something else to do, is used up for nothing (rule G12), and the next one is taken. Whoever
+//! loses its majority between the taking and the commit is granted nothing until it meets the
+//! others: so a node catches up *before* the number is taken, and that time is a round trip and a
+//! commit.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::tie::Tie;
+use super::{Command, Node};
+use crate::id::{Grant, NodeId};
+use crate::lease::Report;
+use crate::quorum::ask::Question;
+use crate::state::Change;
+use crate::time::{Instant, Span};
+
+/// The time between two changes of the voters.
+const VOTER_PAUSE: Span = Span::from_millis(1_000);
+/// The time between two questions for a number.
+const TAKE_AGAIN: Span = Span::from_millis(500);
+/// How many entries a member may be behind when a number is taken for its vote.
+const NEARLY_THERE: u64 = 64;
+
+/// One voter more or less.
+#[derive(Clone, Copy)]
+enum Step {
+    More(NodeId),
+    Less(NodeId),
+}
+
+impl Tie {
+    /// A number for a change of the voters, once.
+    fn take_number(&mut self, known: Grant) -> Option<Grant> {
+        self.taken.take().map(|(number, _)| number).filter(|number| *number > known)
+    }
+}
+
+impl Node {
+    /// Lets one member more vote, or one node less. Only with a majority that answers in this term
+    /// (rule G10): the caller is quorate.
+    pub(super) fn adjust_voters(&mut self, now: Instant, report: &Report) {
+        if self.is_changing_voters(now) {
+            return;
+        }
+        // The guard has to count by the present voters before there are others (rule C4).
+        if report.voters != self.log.voters {
+            return;
+        }
+        let [voters] = &self.log.voters[..] else { return };
+        let even = voters.len().is_multiple_of(2);
+        let Some(step) = self.next_step(now, report, voters) else { return };
+        let command = if even && self.has_register() {
+            let Some(command) = self.step_by_number(now, report, step) else { return };
+            command
+        } else {
+            step.command(None)
+        };
+        self.voter_change = Some(now);
+        self.command(command);
+    }
+
+    /// Whether the log was told so lately to change the voters that it may be about to.
+    fn is_changing_voters(&self, now: Instant) -> bool {
+        self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE)
+    }
+
+    /// Whether a number was taken so lately that it may be about to be committed. One for which
+    /// there is no step any more is forgotten.
+    pub(super) fn is_using_number(&mut self, now: Instant) -> bool {
+        let fresh = |at: Instant| now.since(at) < VOTER_PAUSE;
+        self.tie.taken = self.tie.taken.filter(|(_, at)| fresh(*at));
+        self.tie.taken.is_some() || self.is_changing_voters(now)
+    }
+
+    fn next_step(&self, now: Instant, report: &Report, voters: &BTreeSet<NodeId>) -> Option<Step> {
+        let wanted = |node: &NodeId| {
+            self.state.members.contains_key(node) && !self.state.later.out.contains(node)
+        };
+        if let Some(gone) = voters.iter().find(|node| !wanted(node)) {
+            return Some(Step::Less(*gone));
+        }
+        let missing = self.state.members.keys().copied();
+        let missing: Vec<_> =
+            missing.filter(|node| wanted(node) && !voters.contains(node)).collect();
+        // A node that just joined is not heard yet: it learns from the log whom to talk to. Those
+        // that are heard go first; of the others each is tried in turn.
+        let heard = missing.iter().copied().find(|node| self.heard_lately(now, report, *node));
+        let turn = (now.0 / VOTER_PAUSE.0) as usize % missing.len().max(1);
+        heard.or(missing.get(turn).copied()).map(Step::More)
+    }
+
+    /// The step in one entry with a number, or what comes before it.
+    fn step_by_number(&mut self, now: Instant, report: &Report, step: Step) -> Option<Command> {
+        // Half of the voters asks for itself.
+        if self.tie.is_halved() {
+            return None;
+        }
+        if let Step::More(node) = step
+            && !self.is_nearly_there(now, report, node)
+        {
+            return Some(Command::AddLearner(node));
+        }
+        let known = self.state.later.grant;
+        if let Some(number) = self.tie.take_number(known) {
+            let change = Change::Grant { number, out: BTreeSet::new() };
+            return Some(step.command(Some(change)));
+        }
+        let lately = self.tie.spoken.is_some_and(|at| now.since(at) < TAKE_AGAIN);
+        if !lately && self.tie.trusting.is_none() {
+            self.ask(now, Question::Take { known });
+        }
+        None
+    }
+
+    fn is_nearly_there(&self, now: Instant, report: &Report, node: NodeId) -> bool {
+        let (tail, heard) = (self.log.tail, self.heard_lately(now, report, node));
+        let there = report.peers.get(&node).map(|peer| peer.log_tail);
+        heard
+            && there
+                .is_some_and(|it| it.term == tail.term && it.index.0 + NEARLY_THERE >= tail.index.0)
+    }
+}
+
+impl Step {
+    fn command(self, under: Option<Change>) -> Command {
+        match self {
+            Self::More(node) => Command::AddVoter { node, under },
+            Self::Less(node) => Command::RemoveVoter { node, under },
+        }
+    }
+}
