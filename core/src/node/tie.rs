@@ -73,6 +73,8 @@ pub(super) struct Tie {
     pub(super) round_trip: Option<Span>,
     /// A number that it gave this coordinator for a change of the voters, and when.
     pub(super) taken: Option<(Grant, Instant)>,
+    /// When one was last given to the log.
+    pub(super) used: Option<Instant>,
     /// What it has to be told so that it can be relied upon again.
     pub(super) trusting: Option<(Challenge, Grant)>,
 }

@@ -53,7 +53,7 @@ impl Node {
     /// Lets one member more vote, or one node less. Only with a majority that answers in this term
     /// (rule G10): the caller is quorate.
     pub(super) fn adjust_voters(&mut self, now: Instant, report: &Report) {
-        if self.is_changing_voters(now) {
+        if self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE) {
             return;
         }
         // The guard has to count by the present voters before there are others (rule C4).
@@ -73,17 +73,12 @@ impl Node {
         self.command(command);
     }
 
-    /// Whether the log was told so lately to change the voters that it may be about to.
-    fn is_changing_voters(&self, now: Instant) -> bool {
-        self.voter_change.is_some_and(|since| now.since(since) < VOTER_PAUSE)
-    }
-
     /// Whether a number was taken so lately that it may be about to be committed. One for which
     /// there is no step any more is forgotten.
     pub(super) fn is_using_number(&mut self, now: Instant) -> bool {
         let fresh = |at: Instant| now.since(at) < VOTER_PAUSE;
         self.tie.taken = self.tie.taken.filter(|(_, at)| fresh(*at));
-        self.tie.taken.is_some() || self.is_changing_voters(now)
+        self.tie.taken.is_some() || self.tie.used.is_some_and(fresh)
     }
 
     fn next_step(&self, now: Instant, report: &Report, voters: &BTreeSet<NodeId>) -> Option<Step> {
@@ -116,6 +111,7 @@ impl Node {
         }
         let known = self.state.later.grant;
         if let Some(number) = self.tie.take_number(known) {
+            self.tie.used = Some(now);
             let change = Change::Grant { number, out: BTreeSet::new() };
             return Some(step.command(Some(change)));
         }

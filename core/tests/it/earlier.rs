@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_core::id::{Incarnation, NodeId, Sequence, Term};
-use stead_core::lease::{Command, Event, Heartbeat, Lease, LogTail, Order, Receipt, Report};
+use stead_core::id::{Incarnation, Index, NodeId, Sequence, Term};
+use stead_core::lease::{Command, Echo, Event, Heartbeat, Lease, LogTail, Order, Receipt, Report};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 
@@ -47,9 +47,11 @@ impl Coordinator {
         self.take(Event::Order(Order::Lead { term: TERM, voters, admitted }));
     }
 
-    /// Those nodes echo the newest heartbeat; they heard an earlier coordinator so long ago.
-    fn echoed_by<const N: usize>(&mut self, voters: [u64; N], earlier: Span) {
-        self.now += Span::from_millis(1);
+    /// Those nodes echo the newest heartbeat; they heard an earlier coordinator then.
+    fn echoed_by<const N: usize>(&mut self, voters: [u64; N], earlier: Instant) {
+        // So long that there is a report again.
+        self.now += Span::from_millis(70);
+        let earlier = self.now.since(earlier);
         let sent = self.sent.expect("a coordinator beats");
         for from in voters.map(NodeId) {
             self.said += 1;
@@ -69,7 +71,7 @@ impl Coordinator {
                     sequence: sent.sequence,
                     held: Span::ZERO,
                 }),
-                echo: None,
+                echo: Some(Echo { authority: Span::ZERO, admission: Index(0) }),
                 earlier_coordinator: earlier,
                 more: Default::default(),
             };
@@ -77,6 +79,11 @@ impl Coordinator {
         }
         self.take(Event::Order(Order::Alive));
         self.take(Event::Tick);
+    }
+
+    /// When this node itself last heard of an earlier coordinator.
+    fn mine(&self) -> Instant {
+        self.now - self.sent.expect("a coordinator beats").earlier_coordinator
     }
 
     fn bound(&self) -> Option<Instant> {
@@ -90,15 +97,16 @@ impl Coordinator {
 #[test]
 fn a_bound_that_the_voters_of_before_gave_outlives_their_vote() {
     let mut guard = Coordinator::new();
+    let long_ago = guard.now;
+    guard.now += Span::from_millis(3_000);
     let heard = guard.now;
-    let long_ago = Span::from_millis(5_000);
-    guard.now += Span::from_millis(40);
     guard.count_by([1, 2, 3, 4]);
-    guard.echoed_by([2, 3], Span::from_millis(40));
+    guard.echoed_by([2, 3], heard);
     let bound = guard.bound().expect("three of four have said");
     assert!(bound >= heard, "{bound:?} before {heard:?}");
+    assert_eq!(guard.mine(), long_ago, "this node never heard of node 4 either");
     guard.count_by([1, 2, 3]);
-    guard.echoed_by([2, 3], Span::from_millis(42));
+    guard.echoed_by([2, 3], heard);
     guard.count_by([1, 2, 3, 5]);
     guard.echoed_by([2, 3, 5], long_ago);
     guard.count_by([1, 2, 3, 5, 6]);
@@ -110,10 +118,11 @@ fn a_bound_that_the_voters_of_before_gave_outlives_their_vote() {
 #[test]
 fn what_is_kept_is_no_answer_for_voters_who_have_not_said() {
     let mut guard = Coordinator::new();
+    let heard = guard.now;
     guard.count_by([1, 2, 3]);
-    guard.echoed_by([2, 3], Span::from_millis(100));
+    guard.echoed_by([2, 3], heard);
     assert!(guard.bound().is_some());
     guard.count_by([4, 5, 6]);
-    guard.echoed_by([4], Span::from_millis(100));
+    guard.echoed_by([4], heard);
     assert_eq!(guard.bound(), None);
 }
