@@ -109,6 +109,10 @@ pub enum Notice {
     Granted(Grant),
     /// The register does not grant it, and why.
     NotGranted(String),
+    /// An operator says that these are off: why, and until when that counts.
+    Vouched(Vec<String>, String, Span),
+    /// That word counts no more: its time is over, or a node is heard that was said to be off.
+    VouchEnded(bool),
     /// A half went on under that grant, without these.
     WentOn(Grant, Vec<String>),
     /// A node that lost its vote by a grant is back.
@@ -152,6 +156,8 @@ impl Notice {
             | Self::PointLost(_)
             | Self::Disarmed(..)
             | Self::Tied(..)
+            | Self::Vouched(..)
+            | Self::VouchEnded(_)
             | Self::WentOn(..)
             | Self::RegisterLost
             | Self::RegisterDistrusted
@@ -273,6 +279,20 @@ fn ties(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
             write!(f, "HAVEQUORUM: this half was granted ({number}) and goes on")
         }
         Notice::NotGranted(why) => write!(f, "NOQUORUM: {why}"),
+        Notice::Vouched(absent, reason, span) => write!(
+            f,
+            "an operator says that {} off, which counts for {}: {reason}",
+            if let [one] = &absent[..] {
+                alloc::format!("{one} is")
+            } else {
+                alloc::format!("{} are", absent.join(", "))
+            },
+            span.in_words()
+        ),
+        Notice::VouchEnded(true) => f.write_str("the override counts no more: its time is over"),
+        Notice::VouchEnded(false) => {
+            f.write_str("the override counts no more: a node is heard that was said to be off")
+        }
         Notice::WentOn(number, out) => write!(
             f,
             "half of the voters goes on under grant {number}; without a vote until back: {}",

@@ -162,10 +162,12 @@ impl World {
         }
     }
 
-    /// A node has its log count one vote more: only if it is in the half that was granted.
+    /// A node has its log count one vote more: only if it is in the half that was granted, or an
+    /// operator has said there that the others are off.
     pub(crate) fn judge_tie_vote(&mut self, host: usize, vote: &TieVote) {
         let Some(server) = &self.register else { return };
-        let given = server.given.get(&vote.grant) == Some(&Some(vote.half.clone()));
+        let given = server.given.get(&vote.grant) == Some(&Some(vote.half.clone()))
+            || self.hosts[host].overruled;
         let here = vote.half.present.contains(&self.hosts[host].id);
         if !given || !here || vote.half.present.contains(&vote.absent) {
             let name = self.hosts[host].name;

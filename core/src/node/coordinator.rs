@@ -225,6 +225,7 @@ impl Node {
         let able = self.able(now, report);
         self.removal(now, report, &able)
             .or_else(|| self.admission(now, report))
+            .or_else(|| self.shut_out())
             .or_else(|| self.returned(now, report))
             .or_else(|| self.arming(now))
             .or_else(|| self.settlement(now, report))
@@ -319,6 +320,7 @@ impl Node {
         report.peers.iter().find_map(|(node, peer)| {
             let known = self.state.view.get(node).map(|it| it.incarnation);
             let fit = self.state.members.contains_key(node)
+                && !self.state.is_shut_out(*node)
                 && peer.daemon_alive
                 && peer.released != Some(peer.incarnation)
                 && self.heard_lately(now, report, *node);

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::vouch::Word;
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{LogTail, Report, VoterSets};
 use crate::quorum::ask::Answer;
@@ -49,6 +50,8 @@ pub enum Event {
         /// How long that took.
         round_trip: Span,
     },
+    /// An operator says that the absent half of the voters is off.
+    Vouched(Word),
     /// A probe for conflicts ended.
     Probed {
         /// For which service.

@@ -10,6 +10,7 @@
 //!   committed log ───┼─▶ Node::handle ─▶ poll ┼─▶ proposals to the log
 //!   results ─────────┘        │               └─▶ claim, announce, start, stop, notices
 //!                             ├── tie          (everyone: exactly half of the voters is here)
+//!                             │   vouch        (an operator's word in place of a grant)
 //!                             ├── election     (everyone: the coordinator fell silent)
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── voters       (who leads: who votes)
@@ -45,6 +46,7 @@ mod register;
 mod stages;
 mod tie;
 mod voters;
+mod vouch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -61,6 +63,7 @@ use network::RoundTrips;
 use orders::Told;
 use proposals::{Proposal, Purpose};
 use tie::Tie;
+pub use vouch::{Overridable, Word};
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
@@ -172,6 +175,7 @@ impl Node {
             Event::Answered { number, answer, round_trip } => {
                 self.on_answered(now, number, answer, round_trip);
             }
+            Event::Vouched(word) => self.on_vouched(now, word),
             Event::Probed { .. }
             | Event::Announced { .. }
             | Event::Started { .. }
@@ -348,6 +352,7 @@ impl Node {
             Change::Grant { number, out } if !out.is_empty() => {
                 Notice::WentOn(*number, out.iter().map(name).collect())
             }
+            Change::Override(word) => Notice::WentOn(word.number, alloc::vec![name(&word.out)]),
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.

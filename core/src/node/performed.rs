@@ -109,6 +109,7 @@ impl Node {
             | Event::Proposed { .. }
             | Event::Retire
             | Event::Answered { .. }
+            | Event::Vouched(_)
             | Event::StoreFailed(_) => {}
         }
     }

@@ -23,6 +23,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::vouch::Vouch;
 use super::{Command, Node};
 use crate::id::{Grant, NodeId};
 use crate::lease::{LogTail, PeerReport, Report};
@@ -75,6 +76,8 @@ pub(super) struct Tie {
     pub(super) taken: Option<(Grant, Instant)>,
     /// When one was last given to the log.
     pub(super) used: Option<Instant>,
+    /// An operator's word in place of a grant.
+    pub(super) vouch: Option<Vouch>,
     /// What it has to be told so that it can be relied upon again.
     pub(super) trusting: Option<(Challenge, Grant)>,
 }
@@ -90,12 +93,22 @@ pub(super) struct Asked {
 impl Tie {
     /// Whether something is waited for here.
     pub(super) fn is_on(&self) -> bool {
-        self.half.is_some() || self.vote.is_some() || self.trusting.is_some()
+        self.half.is_some()
+            || self.vote.is_some()
+            || self.trusting.is_some()
+            || self.vouch.is_some()
     }
 
     /// Whether exactly half of the voters is here, or goes on under a grant.
     pub(super) fn is_halved(&self) -> bool {
         self.half.is_some() || self.vote.is_some()
+    }
+
+    /// Why the register grants that half nothing.
+    pub(super) fn refusal(&self, half: &Half) -> Option<Refusal> {
+        let here = self.half.as_ref().is_some_and(|(present, _)| present == half);
+        let (said, _) = self.said.as_ref().filter(|_| here)?;
+        said.as_ref().err().cloned()
     }
 
     /// The register said that of a half.
@@ -112,7 +125,8 @@ impl Node {
         if self.is_shrinking() {
             return;
         }
-        let half = self.tied_half(now);
+        let breaks = self.has_vouch(now) || self.has_register();
+        let half = if breaks { self.half_here(now) } else { None };
         if self.tie.half.as_ref().map(|(half, _)| half) != half.as_ref() {
             self.withdraw();
             self.tie.said = None;
@@ -135,13 +149,15 @@ impl Node {
         let Some(vote) = &self.tie.vote else { return false };
         if self.state.later.grant >= vote.grant {
             self.withdraw();
+            // An operator's word is for one tie.
+            self.tie.vouch = None;
             return false;
         }
         let appended = self.log.voters[..] != [vote.half.voters.clone()];
         self.log.leader == Some(self.me) && appended
     }
 
-    fn withdraw(&mut self) {
+    pub(super) fn withdraw(&mut self) {
         if self.tie.vote.take().is_some() {
             self.command(Command::TieVote(None));
         }
@@ -151,11 +167,11 @@ impl Node {
 
     /// The half that this node is in, if the voters that are here are exactly half of all, and
     /// none of them hears a coordinator that is not one of them.
-    fn tied_half(&self, now: Instant) -> Option<Half> {
+    pub(super) fn half_here(&self, now: Instant) -> Option<Half> {
         let report = self.report.as_ref()?;
         let [voters] = &self.log.voters[..] else { return None };
         let votes = voters.contains(&self.me) && report.vote_known && !report.released;
-        if !votes || self.is_leaving() || !self.has_register() {
+        if !votes || self.is_leaving() {
             return None;
         }
         let here = |node: &NodeId| *node == self.me || self.is_here(now, report, *node);
@@ -192,7 +208,7 @@ impl Node {
 
     /// Who asks for a half: its leader, else whoever has the most of the log, the lowest number
     /// among equals (rule G3).
-    fn asker(&self, half: &Half) -> Option<NodeId> {
+    pub(super) fn asker(&self, half: &Half) -> Option<NodeId> {
         let report = self.report.as_ref()?;
         let leader = half.present.iter().copied().find(|node| self.leads_here(report, *node));
         if leader.is_some() {
@@ -214,14 +230,14 @@ impl Node {
             self.use_vote(now);
             return;
         }
+        if let Some(number) = self.vouched_number(&half) {
+            self.take_vote(now, number, half);
+            return;
+        }
         match self.tie.said.clone() {
             Some((Ok(grant), _)) if grant > self.state.later.grant => {
-                let Some(absent) = half.absent().next() else { return };
-                let vote = TieVote { grant, half, absent };
                 self.notice(Notice::Granted(grant));
-                self.tie.vote = Some(vote.clone());
-                self.command(Command::TieVote(Some(vote)));
-                self.use_vote(now);
+                self.take_vote(now, grant, half);
             }
             Some((_, at)) if now.since(at) < ASK_AGAIN => {}
             _ => {
@@ -230,6 +246,14 @@ impl Node {
                 }
             }
         }
+    }
+
+    fn take_vote(&mut self, now: Instant, grant: Grant, half: Half) {
+        let Some(absent) = half.absent().next() else { return };
+        let vote = TieVote { grant, half, absent };
+        self.tie.vote = Some(vote.clone());
+        self.command(Command::TieVote(Some(vote)));
+        self.use_vote(now);
     }
 
     fn ask_for_grant(&mut self, now: Instant, half: Half) {
@@ -289,8 +313,8 @@ impl Node {
             return;
         }
         self.tie.shrunk = Some(now);
-        let out = BTreeSet::from([vote.absent]);
-        let change = Change::Grant { number: vote.grant, out };
+        let granted = || Change::Grant { number: vote.grant, out: BTreeSet::from([vote.absent]) };
+        let change = self.overriding(vote.grant, vote.absent).unwrap_or_else(granted);
         self.command(Command::Shrink { vote, term: self.log.term, change });
     }
 
@@ -362,6 +386,7 @@ impl Node {
             peers.filter(|(_, peer)| heard(peer)).map(|(node, _)| *node).collect();
         present.insert(self.me);
         let said = match (&self.tie.vote, &self.tie.said) {
+            (Some(_), _) if self.tie.vouch.is_some() => Some(chain::Said::Overridden),
             (Some(_), _) | (None, Some((Ok(_), _))) => Some(chain::Said::Granted),
             (None, Some((Err(refusal), _))) => {
                 Some(chain::Said::Refused(alloc::format!("{refusal}")))

@@ -148,6 +148,8 @@ impl Chain {
 pub enum Said {
     /// The half may go on.
     Granted,
+    /// It may, by an operator's word.
+    Overridden,
     /// It may not, and why.
     Refused(String),
 }
@@ -155,6 +157,9 @@ pub enum Said {
 fn said(register: Option<&Said>) -> (Verdict, String) {
     match register {
         Some(Said::Granted) => (Verdict::HaveQuorum, String::from("this half was granted")),
+        Some(Said::Overridden) => {
+            (Verdict::HaveQuorum, String::from("an operator says that the others are off"))
+        }
         Some(Said::Refused(reason)) => (Verdict::NoQuorum, reason.clone()),
         None => (Verdict::QuorumTie, String::from("no answer")),
     }

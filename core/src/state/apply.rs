@@ -63,6 +63,7 @@ impl State {
             Change::Grant { number, out } => self.use_up(number, out),
             Change::Back { node } => self.vote_again(node),
             Change::Enrol { server } => self.enrol(server),
+            Change::Override(word) => self.override_by(word),
         }
     }
 

@@ -10,9 +10,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::QuorumServer;
 use super::config::{Config, ConfigLater, ConfigMore};
 use super::incident::{Cause, Stage};
+use super::{Override, QuorumServer};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -171,6 +171,9 @@ pub enum Change {
         /// Which.
         server: Option<QuorumServer>,
     },
+    /// Half of the voters goes on by an operator's word, in the entry in which one of the others
+    /// loses its vote (rule G18).
+    Override(Override),
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -184,7 +187,11 @@ impl Change {
     /// The number of the register that is used up with it.
     #[must_use]
     pub fn grant(&self) -> Option<Grant> {
-        if let Self::Grant { number, .. } = self { Some(*number) } else { None }
+        if let Self::Grant { number, .. } | Self::Override(Override { number, .. }) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 
     /// The lowest version of the protocol whose members read all of it. An older member would
@@ -192,7 +199,9 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
-            Self::Grant { .. } | Self::Back { .. } | Self::Enrol { .. } => PROTOCOL_0_4,
+            Self::Grant { .. } | Self::Back { .. } | Self::Enrol { .. } | Self::Override(_) => {
+                PROTOCOL_0_4
+            }
             Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }

@@ -31,6 +31,7 @@ pub use change::{
 };
 use config::{Config, ConfigLater, ConfigMore};
 pub use disarm::LONGEST_DISARMED;
+pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
 
@@ -113,6 +114,8 @@ pub struct StateLater {
     pub out: BTreeSet<NodeId>,
     /// The quorum server, if the cluster is enrolled at one.
     pub server: Option<QuorumServer>,
+    /// The newest overrides, oldest first.
+    pub overrides: Vec<Override>,
 }
 
 /// Where a quorum server is, and by what it is known.

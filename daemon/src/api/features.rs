@@ -17,11 +17,22 @@ use crate::driver::view::View;
 /// # Errors
 /// Names those members, and says what to do. Nothing was proposed.
 pub(super) fn check(view: &View, change: &Change) -> Result<(), Failure> {
+    check_of(view, change, |_| true)
+}
+
+/// The same for a change that some members can't be asked about: they are off. Who comes back with
+/// an older program is refused at the hello.
+pub(super) fn check_of(
+    view: &View,
+    change: &Change,
+    asked: impl Fn(&NodeId) -> bool,
+) -> Result<(), Failure> {
     let needed = change.protocol();
     if needed <= PROTOCOL_0_2.max(view.state.more.protocol) {
         return Ok(());
     }
     let others = view.state.members.keys().filter(|node| **node != view.identity.node);
+    let others = others.filter(|node| asked(node));
     let unfit: Vec<_> = others.filter_map(|node| unfit(view, *node, needed)).collect();
     if unfit.is_empty() {
         return Ok(());

@@ -69,6 +69,16 @@ pub enum Request {
     },
     /// Do without a quorum server: a [`ChangeAnswer`].
     Unenrol,
+    /// Go on with half of the voters by an operator's word, or say what that would mean: an
+    /// [`OverrideAnswer`].
+    Override {
+        /// For how long the word counts; nothing to ask only.
+        seconds: Option<u64>,
+        /// The other half may have decided something that this one never heard of.
+        force: bool,
+        /// Why.
+        reason: String,
+    },
     /// Forget how often services failed: a [`ChangeAnswer`].
     Clear {
         /// Which; all if none.
@@ -196,6 +206,19 @@ pub struct ChangeAnswer {
     pub index: Option<u64>,
     /// The node that it is about, if it is about one.
     pub node: Option<String>,
+    /// What the operator should know or do now, if anything.
+    pub next: Option<String>,
+}
+
+/// What an override means, or what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideAnswer {
+    /// The nodes that have to be off.
+    pub absent: Vec<String>,
+    /// Why a second word is needed; nothing if it is not.
+    pub refused: Option<String>,
+    /// The number under which this half went on; nothing if it has not.
+    pub grant: Option<u64>,
     /// What the operator should know or do now, if anything.
     pub next: Option<String>,
 }

@@ -23,6 +23,7 @@ mod enrol;
 mod features;
 pub mod join;
 pub mod message;
+mod overrule;
 pub mod report;
 mod requests;
 mod server;

@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, report};
+use super::{Desk, disarm, enrol, features, overrule, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -41,6 +41,9 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Arm => json(&disarm::arm(desk).await?),
         Request::Enrol { token } => json(&enrol::enrol(desk, &token).await?),
         Request::Unenrol => json(&enrol::unenrol(desk).await?),
+        Request::Override { seconds, force, reason } => {
+            json(&overrule::overrule(desk, seconds, force, reason).await?)
+        }
         Request::Clear { service } => json(&clear(desk, service).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),

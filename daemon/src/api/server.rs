@@ -126,6 +126,7 @@ impl Client {
             | Request::Arm
             | Request::Enrol { .. }
             | Request::Unenrol
+            | Request::Override { .. }
             | Request::Clear { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

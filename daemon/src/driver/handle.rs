@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::Index;
+use stead_core::node::{Event, Word};
 use stead_core::state::{Change, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,6 +42,7 @@ pub(super) struct Submission {
 pub struct Handle {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) submissions: mpsc::Sender<Submission>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
 impl Handle {
@@ -58,7 +60,14 @@ impl Handle {
                 drop(fate.send(answer(change)));
             }
         });
-        Self { view, submissions }
+        let (events, _nobody) = mpsc::unbounded_channel();
+        Self { view, submissions, events }
+    }
+
+    /// Passes an operator's word on. What comes of it is seen in the picture.
+    pub fn vouch(&self, word: Word) {
+        // Nobody listens once the driver has ended.
+        drop(self.events.send(Event::Vouched(word)));
     }
 
     /// The present picture.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
 use stead_core::lease::{LogTail, Order};
-use stead_core::node::{Event, Fate, LogView, Node};
+use stead_core::node::{Event, Fate, LogView, Node, Overridable};
 use stead_core::notice::Notice;
 use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
@@ -392,6 +392,7 @@ impl Task {
             seen: self.node.seen().clone(),
             quorum: self.node.quorum(at),
             ties: self.ties(),
+            overridable: self.node.overridable(at),
         }));
     }
 }
@@ -436,6 +437,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         seen: Seen::default(),
         quorum: node.quorum(Instant(boottime())),
         ties: TieView::default(),
+        overridable: Overridable::Nothing,
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use stead_core::id::ServiceId;
+use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
-use stead_core::node::LocalView;
+use stead_core::node::{LocalView, Overridable};
 use stead_core::points::Seen;
 use stead_core::quorum::chain::Decision;
 use stead_core::state::State;
@@ -69,6 +69,17 @@ pub struct View {
     pub quorum: Decision,
     /// What this node knows of what breaks ties.
     pub ties: TieView,
+    /// What an operator could override here.
+    pub overridable: Overridable,
+}
+
+impl View {
+    /// Whether this node hears that one, as far as a half of the voters is concerned.
+    #[must_use]
+    pub fn hears(&self, node: NodeId) -> bool {
+        let heard = self.report.as_ref().and_then(|report| report.peers.get(&node)?.heard);
+        heard.is_some_and(|heard| self.at.since(heard) <= self.state.timers.suspect_after)
+    }
 }
 
 /// What a node knows of the register that breaks ties.

@@ -77,6 +77,8 @@ kinds! {
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
     Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
     NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
+    Vouched(..): "vouched" "eb6c398cc9d34e31ac9b011a5a01b6de";
+    VouchEnded(..): "vouch-ended" "f77488927f2543e8920f1e740ce3cf25";
     WentOn(..): "went-on" "848568611a934c45a2fbf87a102d3cdc";
     VotesAgain(..): "votes-again" "f673df3754ea49e4a6b48b8fe6c0c260";
     Enrolled(..): "enrolled" "2f2ff2bec7234945abbbdc0ec3f31d71";
@@ -122,6 +124,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Tied(..)
         | Notice::Granted(_)
         | Notice::NotGranted(_)
+        | Notice::Vouched(..)
+        | Notice::VouchEnded(_)
         | Notice::WentOn(..)
         | Notice::Enrolled(_)
         | Notice::RegisterLost

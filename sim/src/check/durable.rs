@@ -69,7 +69,11 @@ impl World {
                 self.judges.partition.settled(timers);
             }
             if changed {
-                let went_on = matches!(entry.payload(), Payload::Voters(_, Some(_)));
+                let went_on = match entry.payload() {
+                    Payload::Voters(_, Some(Change::Grant { out, .. })) => !out.is_empty(),
+                    Payload::Voters(_, change) => change.is_some(),
+                    Payload::Blank | Payload::Change(_) => false,
+                };
                 self.cover.ties += u64::from(went_on);
                 self.judge_freed(&before, entry);
             }

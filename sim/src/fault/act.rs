@@ -112,6 +112,8 @@ pub enum Act {
     Disarm(u64),
     /// An operator arms it again.
     Arm,
+    /// An operator says there that the absent half is off, the second time with force.
+    Override(Target, bool),
 }
 
 impl Act {
@@ -158,7 +160,8 @@ impl Act {
             Self::Swap(_) => Kind::Swap,
             Self::Leave(_) => Kind::Leave,
             Self::Disarm(_) => Kind::Disarm,
-            Self::Way(.., true)
+            Self::Override(..)
+            | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)
             | Self::Point(_, true)

@@ -1,7 +1,7 @@
 //! What people do: they move, configure, remove, join and replace.
 
 use stead_core::id::Epoch;
-use stead_core::node::Fate;
+use stead_core::node::{Event, Fate, Overridable, Word};
 use stead_core::state::{Cause, Change, Outcome};
 use stead_core::time::Span;
 
@@ -58,6 +58,22 @@ impl World {
             _ => return Ok(()),
         };
         self.operate(helper, change);
+        Ok(())
+    }
+
+    /// An operator who has looked says that the others are off: on a node where that counts.
+    pub(super) fn overrule(&mut self, it: Target, forced: bool) -> Result<(), ActError> {
+        let host = self.target(it).ok_or(ActError::Nobody(it))?;
+        let now = self.local(host);
+        let daemon = self.hosts[host].daemon.as_ref().ok_or(ActError::NoDaemon)?;
+        let possible = daemon.node.overridable(now);
+        let fits = |refused: &Option<_>| refused.is_none() || forced;
+        if !matches!(&possible, Overridable::Here { refused, .. } if fits(refused)) {
+            return Err(ActError::NotOverridable(format!("{possible:?}")));
+        }
+        let (span, reason) = (Span(60_000_000), "they burnt down".to_string());
+        self.hosts[host].overruled = true;
+        self.node_handle(host, Event::Vouched(Word { span, forced, reason, wall: 0 }));
         Ok(())
     }
 

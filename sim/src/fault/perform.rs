@@ -57,6 +57,7 @@ impl World {
             | Act::Clear
             | Act::Disarm(_)
             | Act::Arm => self.operate_act(act),
+            Act::Override(it, forced) => self.overrule(*it, *forced),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)
             | Act::Freeze(it, _)

@@ -10,7 +10,7 @@ use crate::register::Fault;
 use crate::world::{Halt, Moment};
 
 /// An act that can't be done now. Nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActError {
     /// Nobody is meant by that now.
     #[error("there is no {0} at this moment; name a machine, or wait until there is one")]
@@ -24,6 +24,9 @@ pub enum ActError {
     /// Nobody is there to take an operator's word.
     #[error("no daemon runs that could take an operator's word")]
     NoDaemon,
+    /// Nothing could be overridden there.
+    #[error("nothing can be overridden there: {0}")]
+    NotOverridable(String),
 }
 
 /// Microseconds as milliseconds.
@@ -112,6 +115,8 @@ impl fmt::Display for Act {
             Self::Clear => f.write_str("clear"),
             Self::Disarm(long) => write!(f, "disarm {}", Ms(*long)),
             Self::Arm => f.write_str("arm"),
+            Self::Override(it, false) => write!(f, "override {it}"),
+            Self::Override(it, true) => write!(f, "override-forced {it}"),
         }
     }
 }
@@ -299,6 +304,8 @@ impl Act {
             "power-on" => Self::PowerOn(it(words)?),
             "release" => Self::Release(it(words)?),
             "retire" => Self::Retire(it(words)?),
+            "override" => Self::Override(it(words)?, false),
+            "override-forced" => Self::Override(it(words)?, true),
             "suspend" => Self::Halt(it(words)?, Halt::Suspended, words.millis()?),
             "hypervisor" => Self::Halt(it(words)?, Halt::Paused, words.millis()?),
             "lose-disk" => Self::LoseDisk(it(words)?),

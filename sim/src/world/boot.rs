@@ -126,6 +126,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         name: NAMES[number],
         clock: Clock::new(1, shown, ppm),
         slack: Span::from_millis(slack),
+        overruled: false,
         form,
         gate: Vec::new(),
         configured: BTreeSet::new(),

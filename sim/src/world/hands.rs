@@ -170,6 +170,7 @@ impl World {
             | Event::Log(_)
             | Event::Current(_)
             | Event::Answered { .. }
+            | Event::Vouched(_)
             | Event::Applied { .. }
             | Event::Restored(_)
             | Event::Proposed { .. }

@@ -55,6 +55,8 @@ pub struct Host {
     pub id: NodeId,
     /// Its name in the configuration.
     pub name: &'static str,
+    /// An operator has said there that the others are off.
+    pub overruled: bool,
     /// Its clock.
     pub clock: Clock,
     /// How late its kernel may shut the gate.

@@ -135,6 +135,8 @@ impl History {
             | Notice::Tied(..)
             | Notice::Granted(_)
             | Notice::NotGranted(_)
+            | Notice::Vouched(..)
+            | Notice::VouchEnded(_)
             | Notice::WentOn(..)
             | Notice::VotesAgain(_)
             | Notice::Enrolled(_)

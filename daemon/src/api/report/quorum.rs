@@ -1,12 +1,15 @@
 //! Whether enough voters are here, and what decides if exactly half of them are.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use stead_core::quorum::chain::Module;
 use stead_core::quorum::{Verdict, majority};
+use stead_core::state::Override;
 
 use super::{Concern, Level, Sight};
+use crate::journal::stamp;
 
 /// Whether enough voters are here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,26 @@ pub struct QuorumReport {
     /// What breaks ties, if anything does.
     #[serde(default)]
     pub breaker: Option<BreakerReport>,
+    /// The newest overrides, oldest first.
+    #[serde(default)]
+    pub overrides: Vec<OverrideReport>,
+}
+
+/// Half of the voters went on by an operator's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideReport {
+    /// Under which number.
+    pub grant: u64,
+    /// Without these.
+    pub without: Vec<String>,
+    /// It was said twice.
+    pub forced: bool,
+    /// Why.
+    pub reason: String,
+    /// On which node it was said.
+    pub by: String,
+    /// When, by that node's wall clock.
+    pub at: String,
 }
 
 /// One module's answer.
@@ -112,6 +135,19 @@ pub(super) fn quorum(sight: &Sight<'_>) -> QuorumReport {
         grant: state.later.grant.0,
         out: state.later.out.iter().map(|node| state.name(*node)).collect(),
         breaker,
+        overrides: state.later.overrides.iter().map(|word| overridden(sight, word)).collect(),
+    }
+}
+
+fn overridden(sight: &Sight<'_>, word: &Override) -> OverrideReport {
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(word.wall)).unwrap_or(UNIX_EPOCH);
+    OverrideReport {
+        grant: word.number.0,
+        without: word.absent.iter().map(|node| sight.view.state.name(*node)).collect(),
+        forced: word.forced,
+        reason: word.reason.clone(),
+        by: word.by.clone(),
+        at: stamp(at),
     }
 }
 

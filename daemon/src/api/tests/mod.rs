@@ -124,6 +124,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         rejected: BTreeMap::new(),
         connected: (2..=joined).map(connected).collect(),
         quorum: Chain::default().ask(&voters, &vec![voters.clone()], None),
+        overridable: stead_core::node::Overridable::Nothing,
         ties: TieView::default(),
         state: Arc::new(state),
     }
