@@ -337,6 +337,7 @@ impl Node {
         };
         if !self.tie.told.0 {
             let what = match asker {
+                Some(_) if !self.has_register() => String::from("nothing breaks ties"),
                 Some(asker) if asker == self.me => String::from("a grant is asked for"),
                 Some(asker) => alloc::format!("{} asks for a grant", self.state.name(asker)),
                 None => String::from("nobody here can ask for a grant"),

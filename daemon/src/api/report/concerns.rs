@@ -151,7 +151,8 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
         "wait a few seconds; if it stays so, see `stead events`".to_owned()
     } else {
         let missing = missing.join(", ");
-        format!("bring back any of {missing}: its power, its links, then there: {START}")
+        let word = super::quorum::overridable(sight);
+        format!("bring back any of {missing}: its power, its links, then there: {START}{word}")
     };
     Some(outage(
         format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use stead_core::node::Overridable;
 use stead_core::quorum::chain::Module;
 use stead_core::quorum::{Verdict, majority};
 use stead_core::state::Override;
@@ -203,6 +204,18 @@ pub(super) fn concerns(sight: &Sight<'_>, quorum: &QuorumReport) -> Option<Conce
         return None;
     };
     Some(Concern { level: Level::Risk, what, since: None, next })
+}
+
+/// What an operator can say instead of bringing the others back, as the end of a sentence.
+pub(super) fn overridable(sight: &Sight<'_>) -> String {
+    let on = match &sight.view.overridable {
+        Overridable::Nothing => return String::new(),
+        Overridable::On(node) => format!(" (on {})", sight.view.state.name(*node)),
+        Overridable::Here { .. } => String::new(),
+    };
+    format!(
+        ". If all that are missing are off and stay off{on}: stead quorum override --reason ..."
+    )
 }
 
 /// A node that left still counts.

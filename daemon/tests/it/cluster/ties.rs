@@ -347,3 +347,75 @@ fn a_third_node_joins_two_and_leaves_them_and_one_of_two_leaves_while_ties_are_b
     vote(1);
     assert_untouched(client.seen_since(began));
 }
+
+/// One of two and the server are gone for good. People know that, and say so.
+#[test]
+fn an_operator_says_that_the_other_half_is_off_and_this_one_goes_on() {
+    let fleet = pair("tie-word");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    let node1 = fleet.node("node1").must();
+    let word = ["quorum", "override", "--reason", "the site burnt down", "--yes"];
+    let refused = node1.stead(&word).must();
+    assert!(!refused.status.success(), "there is quorum");
+    assert!(refused.stderr.contains("nothing to override"), "{}", refused.stderr);
+
+    server.kill();
+    let began = mark();
+    fleet.silence_then_kill("node2").must();
+    wait_verdict(&fleet, "node1", "NOQUORUM");
+    wait_for(&fleet, "status says what can be done", || {
+        Ok(node1.status()?["problems"].to_string().contains("stead quorum override"))
+    });
+    assert!(client.holders().is_empty());
+    node1.stead(&word).must().expect_success().must();
+    wait_for(&fleet, "node1 serves", || Ok(client.holders() == ["node1"]));
+    let last = quorum(&fleet, "node1").must()["overrides"][0].clone();
+    assert_eq!((&last["reason"], &last["by"]), (&"the site burnt down".into(), &"node1".into()));
+
+    server.run();
+    server.ready_for(&["node1"]);
+    fleet.power_on("node2").must();
+    whole(&fleet);
+    wait_for(&fleet, "both vote", || Ok(quorum(&fleet, "node1")?["voters"] == 2));
+    server.ready();
+    assert_alone(client.seen_since(began));
+}
+
+/// What was granted is lost for good with its half: the other one goes on by a second word, and
+/// lets it in no more.
+#[test]
+fn a_half_that_missed_something_goes_on_by_a_second_word_only() {
+    let fleet = pair("tie-twice");
+    let client = client(&fleet, WEB);
+    wait_preferred(&fleet, &client, "node2");
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    fleet.silence_then_kill("node2").must();
+    wait_moved(&fleet, &client, "node2");
+    wait_for(&fleet, "node2 has no vote", || Ok(quorum(&fleet, "node1")?["voters"] == 1));
+    // The server has heard of it a second later.
+    fleet.pause(Duration::from_secs(2)).must();
+    fleet.silence_then_kill("node1").must();
+    fleet.power_on("node2").must();
+    wait_for(&fleet, "node2 says what happened", || {
+        let status = fleet.node("node2")?.status()?;
+        Ok(status["problems"].to_string().contains("missed what was decided"))
+    });
+    let node2 = fleet.node("node2").must();
+    let word = ["quorum", "override", "--reason", "node1 was scrapped", "--yes"];
+    let once = node2.stead(&word).must();
+    assert!(!once.status.success() && once.stderr.contains("--force"), "{}", once.stderr);
+    assert!(client.holders().is_empty());
+    let twice = [&word[..], &["--force"]].concat();
+    node2.stead(&twice).must().expect_success().must();
+    wait_for(&fleet, "node2 serves", || Ok(client.holders() == ["node2"]));
+    wait_for(&fleet, "node1 is no member any more", || {
+        let status = node2.status()?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        Ok(nodes.iter().any(|node| node["name"] == "node1" && node["state"] == "not-joined"))
+    });
+    server.ready_for(&["node2"]);
+}
