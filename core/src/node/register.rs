@@ -33,6 +33,14 @@ impl Tie {
     }
 }
 
+impl Tie {
+    /// What was taken, or asked for, belongs to a coordinator that is none at this moment.
+    fn forget_number(&mut self) {
+        self.taken = None;
+        self.asked.take_if(|asked| matches!(asked.question, Question::Take { .. }));
+    }
+}
+
 impl Node {
     /// Whether there is a register that breaks ties, and where it is is known.
     pub(super) fn has_register(&self) -> bool {
@@ -48,13 +56,13 @@ impl Node {
     pub(super) fn keep_alive(&mut self, now: Instant) {
         if !self.has_register() || !self.is_quorate_coordinator(now) || !self.has_begun() {
             self.tie.trusting = None;
-            self.tie.taken = None;
+            self.tie.forget_number();
             return;
         }
         // A half asks for itself while its coordinator's authority still lasts: what it is granted
         // is not to be used up for nobody.
         if self.tie.is_halved() {
-            self.tie.taken = None;
+            self.tie.forget_number();
             return;
         }
         // Nor what is about to be committed with a change of the voters.

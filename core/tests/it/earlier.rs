@@ -91,9 +91,9 @@ impl Coordinator {
     }
 }
 
-/// Node 4 led {1,2,3,4} by what 2 and 3 echoed to it. Node 1 leads after it, takes 4's vote away and
-/// gives votes to 5 and 6, who never heard of 4, all of it within a lease. Of those five, three know
-/// nothing of 4; its lease runs all the same.
+/// Node 4 led {1,2,3,4} by what 2 and 3 echoed to it. Node 1 leads after it, takes 4's vote away
+/// and gives votes to 5 and 6, who never heard of 4, all of it within a lease. Of those five, three
+/// know nothing of 4; its lease runs all the same.
 #[test]
 fn a_bound_that_the_voters_of_before_gave_outlives_their_vote() {
     let mut guard = Coordinator::new();

@@ -46,7 +46,8 @@ pub(super) async fn overrule(
     let next = match went_on {
         None => "it counts on this node until its time is over: see `stead quorum`".to_owned(),
         Some(_) if force => format!(
-            "empty {} before it runs again: stead leave --forget --yes on it, then let it join anew",
+            "empty {} before it runs again (there: stead leave --forget --yes), then let it join \
+             anew",
             answer.absent.join(", ")
         ),
         Some(_) => format!("{} votes again by itself once it is back", answer.absent.join(", ")),

@@ -58,15 +58,29 @@ fn declared() -> BTreeSet<(String, String, Vec<String>)> {
     ALL.iter().map(row).collect()
 }
 
+/// A register in a file, for nodes on one machine that ask one at a time.
+fn register() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().must();
+    let (kept, program) = (folder.path().join("kept"), folder.path().join("register"));
+    let kept = kept.display();
+    let script = format!(
+        "#!/bin/sh\nold=$(cat {kept} 2>/dev/null)\ncase $1 in\nget) echo \"$old\" ;;\n\
+         swap) [ \"$old\" = \"$STEAD_OLD\" ] && echo \"$STEAD_NEW\" >{kept} ;;\nesac\n"
+    );
+    fs::write(&program, script).must();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).must();
+    (folder, program.display().to_string())
+}
+
 /// Every declared family is really there, with these labels, and no other one.
 #[test]
 fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     let mut plan = three("metrics").service(web("web", WEB, &["node2"]));
     // Nobody has that address: a point that all ask in vain is shown, and moves nothing.
     let network = "[networks.front]\nprefix = \"10.77.0.0/24\"\naddresses = [\"10.77.0.250\"]\n";
-    // Nor does that program break a tie: it is asked, and shown as down.
-    let quorum = "[quorum]\nchain = [\"majority\", \"exec\"]\nexec = [\"/bin/false\"]\n";
-    plan.networks = format!("\n{network}\n{quorum}");
+    let (_folder, program) = register();
+    let quorum = "[quorum]\nchain = [\"majority\", \"exec\"]\n";
+    plan.networks = format!("\n{network}\n{quorum}exec = [\"{program}\"]\n");
     for node in &mut plan.nodes {
         node.variables.push(("STEAD_METRICS".to_owned(), ADDRESS.to_owned()));
     }
@@ -95,7 +109,7 @@ fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     assert_eq!(after.names(), declared());
     assert_eq!(printed(&fleet, "node1").names(), declared());
     assert_eq!(after.value("stead_protected", &[]), Some(0.0));
-    assert_eq!(after.value("stead_tie_breaker_up", &[("module", "exec")]), Some(0.0));
+    assert_eq!(after.value("stead_tie_breaker_up", &[("module", "exec")]), Some(1.0));
     let down = [("node", "node2"), ("state", "down")];
     assert_eq!(after.value("stead_node_state", &down), Some(1.0));
     let total = |text: &Exposition| text.value("stead_incidents_total", &[]).expect("a number");
@@ -186,7 +200,7 @@ impl SystemJournal {
             stead().display()
         );
         fs::write(&place, script).must();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).must();
+        fs::set_permissions(&place, fs::fs::Permissions::from_mode(0o755)).must();
         place
     }
 
