@@ -1,8 +1,8 @@
 //! Who votes: every member, but those that a tie was broken without (rule G8).
 //!
 //! One voter more or less at a time, so that the majorities of two sets in a row share a voter
-//! (rule C4). An odd set of voters changes just so. Half of an even one may be granted without having
-//! heard of a change that the others make: the coordinator takes the next number from the register
+//! (rule C4). An odd set of voters changes just so. Half of an even one may be granted without
+//! having heard of a change that the others make: the coordinator takes the next number from the register
 //! first, and it is committed in the same entry (rule G14). From the taking on no half of the
 //! former voters is granted anything.
 //!
@@ -43,9 +43,9 @@ enum Step {
 }
 
 impl Tie {
-    /// A number for a change of the voters, once: the one after that of the own applied state. *With
-    /// any newer one* a coordinator of before, which stands behind, could use what was taken for
-    /// others, and change voters that are no more.
+    /// A number for a change of the voters, once: the one after that of the own applied state.
+    /// *With any newer one* a coordinator of before, which stands behind, could use what was taken
+    /// for others, and change voters that are no more.
     fn take_number(&mut self, known: Grant) -> Option<Grant> {
         self.taken.take().map(|(number, _)| number).filter(|number| *number == known.next())
     }

@@ -97,9 +97,7 @@ impl History {
             Notice::Standby(node, true) => {
                 self.standby.entry(node.clone()).or_insert_with(|| time.clone());
             }
-            Notice::Standby(node, false) => {
-                self.standby.remove(node);
-            }
+            Notice::Standby(node, false) => drop(self.standby.remove(node)),
             Notice::Assigned(service, _, epoch) => {
                 self.assigned.insert((service.clone(), epoch.0), time.clone());
             }
