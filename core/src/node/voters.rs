@@ -2,9 +2,9 @@
 //!
 //! One voter more or less at a time, so that the majorities of two sets in a row share a voter
 //! (rule C4). An odd set of voters changes just so. Half of an even one may be granted without
-//! having heard of a change that the others make: the coordinator takes the next number from the register
-//! first, and it is committed in the same entry (rule G14). From the taking on no half of the
-//! former voters is granted anything.
+//! having heard of a change that the others make: so the coordinator takes the next number from the
+//! register first, and it is committed in the same entry (rule G14). From the taking on no half of
+//! the former voters is granted anything.
 //!
 //! ```text
 //!   odd:   member here ─▶ voter

@@ -200,7 +200,7 @@ impl SystemJournal {
             stead().display()
         );
         fs::write(&place, script).must();
-        fs::set_permissions(&place, fs::fs::Permissions::from_mode(0o755)).must();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).must();
         place
     }
 
