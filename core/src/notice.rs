@@ -113,6 +113,10 @@ pub enum Notice {
     Vouched(Vec<String>, String, Span),
     /// That word counts no more: its time is over, or a node is heard that was said to be off.
     VouchEnded(bool),
+    /// A node was lost that often and is given services only as a last resort, for so long.
+    Quarantined(String, u32, Span),
+    /// A node's quarantine is over: by an operator's word, or by time.
+    QuarantineOver(String, bool),
     /// A half went on under that grant, without these.
     WentOn(Grant, Vec<String>),
     /// A node that lost its vote by a grant is back.
@@ -158,6 +162,7 @@ impl Notice {
             | Self::Tied(..)
             | Self::Vouched(..)
             | Self::VouchEnded(_)
+            | Self::Quarantined(..)
             | Self::WentOn(..)
             | Self::RegisterLost
             | Self::RegisterDistrusted
@@ -182,6 +187,7 @@ impl Notice {
             | Self::ClientsTold(..)
             | Self::PointBack(_)
             | Self::Armed(_)
+            | Self::QuarantineOver(..)
             | Self::Granted(_)
             | Self::VotesAgain(_)
             | Self::Enrolled(_)
@@ -245,10 +251,6 @@ impl fmt::Display for Notice {
                 write!(f, "{service}: its addresses can't be used on this node")
             }
             Self::Configured(revision) => write!(f, "the configuration is at revision {revision}"),
-            Self::Standby(node, true) => write!(f, "{node} is on standby"),
-            Self::Standby(node, false) => write!(f, "{node} is off standby"),
-            Self::Membership(node, true) => write!(f, "{node} joined"),
-            Self::Membership(node, false) => write!(f, "{node} left"),
             Self::RoundTripExceeded(node, span) => round_trip_exceeded(f, node, *span),
             Self::Departing(why) => {
                 write!(f, "{why}: this node goes on standby, its services move to others")
@@ -261,10 +263,24 @@ impl fmt::Display for Notice {
             Self::PointBack(point) => {
                 write!(f, "the reference point {point} answers this node again")
             }
-            Self::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
-            Self::Armed(by) => armed(f, by.as_deref()),
-            _ => ties(f, self),
+            _ => members(f, self),
         }
+    }
+}
+
+/// What is told of members, and of what people want of them.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above and below")]
+fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
+    match notice {
+        Notice::Standby(node, true) => write!(f, "{node} is on standby"),
+        Notice::Standby(node, false) => write!(f, "{node} is off standby"),
+        Notice::Membership(node, true) => write!(f, "{node} joined"),
+        Notice::Membership(node, false) => write!(f, "{node} left"),
+        Notice::Quarantined(node, losses, span) => quarantined(f, node, *losses, *span),
+        Notice::QuarantineOver(node, by_word) => steady(f, node, *by_word),
+        Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
+        Notice::Armed(by) => armed(f, by.as_deref()),
+        _ => ties(f, notice),
     }
 }
 
@@ -327,6 +343,20 @@ fn clients_told(f: &mut fmt::Formatter<'_>, service: &ServiceId, count: u64) -> 
 fn disarmed(f: &mut fmt::Formatter<'_>, by: &str, span: Span, reason: &str) -> fmt::Result {
     write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
     if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+}
+
+fn quarantined(f: &mut fmt::Formatter<'_>, node: &str, losses: u32, span: Span) -> fmt::Result {
+    write!(
+        f,
+        "{node} was lost {losses} times: for {} it is given services only where no other node \
+         could take them",
+        span.in_words()
+    )
+}
+
+fn steady(f: &mut fmt::Formatter<'_>, node: &str, by_word: bool) -> fmt::Result {
+    write!(f, "{node} is given services as before")?;
+    if by_word { f.write_str(", by an operator's word") } else { Ok(()) }
 }
 
 fn armed(f: &mut fmt::Formatter<'_>, by: Option<&str>) -> fmt::Result {

@@ -40,6 +40,8 @@ pub struct Plan {
     pub links: usize,
     /// How many reference points the services' segment has; none: it is not watched.
     pub points: usize,
+    /// The machine that all services prefer, and go back to, if there is one.
+    pub failback: Option<usize>,
     /// Whether a quorum server breaks ties.
     pub register: bool,
     /// The ride-out, R.
@@ -72,6 +74,7 @@ impl Plan {
             services,
             links: 1,
             points: 0,
+            failback: None,
             register: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
@@ -94,8 +97,8 @@ impl Plan {
                 stop_timeout: Span::from_millis(1_000),
             }),
             monitor: None,
-            prefer: Vec::new(),
-            failback: false,
+            prefer: self.failback.map(|machine| NAMES[machine].into()).into_iter().collect(),
+            failback: self.failback.is_some(),
         };
         let nodes = NAMES.iter().take(self.nodes).map(|name| {
             ((*name).to_string(), NodeConfig { site: None, addresses: BTreeMap::new() })

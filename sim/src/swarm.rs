@@ -88,6 +88,7 @@ impl Seed {
             snapshot_gap: [2, 8, 40][rng.index(3)],
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
             points: 0,
+            failback: None,
             register: false,
             probe: Span::from_millis(40),
         };

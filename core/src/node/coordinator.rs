@@ -253,11 +253,11 @@ impl Node {
                 && peer.term <= self.log.term
                 && !self.coordinator.suspects.contains_key(node)
         });
-        let mut able: Able = able.map(|(node, _)| *node).collect();
+        let mut nodes: BTreeSet<_> = able.map(|(node, _)| *node).collect();
         if report.lease_until > now {
-            able.insert(self.me);
+            nodes.insert(self.me);
         }
-        able
+        Able { nodes, quarantined: self.quarantined(now).into_keys().collect() }
     }
 
     /// A takeover whose proof is there.

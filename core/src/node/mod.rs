@@ -19,6 +19,7 @@
 //!                             │   stages       (what became of a takeover, for people)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
+//!                             ├── quarantine   (who comes and goes)
 //!                             ├── points       (who sees the networks of the services)
 //!                             └── network      (what people are told of round trips)
 //! ```
@@ -42,6 +43,7 @@ mod orders;
 mod performed;
 mod points;
 mod proposals;
+mod quarantine;
 mod register;
 mod stages;
 mod tie;
@@ -62,6 +64,8 @@ pub use local::{LocalView, Phase};
 use network::RoundTrips;
 use orders::Told;
 use proposals::{Proposal, Purpose};
+use quarantine::Accounts;
+pub use quarantine::Quarantine;
 use tie::Tie;
 pub use vouch::{Overridable, Word};
 
@@ -111,6 +115,7 @@ pub struct Node {
     voter_change: Option<Instant>,
     told: Told,
     round_trips: RoundTrips,
+    accounts: Accounts,
     seen: Seen,
     /// Which reference points this node has told to be lost here.
     lost_points: [bool; crate::points::MOST],
@@ -148,6 +153,7 @@ impl Node {
             voter_change: None,
             told: Told::default(),
             round_trips: RoundTrips::default(),
+            accounts: Accounts::default(),
             seen: Seen::default(),
             lost_points: [false; crate::points::MOST],
             hold: (0, Vec::new()),
@@ -167,7 +173,7 @@ impl Node {
             }
             Event::Log(view) => self.on_log(view),
             Event::Current(index) => self.current = Some(index),
-            Event::Applied { index, term: _, change } => self.on_applied(index, change),
+            Event::Applied { index, term: _, change } => self.on_applied(now, index, change),
             Event::Restored(state) => self.state = state,
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
             Event::Retire => self.on_retire(),
@@ -185,6 +191,7 @@ impl Node {
             | Event::Found { .. } => self.on_performed(now, event),
         }
         self.note_disarmed(now);
+        self.watch_quarantines(now);
         self.become_ready(now);
         self.break_tie(now);
         self.elect(now);
@@ -207,7 +214,8 @@ impl Node {
         let timers = &self.state.timers;
         let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
-        next.min(self.probing_deadline(now)).min(self.tie_deadline(now)).max(now)
+        let next = next.min(self.probing_deadline(now)).min(self.tie_deadline(now));
+        next.min(self.quarantine_deadline(now)).max(now)
     }
 
     /// Whether nothing is under way that time alone could move on. What comes from outside comes
@@ -303,7 +311,7 @@ impl Node {
         self.log = view;
     }
 
-    fn on_applied(&mut self, index: Index, change: Option<Change>) {
+    fn on_applied(&mut self, now: Instant, index: Index, change: Option<Change>) {
         let Some(change) = change else {
             self.state.applied = index;
             return;
@@ -314,6 +322,7 @@ impl Node {
                 self.coordinator_applied(&change);
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
+                    self.account_for(now, &change);
                     self.tell_change(&change);
                 }
             }
@@ -361,6 +370,7 @@ impl Node {
             | Change::AddToken { .. }
             | Change::Clear { .. }
             | Change::Lead { .. }
+            | Change::Steady { .. }
             | Change::Observe { .. } => return,
         };
         self.notice(notice);

@@ -1,5 +1,6 @@
 //! What this node's own hands report: probes, programs, monitors, and what a former run left.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -240,10 +241,12 @@ impl Node {
         let able = report.peers.iter().filter(|(node, peer)| {
             peer.heard.is_some() && peer.daemon_alive && !silent.contains(node)
         });
-        let mut able: placement::Able = able.map(|(node, _)| *node).collect();
-        able.insert(self.me);
+        let mut nodes: BTreeSet<_> = able.map(|(node, _)| *node).collect();
+        nodes.insert(self.me);
+        let quarantined = self.quarantined(now).into_keys().collect();
+        let mut able = placement::Able { nodes, quarantined };
         for node in silent {
-            able.remove(&node);
+            able.nodes.remove(&node);
             for (service, to) in placement::successors(&self.state, &able, &self.seen, node) {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {

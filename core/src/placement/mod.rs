@@ -2,10 +2,10 @@
 //!
 //! The first form of the planner: a service stays where it is while it can; otherwise it goes to
 //! the best eligible node. "Best" is decided by, in this order: the fewest reference points at
-//! which it is behind others, the operator's wish, the fewest at which it was behind not long ago,
-//! the fewest failures there, the rank in the service's own list, the fewest services already
-//! there, the lowest number. Same state and same sight, same answer, on every node. Rules,
-//! capacities and reasons per node come with a later step.
+//! which it is behind others, not being in quarantine, the operator's wish, the fewest at which it
+//! was behind not long ago, the fewest failures there, the rank in the service's own list, the
+//! fewest services already there, the lowest number. Same state and same sight, same answer, on
+//! every node. Rules, capacities and reasons per node come with a later step.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
 //! where an operator moves it (rule M5).
@@ -25,7 +25,19 @@ use crate::points::Seen;
 use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
-pub type Able = BTreeSet<NodeId>;
+#[derive(Clone, Debug, Default)]
+pub struct Able {
+    /// They.
+    pub nodes: BTreeSet<NodeId>,
+    /// Those that come and go: they are given something only where nobody else could take it.
+    pub quarantined: BTreeSet<NodeId>,
+}
+
+impl From<BTreeSet<NodeId>> for Able {
+    fn from(nodes: BTreeSet<NodeId>) -> Self {
+        Self { nodes, quarantined: BTreeSet::new() }
+    }
+}
 
 /// The best node for a service, leaving out `without`.
 #[must_use]
@@ -46,12 +58,13 @@ pub fn best(
         let name = state.name(node);
         config.prefer.iter().position(|it| *it == name).unwrap_or(usize::MAX)
     };
-    able.iter().copied().filter(eligible).min_by_key(|node| {
+    able.nodes.iter().copied().filter(eligible).min_by_key(|node| {
+        let quarantined = able.quarantined.contains(node);
         let wished = assignment.wish != Some(*node);
         let failures = assignment.failures.get(node).copied().unwrap_or_default();
         let (misses, doubts) = (seen.misses(*node, service), seen.doubts(*node, service));
         let load = load.get(node).copied().unwrap_or_default();
-        (misses, wished, doubts, failures, rank(*node), load, *node)
+        (misses, quarantined, wished, doubts, failures, rank(*node), load, *node)
     })
 }
 
@@ -68,7 +81,7 @@ pub fn place(
     match assignment.holder {
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
-            let here = |node: &NodeId| able.contains(node) && state.view.contains_key(node);
+            let here = |node: &NodeId| able.nodes.contains(node) && state.view.contains_key(node);
             [assignment.wish, Some(node)].into_iter().flatten().find(here)
         }
         Holder::Never | Holder::Stopped { .. } | Holder::Node(_) | Holder::Stopping { .. } => {
@@ -177,11 +190,8 @@ pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
         let rank = |node| wanted.prefer.iter().position(|it| *it == state.name(node));
         let to = best(state, able, seen, service, None, &load(state))?;
         let better = rank(to).is_some_and(|to| rank(node).is_none_or(|here| to < here));
-        // Not to a node whose network comes and goes.
-        if better && to != node && seen.doubts(to, service) == 0 {
-            stop(Cause::Failback, Some(to))
-        } else {
-            None
-        }
+        // Not to a node that comes and goes, or whose network does.
+        let steady = !able.quarantined.contains(&to) && seen.doubts(to, service) == 0;
+        if better && to != node && steady { stop(Cause::Failback, Some(to)) } else { None }
     })
 }

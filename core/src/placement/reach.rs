@@ -15,8 +15,9 @@ pub fn unreachable(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
         if seen.misses(node, service) == 0 {
             return None;
         }
-        let better = able.iter().copied().filter(|to| seen.sees_more(*to, node, service));
-        let to = best(state, &better.collect(), seen, service, Some(node), &load(state))?;
+        let mut better = able.clone();
+        better.nodes.retain(|to| seen.sees_more(*to, node, service));
+        let to = best(state, &better, seen, service, Some(node), &load(state))?;
         let (service, base) = (service.clone(), assignment.epoch);
         Some(Change::Stop { service, base, cause: Cause::Unreachable, wish: Some(to) })
     })

@@ -64,6 +64,7 @@ impl State {
             Change::Back { node } => self.vote_again(node),
             Change::Enrol { server } => self.enrol(server),
             Change::Override(word) => self.override_by(word),
+            Change::Steady { node } => self.steady(node),
         }
     }
 
@@ -353,6 +354,11 @@ impl State {
         }
         let changed = if on { self.standby.insert(node) } else { self.standby.remove(&node) };
         if changed { Ok(Outcome::Done) } else { Err(Refusal::AlreadyThere) }
+    }
+
+    /// Every member's own account of the node ends with it; nothing of that is in the state.
+    fn steady(&self, node: NodeId) -> Applied {
+        if self.members.contains_key(&node) { Ok(Outcome::Done) } else { Err(Refusal::NoSuchNode) }
     }
 
     fn clear(&mut self, service: Option<&ServiceId>) -> Applied {

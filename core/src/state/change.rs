@@ -174,6 +174,11 @@ pub enum Change {
     /// Half of the voters goes on by an operator's word, in the entry in which one of the others
     /// loses its vote (rule G18).
     Override(Override),
+    /// An operator says that a node comes and goes no more: its quarantine is over.
+    Steady {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -199,9 +204,11 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
-            Self::Grant { .. } | Self::Back { .. } | Self::Enrol { .. } | Self::Override(_) => {
-                PROTOCOL_0_4
-            }
+            Self::Grant { .. }
+            | Self::Back { .. }
+            | Self::Enrol { .. }
+            | Self::Override(_)
+            | Self::Steady { .. } => PROTOCOL_0_4,
             Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }

@@ -7,7 +7,7 @@ use stead_core::fencing::Proof;
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{Counts, Echo, Heartbeat, Holding, Order, Report};
 use stead_core::node::{Command, Event};
-use stead_core::placement;
+use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
 use stead_core::state::{Change, Outcome, Refusal};
 use stead_core::time::{Instant, Span};
@@ -198,7 +198,7 @@ fn nothing_moves_while_a_cluster_is_disarmed() {
     let assign = book.assign("s0", 1);
     book.done(assign);
     book.done(Change::Standby { node: NodeId(1), on: true });
-    let (able, seen) = (BTreeSet::from([NodeId(1), NodeId(2)]), Seen::default());
+    let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
     let change = disarm(&book, SPAN);
     book.done(change);
     assert_eq!(placement::departure(&book.state, &able, &seen), None, "rule M5");

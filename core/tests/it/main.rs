@@ -9,6 +9,7 @@ mod earlier;
 mod parts;
 mod patience;
 mod points;
+mod quarantine;
 mod register;
 mod reports;
 mod restart;

@@ -8,7 +8,7 @@ use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{
     Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt, Report,
 };
-use stead_core::placement;
+use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
 use stead_core::state::{Change, ProofRecord, State};
 use stead_core::time::{Instant, Span};
@@ -399,7 +399,8 @@ fn only_what_nobody_holds_is_proven_unheld() {
 #[test]
 fn placement_prefers_the_wish_then_fewer_failures_then_less_load() {
     let mut book = Book::founded();
-    let (able, seen) = (BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)]), Seen::default());
+    let (able, seen) =
+        (Able::from(BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)])), Seen::default());
     let best = |state: &State, without| {
         placement::best(state, &able, &seen, &"s0".into(), without, &placement::load(state))
     };
@@ -427,12 +428,12 @@ fn a_service_leaves_a_node_on_standby_only_if_another_can_take_it() {
         let assign = book.assign(service, 1);
         book.done(assign);
     }
-    let (able, seen) = (BTreeSet::from([NodeId(1), NodeId(2)]), Seen::default());
+    let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
     assert_eq!(placement::departure(&book.state, &able, &seen), None);
     book.done(Change::Standby { node: NodeId(1), on: true });
     let change = placement::departure(&book.state, &able, &seen);
     assert!(matches!(change, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{change:?}");
-    let alone = BTreeSet::from([NodeId(1)]);
+    let alone = Able::from(BTreeSet::from([NodeId(1)]));
     assert_eq!(placement::departure(&book.state, &alone, &seen), None, "better here than nowhere");
     let moves = placement::successors(&book.state, &able, &seen, NodeId(1));
     assert!(moves.iter().all(|(_, to)| *to == Some(NodeId(2))), "{moves:?}");

@@ -6,7 +6,7 @@ use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
 use stead_core::node::Command;
 use stead_core::notice::Notice;
-use stead_core::placement;
+use stead_core::placement::{self, Able};
 use stead_core::points::{MOST, Seen, View, Watch, Watched};
 use stead_core::state::config::NetworkConfig;
 use stead_core::state::{Cause, Change, State};
@@ -81,7 +81,7 @@ impl Trial {
     }
 
     fn moves(&self) -> Option<Change> {
-        let able = BTreeSet::from([ME, PEER]);
+        let able = Able::from(BTreeSet::from([ME, PEER]));
         placement::unreachable(&self.state, &able, &self.seen)
     }
 }
@@ -220,7 +220,7 @@ fn a_service_goes_where_its_network_is_seen_whatever_else_speaks_for_a_node() {
     let mut trial = Trial::new();
     let service: ServiceId = "s0".into();
     trial.tell(0, &[(5, 0), (900, 900)], &[(5, 0), (5, 0)]);
-    let able = BTreeSet::from([ME, PEER]);
+    let able = Able::from(BTreeSet::from([ME, PEER]));
     if let Some(assignment) = trial.state.assignments.get_mut(&service) {
         assignment.wish = Some(ME);
         assignment.failures.insert(PEER, 5);

@@ -85,6 +85,11 @@ pub enum Request {
         #[serde(default)]
         service: Option<String>,
     },
+    /// End a node's quarantine: a [`ChangeAnswer`].
+    Steady {
+        /// Which.
+        node: String,
+    },
     /// Let a node leave for good: a [`ChangeAnswer`].
     Leave {
         /// Which; the answering one if none.

@@ -45,6 +45,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
             json(&overrule::overrule(desk, seconds, force, reason).await?)
         }
         Request::Clear { service } => json(&clear(desk, service).await?),
+        Request::Steady { node } => json(&steady(desk, node).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
         Request::Timers => json(&timers(desk)?),
@@ -196,6 +197,17 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
             format!("`stead standby {node} --off` first"),
         ));
     }
+    let quarantined = desk.handle.view().quarantined.get(&to).copied();
+    if let Some(it) = quarantined.filter(|_| !state.is_disarmed()) {
+        return Err(Failure::unchanged(
+            format!(
+                "{node} was lost {} times and is in quarantine (see `stead status`); nothing was \
+                 changed",
+                it.losses
+            ),
+            format!("if you know that it stays: `stead clear --node {node}` first"),
+        ));
+    }
     if let Some(point) = out_of_reach(&desk.handle.view().seen, &state, to, &id) {
         return Err(Failure::unchanged(
             format!(
@@ -258,6 +270,12 @@ async fn clear(desk: &Desk, service: Option<String>) -> Answered<ChangeAnswer> {
     let service = service.map(ServiceId);
     let index = submit(desk, Change::Clear { service }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: None, next: None })
+}
+
+async fn steady(desk: &Desk, node: String) -> Answered<ChangeAnswer> {
+    let id = member(&state(desk), &node)?;
+    let index = submit(desk, Change::Steady { node: id }).await?;
+    Ok(ChangeAnswer { index: Some(index.0), node: Some(node), next: None })
 }
 
 async fn leave(desk: &Desk, node: Option<String>) -> Answered<ChangeAnswer> {

@@ -128,6 +128,7 @@ impl Client {
             | Request::Unenrol
             | Request::Override { .. }
             | Request::Clear { .. }
+            | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }
             | Request::Timers

@@ -6,18 +6,28 @@ use super::context::Context;
 use super::exit::Exit;
 use crate::api::message::{ChangeAnswer, Request};
 
-/// Forget how often services failed, once the reason is mended.
+/// Forget how often services failed, or a node was lost, once the reason is mended.
 ///
-/// A service prefers nodes on which it failed less often.
+/// A service prefers nodes on which it failed less often. A node that was lost three times is given
+/// services only where no other node could take them: for a minute after it is back, twice as long
+/// after each further loss. Half an hour without a loss makes up for one.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stead clear web\n  stead clear")]
+#[command(after_help = "Examples:\n  stead clear web\n  stead clear\n  stead clear --node node2")]
 pub(super) struct Clear {
     /// The service; if not given, all
     service: Option<String>,
+    /// End the quarantine of this node
+    #[arg(long, value_name = "NODE", conflicts_with = "service")]
+    node: Option<String>,
 }
 
 impl Clear {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if let Some(node) = self.node {
+            let _done: ChangeAnswer = context.ask(&Request::Steady { node: node.clone() })?;
+            println!("{node} is given services like any other node.");
+            return Ok(Exit::Done);
+        }
         let of = self.service.clone().map_or("all services".to_owned(), |it| it);
         let _done: ChangeAnswer = context.ask(&Request::Clear { service: self.service })?;
         println!("The failures of {of} are forgotten.");

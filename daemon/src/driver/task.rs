@@ -393,6 +393,7 @@ impl Task {
             quorum: self.node.quorum(at),
             ties: self.ties(),
             overridable: self.node.overridable(at),
+            quarantined: self.node.quarantined(at),
         }));
     }
 }
@@ -438,6 +439,7 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         quorum: node.quorum(Instant(boottime())),
         ties: TieView::default(),
         overridable: Overridable::Nothing,
+        quarantined: BTreeMap::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
-use stead_core::node::{LocalView, Overridable};
+use stead_core::node::{LocalView, Overridable, Quarantine};
 use stead_core::points::Seen;
 use stead_core::quorum::chain::Decision;
 use stead_core::state::State;
@@ -71,6 +71,8 @@ pub struct View {
     pub ties: TieView,
     /// What an operator could override here.
     pub overridable: Overridable,
+    /// Who comes and goes, and is a last resort for that.
+    pub quarantined: BTreeMap<NodeId, Quarantine>,
 }
 
 impl View {

@@ -5,6 +5,7 @@
 //! it (`journalctl MESSAGE_ID=...`) need not read sentences. `systemd-id128 new` makes one.
 
 use stead_core::notice::Notice;
+use stead_core::state::Cause;
 
 use super::tally::name_of;
 
@@ -72,6 +73,8 @@ kinds! {
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
+    Quarantined(..): "quarantined" "b4c1d7f06a3e4d5f9e28a07c51d36b92";
+    QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
@@ -108,6 +111,7 @@ pub(super) struct Fields<'a> {
 /// The fields of a notice.
 pub(super) fn fields(notice: &Notice) -> Fields<'_> {
     let none = Fields::default();
+    let cause = |it: &Cause| Some(name_of(*it));
     match notice {
         Notice::GuardConnected
         | Notice::GuardLost
@@ -140,27 +144,24 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Admitted(node)
         | Notice::Voter(node, _)
         | Notice::Standby(node, _)
+        | Notice::Quarantined(node, ..)
+        | Notice::QuarantineOver(node, _)
         | Notice::Membership(node, _)
         | Notice::RoundTripExceeded(node, _)
         | Notice::Disarmed(node, ..)
         | Notice::VotesAgain(node)
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
-        Notice::Removed(node, _, cause) => {
-            Fields { about: Some(node), cause: Some(name_of(*cause)), ..none }
-        }
+        Notice::Removed(node, _, why) => Fields { about: Some(node), cause: cause(why), ..none },
         Notice::Assigned(service, node, epoch) => {
             Fields { service: Some(&service.0), about: Some(node), epoch: Some(epoch.0), ..none }
         }
-        Notice::Stopping(service, cause) => {
-            Fields { service: Some(&service.0), cause: Some(name_of(*cause)), ..none }
+        Notice::Stopping(service, why) => {
+            Fields { service: Some(&service.0), cause: cause(why), ..none }
         }
-        Notice::Stopped(service, node, cause) => Fields {
-            service: Some(&service.0),
-            about: Some(node),
-            cause: Some(name_of(*cause)),
-            ..none
-        },
+        Notice::Stopped(service, node, why) => {
+            Fields { service: Some(&service.0), about: Some(node), cause: cause(why), ..none }
+        }
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)
         | Notice::AnnounceFailed(service, _)

@@ -112,6 +112,8 @@ pub enum Act {
     Disarm(u64),
     /// An operator arms it again.
     Arm,
+    /// An operator ends a node's quarantine.
+    Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
     Override(Target, bool),
 }
@@ -161,6 +163,7 @@ impl Act {
             Self::Leave(_) => Kind::Leave,
             Self::Disarm(_) => Kind::Disarm,
             Self::Override(..)
+            | Self::Steady(_)
             | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)

@@ -54,6 +54,7 @@ impl World {
                 let (reason, by) = ("network work".into(), "an operator".into());
                 Change::Disarm { base, span, reason, by }
             }
+            Act::Steady(it) => Change::Steady { node: node_of(self, *it)? },
             Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
             _ => return Ok(()),
         };

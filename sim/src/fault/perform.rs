@@ -56,7 +56,8 @@ impl World {
             | Act::Join(_)
             | Act::Clear
             | Act::Disarm(_)
-            | Act::Arm => self.operate_act(act),
+            | Act::Arm
+            | Act::Steady(_) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)

@@ -115,6 +115,7 @@ impl fmt::Display for Act {
             Self::Clear => f.write_str("clear"),
             Self::Disarm(long) => write!(f, "disarm {}", Ms(*long)),
             Self::Arm => f.write_str("arm"),
+            Self::Steady(it) => write!(f, "steady {it}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
         }
@@ -294,6 +295,7 @@ impl Act {
             "mute" => Self::Mute(it(words)?),
             "deaf" => Self::Deaf(it(words)?),
             "record" => Self::Record(it(words)?),
+            "steady" => Self::Steady(it(words)?),
             "freeze-guard" => Self::FreezeGuard(it(words)?, words.millis()?),
             "freeze-daemon" => Self::FreezeDaemon(it(words)?, words.millis()?),
             "freeze" => Self::Freeze(it(words)?, words.millis()?),
@@ -382,6 +384,7 @@ mod tests {
             "clear",
             "disarm 60000",
             "arm",
+            "steady b",
         ];
         for line in lines {
             let mut words = Reader::new(1, line);

@@ -118,6 +118,7 @@ impl Script {
             "services" => plan.services = upto(words, 50)?,
             "links" => plan.links = upto(words, 4)?,
             "points" => plan.points = upto(words, 4)?,
+            "failback" => plan.failback = Some(read_machine(words)?),
             "snapshot-gap" => plan.snapshot_gap = upto(words, 1_000_000)?,
             "start-behind" => plan.start_behind = words.number("how many entries")? as usize,
             "initial-ride-out" => plan.ride_out = Span(words.millis()?),
@@ -148,6 +149,12 @@ impl Script {
         }
         Ok(true)
     }
+}
+
+fn read_machine(words: &mut Reader<'_>) -> Result<usize, ScriptError> {
+    let name = words.word("a machine")?;
+    let known = NAMES.iter().position(|it| *it == name);
+    known.ok_or_else(|| words.wrong(&format!("there is no machine {name}")))
 }
 
 impl Step {
@@ -229,6 +236,9 @@ impl fmt::Display for Script {
         writeln!(f, "services {}\nlinks {}", plan.services, plan.links)?;
         if plan.register {
             writeln!(f, "quorum-server")?;
+        }
+        if let Some(machine) = plan.failback {
+            writeln!(f, "failback {}", NAMES[machine])?;
         }
         if plan.points > 0 {
             writeln!(f, "points {}", plan.points)?;

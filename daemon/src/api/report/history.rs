@@ -91,9 +91,7 @@ impl History {
             Notice::Suspected(node, _) | Notice::Removed(node, ..) => {
                 self.nodes.entry(node.clone()).or_insert_with(|| time.clone());
             }
-            Notice::Refuted(node) | Notice::Admitted(node) => {
-                self.nodes.remove(node);
-            }
+            Notice::Refuted(it) | Notice::Admitted(it) => drop(self.nodes.remove(it)),
             Notice::Standby(node, true) => {
                 self.standby.entry(node.clone()).or_insert_with(|| time.clone());
             }
@@ -128,6 +126,8 @@ impl History {
             | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
             | Notice::Disarmed(..)
+            | Notice::Quarantined(..)
+            | Notice::QuarantineOver(..)
             | Notice::Armed(_)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)

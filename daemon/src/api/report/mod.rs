@@ -32,7 +32,7 @@ use crate::journal::{Entry, stamp};
 
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
-pub use nodes::{LinkReport, NodeReport, NodeState};
+pub use nodes::{LinkReport, NodeReport, NodeState, QuarantineReport};
 pub use points::{PointReport, PointSeen};
 pub use quorum::{BreakerReport, ModuleReport, QuorumReport};
 pub use services::{ServiceReport, ServiceState};

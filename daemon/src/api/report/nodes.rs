@@ -1,6 +1,7 @@
 //! The nodes, as this one sees them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
@@ -8,6 +9,7 @@ use stead_core::lease::{LinkId, PeerReport, Report};
 use stead_core::state::config::{Config, NodeConfig};
 
 use super::Sight;
+use crate::journal::stamp;
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct NodeReport {
     pub since: Option<String>,
     /// It shall be without services.
     pub standby: bool,
+    /// It was lost so often that it is given services only as a last resort.
+    #[serde(default)]
+    pub quarantine: Option<QuarantineReport>,
     /// It has a vote.
     pub votes: bool,
     /// It coordinates.
@@ -59,6 +64,17 @@ pub struct NodeReport {
     pub locked: Option<bool>,
     /// Why it isn't.
     pub locked_reason: Option<String>,
+}
+
+/// A node that comes and goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineReport {
+    /// How often it was lost.
+    pub losses: u32,
+    /// When it is over, on the wall clock; nothing while the node is away.
+    pub until: Option<String>,
+    /// How long that is from now, in seconds.
+    pub left_s: Option<f64>,
 }
 
 /// Where a node is with regard to the view.
@@ -122,6 +138,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         state: number.map_or(NodeState::NotJoined, |it| place(sight, it)),
         since: None,
         standby: number.is_some_and(|it| state.standby.contains(&it)),
+        quarantine: number.and_then(|it| quarantine(sight, it)),
         votes: number.is_some_and(|it| sight.view.log.membership.voters.contains(&it)),
         coordinates: number.is_some() && number == sight.view.log.leader,
         links: links(sight, config, number, node),
@@ -149,6 +166,17 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         fill_peer(sight, number, &mut report);
     }
     report
+}
+
+fn quarantine(sight: &Sight<'_>, node: NodeId) -> Option<QuarantineReport> {
+    let it = sight.view.quarantined.get(&node)?;
+    let left = it.until.map(|until| sight.view.at.until(until));
+    let until = left.map(|left| sight.view.wall + Duration::from_micros(left.as_micros()));
+    Some(QuarantineReport {
+        losses: it.losses,
+        until: until.map(stamp),
+        left_s: left.map(|left| left.as_millis_f64() / 1_000.0),
+    })
 }
 
 fn place(sight: &Sight<'_>, node: NodeId) -> NodeState {

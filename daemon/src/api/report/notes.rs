@@ -15,6 +15,7 @@ pub(super) fn notes(
 ) -> Vec<Concern> {
     let mut notes = Notes(Vec::new());
     notes.standby(sight, nodes);
+    notes.quarantines(nodes);
     notes.services(services);
     notes.network(sight, nodes);
     notes.guard(sight, nodes);
@@ -45,6 +46,26 @@ impl Notes {
             let what = format!("{name} is on standby: it votes and serves nothing");
             let next = format!("when it may serve again: stead standby {name} --off");
             self.since(what, sight.history.standby(name), next);
+        }
+    }
+
+    fn quarantines(&mut self, nodes: &[NodeReport]) {
+        for node in nodes {
+            let (name, Some(it)) = (&node.name, &node.quarantine) else { continue };
+            let until = it.until.as_deref().and_then(|until| until.split_once('T'));
+            let until = until.and_then(|(_, time)| time.get(..5)).map_or_else(
+                || "for a while after it is back".to_owned(),
+                |time| format!("until {time} UTC"),
+            );
+            let what = format!(
+                "{name} was lost {} times: {until} it is given services only where no other node \
+                 could take them",
+                it.losses
+            );
+            let next = format!(
+                "see why it comes and goes; when that is mended: stead clear --node {name}"
+            );
+            self.note(what, next);
         }
     }
 

@@ -59,22 +59,22 @@ pub(crate) fn key(node: u64) -> [u8; 32] {
 /// node1: it coordinates and runs `web`; node2 holds `db`.
 pub(crate) fn picture(text: &str, joined: u64) -> View {
     let config = config::read("cluster.toml", text).unwrap().config;
-    let mut state = State::default();
-    let mut index = 0;
+    let (mut state, mut index) = (State::default(), 0);
     let mut apply = |state: &mut State, change: Change| {
         index += 1;
-        let outcome = state.apply(Index(index), change.clone());
-        assert!(!matches!(outcome, Outcome::Refused(_)), "{change:?}: {outcome:?}");
+        let outcome = state.apply(Index(index), change);
+        assert!(!matches!(outcome, Outcome::Refused(_)), "{index}: {outcome:?}");
     };
     let cluster = ClusterId([7; 16]);
-    let names: Vec<String> = config.nodes.keys().cloned().collect();
+    let names: Vec<_> = config.nodes.keys().cloned().collect();
     let services: Vec<ServiceId> = config.services.keys().cloned().collect();
     apply(&mut state, Change::Found { cluster, config, node: names[0].clone(), key: key(1) });
     apply(&mut state, Change::Lead { term: Term(5) });
     for number in 2..=joined {
-        let node = names[usize::try_from(number).unwrap() - 1].clone();
-        apply(&mut state, Change::AddToken { token: key(100 + number), node });
-        apply(&mut state, Change::Join { token: key(100 + number), key: key(number) });
+        let (node, token) =
+            (names[usize::try_from(number).unwrap() - 1].clone(), key(100 + number));
+        apply(&mut state, Change::AddToken { token, node });
+        apply(&mut state, Change::Join { token, key: key(number) });
     }
     for node in (1..=joined).map(NodeId) {
         apply(&mut state, Change::Admit { node, incarnation: Incarnation(1) });
@@ -93,8 +93,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         Identity { cluster, node: NodeId(1), name: names[0].clone(), members: members.collect() };
     let voters: BTreeSet<NodeId> = state.members.keys().copied().collect();
     let running = |epoch| LocalView { epoch, phase: Phase::Running, verified: true };
-    let here = state.held_by(NodeId(1));
-    let local = here.map(|(service, it)| (service.clone(), running(it.epoch)));
+    let local = state.held_by(NodeId(1)).map(|(id, it)| (id.clone(), running(it.epoch)));
     View {
         at: NOW,
         wall: UNIX_EPOCH + Duration::from_secs(1_772_366_400),
@@ -125,6 +124,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         connected: (2..=joined).map(connected).collect(),
         quorum: Chain::default().ask(&voters, &vec![voters.clone()], None),
         overridable: stead_core::node::Overridable::Nothing,
+        quarantined: BTreeMap::new(),
         ties: TieView::default(),
         state: Arc::new(state),
     }

@@ -108,6 +108,40 @@ fn a_service_goes_back_to_a_better_node_if_it_is_told_so() {
 }
 
 #[test]
+fn a_node_that_comes_and_goes_is_a_last_resort_until_it_is_said_to_be_steady() {
+    let mut service = web("web", WEB, &["node2", "node1"]);
+    service.failback = true;
+    let fleet = Fleet::start(three("flaps").service(service)).must();
+    let client = client(&fleet, WEB);
+    let began = mark();
+    for back in [true, true, false] {
+        wait_for(&fleet, "node2 serves", || Ok(client.holders() == ["node2"]));
+        fleet.silence_then_kill("node2").must();
+        assert_eq!(wait_moved(&fleet, &client, "node2"), "node1");
+        fleet.power_on("node2").must();
+        whole(&fleet);
+        if back {
+            wait_for(&fleet, "it goes back", || Ok(client.holders() == ["node2"]));
+        }
+    }
+    let node1 = fleet.node("node1").must();
+    let quarantine = || node1.status().must()["nodes"][1]["quarantine"].clone();
+    assert_eq!(quarantine()["losses"], 3, "{:#}", quarantine());
+    let status = node1.stead(&["status"]).must().expect_success().must();
+    assert!(status.contains("in view, quarantine"), "{status}");
+    assert!(status.contains("stead clear --node node2"), "{status}");
+    let refused = node1.stead(&["move", "web", "node2"]).must();
+    assert!(refused.expect_success().is_err(), "it is in quarantine");
+    assert_eq!(client.holders(), ["node1"]);
+    // Lifted on another node than the one that coordinates, which alone decides.
+    let node3 = fleet.node("node3").must();
+    node3.stead(&["clear", "--node", "node2"]).must().expect_success().must();
+    wait_for(&fleet, "it goes back", || Ok(client.holders() == ["node2"]));
+    assert!(quarantine().is_null(), "{:#}", quarantine());
+    assert_taken_over(client.seen_since(began));
+}
+
+#[test]
 fn the_doctor_finds_a_running_node_fit_and_its_cluster_in_reach() {
     let fleet = Fleet::start(three("doctor")).must();
     let node = fleet.node("node1").must();
