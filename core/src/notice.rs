@@ -117,6 +117,8 @@ pub enum Notice {
     Quarantined(String, u32, Span),
     /// A node's quarantine is over: by an operator's word, or by time.
     QuarantineOver(String, bool),
+    /// An operator stopped these nodes, or lets them serve again.
+    Halted(Vec<String>, bool),
     /// A half went on under that grant, without these.
     WentOn(Grant, Vec<String>),
     /// A node that lost its vote by a grant is back.
@@ -163,6 +165,7 @@ impl Notice {
             | Self::Vouched(..)
             | Self::VouchEnded(_)
             | Self::Quarantined(..)
+            | Self::Halted(_, true)
             | Self::WentOn(..)
             | Self::RegisterLost
             | Self::RegisterDistrusted
@@ -188,6 +191,7 @@ impl Notice {
             | Self::PointBack(_)
             | Self::Armed(_)
             | Self::QuarantineOver(..)
+            | Self::Halted(_, false)
             | Self::Granted(_)
             | Self::VotesAgain(_)
             | Self::Enrolled(_)
@@ -278,6 +282,12 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::Membership(node, false) => write!(f, "{node} left"),
         Notice::Quarantined(node, losses, span) => quarantined(f, node, *losses, *span),
         Notice::QuarantineOver(node, by_word) => steady(f, node, *by_word),
+        Notice::Halted(nodes, true) => {
+            write!(f, "stopped by an operator: {}; nothing is served there", nodes.join(", "))
+        }
+        Notice::Halted(nodes, false) => {
+            write!(f, "started by an operator: {}", nodes.join(", "))
+        }
         Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
         Notice::Armed(by) => armed(f, by.as_deref()),
         _ => ties(f, notice),

@@ -369,13 +369,15 @@ impl Node {
         let Some(config) = self.state.config.as_ref().filter(|_| !self.state.is_disarmed()) else {
             return;
         };
+        // An operator wants it so.
+        let all_halted = self.state.members.keys().all(|node| self.state.is_halted(*node));
         let mut nowhere = BTreeSet::new();
         for service in config.services.keys() {
             let unheld = Proof::unheld(&self.state, service).is_some();
             // Whether there is one does not depend on what each holds.
             let best =
                 || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
-            if unheld && best().is_none() {
+            if unheld && !all_halted && best().is_none() {
                 nowhere.insert(service.clone());
             }
         }

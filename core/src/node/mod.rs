@@ -362,6 +362,7 @@ impl Node {
                 Notice::WentOn(*number, out.iter().map(name).collect())
             }
             Change::Override(word) => Notice::WentOn(word.number, alloc::vec![name(&word.out)]),
+            Change::Halt { nodes, on } => Notice::Halted(nodes.iter().map(name).collect(), *on),
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.

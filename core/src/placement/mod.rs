@@ -52,7 +52,8 @@ pub fn best(
     let assignment = state.assignments.get(service)?;
     let config = state.config.as_ref()?.services.get(service)?;
     let eligible = |node: &NodeId| {
-        Some(*node) != without && state.view.contains_key(node) && !state.standby.contains(node)
+        let shall = !state.standby.contains(node) && !state.is_halted(*node);
+        Some(*node) != without && state.view.contains_key(node) && shall
     };
     let rank = |node: NodeId| {
         let name = state.name(node);
@@ -81,7 +82,10 @@ pub fn place(
     match assignment.holder {
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
-            let here = |node: &NodeId| able.nodes.contains(node) && state.view.contains_key(node);
+            let here = |node: &NodeId| {
+                let shall = able.nodes.contains(node) && !state.is_halted(*node);
+                shall && state.view.contains_key(node)
+            };
             [assignment.wish, Some(node)].into_iter().flatten().find(here)
         }
         Holder::Never | Holder::Stopped { .. } | Holder::Node(_) | Holder::Stopping { .. } => {
@@ -167,8 +171,8 @@ pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     })
 }
 
-/// The next service that should leave its node though that works: it is on standby, or the service
-/// goes back to a node that it prefers.
+/// The next service that should leave its node though that works: the node is on standby or halted,
+/// or the service goes back to one that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
@@ -179,6 +183,12 @@ pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
             let (service, base) = (service.clone(), assignment.epoch);
             Some(Change::Stop { service, base, cause, wish })
         };
+        if state.is_halted(node) {
+            return stop(
+                Cause::Planned,
+                best(state, able, seen, service, Some(node), &load(state)),
+            );
+        }
         if state.standby.contains(&node) {
             // Nobody else could take it: then it is better here than nowhere.
             let to = best(state, able, seen, service, Some(node), &load(state))?;

@@ -65,6 +65,7 @@ impl State {
             Change::Enrol { server } => self.enrol(server),
             Change::Override(word) => self.override_by(word),
             Change::Steady { node } => self.steady(node),
+            Change::Halt { nodes, on } => self.halt(&nodes, on),
         }
     }
 
@@ -202,6 +203,7 @@ impl State {
         }
         self.standby.remove(&node);
         self.later.out.remove(&node);
+        self.later.halted.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }
@@ -304,7 +306,9 @@ impl State {
         wish: Option<NodeId>,
     ) -> Applied {
         if let Some(wish) = wish
-            && (!self.view.contains_key(&wish) || self.standby.contains(&wish))
+            && (!self.view.contains_key(&wish)
+                || self.standby.contains(&wish)
+                || self.is_halted(wish))
         {
             return Err(Refusal::NotEligible(wish));
         }

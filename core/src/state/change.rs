@@ -179,6 +179,13 @@ pub enum Change {
         /// Which.
         node: NodeId,
     },
+    /// Nodes shall hold nothing, or may again: a site, or all.
+    Halt {
+        /// Which.
+        nodes: BTreeSet<NodeId>,
+        /// Whether.
+        on: bool,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -208,7 +215,8 @@ impl Change {
             | Self::Back { .. }
             | Self::Enrol { .. }
             | Self::Override(_)
-            | Self::Steady { .. } => PROTOCOL_0_4,
+            | Self::Steady { .. }
+            | Self::Halt { .. } => PROTOCOL_0_4,
             Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }

@@ -15,6 +15,7 @@ mod change;
 pub mod config;
 mod disarm;
 mod grant;
+mod halt;
 mod incident;
 mod sound;
 
@@ -116,6 +117,8 @@ pub struct StateLater {
     pub server: Option<QuorumServer>,
     /// The newest overrides, oldest first.
     pub overrides: Vec<Override>,
+    /// Nodes that an operator stopped, and that hold nothing until they are started.
+    pub halted: BTreeSet<NodeId>,
 }
 
 /// Where a quorum server is, and by what it is known.

@@ -53,6 +53,14 @@ pub enum Request {
         /// On or off.
         on: bool,
     },
+    /// Stop a site or the whole cluster, or let it serve again: a [`HaltAnswer`].
+    Halt {
+        /// Which site; all nodes if none.
+        #[serde(default)]
+        site: Option<String>,
+        /// Stop, or start.
+        on: bool,
+    },
     /// Let nothing move for a while: a [`ChangeAnswer`].
     Disarm {
         /// For how long.

@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, overrule, report};
+use super::{Desk, disarm, enrol, features, halt, overrule, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -45,6 +45,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
             json(&overrule::overrule(desk, seconds, force, reason).await?)
         }
         Request::Clear { service } => json(&clear(desk, service).await?),
+        Request::Halt { site, on } => json(&halt::halt(desk, site.as_deref(), on).await?),
         Request::Steady { node } => json(&steady(desk, node).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
@@ -195,6 +196,12 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
         return Err(Failure::unchanged(
             format!("{node} is on standby; nothing was changed"),
             format!("`stead standby {node} --off` first"),
+        ));
+    }
+    if state.is_halted(to) {
+        return Err(Failure::unchanged(
+            format!("{node} is stopped by an operator; nothing was changed"),
+            "`stead start --all` or `stead start --site SITE` first",
         ));
     }
     let quarantined = desk.handle.view().quarantined.get(&to).copied();

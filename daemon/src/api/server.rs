@@ -128,6 +128,7 @@ impl Client {
             | Request::Unenrol
             | Request::Override { .. }
             | Request::Clear { .. }
+            | Request::Halt { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

@@ -34,6 +34,7 @@ mod quorum;
 mod quorum_server;
 mod shell;
 mod standby;
+mod start_stop;
 mod status;
 mod table;
 #[cfg(test)]
@@ -99,6 +100,8 @@ enum Command {
     Quorum(quorum::Quorum),
     Move(moves::Move),
     Standby(standby::Standby),
+    Stop(start_stop::Stop),
+    Start(start_stop::Start),
     Disarm(disarm::Disarm),
     Clear(clear::Clear),
     Events(events::Events),
@@ -147,6 +150,8 @@ impl Command {
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
             Self::Standby(command) => command.run(context),
+            Self::Stop(command) => command.run(context),
+            Self::Start(command) => command.run(context),
             Self::Disarm(command) => command.run(context),
             Self::Clear(command) => command.run(context),
             Self::Events(command) => command.run(context),

@@ -134,6 +134,8 @@ families! {
         "1 for the state in which this node sees a node, 0 for the others.";
     STANDBY: Gauge "stead_node_standby" ["node"]
         "1 if the node is on standby.";
+    STOPPED: Gauge "stead_node_stopped" ["node"]
+        "1 if an operator stopped the node, and it serves nothing until it is started.";
     QUARANTINE: Gauge "stead_node_quarantined" ["node"]
         "1 if the node was lost so often that it is given services only as a last resort.";
     ROUND_TRIP: Gauge "stead_peer_round_trip_seconds" ["peer"]

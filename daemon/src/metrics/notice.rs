@@ -73,6 +73,7 @@ kinds! {
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
+    Halted(..): "halted" "c3d8a6f1e7b2405a9d1f6e8b7c4a2035";
     Quarantined(..): "quarantined" "b4c1d7f06a3e4d5f9e28a07c51d36b92";
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
@@ -126,6 +127,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::PointLost(_)
         | Notice::PointBack(_)
         | Notice::Tied(..)
+        | Notice::Halted(..)
         | Notice::Granted(_)
         | Notice::NotGranted(_)
         | Notice::Vouched(..)

@@ -149,6 +149,7 @@ impl World {
                     && !self.lan.unsteady[*host]
                     && state.view.contains_key(&it.id)
                     && !state.standby.contains(&it.id)
+                    && !state.is_halted(it.id)
             })?;
             let (at, better) = (self.hosts[at].name, self.hosts[better].name);
             Some(format!(
@@ -164,7 +165,8 @@ impl World {
         let able = |host: &&usize| {
             let it = &self.hosts[**host];
             let broken = !it.broken.is_empty();
-            state.members.contains_key(&it.id) && !state.standby.contains(&it.id) && !broken
+            let shall = !state.standby.contains(&it.id) && !state.is_halted(it.id);
+            state.members.contains_key(&it.id) && shall && !broken
         };
         block.iter().find(able)?;
         let broken = |number: &usize| {

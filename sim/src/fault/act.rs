@@ -112,6 +112,8 @@ pub enum Act {
     Disarm(u64),
     /// An operator arms it again.
     Arm,
+    /// An operator stops nodes for good, or lets them serve again.
+    Serve(Vec<Target>, bool),
     /// An operator ends a node's quarantine.
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
@@ -164,6 +166,7 @@ impl Act {
             Self::Disarm(_) => Kind::Disarm,
             Self::Override(..)
             | Self::Steady(_)
+            | Self::Serve(..)
             | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)

@@ -54,6 +54,11 @@ impl World {
                 let (reason, by) = ("network work".into(), "an operator".into());
                 Change::Disarm { base, span, reason, by }
             }
+            Act::Serve(group, serve) => {
+                let nodes: Result<_, ActError> =
+                    group.iter().map(|it| node_of(self, *it)).collect();
+                Change::Halt { nodes: nodes?, on: !*serve }
+            }
             Act::Steady(it) => Change::Steady { node: node_of(self, *it)? },
             Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
             _ => return Ok(()),

@@ -57,7 +57,8 @@ impl World {
             | Act::Clear
             | Act::Disarm(_)
             | Act::Arm
-            | Act::Steady(_) => self.operate_act(act),
+            | Act::Steady(_)
+            | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)
@@ -232,7 +233,7 @@ impl World {
         }
     }
 
-    /// All faults end: what is broken works, what is missing starts, nobody is kept on standby.
+    /// All faults end: what is broken works, what is missing starts, nobody is kept from serving.
     pub fn heal(&mut self) {
         self.note(None, || "[all faults end]".to_string());
         self.healed_at.get_or_insert(self.now);
@@ -270,7 +271,12 @@ impl World {
         }
         let standby: Vec<_> =
             self.state().map(|it| it.standby.iter().copied().collect()).unwrap_or_default();
+        let halted = self.state().map(|it| it.later.halted.clone()).unwrap_or_default();
         if let Some(helper) = self.helper() {
+            if !halted.is_empty() {
+                let change = stead_core::state::Change::Halt { nodes: halted, on: false };
+                self.operate(helper, change);
+            }
             for node in standby {
                 let change = stead_core::state::Change::Standby { node, on: false };
                 self.operate(helper, change);

@@ -25,6 +25,7 @@ pub(super) fn concerns(
     }
     let mut concerns = Vec::new();
     concerns.extend(disarmed(sight));
+    concerns.extend(stopped(nodes));
     concerns.extend(here(sight));
     concerns.extend(no_quorum(sight, quorum, nodes));
     // Without a quorum nothing is served on this side, and of the other side nothing is known.
@@ -43,9 +44,11 @@ pub(super) fn concerns(
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
     concerns.sort_by_key(|concern| concern.level);
-    if let Some(at) = concerns.iter().position(|it| it.what.starts_with(DISARMED)) {
-        // It explains the others.
-        concerns[..=at].rotate_right(1);
+    for explains in [STOPPED, DISARMED] {
+        if let Some(at) = concerns.iter().position(|it| it.what.starts_with(explains)) {
+            // It explains the others.
+            concerns[..=at].rotate_right(1);
+        }
     }
     concerns
 }
@@ -63,6 +66,32 @@ fn disarmed(sight: &Sight<'_>) -> Option<Concern> {
     let why = if it.reason.is_empty() { String::new() } else { format!(" ({})", it.reason) };
     let what = format!("{DISARMED}{time} UTC by {}: nothing moves{why}", it.by);
     Some(risk(what, None, "when the work is done: stead disarm --off".to_owned()))
+}
+
+/// What the first line has while an operator keeps nodes from serving.
+const STOPPED: &str = "Stopped by an operator: ";
+
+/// A site is stopped, or everything.
+fn stopped(nodes: &[NodeReport]) -> Option<Concern> {
+    let stopped: Vec<_> = nodes.iter().filter(|it| it.stopped).collect();
+    let first = stopped.first()?;
+    let joined = nodes.iter().filter(|it| it.number.is_some()).count();
+    let one_site = stopped.iter().all(|it| it.site == first.site);
+    let site = first.site.as_ref().filter(|_| one_site);
+    let (what, next) = match site {
+        _ if stopped.len() == joined => {
+            (format!("{STOPPED}everything, nothing is served"), "stead start --all".to_owned())
+        }
+        Some(site) => (
+            format!("{STOPPED}the site {site}, nothing is served there"),
+            format!("stead start --site {site}"),
+        ),
+        None => {
+            let names: Vec<_> = stopped.iter().map(|it| it.name.as_str()).collect();
+            (format!("{STOPPED}{}", names.join(", ")), "stead start --all".to_owned())
+        }
+    };
+    Some(risk(what, None, format!("when it shall serve again: {next}")))
 }
 
 fn outage(what: String, since: Option<String>, next: String) -> Concern {
@@ -205,6 +234,8 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
             format!("{name} runs nowhere{detail}"),
             if sight.view.state.is_disarmed() {
                 waits("its node")
+            } else if sight.view.state.members.keys().all(|it| sight.view.state.is_halted(*it)) {
+                "when it shall run again: stead start --all".to_owned()
             } else if service.failures.is_empty() {
                 "bring a node back that can take it: see the nodes below".to_owned()
             } else {
@@ -360,7 +391,7 @@ fn spare(quorum: &QuorumReport, nodes: &[NodeReport]) -> Option<Concern> {
 
 /// Whether another node could take the services of one that fails.
 fn places(nodes: &[NodeReport], services: &[ServiceReport]) -> Option<Concern> {
-    let able = |it: &&NodeReport| it.state == NodeState::InView && !it.standby;
+    let able = |it: &&NodeReport| it.state == NodeState::InView && !it.standby && !it.stopped;
     let able: Vec<&str> = nodes.iter().filter(able).map(|it| it.name.as_str()).collect();
     let standby = nodes.iter().find(|it| it.state == NodeState::InView && it.standby)?;
     if services.is_empty() || able.len() > 1 {

@@ -126,6 +126,7 @@ impl History {
             | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
             | Notice::Disarmed(..)
+            | Notice::Halted(..)
             | Notice::Quarantined(..)
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)

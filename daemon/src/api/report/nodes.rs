@@ -26,6 +26,9 @@ pub struct NodeReport {
     pub since: Option<String>,
     /// It shall be without services.
     pub standby: bool,
+    /// An operator stopped it: it holds nothing until it is started.
+    #[serde(default)]
+    pub stopped: bool,
     /// It was lost so often that it is given services only as a last resort.
     #[serde(default)]
     pub quarantine: Option<QuarantineReport>,
@@ -138,6 +141,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         state: number.map_or(NodeState::NotJoined, |it| place(sight, it)),
         since: None,
         standby: number.is_some_and(|it| state.standby.contains(&it)),
+        stopped: number.is_some_and(|it| state.is_halted(it)),
         quarantine: number.and_then(|it| quarantine(sight, it)),
         votes: number.is_some_and(|it| sight.view.log.membership.voters.contains(&it)),
         coordinates: number.is_some() && number == sight.view.log.leader,

@@ -183,11 +183,16 @@ fn state(node: &NodeReport) -> Cell {
     if node.standby {
         text.push_str(", standby");
     }
+    if node.stopped {
+        text.push_str(", stopped");
+    }
     if node.quarantine.is_some() {
         text.push_str(", quarantine");
     }
     let tone = match node.state {
-        NodeState::InView if node.standby || node.quarantine.is_some() => Tone::Warn,
+        NodeState::InView if node.standby || node.stopped || node.quarantine.is_some() => {
+            Tone::Warn
+        }
         NodeState::InView => Tone::Good,
         NodeState::Suspect | NodeState::Coming | NodeState::NotJoined => Tone::Warn,
         NodeState::Down => Tone::Bad,

@@ -27,6 +27,7 @@ mod lost;
 mod operator;
 mod points;
 mod programs;
+mod stopped;
 mod ties;
 mod tokens;
 mod upgrade;

@@ -183,6 +183,7 @@ fn requests() -> Vec<Sample> {
         ("move", line(&Request::Move { service: "web".to_owned(), node: "node2".to_owned() })),
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),
         ("clear", line(&Request::Clear { service: None })),
+        ("halt", line(&Request::Halt { site: Some("dc1".into()), on: true })),
         ("steady", line(&Request::Steady { node: "node2".into() })),
     ]
 }

@@ -92,6 +92,7 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
         13 => Change::Standby { node, on: draw.flag() },
         14 => Change::Lead { term: Term(draw.near(state.term.0.wrapping_add(1))) },
         _ if draw.byte() < 16 => Change::Steady { node },
+        _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
         _ if draw.flag() => Change::Clear { service: draw.flag().then_some(service) },
         _ => Change::Observe { service, epoch, stages: vec![stage(draw), stage(draw)] },
     }
