@@ -12,9 +12,8 @@ use stead_core::time::Span;
 
 use super::duration::say;
 
-const LINKS_STAY: &str = "guards open their links when they start: this version can't change them";
-const ADDRESSES_STAY: &str =
-    "heartbeats go to the old address: `stead leave` first, then apply and join";
+const ONE_STAYS: &str = "each member has to keep a link as it is, so that nodes hear each other if \
+                         the rest is wrong: change one link at a time";
 const LEAVE_FIRST: &str = "it is a member and has a vote: `stead leave` first, then apply";
 
 /// Whether a change can be made while the cluster runs.
@@ -73,12 +72,15 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     changes.span("ride-out", old.ride_out, new.ride_out);
     changes.span("round-trip", old.round_trip, new.round_trip);
     changes.span("daemon-grace", old.daemon_grace, new.daemon_grace);
+    let both = old.nodes.keys().filter(|name| new.nodes.contains_key(*name));
+    let uprooted: BTreeSet<&str> =
+        both.map(String::as_str).filter(|name| !keeps_a_link(old, new, name)).collect();
     for (name, pair) in pairs(&old.links, &new.links) {
-        changes.link(name, pair);
+        changes.link(name, pair, uprooted.is_empty());
     }
     for (name, pair) in pairs(&old.nodes, &new.nodes) {
         let stays = |link: &str| old.links.contains_key(link) && new.links.contains_key(link);
-        changes.node(name, pair, stays);
+        changes.node(name, pair, stays, !uprooted.contains(name.as_str()));
     }
     for (name, pair) in pairs(&old.services, &new.services) {
         changes.service(&name.0, pair);
@@ -88,6 +90,15 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     }
     changes.quorum(&old.later.quorum, &new.later.quorum);
     changes.0
+}
+
+/// Whether a node has a link whose port and whose address there stay as they are.
+fn keeps_a_link(old: &Config, new: &Config, name: &str) -> bool {
+    let place = |config: &Config, link: &str| {
+        let address = *config.nodes.get(name)?.addresses.get(link)?;
+        Some((address, config.links.get(link)?.port))
+    };
+    old.links.keys().any(|link| place(old, link).is_some_and(|it| place(new, link) == Some(it)))
 }
 
 /// An entry of two maps: in the old one only, in the new one only, or in both.
@@ -118,8 +129,10 @@ impl Changes {
         self.0.push(Difference { what, live: Live::Yes });
     }
 
-    fn refused(&mut self, what: String, reason: &'static str) {
-        self.0.push(Difference { what, live: Live::No { reason } });
+    /// A change that can be made only if every member keeps a link as it is.
+    fn of_links(&mut self, what: String, kept: bool) {
+        let live = if kept { Live::Yes } else { Live::No { reason: ONE_STAYS } };
+        self.0.push(Difference { what, live });
     }
 
     fn member(&mut self, what: String, node: &str, reason: &'static str) {
@@ -137,22 +150,26 @@ impl Changes {
         self.value(what, &say(old), &say(new));
     }
 
-    fn link(&mut self, name: &str, pair: Pair<'_, LinkConfig>) {
+    fn link(&mut self, name: &str, pair: Pair<'_, LinkConfig>, kept: bool) {
         match pair {
-            Pair::Removed => self.refused(format!("link {name}: removed"), LINKS_STAY),
-            Pair::Added(new) => {
-                self.refused(format!("link {name}: added, port {}", new.port), LINKS_STAY);
-            }
+            Pair::Removed => self.of_links(format!("link {name}: removed"), kept),
+            Pair::Added(new) => self.live(format!("link {name}: added, port {}", new.port)),
             Pair::Both(old, new) if old.port != new.port => {
                 let what = format!("link {name}: port {} -> {}", old.port, new.port);
-                self.refused(what, LINKS_STAY);
+                self.of_links(what, kept);
             }
             Pair::Both(..) => {}
         }
     }
 
     /// Of a link that comes or goes, the change of the link says enough: `stays` tells the others.
-    fn node(&mut self, name: &str, pair: Pair<'_, NodeConfig>, stays: impl Fn(&str) -> bool) {
+    fn node(
+        &mut self,
+        name: &str,
+        pair: Pair<'_, NodeConfig>,
+        stays: impl Fn(&str) -> bool,
+        kept: bool,
+    ) {
         let (old, new) = match pair {
             Pair::Removed => {
                 return self.member(format!("node {name}: removed"), name, LEAVE_FIRST);
@@ -175,7 +192,11 @@ impl Changes {
                 Pair::Removed => format!("node {name}: no longer on link {link}"),
                 Pair::Added(ip) => format!("node {name}: {ip} on link {link}"),
             };
-            self.member(what, name, ADDRESSES_STAY);
+            if kept {
+                self.live(what);
+            } else {
+                self.member(what, name, ONE_STAYS);
+            }
         }
     }
 

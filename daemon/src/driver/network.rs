@@ -61,6 +61,12 @@ fn everyone(state: &State) -> impl Iterator<Item = (&NodeId, &stead_core::state:
     state.members.iter().chain(&state.left)
 }
 
+/// Where this node's daemon listens, as the state says; nothing before there is one.
+pub(super) fn own_addresses(state: &State, me: NodeId) -> Vec<SocketAddr> {
+    let config = state.config.as_ref().zip(state.members.get(&me));
+    config.map(|(config, own)| addresses(config, &own.name)).unwrap_or_default()
+}
+
 /// Whom to trust, as the state says.
 pub(super) fn members(state: &State) -> BTreeMap<NodeId, Member> {
     let Some(config) = &state.config else { return BTreeMap::new() };

@@ -32,6 +32,8 @@ use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard, UNDERSTOOD};
 use crate::identity::Identity;
 use crate::points::{Points, Wanted};
 
+/// How long it waits before it tries again to listen where it could not.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How often the picture is renewed when nothing but reports come.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
 /// How long a guard that knows a network from a former run keeps to it while this run is not
@@ -60,6 +62,10 @@ pub(super) struct Task {
     status: watch::Receiver<Status>,
     inputs: Inputs,
     points: Points,
+    /// Where this node listens for the other daemons, once the state has said it.
+    listening: Vec<SocketAddr>,
+    /// When to try again to listen where it can't.
+    listen_again: Option<tokio::time::Instant>,
     /// What came of asking the reference points.
     watched: watch::Receiver<Watched>,
     /// By which configuration they are asked.
@@ -109,6 +115,8 @@ impl Task {
             status,
             inputs,
             points,
+            listening: Vec::new(),
+            listen_again: None,
             watched,
             asked: None,
             hello: None,
@@ -166,6 +174,9 @@ impl Task {
         }
         if !self.told_this_guard {
             self.tell_network();
+        }
+        if self.listen_again.is_some_and(|at| tokio::time::Instant::now() >= at) {
+            self.listen();
         }
         self.show(false);
     }
@@ -281,10 +292,29 @@ impl Task {
         let state = self.node.state();
         self.performers.peers.require(state.more.protocol);
         self.members.set(self.with_known(network::members(state)));
+        self.listen();
         self.tell_network();
         self.ask_points();
         self.performers.ties.follow(self.node.state());
         self.show(true);
+    }
+
+    /// Listens where the configuration says, if that is new.
+    fn listen(&mut self) {
+        let wanted = network::own_addresses(self.node.state(), self.identity.node);
+        if wanted.is_empty() || wanted == self.listening {
+            return;
+        }
+        self.listen_again = match self.performers.peers.listen_on(&wanted) {
+            Ok(()) => {
+                self.listening = wanted;
+                None
+            }
+            Err(failed) => {
+                failed.iter().for_each(|error| tracing::warn!("{}", chain(error)));
+                Some(tokio::time::Instant::now() + LISTEN_AGAIN)
+            }
+        };
     }
 
     /// Asks the reference points of the configuration, if it is new.

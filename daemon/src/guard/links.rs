@@ -42,6 +42,8 @@ impl Links {
             // Dropping a socket ends its being watched.
             self.sockets = network.links.iter().map(|_| None).collect();
             self.broken.clear();
+            // Links go by their numbers, and another one may have that number now.
+            self.traffic.clear();
             self.retry_at = Some(Instant::START);
         }
         self.network = network.clone();

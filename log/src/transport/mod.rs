@@ -37,13 +37,13 @@ mod shared;
 mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stead_core::id::{ClusterId, NodeId};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use self::dial::prepare;
@@ -146,7 +146,7 @@ pub struct Connected {
 pub struct Peers {
     shared: Arc<Shared>,
     listening: Vec<SocketAddr>,
-    listeners: Mutex<Vec<JoinHandle<()>>>,
+    listeners: Mutex<Vec<(SocketAddr, JoinHandle<()>)>>,
 }
 
 impl Peers {
@@ -163,16 +163,46 @@ impl Peers {
             let failed = |source| StartError::Listen { address, source };
             let listener = bind(address).map_err(failed)?;
             listening.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
+            listeners.push((address, listener));
         }
         let listeners = listeners
             .into_iter()
-            .map(|listener| tokio::spawn(accept::listen(shared.clone(), listener)))
+            .map(|(at, listener)| (at, tokio::spawn(accept::listen(shared.clone(), listener))))
             .collect();
         Ok(Self { shared, listening, listeners: Mutex::new(listeners) })
     }
 
-    /// Where this node listens; ports that were left to the kernel are filled in.
+    /// Listens on these addresses from now on, and on no others. Connections that were accepted on
+    /// one that is left stay. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Each address that can't be listened on yet, and why. The others are; call it again later.
+    pub fn listen_on(&self, wanted: &[SocketAddr]) -> Result<(), Vec<StartError>> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|(address, task)| {
+            let stays = wanted.contains(address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        let mut failed = Vec::new();
+        for address in wanted {
+            if listeners.iter().any(|(known, _)| known == address) {
+                continue;
+            }
+            match bind(*address) {
+                Ok(listener) => {
+                    let task = tokio::spawn(accept::listen(self.shared.clone(), listener));
+                    listeners.push((*address, task));
+                }
+                Err(source) => failed.push(StartError::Listen { address: *address, source }),
+            }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// Where this node listened first; ports that were left to the kernel are filled in.
     #[must_use]
     pub fn listening(&self) -> &[SocketAddr] {
         &self.listening
@@ -225,7 +255,10 @@ impl Peers {
     /// Closes every connection and stops listening. When this returns the addresses are free.
     pub async fn shutdown(&self) {
         self.shared.closing.send_replace(true);
-        for listener in self.listeners.lock().await.drain(..) {
+        let listeners = std::mem::take(
+            &mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        for (_, listener) in listeners {
             // It is not cancelled, and one that panicked listens no more either.
             drop(listener.await);
         }

@@ -21,6 +21,7 @@ mod disk;
 mod enemies;
 mod faults;
 mod interface;
+mod links;
 mod logind;
 mod loss;
 mod lost;
@@ -34,12 +35,14 @@ mod upgrade;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use stead::demo::fleet::{
     Client, Family, Fleet, FleetError, PATIENCE, Plan, Seen, ServicePlan, service_address,
 };
+use stead_lab::Host;
 use stead_lab::prober::now;
 
 /// The default, and the bound where nothing may move.
@@ -201,6 +204,15 @@ pub fn service(status: &Value, name: &str) -> Value {
 /// The journal of a node has a line with these words.
 pub fn told(fleet: &Fleet, node: &str, words: &str) -> Result<bool, FleetError> {
     Ok(fleet.node(node)?.events()?.iter().any(|line| line.contains(words)))
+}
+
+/// What a program says on a host to one line.
+pub fn run(host: &Host, line: &str) -> String {
+    let mut words = line.split(' ');
+    let program = words.next().unwrap_or_default().to_owned();
+    let done = host.run(|| Command::new(program).args(words).output()).must().must();
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 /// Whether that is the command line of a keeper.

@@ -6,22 +6,13 @@ use std::time::Duration;
 use stead::demo::fleet::{Client, Family, Fleet, ServicePlan, service_address};
 
 use super::{
-    Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, stead, three, told,
+    Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, run, stead, three, told,
     wait_for, wait_moved, wait_preferred, web, whole,
 };
 
 /// A machine on the first network that is no node: another address of the client's host.
 const POINT: &str = "10.77.0.251";
 const POINT6: &str = "fd77::251";
-
-/// What a program says on a host to one line.
-fn run(host: &stead_lab::Host, line: &str) -> String {
-    let mut words = line.split(' ');
-    let program = words.next().unwrap_or_default().to_owned();
-    let done = host.run(|| Command::new(program).args(words).output()).must().must();
-    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
 
 fn on_client(fleet: &Fleet, line: &str) -> String {
     run(fleet.client(), line)
