@@ -51,7 +51,7 @@ impl Client {
             udp: Prober::udp(host, target)?,
             long: LongProber::start(host, target.service, 5 * target.interval)?,
             double: DoubleProber::start(
-                host,
+                fleet.watcher(),
                 from,
                 service,
                 &fleet.macs(),

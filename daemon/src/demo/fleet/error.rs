@@ -56,6 +56,9 @@ pub enum FleetError {
     /// There is no node of that name.
     #[error("there is no node {0} in this fleet")]
     NoSuchNode(String),
+    /// There is no site of that name, or none with routers.
+    #[error("there is no site {0} with a router in this fleet")]
+    NoSuchSite(String),
     /// Somebody asked for the end.
     #[error("ended on request")]
     Interrupted,
@@ -74,6 +77,7 @@ impl FleetError {
             | Self::Command { .. }
             | Self::Answer { .. }
             | Self::NoSuchNode(_)
+            | Self::NoSuchSite(_)
             | Self::Interrupted => self,
         }
     }

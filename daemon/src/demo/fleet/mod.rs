@@ -15,6 +15,9 @@
 //! The client stands on the first network only, which may be one that carries no heartbeats: then a
 //! node can be cut off from the others while clients still reach it, the hardest test of a lease.
 //!
+//! Sites can also have routers between them, delay on the way, and a quorum server at a third place
+//! (`sites`).
+//!
 //! Happy path: [`Fleet::start`], [`Client::start`], a fault ([`Fleet::silence_then_kill`],
 //! [`Fleet::cut`], [`Fleet::kill`], ...), [`Fleet::wait_until`], and at the end what the client
 //! saw.
@@ -30,8 +33,11 @@ mod client;
 mod error;
 mod fault;
 mod folder;
+mod network;
 mod node;
 mod plan;
+mod quorum;
+mod sites;
 mod supervisor;
 
 use std::path::Path;
@@ -39,17 +45,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use stead_lab::{Bed, Host, LinkSpec, Mac, Switch, Trunk, Waited, wait_until};
+use stead_lab::{Bed, Host, Mac, Trunk, Waited, wait_until};
 
 pub use client::{Client, Seen};
 pub use error::FleetError;
 pub use node::{Node, Output};
 pub use plan::{
-    Family, Lan, NodePlan, Plan, ServicePlan, WEB_PORT, client_address, service_address,
+    Family, Lan, NodePlan, Plan, ServicePlan, Third, WEB_PORT, client_address, service_address,
 };
+pub use quorum::QuorumServer;
 pub use supervisor::Part;
 
 use folder::Folder;
+use network::Laid;
 use supervisor::Supervisor;
 
 /// How long anything may take that is only waited for: the machine may be busy with other tests.
@@ -60,9 +68,8 @@ pub struct Fleet {
     // The order matters: nothing is started any more, then the bed ends, then the folders go.
     supervisor: Supervisor,
     bed: Bed,
-    client: Host,
+    laid: Laid,
     nodes: Vec<Node>,
-    trunks: Vec<Trunk>,
     plan: Plan,
     stop: Arc<AtomicBool>,
     folder: Folder,
@@ -82,21 +89,10 @@ impl Fleet {
             let program = spec.program.as_deref().unwrap_or(&plan.program);
             nodes.push(Node::create(&spec.name, host, &folder, program)?);
         }
-        let client = bed.host("client")?;
-        let mut trunks = Vec::new();
-        for (at, lan) in plan.lans.iter().enumerate() {
-            let network = Network::lay(&bed, &plan, at, lan)?;
-            for (number, node) in nodes.iter().enumerate() {
-                network.plug(&bed, &plan, number, node.host())?;
-            }
-            if at == 0 {
-                let spec = plan::client_link(lan);
-                bed.connect(&client, network.hub(), spec)?;
-            }
-            trunks.extend(network.trunks);
-        }
+        let hosts: Vec<Host> = nodes.iter().map(|node| node.host().clone()).collect();
+        let laid = network::lay(&bed, &plan, &hosts)?;
         let supervisor = Supervisor::start()?;
-        Ok(Self { supervisor, bed, client, nodes, trunks, plan, stop, folder })
+        Ok(Self { supervisor, bed, laid, nodes, plan, stop, folder })
     }
 
     /// Builds everything, founds the cluster, lets all nodes join, and then adds the services, so
@@ -197,12 +193,18 @@ impl Fleet {
 
     /// The client's host.
     pub fn client(&self) -> &Host {
-        &self.client
+        &self.laid.client
+    }
+
+    /// The host on the first network that asks each node at its own Ethernet address: the client's,
+    /// unless that is behind a router.
+    pub fn watcher(&self) -> &Host {
+        &self.laid.watcher
     }
 
     /// The cables between the switches, network by network.
     pub fn trunks(&self) -> &[Trunk] {
-        &self.trunks
+        &self.laid.trunks
     }
 
     /// The folder that is removed at the end.
@@ -292,50 +294,5 @@ impl Fleet {
         let kept = bed.keep(power)?;
         folder.keep();
         Ok(kept)
-    }
-}
-
-/// One network: a switch for each site, all tied to the last one.
-struct Network<'a> {
-    at: usize,
-    lan: &'a Lan,
-    switches: Vec<(String, Switch)>,
-    trunks: Vec<Trunk>,
-}
-
-impl<'a> Network<'a> {
-    fn lay(bed: &Bed, plan: &Plan, at: usize, lan: &'a Lan) -> Result<Self, FleetError> {
-        let mut switches: Vec<(String, Switch)> = Vec::new();
-        for node in &plan.nodes {
-            if switches.iter().all(|(site, _)| *site != node.site) {
-                let switch = bed.switch(&format!("{}-{}", lan.name, node.site))?;
-                switches.push((node.site.clone(), switch));
-            }
-        }
-        let mut trunks = Vec::new();
-        if let Some(((_, hub), others)) = switches.split_last() {
-            for (_, switch) in others {
-                trunks.push(bed.trunk(switch, hub)?);
-            }
-        }
-        Ok(Self { at, lan, switches, trunks })
-    }
-
-    fn hub(&self) -> &Switch {
-        &self.switches[self.switches.len() - 1].1
-    }
-
-    fn plug(&self, bed: &Bed, plan: &Plan, number: usize, host: &Host) -> Result<(), FleetError> {
-        let site = &plan.nodes[number].site;
-        let switch = self.switches.iter().find(|(name, _)| name == site).map(|(_, it)| it);
-        let switch = switch.unwrap_or_else(|| self.hub());
-        let spec: LinkSpec = plan::node_link(self.at, self.lan, number);
-        if plan.nodes[number].relayed {
-            let seed = (self.at * 100 + number) as u64;
-            bed.connect_by_relay(host, switch, spec, seed)?;
-        } else {
-            bed.connect(host, switch, spec)?;
-        }
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use stead_lab::{LinkSpec, Mac};
 
@@ -28,6 +29,28 @@ pub struct Plan {
     pub services: Vec<ServicePlan>,
     /// The tables of its services' networks.
     pub networks: String,
+    /// Where a quorum server can stand.
+    pub third: Third,
+}
+
+/// The third place, where a quorum server can stand, and what lies before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Third {
+    /// The client's host.
+    #[default]
+    Client,
+    /// A host on a network of its own, with every node.
+    Network {
+        /// From a node to the host and back.
+        round_trip: Duration,
+    },
+    /// Behind routers: each site has one, and so has the third place, where the client is too.
+    Sites {
+        /// From site to site and back.
+        between: Duration,
+        /// From a site to the third place and back.
+        third: Duration,
+    },
 }
 
 /// A network.
@@ -53,7 +76,8 @@ pub enum Family {
 pub struct NodePlan {
     /// Its name.
     pub name: String,
-    /// Where it stands. All switches are tied to those of the last site.
+    /// Where it stands. Unless there are routers between sites ([`Third::Sites`]), all switches are
+    /// tied to those of the last site.
     pub site: String,
     /// Its cables are relays that can delay and lose frames.
     pub relayed: bool,
@@ -104,7 +128,57 @@ impl Plan {
             nodes: (1..=nodes).map(node).collect(),
             services: Vec::new(),
             networks: String::new(),
+            third: Third::default(),
         }
+    }
+
+    /// As [`Plan::of`], with so many nodes at each of these sites, routers between them, and a third
+    /// place: every line takes that long there and back. The cluster is told of twice that, since
+    /// what is told has to hold on a busy machine as well.
+    #[must_use]
+    pub fn of_sites(
+        name: &str,
+        program: &Path,
+        sites: &[(&str, usize)],
+        round_trip: Duration,
+    ) -> Self {
+        let at = sites.iter().flat_map(|(site, count)| std::iter::repeat_n(*site, *count));
+        let nodes = at.zip(1..).map(|(site, n)| NodePlan::at(&format!("node{n}"), site));
+        Self {
+            nodes: nodes.collect(),
+            cluster: format!("round-trip = \"{}us\"\n", 2 * round_trip.as_micros()),
+            third: Third::Sites { between: round_trip, third: round_trip },
+            ..Self::of(name, program, 0)
+        }
+    }
+
+    /// The sites, in the order in which its nodes name them.
+    #[must_use]
+    pub fn sites(&self) -> Vec<&str> {
+        let mut sites: Vec<&str> = Vec::new();
+        for node in &self.nodes {
+            if !sites.contains(&node.site.as_str()) {
+                sites.push(&node.site);
+            }
+        }
+        sites
+    }
+
+    /// The place of a node on a network: sites between which there are routers have links of their
+    /// own, and share the networks that are no links.
+    fn place(&self, at: usize, number: usize) -> Place {
+        let of = self.nodes.get(number).map(|node| node.site.as_str());
+        let site = match self.third {
+            Third::Sites { .. } if self.lans.get(at).is_some_and(|lan| lan.link.is_some()) => {
+                self.sites().iter().position(|site| Some(*site) == of).unwrap_or_default()
+            }
+            Third::Sites { .. } | Third::Client | Third::Network { .. } => 0,
+        };
+        Place { site: number_of(site), lan: number_of(at) }
+    }
+
+    pub(super) fn node_link(&self, at: usize, name: &str, number: usize) -> LinkSpec {
+        self.place(at, number).link(name, octet(number)).mac(mac(at, number))
     }
 
     /// With a service more.
@@ -127,7 +201,7 @@ impl Plan {
         }
         for (number, node) in self.nodes.iter().enumerate() {
             let addresses = self.lans.iter().enumerate().filter_map(|(at, lan)| {
-                let address = address(at, lan.link?, octet(number));
+                let address = self.place(at, number).address(lan.link?, octet(number));
                 Some(format!("{} = \"{address}\"", lan.name))
             });
             let addresses = addresses.collect::<Vec<_>>().join(", ");
@@ -157,11 +231,7 @@ impl ServicePlan {
     /// The small web service behind an address of the first network; its number there is `octet`.
     #[must_use]
     pub fn web(name: &str, program: &Path, family: Family, octet: u8) -> Self {
-        let ip = service_address(family, octet);
-        let prefix = match family {
-            Family::V4 => 24,
-            Family::V6 => 64,
-        };
+        let (ip, prefix) = (service_address(family, octet), family.prefix());
         let program = program.display().to_string();
         let url = std::net::SocketAddr::new(ip, WEB_PORT).to_string();
         Self {
@@ -214,47 +284,74 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.push('\n');
 }
 
-fn octet(number: usize) -> u8 {
-    u8::try_from(number + 1).unwrap_or(u8::MAX)
+/// A segment on which hosts have addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The number of the site; 0 where sites share the segment.
+    pub(super) site: u8,
+    /// The number of the network.
+    pub(super) lan: u8,
 }
 
-fn address(lan: usize, family: Family, octet: u8) -> IpAddr {
-    let lan = u8::try_from(lan).unwrap_or(u8::MAX);
-    match family {
-        Family::V4 => Ipv4Addr::new(10, 77, lan, octet).into(),
-        Family::V6 => Ipv6Addr::new(0xfd77, lan.into(), 0, 0, 0, 0, 0, octet.into()).into(),
+impl Place {
+    /// The segment of the client's probers and of the services.
+    pub(super) const FRONT: Self = Self { site: 0, lan: 0 };
+
+    pub(super) fn address(self, family: Family, octet: u8) -> IpAddr {
+        let Self { site, lan } = self;
+        match family {
+            Family::V4 => Ipv4Addr::new(10, site.saturating_add(77), lan, octet).into(),
+            Family::V6 => {
+                Ipv6Addr::new(0xfd77, lan.into(), site.into(), 0, 0, 0, 0, octet.into()).into()
+            }
+        }
     }
+
+    /// A cable's end with an address of each family.
+    pub(super) fn link(self, ifname: &str, octet: u8) -> LinkSpec {
+        [Family::V4, Family::V6].into_iter().fold(LinkSpec::new(ifname), |spec, family| {
+            spec.addr(self.address(family, octet), family.prefix())
+        })
+    }
+}
+
+impl Family {
+    /// The length of the network part of every segment here.
+    pub(super) fn prefix(self) -> u8 {
+        match self {
+            Self::V4 => 24,
+            Self::V6 => 64,
+        }
+    }
+}
+
+pub(super) fn number_of(at: usize) -> u8 {
+    u8::try_from(at).unwrap_or(u8::MAX)
+}
+
+fn octet(number: usize) -> u8 {
+    number_of(number + 1)
 }
 
 /// An address of the first network.
 #[must_use]
 pub fn service_address(family: Family, octet: u8) -> IpAddr {
-    address(0, family, octet)
+    Place::FRONT.address(family, octet)
 }
 
 /// The client's address on the first network.
 #[must_use]
 pub fn client_address(family: Family) -> IpAddr {
-    address(0, family, CLIENT)
+    Place::FRONT.address(family, CLIENT)
 }
 
 /// The Ethernet address of a node on a network.
 pub(super) fn mac(lan: usize, number: usize) -> Mac {
-    Mac([0x02, 0x77, 0, 0, u8::try_from(lan).unwrap_or(u8::MAX), octet(number)])
-}
-
-fn link(at: usize, lan: &Lan, octet: u8) -> LinkSpec {
-    LinkSpec::new(&lan.name)
-        .addr(address(at, Family::V4, octet), 24)
-        .addr(address(at, Family::V6, octet), 64)
-}
-
-pub(super) fn node_link(at: usize, lan: &Lan, number: usize) -> LinkSpec {
-    link(at, lan, octet(number)).mac(mac(at, number))
+    Mac([0x02, 0x77, 0, 0, number_of(lan), octet(number)])
 }
 
 pub(super) fn client_link(lan: &Lan) -> LinkSpec {
-    link(0, lan, CLIENT)
+    Place::FRONT.link(&lan.name, CLIENT)
 }
 
 #[cfg(test)]
@@ -277,5 +374,19 @@ mod tests {
         assert_eq!(config.nodes.len(), 3);
         assert_eq!(config.links.len(), 2);
         assert_eq!(config.services.len(), 2);
+    }
+
+    #[test]
+    fn sites_with_routers_between_have_links_of_their_own_and_share_the_rest() {
+        let program = Path::new("/usr/bin/stead");
+        let mut plan = Plan::of("fleet", program, 2);
+        plan.nodes[1].site = "away".to_owned();
+        assert!(plan.configuration().contains("ring = \"10.77.1.2\", back = \"fd77:2::2\""));
+        let time = Duration::from_millis(5);
+        plan.third = Third::Sites { between: time, third: time };
+        let text = plan.configuration();
+        assert!(text.contains("ring = \"10.77.1.1\", back = \"fd77:2::1\""), "{text}");
+        assert!(text.contains("ring = \"10.78.1.2\", back = \"fd77:2:1::2\""), "{text}");
+        assert_eq!(plan.node_link(0, "front", 1).addrs[0].0, service_address(Family::V4, 2));
     }
 }

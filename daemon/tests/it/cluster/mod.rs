@@ -28,6 +28,8 @@ mod lost;
 mod operator;
 mod points;
 mod programs;
+mod server;
+mod sites;
 mod stopped;
 mod ties;
 mod tokens;

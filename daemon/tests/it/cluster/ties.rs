@@ -1,149 +1,17 @@
 //! Two nodes, four nodes, and a quorum server on the client's machine: a third one, which both
 //! halves reach while they don't reach each other.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use stead::demo::fleet::{Family, Fleet, FleetError, Plan, Seen, client_address};
-use stead_lab::Process;
+use stead::demo::fleet::{Fleet, FleetError, Plan, Seen};
 
+use super::server::{Server, pair, quorum, voting, wait_verdict};
 use super::{
     Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, stead, told,
     wait_for, wait_moved, wait_preferred, web, whole,
 };
-
-/// Where the server listens.
-const PORT: u16 = 7745;
-
-/// A quorum server beside the client.
-struct Server<'a> {
-    fleet: &'a Fleet,
-    process: Mutex<Option<Process>>,
-}
-
-impl<'a> Server<'a> {
-    /// One that runs.
-    fn start(fleet: &'a Fleet) -> Self {
-        let server = Self { fleet, process: Mutex::default() };
-        server.run();
-        server
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.fleet.folder().join("quorum-server")
-    }
-
-    fn run(&self) {
-        let mut command = Command::new(stead());
-        command.args(["quorum-server", "run", "--dir"]).arg(self.folder());
-        let log = self.fleet.folder().join("quorum-server.log");
-        let process = self.fleet.client().spawn(command, &log).must();
-        *self.process.lock().expect("the lock") = Some(process);
-        wait_for(self.fleet, "the quorum server answers its operator", || {
-            Ok(self.operator(&["list"]).0)
-        });
-    }
-
-    fn kill(&self) {
-        let process = self.process.lock().expect("the lock").take().expect("it runs");
-        process.kill().must();
-    }
-
-    /// A command of its operator: whether it succeeded, and what it printed.
-    fn operator(&self, words: &[&str]) -> (bool, String) {
-        let mut command = Command::new(stead());
-        command.arg("quorum-server").args(words).arg("--dir").arg(self.folder());
-        let output = command.output().must();
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), said)
-    }
-
-    /// Enrols the cluster, and waits until every node could ask.
-    fn enrol(&self, by: &str) {
-        self.enrol_of(by, &self.all());
-    }
-
-    fn all(&self) -> Vec<&str> {
-        self.fleet.nodes().iter().map(|node| node.name()).collect()
-    }
-
-    /// Enrols a cluster of which only these nodes run.
-    fn enrol_of(&self, by: &str, running: &[&str]) {
-        let address = format!("{}:{PORT}", client_address(Family::V4));
-        let (made, token) = self.operator(&["enrol", "--address", &address]);
-        assert!(made, "{token}");
-        let token = token.split_whitespace().find(|it| it.starts_with("steadq1-"));
-        let token = token.expect("a token").to_owned();
-        let node = self.fleet.node(by).must();
-        node.stead(&["quorum", "enrol", &token]).must().expect_success().must();
-        self.ready_for(running);
-    }
-
-    /// Waits until the server answers every node, and what it granted before is known.
-    fn ready(&self) {
-        self.ready_for(&self.all());
-    }
-
-    fn ready_for(&self, running: &[&str]) {
-        for node in running {
-            wait_for(self.fleet, "the quorum server answers", || {
-                let breaker = &quorum(self.fleet, node)?["breaker"];
-                Ok(breaker["answers"] == Value::Bool(true)
-                    && breaker["distrusted"] == Value::Bool(false))
-            });
-        }
-        wait_for(self.fleet, "the server is trusted", || {
-            let (_, list) = self.operator(&["list", "--json"]);
-            Ok(!list.contains("\"distrusted\""))
-        });
-    }
-}
-
-impl Drop for Server<'_> {
-    fn drop(&mut self) {
-        if let Some(process) = self.process.lock().expect("the lock").take() {
-            drop(process.kill());
-        }
-    }
-}
-
-/// What a node says of the quorum.
-fn quorum(fleet: &Fleet, node: &str) -> Result<Value, FleetError> {
-    fleet.node(node)?.json(&["quorum", "--json"])
-}
-
-/// So many nodes with `web` on the second. Two are not protected yet: whoever waits for that waits
-/// for the quorum server.
-fn fleet_of(name: &str, nodes: usize) -> Fleet {
-    let plan = Plan::of(name, &stead(), nodes).service(web("web", WEB, &["node2"]));
-    let fleet = Fleet::build(plan, Arc::default()).must();
-    fleet.found().must();
-    fleet.join_all().must();
-    wait_for(&fleet, "all vote", || {
-        let status = fleet.node("node1")?.status()?;
-        let list = status["nodes"].as_array().cloned().unwrap_or_default();
-        let here = |node: &Value| node["state"] == "in-view" && node["votes"] == true;
-        Ok(list.len() == nodes && list.iter().all(here))
-    });
-    fleet.serve().must();
-    fleet
-}
-
-/// Two nodes.
-fn pair(name: &str) -> Fleet {
-    fleet_of(name, 2)
-}
-
-/// Waits until a node says that word first.
-fn wait_verdict(fleet: &Fleet, node: &str, verdict: &str) {
-    wait_for(fleet, &format!("{node} says {verdict}"), || {
-        Ok(quorum(fleet, node)?["verdict"] == verdict)
-    });
-}
 
 #[test]
 fn the_link_between_two_is_cut_and_exactly_one_goes_on() {
@@ -271,7 +139,8 @@ fn a_server_without_its_disk_grants_nothing_until_a_majority_has_told_it() {
 
 #[test]
 fn of_two_and_two_one_half_goes_on_and_the_other_votes_again_when_it_is_back() {
-    let fleet = fleet_of("tie-four", 4);
+    let plan = Plan::of("tie-four", &stead(), 4).service(web("web", WEB, &["node2"]));
+    let fleet = voting(plan);
     let client = client(&fleet, WEB);
     wait_preferred(&fleet, &client, "node2");
     let server = Server::start(&fleet);
