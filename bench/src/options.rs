@@ -9,14 +9,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bench::{failover, idle, quiet, stages};
+use crate::bench::{failover, idle, quiet, quorum, stages};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results, Row, Session};
 use crate::subject::{self, Choice, Failure, Spec};
 use crate::{Tools, part};
 
 /// The benches that `table` knows, in its order.
-const BENCHES: [&str; 4] = [failover::NAME, quiet::NAME, idle::NAME, stages::NAME];
+const BENCHES: [&str; 5] = [failover::NAME, quorum::NAME, quiet::NAME, idle::NAME, stages::NAME];
 
 /// Measures stead, and with --peers also keepalived and Pacemaker, on this machine.
 ///
@@ -37,6 +37,14 @@ enum Command {
         common: Common,
         /// How often each subject has its turn
         #[arg(long, default_value_t = 10, value_name = "N")]
+        runs: u32,
+    },
+    /// What two nodes and a quorum server do when a node, their link or the server fails
+    Quorum {
+        #[command(flatten)]
+        common: Common,
+        /// How often each subject has its turn
+        #[arg(long, default_value_t = 20, value_name = "N")]
         runs: u32,
     },
     /// What moves on a busy machine though nothing fails
@@ -154,6 +162,12 @@ impl Cli {
                 let specs = subject::failover(&common.choice());
                 common.run(failover::NAME, &specs, |tools, results| {
                     failover::run(tools, &specs, &Failure::ALL, runs, results)
+                })
+            }
+            Command::Quorum { common, runs } => {
+                let specs = subject::quorum(&common.choice());
+                common.run(quorum::NAME, &specs, |tools, results| {
+                    quorum::run(tools, &specs, runs, results)
                 })
             }
             Command::False { common, runs, minutes } => {

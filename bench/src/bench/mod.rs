@@ -1,6 +1,7 @@
-//! The four benches.
+//! The five benches.
 //!
-//! [`failover`] breaks the node that holds the address, [`quiet`] (`false`) breaks nothing and
+//! [`failover`] breaks the node that holds the address, [`quorum`] what two nodes and a server that
+//! breaks their ties live by, [`quiet`] (`false`) breaks nothing and
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
 //! asks stead where the milliseconds of a takeover went. Each takes the subjects one after the
 //! other, run by run, so that the machine's noise meets all of them alike.
@@ -14,6 +15,7 @@
 pub mod failover;
 pub mod idle;
 pub mod quiet;
+pub mod quorum;
 pub mod stages;
 
 use crate::error::BenchError;

@@ -121,6 +121,14 @@ impl Watch {
         }
     }
 
+    /// How long after `mark` a node last answered for the address, in milliseconds; nothing if it did
+    /// not any more.
+    #[must_use]
+    pub fn answered_until(&self, node: &str, mark: u64) -> Option<f64> {
+        let last = self.double.last_answer(node, mark)?;
+        Some(ms(Duration::from_micros(last.saturating_sub(mark))))
+    }
+
     /// What was seen from `mark` until now. A gap that was open then counts from its beginning.
     #[must_use]
     pub fn seen_since(&self, mark: u64) -> Seen {

@@ -8,7 +8,14 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 /// Packages whose versions are noted where they are installed.
-const PACKAGES: [&str; 4] = ["keepalived", "corosync", "pacemaker", "resource-agents"];
+const PACKAGES: [&str; 6] = [
+    "keepalived",
+    "corosync",
+    "pacemaker",
+    "resource-agents",
+    "corosync-qdevice",
+    "corosync-qnetd",
+];
 
 /// What has to be known of a machine to judge its figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

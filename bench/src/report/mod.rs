@@ -12,6 +12,7 @@ mod machine;
 mod plot;
 mod spread;
 mod tables;
+mod ties;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -145,8 +146,9 @@ impl Results {
 fn in_short(row: &Row) -> String {
     let Row { subject, config, run, outage_ms, double_ms, failure, error, .. } = row;
     let mut text = format!("run {run}: {subject} {config}");
-    if let Some(failure) = failure {
-        text.push_str(&format!(": {failure}"));
+    let scenario = row.more.get("scenario").and_then(Value::as_str);
+    if let Some(what) = failure.as_deref().or(scenario) {
+        text.push_str(&format!(": {what}"));
     }
     if let Some(ms) = outage_ms {
         text.push_str(&format!(": outage {ms:.0} ms"));

@@ -20,6 +20,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.bench == bench).collect();
     match bench {
         "failover" => format!("{}{}", failover(&rows), ratios(&rows)),
+        "quorum" => super::ties::tables(&rows),
         "false" => quiet(&rows),
         "idle" => idle(&rows),
         "stages" => stages(&rows),
@@ -43,7 +44,7 @@ pub(super) fn groups<'a, K: PartialEq>(
     groups
 }
 
-fn table(head: &[&str], lines: Vec<Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], lines: Vec<Vec<String>>) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -60,14 +61,14 @@ pub(super) fn shown(number: f64) -> String {
     if number.abs() < 10.0 { format!("{number:.1}") } else { format!("{number:.0}") }
 }
 
-fn three(spread: Option<Spread>) -> [String; 3] {
+pub(super) fn three(spread: Option<Spread>) -> [String; 3] {
     spread.map_or_else(
         || ["-", "-", "-"].map(str::to_owned),
         |Spread { min, median, max, .. }| [min, median, max].map(shown),
     )
 }
 
-fn outages(rows: &[&Row]) -> Option<Spread> {
+pub(super) fn outages(rows: &[&Row]) -> Option<Spread> {
     spread(rows.iter().filter_map(|row| row.outage_ms))
 }
 

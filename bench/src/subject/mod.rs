@@ -5,10 +5,10 @@
 //! ways of [`Failure`], and is mended.
 //!
 //! All beds are alike: hosts on a network `front`, where the client is, and on one or two networks
-//! that only nodes are on. A responder stands ready on every node, so that no program's start is in
+//! that only nodes are on. Where a server breaks ties ([`Tied`]) it is on one more. A responder stands ready on every node, so that no program's start is in
 //! the figures.
 //!
-//! Happy path: [`failover`], [`quiet`], [`idle`] or [`stages`] lists the specs of a bench, without
+//! Happy path: [`failover`], [`quorum`], [`quiet`], [`idle`] or [`stages`] lists the specs of a bench, without
 //! those that the command line leaves out; [`missing`] says what a peer lacks here.
 //!
 //! Failures: a cluster that does not come up or does not recover is an error, and a row that says
@@ -33,6 +33,14 @@ pub use keepalived::Advert;
 pub use pacemaker::{Tuning, live};
 pub(crate) use stead::SERVICE;
 pub use stead::{GATES, Gate, Stead, SteadCluster};
+
+/// From a node to the server that breaks ties, and back.
+pub const SERVER_ROUND_TRIP: Duration = Duration::from_millis(5);
+
+/// How far away a server is, for people.
+fn server_told(round_trip: Duration) -> String {
+    format!("server {} ms away", round_trip.as_millis())
+}
 
 /// What happens to the node that holds the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,15 +132,44 @@ pub trait Cluster {
     fn processes(&self) -> Result<Vec<Running>, BenchError>;
 }
 
+/// A cluster of two nodes and a server that breaks their ties.
+pub trait Tied: Cluster {
+    /// Waits until all is whole, and lets that node hold the address.
+    ///
+    /// # Errors
+    /// It did not come to rest in time, or the move was refused.
+    fn hand(&mut self, watch: &Watch, node: &str) -> Result<Settled, BenchError>;
+
+    /// Cuts the way from a node to the server.
+    ///
+    /// # Errors
+    /// It could not be cut.
+    fn lose_server(&mut self, node: &str) -> Result<(), BenchError>;
+
+    /// Kills the server.
+    ///
+    /// # Errors
+    /// It could not be killed.
+    fn kill_server(&mut self) -> Result<(), BenchError>;
+
+    /// Starts it again.
+    ///
+    /// # Errors
+    /// It could not be started.
+    fn start_server(&mut self) -> Result<(), BenchError>;
+}
+
 /// Which cluster, with which settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
-    /// stead with three nodes.
+    /// stead with three nodes, or with two and a quorum server.
     Stead(Stead),
     /// keepalived with two nodes.
     Keepalived(Advert),
     /// Corosync and Pacemaker with three nodes.
     Pacemaker(Tuning),
+    /// The same with two nodes, corosync-qdevice on them, and corosync-qnetd.
+    Qdevice(Tuning),
 }
 
 impl Spec {
@@ -143,6 +180,7 @@ impl Spec {
             Self::Stead(_) => "stead",
             Self::Keepalived(_) => "keepalived",
             Self::Pacemaker(_) => "pacemaker",
+            Self::Qdevice(_) => "qdevice",
         }
     }
 
@@ -153,6 +191,7 @@ impl Spec {
             Self::Stead(stead) => stead.to_string(),
             Self::Keepalived(advert) => advert.to_string(),
             Self::Pacemaker(tuning) => tuning.to_string(),
+            Self::Qdevice(tuning) => format!("{tuning}, {}", server_told(SERVER_ROUND_TRIP)),
         }
     }
 
@@ -162,7 +201,7 @@ impl Spec {
         match self {
             Self::Stead(stead) => stead.ride_out,
             Self::Keepalived(advert) => advert.tolerates(),
-            Self::Pacemaker(tuning) => tuning.tolerates(),
+            Self::Pacemaker(tuning) | Self::Qdevice(tuning) => tuning.tolerates(),
         }
     }
 
@@ -171,7 +210,7 @@ impl Spec {
     pub fn limit(&self) -> Duration {
         match self {
             Self::Stead(_) | Self::Keepalived(_) => Duration::from_secs(20),
-            Self::Pacemaker(_) => Duration::from_secs(60),
+            Self::Pacemaker(_) | Self::Qdevice(_) => Duration::from_secs(60),
         }
     }
 
@@ -184,7 +223,23 @@ impl Spec {
             Self::Stead(stead) => Box::new(stead.start(tools)?),
             Self::Keepalived(advert) => Box::new(advert.start(tools)?),
             Self::Pacemaker(tuning) => Box::new(tuning.start(tools)?),
+            Self::Qdevice(tuning) => Box::new(tuning.start_tied(tools)?),
         })
+    }
+
+    /// As [`Spec::start`], where there is a server that breaks ties.
+    ///
+    /// # Errors
+    /// There is none in this cluster, and see [`BenchError`]. Nothing is left behind.
+    pub fn start_tied(&self, tools: &Tools) -> Result<Box<dyn Tied>, BenchError> {
+        match self {
+            Self::Stead(stead) if stead.server.is_some() => Ok(Box::new(stead.start(tools)?)),
+            Self::Qdevice(tuning) => Ok(Box::new(tuning.start_tied(tools)?)),
+            Self::Stead(_) | Self::Keepalived(_) | Self::Pacemaker(_) => {
+                let text = format!("nothing breaks ties of {} {}", self.subject(), self.config());
+                Err(BenchError::Nothing(text))
+            }
+        }
     }
 }
 
@@ -210,6 +265,10 @@ impl Choice {
         if self.peers {
             specs.extend_from_slice(peers);
         }
+        self.only(specs)
+    }
+
+    fn only(&self, mut specs: Vec<Spec>) -> Vec<Spec> {
         specs.retain(|spec| {
             let name = format!("{} {}", spec.subject(), spec.config());
             self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
@@ -229,6 +288,21 @@ pub fn failover(choice: &Choice) -> Vec<Spec> {
         Spec::Pacemaker(Tuning::Tuned),
     ];
     choice.of(&[36, 50, 100, 300, 1000], &peers)
+}
+
+/// Subjects of the bench `quorum`, each with a server [`SERVER_ROUND_TRIP`] away. stead has the form
+/// of the gate that a guard takes by itself, unless another one is asked for.
+#[must_use]
+pub fn quorum(choice: &Choice) -> Vec<Spec> {
+    let gate = choice.gate.clone().or_else(|| Some(GATES.first()?.name.to_owned()));
+    let of_all = Choice { gate, only: None, ..choice.clone() };
+    let mut specs = of_all.of(&[300, 50], &[Spec::Qdevice(Tuning::Default)]);
+    for spec in &mut specs {
+        if let Spec::Stead(stead) = spec {
+            stead.server = Some(SERVER_ROUND_TRIP);
+        }
+    }
+    choice.only(specs)
 }
 
 /// Subjects of the bench `false`.
@@ -256,7 +330,7 @@ pub fn stages(choice: &Choice) -> Vec<Stead> {
     let specs = choice.of(&[300, 50], &[]);
     let of_stead = |spec| match spec {
         Spec::Stead(stead) => Some(stead),
-        Spec::Keepalived(_) | Spec::Pacemaker(_) => None,
+        Spec::Keepalived(_) | Spec::Pacemaker(_) | Spec::Qdevice(_) => None,
     };
     specs.into_iter().filter_map(of_stead).collect()
 }
@@ -273,6 +347,7 @@ pub fn missing(specs: &[Spec]) -> Result<(), BenchError> {
             Spec::Stead(_) => continue,
             Spec::Keepalived(_) => (keepalived::PROGRAMS, keepalived::PACKAGES),
             Spec::Pacemaker(_) => (pacemaker::PROGRAMS, pacemaker::PACKAGES),
+            Spec::Qdevice(_) => (pacemaker::TIED_PROGRAMS, pacemaker::TIED_PACKAGES),
         };
         let lacking = needs.iter().filter(|program| !is_installed(program));
         let before = programs.len();

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use stead_lab::relay::Impairment;
 use stead_lab::{Bed, Host, LinkSpec, Mac, Switch};
 
 use super::{Failure, Running};
@@ -15,6 +17,11 @@ pub(super) const FRONT: &str = "front";
 pub(super) const RING: &str = "ring";
 /// Both, in the order of their numbers.
 const NETWORKS: [&str; 2] = [FRONT, RING];
+/// The network of nodes and a server that breaks ties, where there is one, and its number.
+pub(super) const THIRD: &str = "third";
+const THIRD_NUMBER: u8 = 2;
+/// The server's number there.
+const SERVER: u8 = 251;
 
 /// Nodes and a client. Everything in it ends when it is dropped.
 pub(super) struct PeerBed {
@@ -49,6 +56,21 @@ impl PeerBed {
             bed.connect(&client, front, LinkSpec::new(FRONT).addr(client_address(), 24))?;
         }
         Ok(Self { bed, client, nodes, folder, tools: tools.clone() })
+    }
+
+    /// A host for a server that breaks ties, on a network of its own with all nodes, so far away.
+    pub(super) fn third(&self, round_trip: Duration) -> Result<Host, BenchError> {
+        let (switch, host) = (self.bed.switch(THIRD)?, self.bed.host("quorum")?);
+        for (number, node) in (1_u8..).zip(&self.nodes) {
+            let spec = LinkSpec::new(THIRD).addr(address(THIRD_NUMBER, number), 24);
+            self.bed.connect(node, &switch, spec.mac(mac(THIRD_NUMBER, number)))?;
+        }
+        let spec = LinkSpec::new(THIRD).addr(server_address(), 24);
+        let link = self.bed.connect_by_relay(&host, &switch, spec, 0)?;
+        if let Some(relay) = link.relay() {
+            relay.set_both(Impairment { delay: round_trip / 2, ..Impairment::default() });
+        }
+        Ok(host)
     }
 
     /// The host of that name.
@@ -115,6 +137,11 @@ impl PeerBed {
 /// The address of a node on a network.
 pub(super) fn address(network: u8, node: u8) -> IpAddr {
     Ipv4Addr::new(10, 77, network, node).into()
+}
+
+/// The address of a server that breaks ties.
+pub(super) fn server_address() -> IpAddr {
+    address(THIRD_NUMBER, SERVER)
 }
 
 fn mac(network: u8, node: u8) -> Mac {

@@ -1,4 +1,5 @@
-//! stead: three nodes, an address without a program, two links for heartbeats.
+//! stead: three nodes, or two and a quorum server, an address without a program, two links for
+//! heartbeats.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use stead::demo::fleet::{Fleet, Plan, ServicePlan};
+use stead::demo::fleet::{Fleet, Plan, QuorumServer, ServicePlan, Third};
 use stead_lab::{Host, Mac};
 use tempfile::TempDir;
 
-use super::{Cluster, Failure, Running, Settled};
+use super::{Cluster, Failure, Running, Settled, Tied, server_told};
 use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::{PATIENCE, Tools, shared_address};
@@ -38,7 +39,10 @@ pub const GATES: &[Gate] = &[
     Gate { name: "nftables", variables: &[("STEAD_GATE", "nftables")] },
 ];
 
-/// stead with three nodes.
+/// The network on which the quorum server is, by the fleet's name for it.
+const THIRD: &str = "third";
+
+/// stead with three nodes, or with two and a quorum server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stead {
     /// How long a stall costs nothing.
@@ -47,6 +51,8 @@ pub struct Stead {
     pub round_trip: &'static str,
     /// The form of the gate.
     pub gate: &'static Gate,
+    /// A quorum server breaks the ties of two nodes, so far away; without it there are three nodes.
+    pub server: Option<Duration>,
 }
 
 impl Stead {
@@ -55,7 +61,7 @@ impl Stead {
     pub fn with(ride_out: u64, gate: &'static Gate) -> Self {
         let short = ride_out < DEFAULT_RIDE_OUT;
         let round_trip = if short { SHORT_ROUND_TRIP } else { DEFAULT_ROUND_TRIP };
-        Self { ride_out: Duration::from_millis(ride_out), round_trip, gate }
+        Self { ride_out: Duration::from_millis(ride_out), round_trip, gate, server: None }
     }
 
     /// Every node has its own copy of the program, as machines have: pages of it that its processes
@@ -66,7 +72,9 @@ impl Stead {
         service: ServicePlan,
         programs: &Path,
     ) -> Result<Plan, BenchError> {
-        let mut plan = Plan::of("bench", &tools.stead, 3).service(service);
+        let nodes = if self.server.is_some() { 2 } else { 3 };
+        let mut plan = Plan::of("bench", &tools.stead, nodes).service(service);
+        plan.third = self.server.map_or(Third::Client, |round_trip| Third::Network { round_trip });
         plan.ride_out = Some(format!("{}us", self.ride_out.as_micros()));
         plan.cluster = format!("round-trip = {:?}\n", self.round_trip);
         let variable = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
@@ -99,17 +107,26 @@ impl Stead {
         let programs = TempDir::new().step(|| "cannot make a folder for programs".to_owned())?;
         let plan = self.plan(tools, service, programs.path())?;
         let fleet = Fleet::build(plan, tools.stop.clone())?;
-        let cluster = SteadCluster { fleet, tools: tools.clone(), _programs: programs };
-        for node in cluster.fleet.nodes() {
+        for node in fleet.nodes() {
             tools.respond(node.host())?;
         }
-        let fleet = &cluster.fleet;
         fleet.found()?;
         fleet.join_all()?;
+        let server = if self.server.is_some() {
+            // an even number is not whole before something breaks its ties
+            fleet.wait_votes()?;
+            fleet.serve()?;
+            let server = QuorumServer::start(&fleet)?;
+            let all: Vec<&str> = fleet.nodes().iter().map(|node| node.name()).collect();
+            server.enrol(&fleet, "node1", &all)?;
+            Some(server)
+        } else {
+            fleet.wait_whole(PATIENCE)?;
+            fleet.serve()?;
+            None
+        };
         fleet.wait_whole(PATIENCE)?;
-        fleet.serve()?;
-        fleet.wait_whole(PATIENCE)?;
-        Ok(cluster)
+        Ok(SteadCluster { server, fleet, tools: tools.clone(), _programs: programs })
     }
 }
 
@@ -124,13 +141,15 @@ fn own_copy(stead: &Path, folder: &Path) -> Result<PathBuf, BenchError> {
 
 impl fmt::Display for Stead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ride_out, round_trip, gate } = self;
-        write!(f, "ride-out {} ms, rtt {round_trip}, {}", ride_out.as_millis(), gate.name)
+        let Self { ride_out, round_trip, gate, server } = self;
+        write!(f, "ride-out {} ms, rtt {round_trip}, {}", ride_out.as_millis(), gate.name)?;
+        server.map_or(Ok(()), |round_trip| write!(f, ", {}", server_told(round_trip)))
     }
 }
 
 /// A running cluster of stead.
 pub struct SteadCluster {
+    server: Option<QuorumServer>,
     fleet: Fleet,
     tools: Tools,
     /// Dropped last.
@@ -151,6 +170,20 @@ impl SteadCluster {
     fn coordinator(&self) -> Result<String, BenchError> {
         let status = self.status()?;
         Ok(status["cluster"]["coordinator"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn move_to(&self, watch: &Watch, to: &str) -> Result<Settled, BenchError> {
+        self.fleet.node(to)?.stead(&["move", SERVICE, to])?.expect_success()?;
+        watch.wait_held_by(&self.tools, to)?;
+        self.fleet.wait_whole(PATIENCE)?;
+        let holder = watch.wait_steady(&self.tools)?;
+        let coordinates = Some(self.coordinator()? == holder);
+        Ok(Settled { holder, coordinates })
+    }
+
+    fn server(&self) -> Result<&QuorumServer, BenchError> {
+        let server = self.server.as_ref();
+        server.ok_or_else(|| BenchError::Nothing("there is no quorum server".to_owned()))
     }
 
     /// The newest incident's number; zero if there was none.
@@ -184,12 +217,7 @@ impl Cluster for SteadCluster {
         let Some(to) = names.filter(|name| *name != holder).find(suits) else {
             return Ok(Settled { holder, coordinates: Some(!coordinator) });
         };
-        self.fleet.node(to)?.stead(&["move", SERVICE, to])?.expect_success()?;
-        watch.wait_held_by(&self.tools, to)?;
-        self.fleet.wait_whole(PATIENCE)?;
-        let holder = watch.wait_steady(&self.tools)?;
-        let coordinates = Some(self.coordinator()? == holder);
-        Ok(Settled { holder, coordinates })
+        self.move_to(watch, to)
     }
 
     fn inflict(&mut self, failure: Failure, node: &str) -> Result<(), BenchError> {
@@ -244,5 +272,35 @@ impl Cluster for SteadCluster {
             all.push(Running { node: node.name().to_owned(), processes: named });
         }
         Ok(all)
+    }
+}
+
+impl Tied for SteadCluster {
+    fn hand(&mut self, watch: &Watch, node: &str) -> Result<Settled, BenchError> {
+        let all: Vec<&str> = self.fleet.nodes().iter().map(|node| node.name()).collect();
+        self.fleet.wait_whole(PATIENCE)?;
+        self.tools.wait_until("all vote again", PATIENCE, || {
+            let quorum = self.fleet.quorum(node)?;
+            Ok(quorum["voters"] == all.len() && quorum["out"].as_array().is_some_and(Vec::is_empty))
+        })?;
+        self.server()?.wait_ready(&self.fleet, &all)?;
+        let holder = watch.wait_steady(&self.tools)?;
+        if holder == node {
+            let coordinates = Some(self.coordinator()? == holder);
+            return Ok(Settled { holder, coordinates });
+        }
+        self.move_to(watch, node)
+    }
+
+    fn lose_server(&mut self, node: &str) -> Result<(), BenchError> {
+        Ok(self.fleet.cut_link(node, THIRD)?)
+    }
+
+    fn kill_server(&mut self) -> Result<(), BenchError> {
+        Ok(self.server()?.kill()?)
+    }
+
+    fn start_server(&mut self) -> Result<(), BenchError> {
+        Ok(self.server()?.run(&self.fleet)?)
     }
 }

@@ -11,7 +11,7 @@ fn peers_are_left_out_unless_asked_for() {
 
 #[test]
 fn every_subject_has_a_name_of_its_own() {
-    for specs in [failover, quiet, idle] {
+    for specs in [failover, quorum, quiet, idle] {
         let specs = specs(&Choice { peers: true, ..Choice::default() });
         let names = specs.iter().map(|spec| format!("{} {}", spec.subject(), spec.config()));
         let mut names: Vec<String> = names.collect();
@@ -45,6 +45,18 @@ fn what_is_tolerated_follows_from_the_settings() {
     assert_eq!(Spec::Keepalived(Advert::Second).tolerates(), of(3609));
     assert_eq!(Spec::Pacemaker(Tuning::Tuned).tolerates(), of(100));
     assert_eq!(failover(&Choice::default())[0].tolerates(), of(36));
+}
+
+#[test]
+fn subjects_with_a_server_have_two_nodes_and_one_form_of_the_gate() {
+    let names = |specs: Vec<Spec>| specs.iter().map(Spec::config).collect::<Vec<_>>();
+    let ours = names(quorum(&Choice::default()));
+    assert_eq!(ours.len(), 2, "{ours:?}");
+    assert!(ours.iter().all(|it| it.ends_with("ebpf, server 5 ms away")), "{ours:?}");
+    let other = Choice { gate: Some("nftables".to_owned()), ..Choice::default() };
+    assert!(names(quorum(&other)).iter().all(|it| it.contains("nftables")));
+    let peers = Choice { peers: true, only: Some("qdevice".to_owned()), gate: None };
+    assert_eq!(names(quorum(&peers)), ["token 3 s (default), server 5 ms away"]);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_bench::bench::failover;
+use stead_bench::bench::quorum::{self, Scenario};
 use stead_bench::report::{Results, Row, read, tables};
-use stead_bench::subject::{Failure, GATES, Spec, Stead};
+use stead_bench::subject::{self, Choice, Failure, GATES, Spec, Stead};
 use stead_bench::{BenchError, Tools};
 
 /// A copy of our program that is called `stead` is stead.
@@ -85,4 +86,26 @@ fn a_reader_who_has_seen_enough_of_the_tables_is_no_failure() {
     let command = command.arg("table").arg("--results").arg(folder.path()).stdout(writer);
     let done = command.stderr(Stdio::piped()).output().expect("it ran");
     assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+}
+
+#[test]
+fn a_holder_without_its_server_is_silent_before_the_other_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tools = tools(folder.path());
+    let specs = subject::quorum(&Choice { only: Some("300 ms".to_owned()), ..Choice::default() });
+    let [spec] = &specs[..] else { panic!("{specs:?}") };
+    let mut results = Results::open(folder.path(), quorum::NAME, false).expect("opened");
+    let scenarios = [Scenario::LinkCutHolderAlone];
+    let outcome = quorum::round(&tools, spec, &scenarios, 1, &mut results);
+    outcome.map_err(|error| error.told()).expect("it came to its end (needs root)");
+    let [row] = results.rows() else { panic!("{:?}", results.rows()) };
+    assert_eq!(row.error, None, "{row:?}");
+    assert_eq!(row.more["scenario"], "link cut, holder without server");
+    assert_eq!((&row.more["holder"], &row.more["moved"]), (&"node1".into(), &true.into()));
+    assert_eq!((&row.more["nodes"], row.double_ms), (&2.into(), Some(0.0)));
+    // its lease ends before the other one may answer
+    let silent = row.number("silent_ms").expect("it was heard after the cut");
+    assert!(row.outage_ms.is_some_and(|outage| outage > 0.0) && silent > 0.0, "{row:?}");
+    let table = tables(quorum::NAME, results.rows());
+    assert!(table.contains("| link cut, holder without server | stead | ride-out 300"), "{table}");
 }

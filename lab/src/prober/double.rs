@@ -126,6 +126,14 @@ impl DoubleProber {
         self.shared.names(recent.fold(0, |all, slot| all | slot.answered))
     }
 
+    /// When a node was last asked, at or after `since`, and answered.
+    pub fn last_answer(&self, node: &str, since: u64) -> Option<u64> {
+        let number = self.shared.nodes.iter().position(|(name, _)| name == node)?;
+        let slots = lock(&self.shared.slots);
+        let recent = slots.iter().rev().take_while(|slot| slot.sent >= since);
+        recent.filter(|slot| slot.answered >> number & 1 == 1).map(|slot| slot.sent).next()
+    }
+
     /// Ends the prober.
     pub fn finish(mut self) -> Result<DoubleReport, LabError> {
         self.task.end()?;

@@ -42,8 +42,8 @@ impl Tuning {
         })
     }
 
-    /// The text of corosync.conf for nodes `node1` to `nodeN`.
-    pub(super) fn corosync(self, nodes: u8) -> String {
+    /// The text of corosync.conf for nodes `node1` to `nodeN`, which may ask a server about ties.
+    pub(super) fn corosync(self, nodes: u8, server: Option<IpAddr>) -> String {
         let totem = match self {
             Self::Default => "",
             Self::Tuned => TUNED,
@@ -53,7 +53,8 @@ impl Tuning {
              crypto_cipher: none\n    crypto_hash: none\n{totem}}}\nlogging {{\n    to_stderr: no\n\
              \x20   to_syslog: no\n    to_logfile: yes\n    \
              logfile: /var/log/corosync/corosync.log\n    timestamp: hires\n    debug: off\n}}\n\
-             quorum {{\n    provider: corosync_votequorum\n}}\nnodelist {{\n"
+             quorum {{\n    provider: corosync_votequorum\n{}}}\nnodelist {{\n",
+            server.map(device).unwrap_or_default()
         );
         for number in 1..=nodes {
             let address = address(NETWORK, number);
@@ -67,6 +68,16 @@ impl Tuning {
         text.push_str("}\n");
         text
     }
+}
+
+/// The server has a vote, and gives it to one half. Without TLS, as its certificates would cost
+/// commands and no time that is measured here.
+fn device(server: IpAddr) -> String {
+    format!(
+        "    device {{\n        model: net\n        votes: 1\n        net {{\n            \
+         host: {server}\n            algorithm: ffsplit\n            tls: off\n        }}\n    \
+         }}\n"
+    )
 }
 
 impl fmt::Display for Tuning {
@@ -105,11 +116,20 @@ mod tests {
 
     #[test]
     fn the_tuned_file_is_the_default_one_with_other_timers() {
-        let (default, tuned) = (Tuning::Default.corosync(3), Tuning::Tuned.corosync(3));
+        let [default, tuned] = [Tuning::Default, Tuning::Tuned].map(|it| it.corosync(3, None));
         assert_eq!(tuned.replace(TUNED, ""), default);
         assert!(default.contains("        ring0_addr: 10.77.1.3\n    }\n}\n"), "{default}");
         assert_eq!(default.matches('{').count(), default.matches('}').count());
         assert_eq!(tuned.matches('{').count(), tuned.matches('}').count());
+    }
+
+    #[test]
+    fn a_server_is_a_device_of_the_quorum_and_nothing_else() {
+        let server = address(2, 251);
+        let with = Tuning::Default.corosync(2, Some(server));
+        assert!(with.contains("            host: 10.77.2.251\n"), "{with}");
+        assert_eq!(with.matches('{').count(), with.matches('}').count());
+        assert_eq!(with.replace(&device(server), ""), Tuning::Default.corosync(2, None));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Corosync and Pacemaker: three nodes, one address by the agent IPaddr2, no fencing.
+//! Corosync and Pacemaker: three nodes, or two and a server that breaks their ties (`qdevice`), one
+//! address by the agent IPaddr2, no fencing.
 //!
 //! Each node is a [`Room`]: the programs write to fixed paths, use shared memory under fixed names
 //! and find each other by process number, so every node has namespaces of its own for mounts,
@@ -12,6 +13,7 @@
 //! (there is no device on a bed of namespaces), so a node that is cut off is not made sure of.
 
 mod config;
+mod qdevice;
 mod room;
 mod state;
 
@@ -21,15 +23,17 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use stead_lab::{Host, Mac};
 
-use super::peer::{FRONT, PeerBed};
+use super::peer::{FRONT, PeerBed, server_address};
 use super::{Cluster, Failure, Running, Settled};
 use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::{PATIENCE, Tools, shared_address};
 
 pub use config::Tuning;
+pub(super) use qdevice::{PACKAGES as TIED_PACKAGES, PROGRAMS as TIED_PROGRAMS};
 pub use room::live;
 
+use qdevice::Arbiter;
 use room::Room;
 use state::State;
 
@@ -73,22 +77,8 @@ const RESOURCE: &str = "shared";
 impl Tuning {
     pub(super) fn start(self, tools: &Tools) -> Result<Pacemaker, BenchError> {
         let bed = PeerBed::build(tools, "pacemaker", NODES)?;
-        let mut cluster = Pacemaker { bed, tuning: self, rooms: Vec::new() };
-        let names: Vec<String> =
-            cluster.bed.nodes.iter().map(|node| node.name().to_owned()).collect();
-        for name in &names {
-            cluster.open_room(name)?;
-        }
-        for name in &names {
-            cluster.start_corosync(name)?;
-        }
-        for name in &names {
-            cluster.start_pacemaker(name)?;
-        }
-        let all =
-            |state: &State| state.online.len() == usize::from(NODES) && state.coordinator.is_some();
-        cluster.wait(None, "all nodes are online", |_, state| Ok(all(state)))?;
-        cluster.configure()?;
+        let mut cluster = Pacemaker { bed, tuning: self, rooms: Vec::new(), arbiter: None };
+        cluster.begin()?;
         Ok(cluster)
     }
 }
@@ -98,14 +88,34 @@ pub(super) struct Pacemaker {
     bed: PeerBed,
     tuning: Tuning,
     rooms: Vec<Room>,
+    /// Where a server breaks ties.
+    arbiter: Option<Arbiter>,
 }
 
 impl Pacemaker {
+    fn begin(&mut self) -> Result<(), BenchError> {
+        let names: Vec<String> = self.bed.nodes.iter().map(|node| node.name().to_owned()).collect();
+        for name in &names {
+            self.open_room(name)?;
+        }
+        for name in &names {
+            self.start_corosync(name)?;
+        }
+        for name in &names {
+            self.start_pacemaker(name)?;
+        }
+        let all = |state: &State| state.online.len() == names.len() && state.coordinator.is_some();
+        self.wait(None, "all nodes are online", |_, state| Ok(all(state)))?;
+        self.configure()
+    }
+
     fn open_room(&mut self, name: &str) -> Result<(), BenchError> {
         let folder = &self.bed.folder;
         let root = folder.path().join(name);
-        folder
-            .write(&format!("{name}/etc/corosync/corosync.conf"), &self.tuning.corosync(NODES))?;
+        let server = self.arbiter.is_some().then(server_address);
+        let count = u8::try_from(self.bed.nodes.len()).unwrap_or(NODES);
+        let text = self.tuning.corosync(count, server);
+        folder.write(&format!("{name}/etc/corosync/corosync.conf"), &text)?;
         let room = Room::open(&self.bed.tools, self.bed.node(name)?, &root)?;
         self.rooms.retain(|room| room.name() != name);
         self.rooms.push(room);
@@ -123,7 +133,8 @@ impl Pacemaker {
         room.start(&["corosync", "-f"])?;
         self.bed.tools.wait_until(&format!("corosync of {name} answers"), PATIENCE, || {
             Ok(room.run(&["corosync-cfgtool", "-s"])?.contains("LINK ID"))
-        })
+        })?;
+        if self.arbiter.is_some() { qdevice::start(room) } else { Ok(()) }
     }
 
     fn start_pacemaker(&self, name: &str) -> Result<(), BenchError> {
@@ -172,6 +183,9 @@ impl Pacemaker {
             if state.online.len() < self.rooms.len() || !state.quorum || state.started != holders {
                 return Ok(false);
             }
+            if self.arbiter.is_some() && !self.rooms.iter().all(qdevice::has_vote) {
+                return Ok(false);
+            }
             Ok(room.run(&["crmadmin", "-S", coordinator])?.contains("S_IDLE"))
         })
     }
@@ -181,6 +195,16 @@ impl Pacemaker {
         let holder = watch.wait_steady(&self.bed.tools)?;
         let coordinates = Some(state.coordinator.as_deref() == Some(holder.as_str()));
         Ok((Settled { holder, coordinates }, state))
+    }
+}
+
+impl Pacemaker {
+    fn move_to(&self, watch: &Watch, to: &str) -> Result<Settled, BenchError> {
+        let room = self.room(to)?;
+        room.run(&["crm_resource", "--resource", RESOURCE, "--move", "--node", to])?;
+        watch.wait_held_by(&self.bed.tools, to)?;
+        room.run(&["crm_resource", "--resource", RESOURCE, "--clear"])?;
+        Ok(self.settled(watch)?.0)
     }
 }
 
@@ -201,11 +225,7 @@ impl Cluster for Pacemaker {
         let coordinates = |name: &String| state.coordinator.as_ref() == Some(name);
         let suits = |name: &&String| **name != settled.holder && coordinates(name) == coordinator;
         let Some(to) = state.online.iter().find(suits) else { return Ok(settled) };
-        let room = self.room(to)?;
-        room.run(&["crm_resource", "--resource", RESOURCE, "--move", "--node", to])?;
-        watch.wait_held_by(&self.bed.tools, to)?;
-        room.run(&["crm_resource", "--resource", RESOURCE, "--clear"])?;
-        Ok(self.settled(watch)?.0)
+        self.move_to(watch, to)
     }
 
     fn inflict(&mut self, failure: Failure, node: &str) -> Result<(), BenchError> {

@@ -24,10 +24,12 @@ use crate::tools::{PATIENCE, Tools};
 const FOLDERS: [&str; 6] =
     ["etc/corosync", "etc/pacemaker", "var/lib/pacemaker", "var/lib/corosync", "var/log", "run"];
 /// Made in them.
-const INSIDE: [&str; 10] = [
+const INSIDE: [&str; 12] = [
     "/run/lock",
     "/run/resource-agents",
     "/run/corosync",
+    "/run/corosync-qdevice",
+    "/run/corosync-qnetd",
     "/var/log/corosync",
     "/run/crm",
     "/var/log/pacemaker",
