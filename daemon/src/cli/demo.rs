@@ -14,7 +14,8 @@ use crate::demo::Options;
 /// prints the line to type. Nothing of the machine's own network is touched.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  stead demo\n  stead demo --ride-out 50ms\n  stead demo --json"
+    after_help = "Examples:\n  stead demo\n  stead demo --sites\n  stead demo --ride-out 50ms\n  stead \
+                  demo --json"
 )]
 pub(super) struct Demo {
     /// Print one JSON object a line
@@ -26,13 +27,17 @@ pub(super) struct Demo {
     /// Leave it running, and print how to enter it
     #[arg(long)]
     keep: bool,
+    /// Two sites and a quorum server at a third place: all up, a site down, the link between the
+    /// sites lost, the server down, a site and the server down
+    #[arg(long)]
+    sites: bool,
 }
 
 impl Demo {
     /// Ends the process: what the demo answers is an exit status of its own.
     pub(super) fn run(self) -> ! {
-        let Self { json, ride_out, keep } = self;
-        let status = crate::demo::run(&Options { json, ride_out, keep });
+        let Self { json, ride_out, keep, sites } = self;
+        let status = crate::demo::run(&Options { json, ride_out, keep, sites });
         std::process::exit(i32::from(status))
     }
 }

@@ -5,6 +5,8 @@
 //! three sites out of network namespaces, `stage` gives them two services and clients that never
 //! stop asking, `scenario` breaks things, `outcome` judges what the clients saw.
 //!
+//! With `--sites` the fleet is two sites and a quorum server at a third place (`sites`).
+//!
 //! Happy path: [`run`] becomes root in a user namespace if it must, builds, plays every scenario,
 //! prints the table, and ends with 0 if everything was as it should be.
 //!
@@ -22,6 +24,7 @@ mod picture;
 mod program;
 mod scenario;
 mod show;
+mod sites;
 mod stage;
 
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub struct Options {
     pub ride_out: Span,
     /// Leave it running.
     pub keep: bool,
+    /// Two sites and a quorum server in place of five nodes.
+    pub sites: bool,
 }
 
 /// The exit status when everything was as it should be.
@@ -111,34 +116,60 @@ fn typed() -> String {
 fn perform(options: &Options, power: Power, show: &Show) -> Result<bool, DemoError> {
     let start = |step| move |source| DemoError::Start { step, source };
     let program = std::env::current_exe().map_err(start("find its own program"))?;
-    let plan = stage::plan(program, options.ride_out);
+    let plan = if options.sites {
+        sites::plan(&program, options.ride_out)
+    } else {
+        stage::plan(program, options.ride_out)
+    };
     let checked = crate::config::read("the demo's configuration", &plan.configuration());
     let config = checked.map_err(|rejected| DemoError::RideOut(rejected.to_string()))?.config;
     let stop = Arc::new(AtomicBool::new(false));
     interrupt::watch(&stop).map_err(start("watch for ctrl-C"))?;
 
-    let stage = stage::set(show, plan, Bounds::of(&config), stop)?;
+    let bounds = Bounds::of(&config);
+    if options.sites {
+        let story = sites::set(show, plan, bounds, stop)?;
+        let outcomes = story.play()?;
+        let good = conclude(power, show, &outcomes, sites::Story::scenarios());
+        if options.keep {
+            keep(story.leave(), power, show)?;
+        }
+        return Ok(good);
+    }
+    let stage = stage::set(show, plan, bounds, stop)?;
+    let outcomes = play(&stage)?;
+    let good = conclude(power, show, &outcomes, Scenario::ALL.len());
+    if options.keep {
+        keep(stage, power, show)?;
+    }
+    Ok(good)
+}
+
+/// Plays all scenarios, until one leaves the cluster broken.
+fn play(stage: &stage::Stage<'_>) -> Result<Vec<Outcome>, DemoError> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     for scenario in Scenario::ALL {
         let outcome = stage.play(scenario)?;
         let broken = outcome.reason.is_some();
         outcomes.push(outcome);
         if broken && stage.fleet.wait_whole(stage::RECOVERY).is_err() {
-            show.say("The cluster did not recover from that; the rest is left out.");
+            stage.show.say("The cluster did not recover from that; the rest is left out.");
             break;
         }
     }
+    Ok(outcomes)
+}
+
+/// The table, and whether everything was as it should be.
+fn conclude(power: Power, show: &Show, outcomes: &[Outcome], expected: usize) -> bool {
     show.wipe();
     show.say("");
-    for line in table(show, &outcomes) {
+    for line in table(show, outcomes) {
         show.say(&line);
     }
-    let good = outcomes.len() == Scenario::ALL.len() && outcomes.iter().all(|it| it.ok);
+    let good = outcomes.len() == expected && outcomes.iter().all(|it| it.ok);
     show.say(&legend(power, good, show));
-    if options.keep {
-        keep(stage, power, show)?;
-    }
-    Ok(good)
+    good
 }
 
 fn legend(power: Power, good: bool, show: &Show) -> String {
@@ -153,8 +184,8 @@ fn legend(power: Power, good: bool, show: &Show) -> String {
     };
     format!(
         "Milliseconds: the longest gap of the client, what is allowed, the other service's longest \
-         gap,\nthe time in which two nodes answered. Below: when each stage was reached, counted \
-         from the\nlast sign of life. Run as {who}.\n{verdict}"
+         gap,\nthe time in which two nodes answered. Below a takeover: when each stage was reached, \
+         counted\nfrom the last sign of life. Run as {who}.\n{verdict}"
     )
 }
 

@@ -94,6 +94,8 @@ pub(super) struct Evidence {
     pub(super) complaint: Option<String>,
     pub(super) seen: Seen,
     pub(super) other: Seen,
+    /// How long an outage of the other service may be.
+    pub(super) other_bound: Duration,
     pub(super) stages: Vec<StageReached>,
 }
 
@@ -107,7 +109,7 @@ impl Evidence {
             self.complaint
         } else if outage > self.bound {
             Some(format!("the client waited for longer than {} ms", self.bound.as_millis()))
-        } else if other > bounds.none {
+        } else if other > self.other_bound {
             Some("the other service had a gap, though nothing was done to it".to_owned())
         } else {
             None

@@ -47,6 +47,8 @@ impl Harm {
 struct Known {
     harm: BTreeMap<String, Harm>,
     coordinator: Option<String>,
+    /// What is no node, and what is wrong with it.
+    things: Vec<(&'static str, Option<&'static str>)>,
 }
 
 /// What the picture shows. Cheap to clone.
@@ -82,6 +84,15 @@ impl Scene {
         };
     }
 
+    /// Shows something that is no node, and what is wrong with it.
+    pub(super) fn set_thing(&self, thing: &'static str, harm: Option<&'static str>) {
+        let things = &mut self.known().things;
+        match things.iter_mut().find(|(name, _)| *name == thing) {
+            Some((_, before)) => *before = harm,
+            None => things.push((thing, harm)),
+        }
+    }
+
     /// Whether something was done to a node.
     pub(super) fn is_harmed(&self, node: &str) -> bool {
         self.known().harm.contains_key(node)
@@ -97,6 +108,7 @@ impl Scene {
         let clients = self.0.clients.get().map_or(&[][..], |clients| &clients[..]);
         let holders: Vec<_> = clients.iter().map(|(name, it)| (*name, it.holders())).collect();
         let known = self.known();
+        let wide = self.0.nodes.iter().map(|(_, site)| site.len()).max().unwrap_or(0).max(6);
         let mut site_before = "";
         for (node, site) in &self.0.nodes {
             let site_shown = if site == site_before { "" } else { site };
@@ -109,7 +121,7 @@ impl Scene {
             };
             let held = holders.iter().filter(|(_, by)| by.contains(node));
             let held: Vec<String> = held.map(|(name, _)| show.ink(Ink::Bold, name)).collect();
-            let mut line = format!("  {site_shown:<6} {node:<6} {light} {}", held.join(" "));
+            let mut line = format!("  {site_shown:<wide$} {node:<6} {light} {}", held.join(" "));
             if known.coordinator.as_ref() == Some(node) {
                 line.push_str(&show.ink(Ink::Dim, "  coordinates"));
             }
@@ -117,6 +129,12 @@ impl Scene {
                 line.push_str(&show.ink(Ink::Red, &format!("  {}", harm.words())));
             }
             lines.push(line);
+        }
+        for (thing, harm) in &known.things {
+            lines.push(match harm {
+                None => format!("  {thing} {}", show.ink(Ink::Green, "●")),
+                Some(harm) => format!("  {thing} {}", show.ink(Ink::Red, &format!("✗  {harm}"))),
+            });
         }
         drop(known);
         let cells = Show::width().saturating_sub(MARGIN + 4);

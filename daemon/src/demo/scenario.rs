@@ -161,7 +161,19 @@ impl Stage<'_> {
         let stages = if told { self.stages(incidents) } else { Vec::new() };
         let to = self.web.holders().first().cloned();
         let (scenario, bound, from) = (scenario.name(), scenario.bound(self), Some(cast.holder));
-        let evidence = Evidence { scenario, what, bound, from, to, complaint, seen, other, stages };
+        let other_bound = self.bounds.none;
+        let evidence = Evidence {
+            scenario,
+            what,
+            bound,
+            from,
+            to,
+            complaint,
+            seen,
+            other,
+            other_bound,
+            stages,
+        };
         let outcome = evidence.judge(&self.bounds);
         self.tell(&outcome);
         Ok(outcome)

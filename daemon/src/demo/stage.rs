@@ -18,8 +18,8 @@ use super::show::{Ink, Show};
 pub(super) const WEB: &str = "web";
 /// The service that must notice nothing of it.
 pub(super) const API: &str = "api";
-const WEB_OCTET: u8 = 100;
-const API_OCTET: u8 = 101;
+pub(super) const WEB_OCTET: u8 = 100;
+pub(super) const API_OCTET: u8 = 101;
 /// How long a cluster may take to recover from a scenario that went wrong.
 pub(super) const RECOVERY: Duration = Duration::from_secs(10);
 /// How often the picture moves.
@@ -145,7 +145,7 @@ impl Stage<'_> {
     }
 
     /// Says once what the machine grants.
-    fn say_priority(&self) -> Result<(), FleetError> {
+    pub(super) fn say_priority(&self) -> Result<(), FleetError> {
         let Some(first) = self.fleet.nodes().first() else { return Ok(()) };
         let status = first.status()?;
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();

@@ -28,20 +28,35 @@ fn as_nobody(act: impl FnOnce(&mut Command) -> std::process::Output) -> std::pro
     output
 }
 
-#[test]
-fn an_ordinary_user_sees_the_whole_demo() {
-    let output = as_nobody(|command| command.args(["demo", "--json"]).output().expect("started"));
+fn whole_demo(words: &[&str]) -> Vec<Value> {
+    let output = as_nobody(|command| command.args(words).output().expect("started"));
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     println!("{text}\n{error}");
     assert!(output.status.success(), "{}", output.status);
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
     let outcomes: Vec<Value> = lines.collect();
-    assert_eq!(outcomes.len(), 7);
     for outcome in &outcomes {
         assert_eq!(outcome["ok"], true, "{outcome:#}");
         assert_eq!(outcome["double_ms"], 0.0, "{outcome:#}");
         assert!(outcome["outage_ms"].is_number() && outcome["scenario"].is_string());
+    }
+    outcomes
+}
+
+#[test]
+fn an_ordinary_user_sees_the_whole_demo() {
+    assert_eq!(whole_demo(&["demo", "--json"]).len(), 7);
+}
+
+#[test]
+fn an_ordinary_user_sees_two_sites_in_all_five_scenarios() {
+    let outcomes = whole_demo(&["demo", "--sites", "--json"]);
+    let names: Vec<&str> = outcomes.iter().filter_map(|it| it["scenario"].as_str()).collect();
+    let all = ["all-up", "site-down", "link-lost", "server-down", "site-and-server-down"];
+    assert_eq!(names, all);
+    for outcome in outcomes.iter().filter(|it| it["scenario"] != "site-and-server-down") {
+        assert!(outcome["to"].is_string(), "somebody serves: {outcome:#}");
     }
 }
 
