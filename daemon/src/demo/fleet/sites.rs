@@ -257,8 +257,8 @@ impl Layer<'_> {
                 scope.spawn(move || try_way(&host, SocketAddr::new(address, CLOSED)))
             };
             let all: Vec<_> = tries.into_iter().map(tried).collect();
-            let joined = all.into_iter().map(|it| it.join());
-            joined.map(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            let mut joined = all.into_iter().map(|it| it.join());
+            joined.try_for_each(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 }
