@@ -33,11 +33,14 @@ fn one_holder_then_two(v6: bool, question: Question) {
     let beats = prober.beats();
     wait_until("more beats", || prober.beats() > beats + 200);
     assert_eq!(prober.double_ms(0, now()), 0.0, "one holder is none too many");
+    assert_eq!(prober.last_answer("node2", 0), None);
 
     let mark = now();
     set(1);
     wait_until("the second holder", || prober.double_ms(mark, now()) >= 20.0);
     assert_eq!(prober.double_ms(0, mark), 0.0);
+    assert!(prober.last_answer("node2", mark).is_some_and(|last| last >= mark));
+    assert_eq!(prober.last_answer("node2", u64::MAX), None, "nothing was asked since");
     let report = prober.finish().expect("a report");
     assert!(report.double_ms >= 20.0 && report.silent_beats >= 50);
     assert_eq!(report.spans[0].nodes, ["node1", "node2"]);
