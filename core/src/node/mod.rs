@@ -66,6 +66,7 @@ use orders::Told;
 use proposals::{Proposal, Purpose};
 use quarantine::Accounts;
 pub use quarantine::Quarantine;
+pub use tie::ANSWER_PATIENCE;
 use tie::Tie;
 pub use vouch::{Overridable, Word};
 

@@ -38,7 +38,8 @@ use crate::time::{Instant, Span};
 /// The time between two questions of a half that was refused, or not answered.
 const ASK_AGAIN: Span = Span::from_millis(500);
 /// How long an answer is waited for before the question is repeated, whoever else gives up when.
-const ANSWER_PATIENCE: Span = Span::from_millis(2_000);
+/// One that comes later is not looked at.
+pub const ANSWER_PATIENCE: Span = Span::from_millis(2_000);
 /// The time between two attempts to lead: an election needs the disks.
 const LEAD_AGAIN: Span = Span::from_millis(100);
 /// The time between two attempts to shrink: the log refuses one before something of the leader's

@@ -34,21 +34,60 @@ pub(super) fn check_of(
     let others = view.state.members.keys().filter(|node| **node != view.identity.node);
     let others = others.filter(|node| asked(node));
     let unfit: Vec<_> = others.filter_map(|node| unfit(view, *node, needed)).collect();
-    if unfit.is_empty() {
-        return Ok(());
+    refusal(needed, &unfit, &coordinator(view)).map_or(Ok(()), Err)
+}
+
+/// What is known against a member.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfit {
+    /// It runs that, which is older.
+    Runs(String, String),
+    /// Nobody of that name is connected, so what it runs is not known.
+    Away(String),
+}
+
+/// Names them, and says what to do; nothing if there are none.
+fn refusal(needed: u16, unfit: &[Unfit], coordinator: &str) -> Option<Failure> {
+    let (mut old, mut away) = (Vec::new(), Vec::new());
+    for it in unfit {
+        match it {
+            Unfit::Runs(name, what) => old.push(format!("{name} runs {what}")),
+            Unfit::Away(name) => away.push(name.as_str()),
+        }
     }
-    Err(Failure::unchanged(
+    let mut why = Vec::new();
+    let mut next = Vec::new();
+    if !old.is_empty() {
+        next.push("upgrade the rest".to_owned());
+        why.push(old.join(", "));
+    }
+    match &away[..] {
+        [] => {}
+        [name] => {
+            why.push(format!(
+                "{name} is not connected to this node, so what runs there is not known"
+            ));
+            next.push(format!("start {name}'s daemon, mend the way to it, or let it leave"));
+        }
+        names => {
+            why.push(format!(
+                "{} are not connected to this node, so what runs there is not known",
+                names.join(", ")
+            ));
+            next.push("start their daemons, mend the way to them, or let them leave".to_owned());
+        }
+    }
+    if why.is_empty() {
+        return None;
+    }
+    let release = if needed <= PROTOCOL_0_3 { "0.3" } else { "0.4" };
+    Some(Failure::unchanged(
         format!(
-            "this is new in stead {}, and not every member is known to understand it: {}; \
-             nothing was changed",
-            if needed <= PROTOCOL_0_3 { "0.3" } else { "0.4" },
-            unfit.join(", ")
+            "every member has to understand this, which is new in stead {release}: {}; nothing \
+             was changed",
+            why.join("; ")
         ),
-        format!(
-            "upgrade the rest, have every member's daemon running (or let it leave), then try \
-             again{}",
-            coordinator(view)
-        ),
+        format!("{}; then try again{coordinator}", next.join("; ")),
     ))
 }
 
@@ -61,11 +100,44 @@ fn coordinator(view: &View) -> String {
 }
 
 /// What is known against a member, in words.
-fn unfit(view: &View, node: NodeId, needed: u16) -> Option<String> {
+fn unfit(view: &View, node: NodeId, needed: u16) -> Option<Unfit> {
     let name = view.state.name(node);
     match view.connected.iter().find(|it| it.node == node) {
         Some(connected) if connected.version >= needed => None,
-        Some(connected) => Some(format!("{name} runs {}", connected.software)),
-        None => Some(format!("{name} is not connected, so its version is not known")),
+        Some(connected) => Some(Unfit::Runs(name, connected.software.clone())),
+        None => Some(Unfit::Away(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_core::state::PROTOCOL_0_4;
+
+    use super::*;
+
+    fn told(unfit: &[Unfit]) -> String {
+        let failure = refusal(PROTOCOL_0_4, unfit, " on node1, which coordinates");
+        failure.map(|it| format!("{}. Next: {}", it.message, it.next)).unwrap_or_default()
+    }
+
+    #[test]
+    fn who_is_not_connected_is_told_apart_from_who_is_too_old() {
+        let away = |name: &str| Unfit::Away(name.to_owned());
+        let old = Unfit::Runs("node4".to_owned(), "0.3.0".to_owned());
+        assert_eq!(told(&[]), "");
+        assert_eq!(
+            told(&[away("node3")]),
+            "every member has to understand this, which is new in stead 0.4: node3 is not \
+             connected to this node, so what runs there is not known; nothing was changed. Next: \
+             start node3's daemon, mend the way to it, or let it leave; then try again on node1, \
+             which coordinates"
+        );
+        assert_eq!(
+            told(&[away("node2"), old, away("node3")]),
+            "every member has to understand this, which is new in stead 0.4: node4 runs 0.3.0; \
+             node2, node3 are not connected to this node, so what runs there is not known; \
+             nothing was changed. Next: upgrade the rest; start their daemons, mend the way to \
+             them, or let them leave; then try again on node1, which coordinates"
+        );
     }
 }

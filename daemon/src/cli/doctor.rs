@@ -11,14 +11,16 @@ use super::exit::Exit;
 use super::look::{Look, Tone};
 use super::table::{Cell, table};
 use crate::api::message::{ConfigAnswer, Request};
+use crate::api::report::StatusReport;
 use crate::config::{read, read_file};
 use crate::doctor::{Finding, Patient, Verdict, examine, worst};
 use crate::identity::Identity;
 
 /// Look at this machine: whether a node works here, and what would make it safer or faster.
 ///
-/// Before it joins and at any time after. Nothing is changed. Without names, all other nodes of the
-/// configuration are tried.
+/// Before it joins and at any time after: privileges, clock, kernel, disk, links, networks, and
+/// what breaks ties (each address of the quorum server, or the program). Nothing is changed.
+/// Without names, all other nodes of the configuration are tried.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,7 +65,11 @@ impl Doctor {
         let identity = Identity::load(&context.paths).ok();
         let node = self.node.as_deref().or(identity.as_ref().map(|it| it.name.as_str()));
         let (paths, others) = (&context.paths, &self.others[..]);
-        let findings = examine(&Patient { paths, config: config.as_ref(), node, others });
+        let cluster = identity.as_ref().map(|it| it.cluster);
+        let status = context.ask::<StatusReport>(&Request::Status { watch: false }).ok();
+        let breaker = status.as_ref().and_then(|it| it.quorum.breaker.as_ref());
+        let config = config.as_ref();
+        let findings = examine(&Patient { paths, config, node, others, cluster, breaker });
         let worst = worst(&findings);
         if self.json {
             print_json(&Answer { worst, findings: &findings })?;

@@ -68,6 +68,14 @@ impl<'s, 'a, 'i> Command<'s, 'a, 'i> {
         words.into_iter().map(Spanned::into_inner).collect()
     }
 
+    /// Where a key's value stands; nothing if it is not there.
+    pub(super) fn at(&self, key: &str) -> Option<std::ops::Range<usize>> {
+        match self {
+            Self::Long(table) => table.get(key).map(Spanned::span),
+            Self::Short(..) => None,
+        }
+    }
+
     /// One of its times.
     pub(super) fn duration(&self, key: &str, default: Span, findings: &mut Findings) -> Span {
         match self {

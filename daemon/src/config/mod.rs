@@ -41,6 +41,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use stead_core::node::ANSWER_PATIENCE;
 use stead_core::state::config::Config;
 use stead_core::time::Span;
 use toml::de::DeTable;
@@ -65,7 +66,10 @@ pub const DEFAULT_MONITOR_INTERVAL: Span = Span::from_millis(1_000);
 pub const DEFAULT_MONITOR_TIMEOUT: Span = Span::from_millis(2_000);
 
 /// How long one run of the command of module `exec` may take, where the file doesn't say.
-pub const DEFAULT_EXEC_TIMEOUT: Span = Span::from_millis(1_000);
+pub const DEFAULT_EXEC_TIMEOUT: Span = LONGEST_EXEC_TIMEOUT;
+/// The longest such time. A question runs the program twice, `get` and `swap`, and what is answered
+/// after the patience of the node that asked is not looked at any more.
+pub const LONGEST_EXEC_TIMEOUT: Span = Span::from_micros(ANSWER_PATIENCE.as_micros() / 2);
 
 /// The longest file that is read, in bytes. Sixteen nodes and a thousand services fit ten times.
 const LONGEST_FILE: usize = 1 << 20;

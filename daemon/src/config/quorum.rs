@@ -1,14 +1,17 @@
 //! The table `[quorum]`: who decides which half goes on.
 
+use stead_core::node::ANSWER_PATIENCE;
 use stead_core::quorum::chain::{Chain, Module, Unusable};
 use stead_core::state::config::{ExecConfig, QuorumConfig};
+use stead_core::time::Span;
 use toml::Spanned;
 
 use super::command::Command;
 use super::draft::Quorum;
+use super::duration::say;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{DEFAULT_EXEC_TIMEOUT, keys};
+use super::{DEFAULT_EXEC_TIMEOUT, LONGEST_EXEC_TIMEOUT, keys};
 
 /// What breaks ties in a later version: named so that nobody looks for a slip of the pen.
 const FENCE: &str = "fence";
@@ -18,12 +21,12 @@ pub(super) fn quorum(section: &Section<'_, '_>, findings: &mut Findings) -> Quor
     let modules = modules(section, findings);
     let exec = Command::open(section, "exec", keys::EXEC, findings).map(|command| ExecConfig {
         command: command.command(findings),
-        timeout: command.duration("timeout", DEFAULT_EXEC_TIMEOUT, findings),
+        timeout: timeout(&command, findings),
     });
     let handicap = section
         .get("handicap")
         .is_some()
-        .then(|| section.duration("handicap", stead_core::time::Span::ZERO, "ms", findings));
+        .then(|| section.duration("handicap", Span::ZERO, "ms", findings));
     let named =
         modules.as_ref().is_some_and(|it| it.iter().any(|it| *it.get_ref() == Module::Exec));
     let given = section.get("exec").is_some();
@@ -34,6 +37,24 @@ pub(super) fn quorum(section: &Section<'_, '_>, findings: &mut Findings) -> Quor
         findings.error(&section.at("exec"), "no module of the chain runs this command", help);
     }
     Quorum { chain: modules.and_then(|it| chain(it, section, findings)), exec, handicap }
+}
+
+/// How long one run may take: at most so long that the answer is still waited for.
+fn timeout(command: &Command<'_, '_, '_>, findings: &mut Findings) -> Span {
+    let timeout = command.duration("timeout", DEFAULT_EXEC_TIMEOUT, findings);
+    if timeout > LONGEST_EXEC_TIMEOUT
+        && let Some(place) = command.at("timeout")
+    {
+        let message = format!("a run of module `exec` can't take {}", say(timeout));
+        let help = format!(
+            "a question takes two runs, get and swap, and its answer is waited for {}: write a \
+             timeout of {} or less",
+            say(ANSWER_PATIENCE),
+            say(LONGEST_EXEC_TIMEOUT)
+        );
+        findings.error(&place, message, help);
+    }
+    timeout
 }
 
 /// The modules, if all of them are known; nothing if there is no chain, or a wrong one.

@@ -7,9 +7,9 @@
 //!
 //! # How it works
 //! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
-//! [`network`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a way that
-//! leaves nothing behind (a file that is removed, a connection that is closed, a priority that is
-//! given back).
+//! [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a
+//! way that leaves nothing behind (a file that is removed, a connection that is closed, a priority
+//! that is given back).
 //!
 //! # Failures
 //! What can't be found out is a finding of its own ([`Verdict::Unknown`]) with the reason; no part
@@ -24,11 +24,14 @@ mod kernel;
 mod machine;
 mod network;
 mod points;
+mod quorum;
 mod shutdown;
 
 use serde::{Deserialize, Serialize};
+use stead_core::id::ClusterId;
 use stead_core::state::config::Config;
 
+use crate::api::report::BreakerReport;
 use crate::paths::Paths;
 
 /// How a finding is to be taken.
@@ -91,6 +94,10 @@ pub struct Patient<'a> {
     pub node: Option<&'a str>,
     /// The other nodes that are to be reached; all if empty.
     pub others: &'a [String],
+    /// The cluster that it has joined, if it has.
+    pub cluster: Option<ClusterId>,
+    /// What breaks ties, as the daemon here says it, if one answers.
+    pub breaker: Option<&'a BreakerReport>,
 }
 
 /// Looks at everything. Takes some seconds if other nodes do not answer.
@@ -101,6 +108,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     findings.extend(disk::examine(patient));
     findings.extend(shutdown::examine(patient));
     findings.extend(network::examine(patient));
+    findings.extend(quorum::examine(patient));
     findings
 }
 

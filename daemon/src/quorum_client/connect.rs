@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use stead_core::state::QuorumServer;
 use stead_log::transport::{
     ClientStream, FrameError, HandshakeError, Identity, KeyHash, Tls, prepare, read_bytes,
     write_bytes,
@@ -13,12 +14,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{KeyUnusable, NotConnected, ServerRecord};
+use super::{KeyUnusable, NotConnected};
 use crate::quorum_server::limits::FRAME_BYTES;
 use crate::quorum_server::wire::{Reply, ToServer};
 
-/// One attempt at one address, the handshake included.
+/// One attempt to reach one address.
 const CONNECT: Duration = Duration::from_secs(2);
+/// The handshake that follows: a server to which thousands come back at once lets them wait.
+const HANDSHAKE: Duration = Duration::from_secs(4);
 /// How long an answer may take before the connection is taken for dead: a server on a slow disk
 /// needs a second at worst.
 pub(super) const SILENCE: Duration = Duration::from_secs(4);
@@ -42,15 +45,14 @@ pub(super) struct Connection {
 /// others. Returns its number as well.
 pub(super) async fn connect(
     tls: &Tls,
-    server: &ServerRecord,
+    server: &QuorumServer,
     first: usize,
 ) -> Result<(usize, Connection), NotConnected> {
     let mut worst = NotConnected::NoAddress;
     let numbers = (0..server.addresses.len()).cycle().skip(first).take(server.addresses.len());
     for number in numbers {
         let Some(&address) = server.addresses.get(number) else { continue };
-        let attempt = one(tls, address, server.key);
-        match timeout(CONNECT, attempt).await.unwrap_or(Err(NotConnected::TooSlow(address))) {
+        match one(tls, address, KeyHash(server.key)).await {
             Ok(stream) => return Ok((number, Connection::new(address, stream))),
             // What somebody there said tells more than that nobody is elsewhere.
             Err(why @ NotConnected::WrongKey { .. }) => worst = why,
@@ -64,9 +66,12 @@ pub(super) async fn connect(
 async fn one(tls: &Tls, address: SocketAddr, key: KeyHash) -> Result<ClientStream, NotConnected> {
     let unreachable =
         |error: std::io::Error| NotConnected::Unreachable { address, detail: error.to_string() };
-    let tcp = TcpStream::connect(address).await.map_err(unreachable)?;
+    let too_slow = |_elapsed| NotConnected::TooSlow(address);
+    let tcp = timeout(CONNECT, TcpStream::connect(address)).await.map_err(too_slow)?;
+    let tcp = tcp.map_err(unreachable)?;
     prepare(&tcp, SILENCE).map_err(unreachable)?;
-    tls.connect(tcp, address.ip(), key).await.map_err(|error| match error {
+    let shaken = timeout(HANDSHAKE, tls.connect(tcp, address.ip(), key)).await;
+    shaken.map_err(too_slow)?.map_err(|error| match error {
         HandshakeError::WrongKey(found) => NotConnected::WrongKey { address, found },
         HandshakeError::Tls(detail) => NotConnected::NoServer { address, detail },
         HandshakeError::Io(error) => unreachable(error),

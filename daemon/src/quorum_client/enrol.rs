@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use stead_core::id::ClusterId;
 use stead_core::quorum::ask::Standing;
-use stead_log::transport::{Identity, KeyHash, Tls};
+use stead_core::state::QuorumServer;
+use stead_log::transport::{Identity, Tls};
 
 use super::connect::{Connection, connect, tls};
-use super::{KeyUnusable, NotConnected, ServerRecord};
+use super::{KeyUnusable, NotConnected};
 use crate::quorum_server::token::EnrolToken;
 use crate::quorum_server::wire::{Enrol, Members, Refused, Reply, ToServer};
 
@@ -51,9 +52,9 @@ pub async fn enrol(
     name: &str,
     members: Members,
     deadline: Duration,
-) -> Result<(ServerRecord, Standing), EnrolError> {
+) -> Result<(QuorumServer, Standing), EnrolError> {
     let tls = tls(identity)?;
-    let server = ServerRecord { addresses: token.addresses.clone(), key: KeyHash(token.token.key) };
+    let server = QuorumServer { addresses: token.addresses.clone(), key: token.token.key };
     let secret = token.token.secret;
     let wish = Enrol { nonce: 1, secret, cluster, name: name.to_owned(), members };
     let asked = ask(&tls, &server, wish);
@@ -64,7 +65,7 @@ pub async fn enrol(
     Ok((server, standing))
 }
 
-async fn ask(tls: &Tls, server: &ServerRecord, wish: Enrol) -> Result<Standing, EnrolError> {
+async fn ask(tls: &Tls, server: &QuorumServer, wish: Enrol) -> Result<Standing, EnrolError> {
     let cluster = wish.cluster;
     let (first, connection) = connect(tls, server, 0).await.map_err(EnrolError::NotConnected)?;
     match once(connection, &ToServer::Enrol(wish)).await {
@@ -82,7 +83,7 @@ async fn ask(tls: &Tls, server: &ServerRecord, wish: Enrol) -> Result<Standing, 
 }
 
 /// Asks one thing over a connection of its own.
-async fn once(
+pub(super) async fn once(
     mut connection: Connection,
     asked: &ToServer,
 ) -> Result<Result<Standing, Refused>, NotConnected> {

@@ -2,7 +2,8 @@
 //!
 //! [`QuorumClient`] keeps a connection to the first of the server's addresses that answers, says
 //! once a second that it is there, and measures the round trip. [`QuorumClient::ask`] puts a
-//! question to the register; [`enrol`] makes the server known to the cluster, with a token.
+//! question to the register; [`enrol`] makes the server known to the cluster, with a token;
+//! [`look`] tells whether a server answers this node.
 //!
 //! ```text
 //!   ask ──▶ calls ──▶ task ──▶ TLS 1.3, the server's key pinned ──▶ server
@@ -24,19 +25,21 @@
 
 mod connect;
 mod enrol;
+mod probe;
 mod task;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use stead_core::id::ClusterId;
 use stead_core::quorum::ask::{Answer, Question, Standing};
+use stead_core::state::QuorumServer;
 use stead_log::transport::{Identity, KeyHash};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use enrol::{EnrolError, enrol};
+pub use probe::{Looked, look};
 use task::Call;
 
 use crate::quorum_server::wire::{Members, Refused};
@@ -44,22 +47,13 @@ use crate::quorum_server::wire::{Members, Refused};
 /// Questions that may wait at once; a cluster has one at a time.
 const WAITING: usize = 32;
 
-/// A quorum server, as a cluster remembers it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerRecord {
-    /// Where it can be reached, in the order in which it is tried.
-    pub addresses: Vec<SocketAddr>,
-    /// The digest of its key.
-    pub key: KeyHash,
-}
-
 /// All that a client needs.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// This node's key.
     pub identity: Identity,
     /// The server.
-    pub server: ServerRecord,
+    pub server: QuorumServer,
     /// This cluster.
     pub cluster: ClusterId,
 }
@@ -103,6 +97,9 @@ pub enum NotConnected {
         /// What is wrong.
         detail: String,
     },
+    /// This node's own key can't be used.
+    #[error("{0}")]
+    KeyUnusable(String),
     /// The server does not want to talk to this node.
     #[error("refused: {0}")]
     Refused(Refused),

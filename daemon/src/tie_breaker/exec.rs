@@ -20,12 +20,12 @@
 
 use std::fmt::Write as _;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use stead_core::id::ClusterId;
-use stead_core::quorum::ask::{Answer, Question};
+use stead_core::quorum::ask::{Answer, Question, Standing};
 use stead_core::quorum::register::{Challenge, Register};
 use stead_core::state::config::ExecConfig;
 use tokio::io::AsyncReadExt;
@@ -81,6 +81,24 @@ pub enum ExecError {
     /// The system gave no random number.
     #[error("the system gives no random numbers")]
     Random,
+}
+
+/// Where the register stands, and how long the program took to tell. Nothing is changed.
+///
+/// # Errors
+/// See [`ExecError`].
+pub async fn look(
+    exec: &ExecConfig,
+    cluster: ClusterId,
+) -> Result<(Option<Standing>, Duration), ExecError> {
+    let began = Instant::now();
+    let line = run(exec, cluster, "get", None).await?.1;
+    let (line, took) = (line.trim(), began.elapsed());
+    if line.is_empty() {
+        return Ok((None, took));
+    }
+    let register = decode(line).ok_or_else(|| ExecError::Unreadable(program(exec)))?;
+    Ok((Some(register.standing()), took))
 }
 
 /// Asks the register behind that program.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stead_core::id::ClusterId;
-use stead_core::node::Event;
+use stead_core::node::{ANSWER_PATIENCE, Event};
 use stead_core::quorum::ask::{Answer, Question};
 use stead_core::quorum::chain::Module;
 use stead_core::state::config::{ExecConfig, QuorumConfig};
@@ -29,8 +29,9 @@ use stead_core::state::{QuorumServer, State};
 use stead_core::time::Span;
 use stead_log::transport::{Identity, KeyHash};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
 
-use crate::quorum_client::{ClientOptions, Link, QuorumClient, ServerRecord};
+use crate::quorum_client::{ClientOptions, Link, QuorumClient};
 use crate::quorum_server::wire::Members;
 
 /// How long an answer of the quorum server may take.
@@ -64,10 +65,7 @@ impl TieBreaker {
         self.client = wanted.and_then(|server| {
             let options = ClientOptions {
                 identity: self.identity.clone(),
-                server: ServerRecord {
-                    addresses: server.addresses.clone(),
-                    key: KeyHash(server.key),
-                },
+                server: server.clone(),
                 cluster: self.cluster,
             };
             match QuorumClient::start(options) {
@@ -102,9 +100,12 @@ impl TieBreaker {
             Some((Module::Exec, Some(exec))) => {
                 let (exec, cluster) = (exec.clone(), self.cluster);
                 tokio::spawn(async move {
-                    answered(
-                        exec::ask(&exec, cluster, &question).await.map_err(|it| it.to_string()),
-                    );
+                    // What still runs when nobody waits any more is killed with all it started.
+                    let patience = Duration::from_micros(ANSWER_PATIENCE.as_micros());
+                    let asked = timeout(patience, exec::ask(&exec, cluster, &question)).await;
+                    let late = || format!("no answer within {} ms", patience.as_millis());
+                    let answer = asked.map_err(|_elapsed| late());
+                    answered(answer.and_then(|it| it.map_err(|error| error.to_string())));
                 });
             }
             Some((Module::Exec | Module::Majority, _)) | None => {

@@ -8,6 +8,7 @@ use stead_core::node::Overridable;
 use stead_core::quorum::chain::Module;
 use stead_core::quorum::{Verdict, majority};
 use stead_core::state::Override;
+use stead_log::transport::KeyHash;
 
 use super::{Concern, Level, Sight};
 use crate::journal::stamp;
@@ -77,6 +78,9 @@ pub struct BreakerReport {
     pub module: String,
     /// Where it is: addresses, or a program. Empty if the cluster is enrolled nowhere.
     pub at: Vec<String>,
+    /// The digest of the quorum server's key, in hexadecimal digits.
+    #[serde(default)]
+    pub key: Option<String>,
     /// Whether it answers this node; nothing if this node has not asked.
     pub answers: Option<bool>,
     /// It grants nothing, as it does not know what was granted before.
@@ -170,6 +174,9 @@ fn breaker(sight: &Sight<'_>) -> Option<BreakerReport> {
     Some(BreakerReport {
         module: module.name().to_owned(),
         at,
+        key: server
+            .filter(|_| module == Module::QuorumServer)
+            .map(|it| KeyHash(it.key).to_string()),
         answers: ties.answers,
         distrusted: ties.distrusted,
         trouble: ties.trouble.clone(),

@@ -237,12 +237,35 @@ handicap = "20ms""#,
 }
 
 #[test]
+fn a_program_that_is_waited_for_longer_than_its_answer() {
+    let exec = |timeout: &str| {
+        let command = r#"command = ["/usr/bin/quorum-etcd", "https://192.0.2.7:2379"]"#;
+        let exec = format!("exec = {{ {command}, timeout = \"{timeout}\" }}");
+        format!("[quorum]\nchain = [\"majority\", \"exec\"]\n{exec}")
+    };
+    let words = report(&with(&exec("1001ms")));
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "1 problem; nothing was changed",
+        "a run of module `exec` can't take 1001 ms",
+        "cluster.toml:18:",
+        "its answer is waited for 2 s: write a timeout of 1 s or less",
+    ] {
+        assert!(words.contains(told), "{told}: {words}");
+    }
+    let config = read("cluster.toml", &with(&exec("1s"))).expect("it is usable").config;
+    let timeout = config.later.quorum.exec.expect("it is there").timeout;
+    // Both runs of a question end while its answer is still waited for.
+    assert!(timeout.times(2) <= stead_core::node::ANSWER_PATIENCE);
+}
+
+#[test]
 fn a_chain_is_written_as_it_was_read_and_what_changes_is_said() {
     let plain = read("cluster.toml", &with("")).expect("it is usable").config;
     let text = with(
         r#"[quorum]
 chain = ["majority", "exec"]
-exec = { command = ["/usr/bin/quorum-etcd", "https://192.0.2.7:2379"], timeout = "2s" }
+exec = { command = ["/usr/bin/quorum-etcd", "https://192.0.2.7:2379"], timeout = "800ms" }
 handicap = "20ms""#,
     );
     let config = read("cluster.toml", &text).expect("it is usable").config;
@@ -251,7 +274,7 @@ handicap = "20ms""#,
     let changes: Vec<_> = differences(&plain, &config).iter().map(ToString::to_string).collect();
     expect![[r#"
         quorum: chain: majority -> majority, exec
-        quorum: exec runs: nothing -> /usr/bin/quorum-etcd https://192.0.2.7:2379 for 2 s at most
+        quorum: exec runs: nothing -> /usr/bin/quorum-etcd https://192.0.2.7:2379 for 800 ms at most
         quorum: handicap: as long as a question takes -> 20 ms"#]]
     .assert_eq(&changes.join("\n"));
 }

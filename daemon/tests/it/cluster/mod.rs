@@ -19,6 +19,7 @@ mod departure;
 mod disarm;
 mod disk;
 mod enemies;
+mod enrolment;
 mod faults;
 mod interface;
 mod links;

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use stead::quorum_client::{ClientOptions, EnrolError, Link, QuorumClient, ServerRecord, enrol};
+use stead::quorum_client::{ClientOptions, EnrolError, Link, QuorumClient, enrol};
 use stead::quorum_server::token::EnrolToken;
 use stead::quorum_server::wire::{Members, Reply, ToServer};
 use stead_core::id::{ClusterId, Index};
 use stead_core::quorum::ask::{Answer, Question, Standing};
+use stead_core::state::QuorumServer;
 use stead_lab::{Host, LinkSpec, Process, Switch};
 use stead_log::transport::{ClientStream, Identity, KeyHash, Tls, read_bytes, write_bytes};
 use tempfile::TempDir;
@@ -265,7 +266,7 @@ impl Node {
         cluster: ClusterId,
         name: &str,
         members: Members,
-    ) -> Result<(ServerRecord, Standing), EnrolError> {
+    ) -> Result<(QuorumServer, Standing), EnrolError> {
         let (token, identity) = (token.clone(), self.identity.clone());
         let name = name.to_owned();
         self.on_host(
@@ -274,7 +275,7 @@ impl Node {
     }
 
     /// Begins to keep a connection.
-    pub fn connect(&self, server: ServerRecord, cluster: ClusterId) {
+    pub fn connect(&self, server: QuorumServer, cluster: ClusterId) {
         let options = ClientOptions { identity: self.identity.clone(), server, cluster };
         let client = self.on_host(async { QuorumClient::start(options) }).must();
         *self.client.lock().expect("the lock") = Some(std::sync::Arc::new(client));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use stead::quorum_client::{Link, ServerRecord, Unanswered};
+use stead::quorum_client::{Link, Unanswered};
 use stead::quorum_server::wire::{Reply, ToServer};
 use stead_core::quorum::ask::{Answer, Standing};
+use stead_core::state::QuorumServer;
 use stead_log::transport::{Identity, Tls, read_bytes, write_bytes};
 
 use super::bed::{PATIENCE, members, until};
@@ -148,7 +149,7 @@ fn defect_6_an_answer_of_before_is_not_taken_for_one_of_now() {
     });
     listening.recv().must();
     let addresses = vec!["10.78.0.5:7745".parse().must()];
-    node.connect(ServerRecord { addresses, key }, cluster(1));
+    node.connect(QuorumServer { addresses, key: key.0 }, cluster(1));
     node.wait_up();
     let answer = node.try_ask(ask(0, &[1]), None, Duration::from_secs(4));
     assert!(answer.is_err(), "{answer:?}");

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use stead::quorum_server::wire::{Refused, ToServer};
+use stead_core::state::QuorumServer;
 use stead_fuzz::Chance;
 use stead_lab::Host;
 use stead_log::transport::{Identity, KeyHash};
@@ -215,7 +216,7 @@ fn what_was_recorded_is_worth_nothing_to_who_plays_it_again() {
     });
     listening.recv().must();
     let key = key(&bed);
-    one.connect(stead::quorum_client::ServerRecord { addresses: vec![at], key }, cluster(1));
+    one.connect(QuorumServer { addresses: vec![at], key: key.0 }, cluster(1));
     assert_eq!(granted(&one.ask(ask(0, &[1]))), Some(1));
     let recorded: Vec<Vec<u8>> = told.try_iter().collect();
     assert!(recorded.iter().map(Vec::len).sum::<usize>() > 500, "a handshake and questions");

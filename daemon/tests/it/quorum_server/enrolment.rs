@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stead_core::state::QuorumServer;
+
 use super::bed::{members, until};
 use super::{Bed, ask, cluster, granted, hear, refusal, trust};
 use crate::cluster::Must;
@@ -75,10 +77,9 @@ fn a_name_is_only_a_label() {
     one.wait_down("does not know this node's key");
 }
 
-fn two_server(bed: &Bed) -> stead::quorum_client::ServerRecord {
+fn two_server(bed: &Bed) -> QuorumServer {
     let token = bed.token(&[]);
-    let key = stead_log::transport::KeyHash(token.token.key);
-    stead::quorum_client::ServerRecord { addresses: token.addresses, key }
+    QuorumServer { addresses: token.addresses, key: token.token.key }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stead::quorum_client::Unanswered;
+use stead_core::state::QuorumServer;
 
 use super::{Bed, ask, cluster, granted, hear, refusal};
 use crate::cluster::Must;
@@ -73,9 +74,9 @@ fn the_address_that_answers_is_used_and_ipv6_is_as_good() {
     let bed = Bed::start("quorum-six", &[]);
     let (one, two) = bed.pair(cluster(1));
     let record = |addresses: &[&str]| {
-        let key = stead_log::transport::KeyHash(bed.token(&[]).token.key);
+        let key = bed.token(&[]).token.key;
         let addresses = addresses.iter().map(|it| it.parse().must()).collect();
-        stead::quorum_client::ServerRecord { addresses, key }
+        QuorumServer { addresses, key }
     };
     one.connect(record(&["[fd78::9]:7745"]), cluster(1));
     assert_eq!(granted(&one.ask(ask(0, &[1]))), Some(1));
