@@ -4,7 +4,7 @@
 //! of keepalived and of Pacemaker from the same bed, the same clients and the same run. What each
 //! bench measures, and what it can't say, stands in `docs/reference/bench.md`.
 //!
-//! Happy path: [`options`] reads the command line, [`bench`] runs one of the five benches. A bench
+//! Happy path: [`options`] reads the command line, [`bench`] runs one of the benches. A bench
 //! asks [`subject`] for clusters (stead, keepalived, Pacemaker: all of them real processes on a bed
 //! of the lab), looks at them with [`measure`], and hands [`report`] one row for each trial.
 //! [`report`] appends rows to a file, prints them, and makes tables of them.

@@ -9,14 +9,15 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bench::{failover, idle, quiet, quorum, stages};
+use crate::bench::{failover, idle, quiet, quorum, server, stages};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results, Row, Session};
 use crate::subject::{self, Choice, Failure, Spec};
 use crate::{Tools, part};
 
 /// The benches that `table` knows, in its order.
-const BENCHES: [&str; 5] = [failover::NAME, quorum::NAME, quiet::NAME, idle::NAME, stages::NAME];
+const BENCHES: [&str; 6] =
+    [failover::NAME, quorum::NAME, quiet::NAME, idle::NAME, stages::NAME, server::NAME];
 
 /// Measures stead, and with --peers also keepalived and Pacemaker, on this machine.
 ///
@@ -77,6 +78,13 @@ enum Command {
         #[arg(long, default_value_t = 20, value_name = "N")]
         runs: u32,
     },
+    /// What one quorum server bears: thousands of clusters that are there, and that ask at once
+    Server {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        scale: Scale,
+    },
     /// Print tables in Markdown out of the rows that are kept
     Table {
         /// Of one bench only
@@ -127,6 +135,29 @@ enum Part {
     Spin,
     Write { file: PathBuf },
     Live { name: String, root: PathBuf },
+    Clients { orders: PathBuf },
+}
+
+#[derive(Debug, Args)]
+struct Scale {
+    /// Clusters of two nodes that are enrolled
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    clusters: usize,
+    /// Clusters that ask at once
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    storm: usize,
+    /// Processes that play the nodes, each on a host of its own
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    processes: usize,
+    /// At most so many connections; without it, as many as the limit of open files holds
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// How often each storm comes
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    runs: u32,
+    /// How long the server is watched while nobody asks
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
+    seconds: u64,
 }
 
 #[derive(Debug, Args)]
@@ -134,15 +165,21 @@ struct Common {
     /// Measure keepalived and Pacemaker as well; they must be installed
     #[arg(long)]
     peers: bool,
-    /// Print one JSON object a line and nothing else
-    #[arg(long)]
-    json: bool,
     /// Only subjects with this text in name and settings, such as "stead ride-out 50"
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// stead with this form of the lease gate only
     #[arg(long, env = "STEAD_BENCH_GATE", value_name = "NAME")]
     gate: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// Print one JSON object a line and nothing else
+    #[arg(long)]
+    json: bool,
     /// The program stead; without it, the one beside this program
     #[arg(long, value_name = "FILE")]
     stead: Option<PathBuf>,
@@ -191,6 +228,10 @@ impl Cli {
                     stages::run(tools, &settings, runs, results)
                 })
             }
+            Command::Server { place, scale } => {
+                let scale = scale.read();
+                place.run(server::NAME, |tools, results| server::run(tools, scale, results))
+            }
             Command::Table { bench, all, results } => table(bench.as_deref(), all, &results),
             Command::Plot { bench, all, out, results } => {
                 picture(&bench, all, out.as_deref(), &results)
@@ -207,6 +248,7 @@ impl Part {
             Self::Spin => part::spin(),
             Self::Write { file } => part::write(&file),
             Self::Live { name, root } => match subject::live(&name, &root)? {},
+            Self::Clients { orders } => server::attend(&orders),
         }
     }
 }
@@ -229,6 +271,27 @@ impl Common {
             return Err(BenchError::Nothing(text.to_owned()));
         }
         subject::missing(specs)?;
+        self.place.run(name, bench)
+    }
+}
+
+impl Scale {
+    /// Nothing of nothing is measured.
+    fn read(&self) -> server::Scale {
+        let Self { clusters, storm, processes, connections, runs, seconds } = *self;
+        let [clusters, processes] = [clusters, processes].map(|it| it.max(1));
+        let storm = storm.clamp(1, clusters);
+        server::Scale { clusters, storm, processes, connections, runs, seconds: seconds.max(1) }
+    }
+}
+
+impl Place {
+    /// Lets the bench run, and prints its table.
+    fn run(
+        &self,
+        name: &str,
+        bench: impl FnOnce(&Tools, &mut Results) -> Result<(), BenchError>,
+    ) -> Result<(), BenchError> {
         let own = std::env::current_exe().step(|| "cannot find this program".to_owned())?;
         let stead = self.stead.clone().unwrap_or_else(|| own.with_file_name("stead"));
         if !stead.is_file() {
@@ -342,10 +405,12 @@ mod tests {
 
     #[test]
     fn every_bench_takes_the_common_words() {
-        for name in BENCHES {
+        for name in BENCHES.into_iter().filter(|name| *name != server::NAME) {
             let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
             Cli::try_parse_from(words).expect(name);
         }
+        let words = ["bench/run", "server", "--clusters", "9", "--storm", "3", "--json"];
+        Cli::try_parse_from(words).expect("no peer has such a server");
         assert!(Cli::try_parse_from(["bench/run", "other"]).is_err());
     }
 

@@ -1,10 +1,11 @@
-//! The five benches.
+//! The benches.
 //!
 //! [`failover`] breaks the node that holds the address, [`quorum`] what two nodes and a server that
 //! breaks their ties live by, [`quiet`] (`false`) breaks nothing and
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
-//! asks stead where the milliseconds of a takeover went. Each takes the subjects one after the
-//! other, run by run, so that the machine's noise meets all of them alike.
+//! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
+//! bears. Each of the others takes the subjects one after the other, run by run, so that the
+//! machine's noise meets all of them alike.
 //!
 //! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
 //! the next subject has its turn; only a wish to end, or a file that can't be written, ends a
@@ -16,6 +17,7 @@ pub mod failover;
 pub mod idle;
 pub mod quiet;
 pub mod quorum;
+pub mod server;
 pub mod stages;
 
 use crate::error::BenchError;

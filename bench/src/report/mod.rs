@@ -25,7 +25,7 @@ use crate::error::{BenchError, Step};
 
 pub use machine::Machine;
 pub use plot::plot;
-pub use spread::{Spread, spread};
+pub use spread::{Spread, quantile, spread};
 pub use tables::tables;
 
 /// One trial.
@@ -146,6 +146,9 @@ impl Results {
 fn in_short(row: &Row) -> String {
     let Row { subject, config, run, outage_ms, double_ms, failure, error, .. } = row;
     let mut text = format!("run {run}: {subject} {config}");
+    if let Some(part) = row.more.get("part").and_then(Value::as_str) {
+        text.push_str(&format!(": {part}"));
+    }
     let scenario = row.more.get("scenario").and_then(Value::as_str);
     if let Some(what) = failure.as_deref().or(scenario) {
         text.push_str(&format!(": {what}"));

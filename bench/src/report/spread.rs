@@ -29,9 +29,26 @@ pub fn spread(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
     Some(Spread { count: all.len(), min, median, max })
 }
 
+/// The least figure that so large a part of all does not exceed; nothing if there are none. They
+/// are in order.
+#[must_use]
+pub fn quantile<T: Copy>(sorted: &[T], part: f64) -> Option<T> {
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_all_does_not_exceed_its_quantile() {
+        let all: Vec<u64> = (1..=200).collect();
+        let of = |part| quantile(&all, part);
+        assert_eq!([of(0.0), of(0.5), of(0.99), of(1.0)], [1, 100, 198, 200].map(Some));
+        assert_eq!(quantile(&[7], 0.99), Some(7));
+        assert_eq!(quantile::<u64>(&[], 0.5), None);
+    }
 
     #[test]
     fn the_middle_of_an_even_number_lies_between_two() {

@@ -24,6 +24,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
         "false" => quiet(&rows),
         "idle" => idle(&rows),
         "stages" => stages(&rows),
+        "server" => server(&rows),
         _ => String::new(),
     }
 }
@@ -199,6 +200,39 @@ fn stages(rows: &[&Row]) -> String {
     let head =
         ["settings", "reached", "min ms", "median", "max", "after the stage before", "trials"];
     table(&head, lines)
+}
+
+fn server(rows: &[&Row]) -> String {
+    let key = |row: &'_ Row| {
+        let part = row.more.get("part").and_then(|it| it.as_str()).unwrap_or_default();
+        (row.config.clone(), part.to_owned())
+    };
+    let line = |((config, part), rows): (_, Vec<&Row>)| {
+        let of = |key: &str| spread(rows.iter().filter_map(|row| row.number(key)));
+        let median = |key: &str| of(key).map_or_else(|| "-".to_owned(), |it| shown(it.median));
+        let worst = of("max_ms").map_or_else(|| "-".to_owned(), |it| shown(it.max));
+        let good = rows.iter().filter(|row| row.error.is_none()).count();
+        let count = format!("{good} of {}", rows.len());
+        let [many, p50, p99] = ["count", "p50_ms", "p99_ms"].map(median);
+        let [rate, commits, cpu] = ["per_second", "commits", "server_cpu_s"].map(median);
+        let [pss, disk] = ["pss_mib", "disk_mib"].map(median);
+        vec![config, part, many, p50, p99, worst, rate, commits, cpu, pss, disk, count]
+    };
+    let head = [
+        "scale",
+        "part",
+        "count",
+        "p50 ms",
+        "p99",
+        "max",
+        "per second",
+        "durable writes",
+        "server's CPU s",
+        "PSS MiB",
+        "disk MiB",
+        "trials",
+    ];
+    table(&head, groups(rows, key).into_iter().map(line).collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! The bench tried on real clusters. Needs root.
 #![allow(missing_docs)]
 
+mod server;
 mod trial;

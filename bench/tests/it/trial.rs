@@ -12,7 +12,7 @@ use stead_bench::subject::{self, Choice, Failure, GATES, Spec, Stead};
 use stead_bench::{BenchError, Tools};
 
 /// A copy of our program that is called `stead` is stead.
-fn tools(folder: &Path) -> Tools {
+pub fn tools(folder: &Path) -> Tools {
     let own = PathBuf::from(env!("CARGO_BIN_EXE_stead-bench"));
     let stead = folder.join("stead");
     std::fs::copy(&own, &stead).expect("copied");

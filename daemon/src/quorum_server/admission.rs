@@ -177,6 +177,18 @@ mod tests {
         assert_eq!(admission.open(), 1);
     }
 
+    /// However many connections and keys they are spread over.
+    #[test]
+    fn questions_from_one_address_are_bounded_together_and_cost_no_other_one_anything() {
+        let admission = Admission::new(9, 9);
+        let enter = |text: &str| admission.enter(text.parse().expect("an address")).expect("room");
+        let crowd = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(enter);
+        let other = enter("2001:db8:0:1::1");
+        let asked = (0..).find(|number| !crowd[number % crowd.len()].may_ask());
+        assert!(asked.is_some_and(|number| number >= PER_ADDRESS.burst as usize), "{asked:?}");
+        assert!(other.may_ask());
+    }
+
     #[test]
     fn a_network_of_ipv6_counts_as_one() {
         let source = |text: &str| Source::from(text.parse::<IpAddr>().expect("an address"));

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::limits::{WRITES, WRITES_PER_COMMIT};
+use super::limits::{NOTES_PER_COMMIT, WRITES, WRITES_PER_COMMIT};
 use super::numbers::Numbers;
 use super::store::Store;
 use super::table::{Table, Write, Written};
@@ -104,9 +104,24 @@ impl Ledger {
         }
     }
 
+    /// Notes when clusters were heard: in pieces, so that no grant waits for all of them.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub async fn note_seen(&self) -> Result<(), Stopped> {
+        loop {
+            let before = self.with(|table| table.written());
+            let written = self.with(|table| table.note_seen(NOTES_PER_COMMIT));
+            if written == before {
+                return Ok(());
+            }
+            self.on_disk(written).await?;
+        }
+    }
+
     /// Notes when clusters were heard, and waits until everything is written.
     pub fn close(&self) {
-        self.with(Table::note_seen);
+        self.with(|table| table.note_seen(usize::MAX));
         let writer = self.lock().writer.take();
         if let Some((writes, thread)) = writer {
             drop(writes);

@@ -23,8 +23,19 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Connections that have not yet said who they are. Beyond it the oldest gives way.
 pub(super) const STRANGERS: usize = 1_024;
-/// Connections in all, unless the operator says otherwise: 10,000 clusters and some room.
-pub const CONNECTIONS: usize = 16_384;
+/// Handshakes that are computed at once: one for each of the server's threads.
+pub(super) const HANDSHAKES: usize = THREADS;
+/// Handshakes that wait for the processor before nobody else is accepted: a twentieth of a second.
+pub(super) const HANDSHAKES_WAITING: usize = 64;
+/// Connections that wait in the kernel to be accepted. They are few, so that none waits there for
+/// longer than its peer has patience: what is computed for one that gave up is lost. Who does not
+/// get in is not answered, and its kernel tries again in a second (RFC 6298).
+pub(super) const BACKLOG: i32 = 128;
+/// Threads that serve connections.
+pub(super) const THREADS: usize = 2;
+/// Connections in all, unless the operator says otherwise: both nodes of 10,000 clusters, and room
+/// for larger ones.
+pub const CONNECTIONS: usize = 32_768;
 /// Connections from one address (IPv6: from one /64, which one machine may have for itself), unless
 /// the operator says otherwise. Clusters behind one translated address share it.
 pub const CONNECTIONS_PER_ADDRESS: usize = 256;
@@ -59,6 +70,8 @@ pub(super) const CLUSTERS: usize = 20_000;
 pub(super) const TOKENS: usize = 1_024;
 /// A token that is used or expired is remembered for this long, so that its refusal can say so.
 pub(super) const SPENT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Such notes that go into one commit: a grant may have to wait for one.
+pub const NOTES_PER_COMMIT: usize = 500;
 /// How often it is noted on disk when clusters were last heard.
 pub(super) const NOTE_SEEN: Duration = Duration::from_secs(300);
 /// Writes that wait for the disk. Each holds a request back, so the bound is never in the way.

@@ -30,7 +30,7 @@
 mod admin;
 mod admission;
 pub mod backup;
-mod ledger;
+pub mod ledger;
 pub mod limits;
 pub mod numbers;
 mod record;
@@ -38,11 +38,12 @@ mod registry;
 pub mod report;
 mod run;
 mod server;
-mod store;
-mod table;
+pub mod store;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod token;
+mod turns;
 pub mod wire;
 
 use std::path::{Path, PathBuf};

@@ -162,6 +162,12 @@ impl Numbers {
         writes.1 = writes.1.saturating_add(took);
     }
 
+    /// How many durable writes there were.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner).0.total()
+    }
+
     /// Everything, as text.
     pub(super) fn expose(&self, stock: Stock) -> String {
         let mut text = Text::default();

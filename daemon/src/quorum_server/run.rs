@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::Backlog;
 use stead_linux::lock::{Lock, LockError};
 use stead_log::transport::{Identity, IdentityError, Tls, bind};
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use super::admin::{self, Desk};
 use super::admission::Admission;
 use super::ledger::{Ledger, Stopped};
-use super::limits::{NOTE_SEEN, OTHER_DESCRIPTORS};
+use super::limits::{BACKLOG, NOTE_SEEN, OTHER_DESCRIPTORS, THREADS};
 use super::numbers::Numbers;
 use super::server::Server;
 use super::store::{self, Store, StoreError};
@@ -88,7 +89,7 @@ fn system<E: std::fmt::Display>(step: &'static str) -> impl Fn(E) -> RunError {
 /// It could not start, or its disk failed; nothing is answered then.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(system("start its runtime"))?;
@@ -176,7 +177,15 @@ fn listeners(chosen: &[SocketAddr]) -> Result<Vec<TcpListener>, RunError> {
     let mut listeners = Vec::new();
     for address in wanted {
         match bind(*address) {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => {
+                Backlog::new(BACKLOG)
+                    .and_then(|backlog| nix::sys::socket::listen(&listener, backlog))
+                    .map_err(|errno| RunError::Listen {
+                        address: *address,
+                        source: errno.into(),
+                    })?;
+                listeners.push(listener);
+            }
             Err(error) if chosen.is_empty() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                 tracing::warn!("this machine has no {address}: {error}");
             }
@@ -190,6 +199,9 @@ fn listeners(chosen: &[SocketAddr]) -> Result<Vec<TcpListener>, RunError> {
 async fn note_seen(server: Arc<Server>) {
     loop {
         tokio::time::sleep(NOTE_SEEN).await;
-        server.ledger.with(Table::note_seen);
+        if server.ledger.note_seen().await.is_err() {
+            // The disk failed, which ends the server.
+            return;
+        }
     }
 }

@@ -13,6 +13,7 @@ use stead_core::quorum::register::Challenge;
 use stead_log::transport::{
     FrameError, KeyHash, ServerStream, Strangers, Tls, prepare, read_bytes, write_bytes,
 };
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use super::numbers::{Numbers, Stock};
 use super::record::{Moment, TokenState};
 use super::registry::{Number, Registry};
 use super::table::Outcome;
+use super::turns::Turns;
 use super::wire::{Refused, Reply, ToServer};
 use crate::metrics::listen::Exposed;
 
@@ -34,6 +36,7 @@ pub(super) struct Server {
     pub registry: Registry,
     pub admission: Arc<Admission>,
     strangers: Strangers,
+    turns: Turns,
     tls: Tls,
     closing: watch::Receiver<bool>,
 }
@@ -50,15 +53,20 @@ impl Server {
         closing: watch::Receiver<bool>,
     ) -> Self {
         let (registry, strangers) = (Registry::default(), Strangers::new(STRANGERS));
-        Self { ledger, numbers, registry, admission, strangers, tls, closing }
+        let turns = Turns::default();
+        Self { ledger, numbers, registry, admission, strangers, turns, tls, closing }
     }
 
     /// Accepts on one address until the server ends.
     pub async fn listen(self: Arc<Self>, listener: TcpListener) {
         let mut closing = self.closing.clone();
         loop {
+            let next = async {
+                self.turns.room().await;
+                listener.accept().await
+            };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = next => accepted,
                 _ = closing.wait_for(|closing| *closing) => return,
             };
             match accepted {
@@ -109,7 +117,9 @@ impl Server {
         end: &Arc<Notify>,
         who: &mut Option<(KeyHash, ClusterId)>,
     ) -> Result<(), Over> {
-        let (mut stream, key, mut frame) = self.introduced(tcp, from).await?;
+        // Boxed: what a handshake needs is not kept for as long as the connection is.
+        let introduced = Box::pin(self.introduced(tcp, from)).await;
+        let (mut stream, key, mut frame) = introduced?;
         self.strangers.met(number);
         self.numbers.accepted();
         loop {
@@ -163,10 +173,15 @@ impl Server {
                 return Ok(None);
             }
             prepare(&tcp, WRITE).map_err(|_| "tls")?;
-            let (mut stream, key) = self.tls.accept(tcp).await.map_err(|error| {
+            let shaken = self.turns.take(async {
+                // One that gave up while it waited for its turn is not computed for.
+                if is_gone(&tcp).await { Ok(None) } else { self.tls.accept(tcp).await.map(Some) }
+            });
+            let shaken = shaken.await.map_err(|error| {
                 tracing::debug!(%from, %error, "no handshake");
                 "tls"
             })?;
+            let Some((mut stream, key)) = shaken else { return Ok(None) };
             match read_bytes(&mut stream, FRAME_BYTES).await {
                 Ok(frame) => Ok(Some((stream, key, frame))),
                 Err(FrameError::Io(_)) => Ok(None),
@@ -257,6 +272,11 @@ impl Exposed for Arc<Server> {
     }
 }
 
+/// Whether the peer has closed its side, whatever it had sent before.
+async fn is_gone(tcp: &TcpStream) -> bool {
+    tcp.ready(Interest::READABLE).await.is_ok_and(|ready| ready.is_read_closed())
+}
+
 fn cluster_of(asked: &ToServer) -> ClusterId {
     match asked {
         ToServer::Enrol(wish) => wish.cluster,
@@ -287,4 +307,27 @@ pub(super) fn challenge() -> Result<Challenge, Stopped> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).map_err(|_| Stopped::no_randomness())?;
     Ok(Challenge(u64::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gave_up_is_known_though_what_it_sent_is_still_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let mut client = TcpStream::connect(at).await.expect("connected");
+        let (served, _) = listener.accept().await.expect("accepted");
+        client.write_all(b"hello").await.expect("sent");
+        assert_eq!(served.peek(&mut [0; 9]).await.expect("it is there"), 5);
+        assert!(!is_gone(&served).await);
+        drop(client);
+        while !is_gone(&served).await {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(served.peek(&mut [0; 9]).await.expect("it is there"), 5);
+    }
 }

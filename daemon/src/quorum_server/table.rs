@@ -37,7 +37,7 @@ pub struct Entry {
     pub record: Record,
     /// What is noted now and then.
     pub seen: Seen,
-    /// That note is older than [`Entry::seen`].
+    /// That note is older than [`Entry::seen`], and it waits to be made anew.
     unnoted: bool,
     /// The last write of the record.
     written: Written,
@@ -59,6 +59,8 @@ pub struct Outcome {
 pub struct Table {
     clusters: HashMap<ClusterId, Entry>,
     tokens: BTreeMap<Digest, TokenRecord>,
+    /// Those whose note is old, each once.
+    unnoted: Vec<ClusterId>,
     writes: Vec<Write>,
     written: Written,
 }
@@ -196,7 +198,9 @@ impl Table {
             Some(false) => seen.refused = seen.refused.saturating_add(1),
             None => {}
         }
-        entry.unnoted = true;
+        if !std::mem::replace(&mut entry.unnoted, true) {
+            self.unnoted.push(id);
+        }
     }
 
     /// Takes a cluster in, or once more, on a token.
@@ -324,16 +328,17 @@ impl Table {
         Ok(self.write(Write::Seen(id, None)))
     }
 
-    /// Has noted down when clusters were heard, as far as that is news. Returns the last write.
-    pub fn note_seen(&mut self) -> Written {
-        let news = self.clusters.iter_mut().filter(|(_, entry)| entry.unnoted);
-        let news = news.map(|(id, entry)| {
+    /// Has noted down when clusters were heard, as far as that is news, of so many at most. Returns
+    /// the last write.
+    pub fn note_seen(&mut self, most: usize) -> Written {
+        let rest = self.unnoted.len().saturating_sub(most);
+        for id in self.unnoted.split_off(rest) {
+            // One that was forgotten since is nothing to note.
+            let Some(entry) = self.clusters.get_mut(&id) else { continue };
             entry.unnoted = false;
-            Write::Seen(*id, Some(entry.seen))
-        });
-        let news: Vec<_> = news.collect();
-        self.written += news.len() as u64;
-        self.writes.extend(news);
+            let note = Write::Seen(id, Some(entry.seen));
+            self.write(note);
+        }
         self.written
     }
 

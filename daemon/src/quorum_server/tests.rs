@@ -5,7 +5,7 @@ use stead_core::quorum::ask::Question;
 use stead_core::quorum::register::{Challenge, Half};
 use stead_log::transport::KeyHash;
 
-use super::limits::{SPENT, TOKENS};
+use super::limits::{NOTES_PER_COMMIT, SPENT, TOKENS};
 use super::record::{Cause, Moment, TokenState};
 use super::table::{NotDone, Outcome, Table, Write};
 use super::wire::{Enrol, Members, Refused, Request, Unfit};
@@ -158,14 +158,50 @@ fn once_more_makes_a_new_challenge_even_if_there_was_one() {
 fn that_a_cluster_was_heard_is_noted_once_and_only_if_it_is_news() {
     let mut table = table();
     table.take_writes();
-    table.note_seen();
+    table.note_seen(9);
     let (writes, _) = table.take_writes();
     assert!(matches!(writes.as_slice(), [Write::Seen(SHOP, Some(_))]), "{writes:?}");
-    table.note_seen();
+    table.note_seen(9);
     assert_eq!(table.take_writes().0, []);
     table.look(SHOP, ONE, Moment(50));
-    table.note_seen();
+    table.note_seen(9);
     let (writes, _) = table.take_writes();
     let [Write::Seen(_, Some(seen))] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!(seen.last, Some(Moment(50)));
+}
+
+/// A grant waits for what was handed to the disk before it: never for notes of all clusters.
+#[test]
+fn notes_are_made_in_pieces_each_once_and_of_nobody_who_is_gone() {
+    let mut table = Table::default();
+    let id = |number: usize| {
+        let mut id = [7; 16];
+        id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        ClusterId(id)
+    };
+    let (many, secret) = (2 * NOTES_PER_COMMIT + 10, |number: usize| id(number).0);
+    for number in 0..many {
+        let secret = secret(number);
+        table.invite(digest_of(&secret), None, Moment(100), Moment(1)).expect("spent ones go");
+        let wish = Enrol { secret, cluster: id(number), ..wish(&[ONE]) };
+        table.enrol(ONE, &wish, Moment(2), Challenge(7)).answer.expect("it is good");
+    }
+    table.forget(id(3)).expect("it is known");
+    table.take_writes();
+    let mut noted = Vec::new();
+    loop {
+        table.note_seen(NOTES_PER_COMMIT);
+        let (writes, _) = table.take_writes();
+        if writes.is_empty() {
+            break;
+        }
+        assert!(writes.len() <= NOTES_PER_COMMIT, "{}", writes.len());
+        noted.extend(writes.into_iter().map(|write| {
+            let Write::Seen(id, Some(_)) = write else { panic!("{write:?}") };
+            id
+        }));
+    }
+    noted.sort();
+    let wanted: Vec<_> = (0..many).filter(|it| *it != 3).map(id).collect();
+    assert_eq!(noted, wanted);
 }
