@@ -118,6 +118,12 @@ impl Register {
         self.holder.as_ref()
     }
 
+    /// The newest number that a coordinator is known to have committed.
+    #[must_use]
+    pub fn committed(&self) -> Grant {
+        self.committed
+    }
+
     /// Whether what was granted before is known, and if not, what has to be said again.
     #[must_use]
     pub fn distrusted(&self) -> Option<Challenge> {
