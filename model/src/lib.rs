@@ -8,6 +8,7 @@
 //! ```text
 //!   rules      what can be left out
 //!   ties       the register, the tie vote and the log
+//!   lease      the guards, and the proof that a lease is over
 //!   search     runs a model, counts states, tells a counterexample
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! Absent on purpose: progress. The model knows what must never be, not what must come to be; that
 //! is the simulator's.
 
+pub mod lease;
 pub mod rules;
 pub mod search;
 pub mod ties;

@@ -1,8 +1,8 @@
 //! `stead-model`: searches, counts, and tells what it found.
 //!
-//! Happy path: the searches of the book, or one with other bounds, each a line of a table. With
-//! `--without RULE` the search goes where that rule is needed, and the shortest way to what it
-//! keeps away is told.
+//! Happy path: the searches of the book, each a line of a table. With `--without RULE` the search
+//! goes where that rule is needed, and the shortest way to what it keeps away is told; with
+//! `--where RULE` it goes to the same place with all rules in force.
 //!
 //! Exit status 0: nothing was found. 1: a counterexample. 2: the command could not be carried out,
 //! or a search was given up.
@@ -10,16 +10,18 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use stead_model::lease::{self, Leases};
 use stead_model::rules::{Rule, Without};
 use stead_model::search::{Cost, Found, search};
-use stead_model::ties::cases::{self, Case};
-use stead_model::ties::{Bounds, Ties, outcome, standing};
+use stead_model::ties::{self, Ties};
 
 /// Which model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// The register, the tie vote and the log.
     Ties,
+    /// The guards, and the proof that a lease is over.
+    Lease,
 }
 
 /// The protocol in every order of events, within bounds.
@@ -34,10 +36,13 @@ struct Cli {
     /// Leave a rule out; may be given several times.
     #[arg(long, value_name = "RULE")]
     without: Vec<Rule>,
+    /// Search where that rule is needed, with all in force.
+    #[arg(long = "where", value_name = "RULE", conflicts_with = "without")]
+    at: Option<Rule>,
     /// The searches that take minutes as well.
     #[arg(long)]
     long: bool,
-    /// Other bounds than those of the book: the highest term.
+    /// Other bounds for ties than those of the book: the highest term.
     #[arg(long)]
     terms: Option<u8>,
     /// The longest log.
@@ -58,14 +63,14 @@ struct Cli {
     /// Threads.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// After how many states a search is given up.
-    #[arg(long, default_value_t = 50_000_000)]
+    /// After how many states, seen again or not, a search is given up.
+    #[arg(long, default_value_t = 1_000_000_000)]
     most: usize,
 }
 
 impl Cli {
-    fn bounds(&self, bounds: Bounds) -> Bounds {
-        Bounds {
+    fn bounds(&self, bounds: ties::Bounds) -> ties::Bounds {
+        ties::Bounds {
             terms: self.terms.unwrap_or(bounds.terms),
             entries: self.entries.unwrap_or(bounds.entries),
             numbers: self.numbers.unwrap_or(bounds.numbers),
@@ -76,19 +81,37 @@ impl Cli {
         }
     }
 
-    /// What is searched: where the rule falls that is left out, or the cases of the book.
-    fn cases(&self) -> Vec<Case> {
-        let fall = match &self.without[..] {
-            [rule] => cases::falls(*rule),
+    /// The one rule that it is about, if it is about one.
+    fn rule(&self) -> Option<Rule> {
+        match &self.without[..] {
+            [] => self.at,
+            [rule] => Some(*rule),
             _ => None,
-        };
-        if let Some(bounds) = fall.filter(|bounds| self.voters.is_none_or(|it| it == bounds.voters))
-        {
-            return vec![Case { name: "where it falls", bounds, long: false }];
         }
-        let wanted = self.voters.map_or_else(|| vec![2, 4], |voters| vec![voters]);
-        let all = wanted.into_iter().flat_map(cases::all);
+    }
+
+    fn ties(&self) -> Vec<ties::cases::Case> {
+        let few = |voters| self.voters.is_none_or(|it| it == voters);
+        if let Some(rule) = self.rule() {
+            let found = ties::cases::falls(rule).filter(|bounds| few(bounds.voters));
+            if let Some(bounds) = found {
+                return vec![ties::cases::Case { name: "where it falls", bounds, long: false }];
+            }
+            if lease::cases::falls(rule).is_some() {
+                return Vec::new();
+            }
+        }
+        let all = [2, 4].into_iter().filter(|voters| few(*voters)).flat_map(ties::cases::all);
         all.filter(|case| self.long || !case.long).collect()
+    }
+
+    fn leases(&self) -> Vec<lease::cases::Case> {
+        if let Some(rule) = self.rule() {
+            let found = lease::cases::falls(rule).into_iter();
+            let case = |bounds| lease::cases::Case { name: "where it falls", bounds, long: false };
+            return found.map(case).collect();
+        }
+        lease::cases::all(self.voters).filter(|case| self.long || !case.long).collect()
     }
 }
 
@@ -97,33 +120,40 @@ fn main() -> ExitCode {
     let cost = Cost { threads: cli.threads.max(1), states: cli.most };
     let without: Without = cli.without.iter().copied().collect();
     let mut worst = 0;
-    println!("{:>6}  {:<24}{:>12}{:>7}{:>9}  verdict", "voters", "ties", "states", "depth", "s");
-    if cli.cases().is_empty() {
-        eprintln!("stead-model: no search with that many voters");
-        worst = 2;
-    }
-    for case in cli.cases() {
-        let bounds = cli.bounds(case.bounds);
-        if let Err(error) = bounds.check() {
-            eprintln!("stead-model: {error}");
-            return ExitCode::from(2);
+    println!("{:<7}{:>6}  {:<28}{:>11}{:>6}{:>8}", "", "voters", "", "states", "depth", "s");
+    if cli.part != Some(Part::Lease) {
+        for case in cli.ties() {
+            let bounds = cli.bounds(case.bounds);
+            if let Err(error) = bounds.check() {
+                eprintln!("stead-model: {error}");
+                return ExitCode::from(2);
+            }
+            let model = Ties::new(bounds, without.clone());
+            let (told, outcome) = (ties::standing, ties::outcome);
+            let found = search(model, cost, |it| told(&it.state), |it| outcome(&it.state));
+            worst = worst.max(tell("ties", bounds.voters, case.name, &found, &without));
         }
-        let ties = Ties::new(bounds, without.clone());
-        let found = search(ties, cost, |it| standing(&it.state), |it| outcome(&it.state));
-        worst = worst.max(tell(&case, &found, &without));
+    }
+    if cli.part != Some(Part::Ties) {
+        for case in cli.leases() {
+            let model = Leases::new(case.bounds, without.clone());
+            let found = search(model, cost, lease::standing, lease::outcome);
+            worst = worst.max(tell("lease", case.bounds.voters, case.name, &found, &without));
+        }
     }
     ExitCode::from(worst)
 }
 
-fn tell(case: &Case, found: &Found, without: &Without) -> u8 {
+fn tell(part: &str, voters: u8, name: &str, found: &Found, without: &Without) -> u8 {
     let (verdict, code) = match &found.counterexample {
-        Some(_) => (format!("{without}: a counterexample"), 1),
-        None if found.complete => (format!("{without}: safe"), 0),
-        None => (format!("{without}: given up"), 2),
+        Some(_) => ("a counterexample", 1),
+        None if found.complete => ("safe", 0),
+        None => ("given up", 2),
     };
-    let (voters, seconds) = (case.bounds.voters, found.took.as_secs_f64());
-    let (states, depth, name) = (found.states, found.depth, case.name);
-    println!("{voters:>6}  {name:<24}{states:>12}{depth:>7}{seconds:>9.1}  {verdict}");
+    let (states, depth, seconds) = (found.states, found.depth, found.took.as_secs_f64());
+    println!(
+        "{part:<7}{voters:>6}  {name:<28}{states:>11}{depth:>6}{seconds:>8.1}  {without}: {verdict}"
+    );
     if let Some(counterexample) = &found.counterexample {
         for (at, step) in counterexample.steps.iter().enumerate() {
             println!("{:>4}. {}\n      {}", at + 1, step.what, step.standing);

@@ -49,11 +49,17 @@ pub enum Rule {
     T2,
     /// A chain has one register.
     OneRegister,
+    /// What former voters said of earlier coordinators goes on to count.
+    C8,
+    /// Others wait for D.
+    Wait,
+    /// ... also after the last sign of life of an earlier coordinator.
+    Earlier,
 }
 
 impl Rule {
     /// All that can be left out, with their names.
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::G1, "G1"),
         (Self::G2, "G2"),
         (Self::G4All, "G4-all"),
@@ -75,6 +81,9 @@ impl Rule {
         (Self::Asker, "asker"),
         (Self::T2, "T2"),
         (Self::OneRegister, "one-register"),
+        (Self::C8, "C8"),
+        (Self::Wait, "wait"),
+        (Self::Earlier, "earlier"),
     ];
 }
 

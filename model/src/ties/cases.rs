@@ -77,23 +77,28 @@ pub fn all(voters: u8) -> impl Iterator<Item = Case> {
 /// whose absence did no harm within the bounds.
 #[must_use]
 pub fn falls(rule: Rule) -> Option<Bounds> {
-    let restored = Bounds { numbers: 3, data: 0, late: 1, restores: 2, led: true, ..TWO };
+    let restored = Bounds { entries: 3, late: 1, ..RESTORED };
+    let changes = Bounds { data: 0, changes: true, ..TWO };
+    let led = Bounds { terms: 2, led: true, ..changes };
     match rule {
         Rule::G1 | Rule::G2 | Rule::G4Void | Rule::G5 | Rule::T2 | Rule::OneRegister => Some(TWO),
-        Rule::G13 => Some(restored),
-        Rule::G14 | Rule::G14Entry => Some(Bounds { entries: 6, data: 0, changes: true, ..TWO }),
         Rule::G4All => Some(FOUR),
-        Rule::G15 => Some(Bounds { terms: 3, entries: 4, numbers: 2, changes: true, ..FOUR }),
+        Rule::G13 => Some(restored),
+        Rule::G13Anew => Some(Bounds { restores: 2, ..restored }),
+        Rule::G14 | Rule::G14Entry => Some(changes),
+        Rule::G14Taker => Some(Bounds { entries: 4, spare: 1, ..led }),
+        Rule::G15 => Some(Bounds { voters: 3, entries: 3, numbers: 1, ..led }),
         Rule::G6
         | Rule::G8
         | Rule::G10
         | Rule::G11
         | Rule::G12
-        | Rule::G13Anew
-        | Rule::G14Taker
         | Rule::G16
         | Rule::G17
-        | Rule::Asker => None,
+        | Rule::Asker
+        | Rule::C8
+        | Rule::Wait
+        | Rule::Earlier => None,
     }
 }
 

@@ -13,9 +13,10 @@ impl Ties {
             if self.bounds.changes && it.is_settled_leader() {
                 let free = it.vote.is_none() && it.taken == 0;
                 if free && count(voters).is_multiple_of(2) {
-                    actions.push(Action::TakeNumber { node, late: false });
-                    if state.lated < self.bounds.late {
-                        actions.push(Action::TakeNumber { node, late: true });
+                    let room = state.lated < self.bounds.late;
+                    for late in [false, true].into_iter().filter(|late| !late || room) {
+                        let users = self.users(state, node);
+                        actions.extend(users.map(|by| Action::TakeNumber { node, by, late }));
                     }
                 }
                 let others = each((1 << state.count) - 1).filter(|other| *other != node);
@@ -32,6 +33,16 @@ impl Ties {
         if !self.keeps(Rule::T2) && state.disk_copy.is_some() {
             actions.push(Action::RestoreDisk);
         }
+    }
+
+    /// Who may use a number that a node takes.
+    fn users<'a>(&'a self, state: &'a State, node: u8) -> impl Iterator<Item = u8> + 'a {
+        let leads = move |by: &u8| {
+            let it = state.node(*by);
+            it.is_settled_leader() && it.taken == 0 && it.vote.is_none()
+        };
+        let others = move |by: &u8| *by != node && !self.keeps(Rule::G14Taker) && leads(by);
+        (0..state.count).filter(move |by| *by == node || others(by))
     }
 
     pub(super) fn number_alone(&self, state: &mut State, node: u8) -> Option<()> {

@@ -30,8 +30,9 @@ pub(super) fn action(action: Action) -> String {
             absent + 1,
             late(twice)
         ),
-        Action::TakeNumber { node, late: twice } => {
-            format!("node {} takes a number to change voters{}", node + 1, late(twice))
+        Action::TakeNumber { node, by, late: twice } => {
+            let user = if node == by { String::new() } else { format!(", for node {}", by + 1) };
+            format!("node {} takes a number to change voters{user}{}", node + 1, late(twice))
         }
         Action::Withdraw(node) => format!("node {} sees no half any more", node + 1),
         Action::Late(_) => "a late question arrives at the register".into(),

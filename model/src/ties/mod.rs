@@ -154,6 +154,8 @@ pub enum Action {
     TakeNumber {
         /// Who.
         node: u8,
+        /// Who uses it: the same, unless the rule about that is left out.
+        by: u8,
         /// A second copy of the question is under way.
         late: bool,
     },
@@ -266,7 +268,7 @@ impl Ties {
                 Some(())
             }
             Action::AskHalf { .. } => self.ask(state, action),
-            Action::TakeNumber { node, late } => self.take(state, node, late),
+            Action::TakeNumber { node, by, late } => self.take(state, (node, by), late),
             Action::Withdraw(node) => self.withdraw(state, node),
             Action::Late(at) => self.late(state, at),
             Action::Shrink { node, out } => self.shrink(state, node, out),

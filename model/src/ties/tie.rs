@@ -122,14 +122,14 @@ impl Ties {
         (late || before != state.registers).then_some(())
     }
 
-    pub(super) fn take(&self, state: &mut State, node: u8, late: bool) -> Option<()> {
+    pub(super) fn take(&self, state: &mut State, (node, by): (u8, u8), late: bool) -> Option<()> {
         let question = Question::Take { known: Grant(state.node(node).applied().into()) };
         let before = Arc::clone(&state.registers);
         let taken = self.register(state, 0, &question);
         if late {
             self.send_late(state, question);
         }
-        state.node_mut(node).taken = taken.unwrap_or(0);
+        state.node_mut(by).taken = taken.unwrap_or(0);
         (late || before != state.registers).then_some(())
     }
 
