@@ -1,6 +1,6 @@
 //! Raft as a set of facts, and the one vote that a granted half counts beside its own.
 
-use super::log::{Entry, Log, Nodes, What, count};
+use super::log::{Entry, Nodes, What, count};
 use super::state::{Bad, Bid, Lead, MOST, Node, Role, State, Vote, half};
 use super::{Action, Ties};
 use crate::rules::Rule;
@@ -237,14 +237,18 @@ impl Ties {
             && vote.present & 1 << vote.absent == 0
             && voters == vote.voters
             && (settled || !self.keeps(Rule::G15))
-            && (self.is_unused(log, vote.number) || !self.keeps(Rule::G4Void))
+            && (self.is_unused(it, vote.number) || !self.keeps(Rule::G4Void))
     }
 
     /// Whether the log has no number that is as new. Where a number is used up before the shrink,
-    /// the vote has to outlive that.
-    fn is_unused(&self, log: &Log, number: u8) -> bool {
-        let newest = log.number(log.len());
-        newest < number || newest == number && !self.keeps(Rule::G5)
+    /// the vote has to outlive that entry of its own.
+    fn is_unused(&self, it: &Node, number: u8) -> bool {
+        let disk = &it.disk;
+        let own = |entry: &Entry| {
+            let made = entry.term == disk.term && it.role == Role::Leader;
+            made && entry.number == number && !self.keeps(Rule::G5)
+        };
+        disk.log.entries().iter().all(|entry| entry.number < number || own(entry))
     }
 
     /// Whether two leaders have enough followers at once, and something of their own committed.
