@@ -42,6 +42,9 @@ struct Cli {
     /// The searches that take minutes as well.
     #[arg(long)]
     long: bool,
+    /// Only searches with these words in their name, however long.
+    #[arg(long, value_name = "WORDS", conflicts_with = "at")]
+    case: Option<String>,
     /// Other bounds for ties than those of the book: the highest term.
     #[arg(long)]
     terms: Option<u8>,
@@ -81,12 +84,19 @@ impl Cli {
         }
     }
 
-    /// The one rule that it is about, if it is about one.
+    /// The one rule whose place is searched, if it is about one and no case is named.
     fn rule(&self) -> Option<Rule> {
         match &self.without[..] {
             [] => self.at,
-            [rule] => Some(*rule),
+            [rule] if self.case.is_none() => Some(*rule),
             _ => None,
+        }
+    }
+
+    fn wants(&self, name: &str, long: bool) -> bool {
+        match &self.case {
+            Some(words) => name.contains(words),
+            None => self.long || !long,
         }
     }
 
@@ -102,7 +112,7 @@ impl Cli {
             }
         }
         let all = [2, 4].into_iter().filter(|voters| few(*voters)).flat_map(ties::cases::all);
-        all.filter(|case| self.long || !case.long).collect()
+        all.filter(|case| self.wants(case.name, case.long)).collect()
     }
 
     fn leases(&self) -> Vec<lease::cases::Case> {
@@ -111,7 +121,8 @@ impl Cli {
             let case = |bounds| lease::cases::Case { name: "where it falls", bounds, long: false };
             return found.map(case).collect();
         }
-        lease::cases::all(self.voters).filter(|case| self.long || !case.long).collect()
+        let all = lease::cases::all(self.voters);
+        all.filter(|case| self.wants(case.name, case.long)).collect()
     }
 }
 

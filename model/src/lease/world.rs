@@ -1,6 +1,7 @@
 //! The guards, as they are, and what is between them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use stead_core::fencing::Proof;
@@ -293,10 +294,11 @@ impl World {
         let mut to = DefaultHasher::new();
         (self.now, self.voters, self.leader).hash(&mut to);
         for node in &self.nodes {
-            format!("{:?}", node.guard).hash(&mut to);
+            // Writing to a hasher never fails.
+            let _ = write!(Hashing(&mut to), "{:?}", node.guard);
             (node.incarnation, node.term, &node.sent).hash(&mut to);
         }
-        format!("{:?}", self.held).hash(&mut to);
+        let _ = write!(Hashing(&mut to), "{:?}", self.held);
         to.finish()
     }
 
@@ -305,6 +307,16 @@ impl World {
         let enough = count(voters) / 2 + 1;
         (1..=voters)
             .filter(move |set| set & !voters == 0 && set & 1 << node != 0 && count(*set) == enough)
+    }
+}
+
+/// Hashes what is written.
+struct Hashing<'a>(&'a mut DefaultHasher);
+
+impl fmt::Write for Hashing<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
     }
 }
 
