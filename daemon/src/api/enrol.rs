@@ -6,7 +6,7 @@ use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::{Change, QuorumServer};
 use stead_log::transport::KeyHash;
 
-use super::message::{ChangeAnswer, Failure};
+use super::message::{ChangeAnswer, Changed, Failure};
 use super::requests::{Answered, config_of, submit};
 use super::{Desk, features};
 use crate::quorum_client;
@@ -39,7 +39,17 @@ pub(super) async fn enrol(desk: &Desk, token: &str) -> Answered<ChangeAnswer> {
         let next = "see that the server runs and can be reached from here";
         Failure::unchanged(error.to_string(), next)
     })?;
-    let mut index = submit(desk, change).await?;
+    let mut index = submit(desk, change).await.map_err(|failure| Failure {
+        message: format!(
+            "the server knows this cluster now, and the cluster does not know the server: {}",
+            failure.message
+        ),
+        next: format!(
+            "{}; the token is used: make a new one (stead quorum-server enrol) and enrol once more",
+            failure.next
+        ),
+        ..failure
+    })?;
     let chain = config.later.quorum.chain.clone();
     let next = if chain.register().is_some() {
         "see that every node reaches it: stead quorum".to_owned()
@@ -48,7 +58,15 @@ pub(super) async fn enrol(desk: &Desk, token: &str) -> Answered<ChangeAnswer> {
         wanted.later.quorum.chain =
             Chain::new(vec![Module::Majority, Module::QuorumServer]).unwrap_or_default();
         let base = view.state.revision;
-        index = submit(desk, Change::Configure { base, config: wanted }).await?;
+        let configured = submit(desk, Change::Configure { base, config: wanted }).await;
+        index = configured.map_err(|failure| Failure {
+            message: format!("enrolled, and the chain does not ask it yet: {}", failure.message),
+            changed: Changed::Unknown,
+            next: "write  [quorum]  chain = [\"majority\", \"quorum-server\"]  into cluster.toml, \
+                   then: stead apply"
+                .to_owned(),
+            ..failure
+        })?;
         "the chain asks it from now on. Keep that in cluster.toml:  [quorum]  chain = \
          [\"majority\", \"quorum-server\"]  . See that every node reaches it: stead quorum"
             .to_owned()

@@ -27,10 +27,6 @@ pub(super) const STRANGERS: usize = 1_024;
 pub(super) const HANDSHAKES: usize = THREADS;
 /// Handshakes that wait for the processor before nobody else is accepted: a twentieth of a second.
 pub(super) const HANDSHAKES_WAITING: usize = 64;
-/// Connections that wait in the kernel to be accepted. They are few, so that none waits there for
-/// longer than its peer has patience: what is computed for one that gave up is lost. Who does not
-/// get in is not answered, and its kernel tries again in a second (RFC 6298).
-pub(super) const BACKLOG: i32 = 128;
 /// Threads that serve connections.
 pub(super) const THREADS: usize = 2;
 /// Connections in all, unless the operator says otherwise: both nodes of 10,000 clusters, and room

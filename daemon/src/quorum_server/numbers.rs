@@ -49,7 +49,7 @@ families! {
 }
 
 /// Why a connection never got to a question, beside [`TurnedAway`].
-const CLOSED: [&str; 4] = ["gave-way", "garbage", "tls", "too-slow"];
+const CLOSED: [&str; 5] = ["gave-up", "gave-way", "garbage", "tls", "too-slow"];
 const KINDS: [&str; 6] = ["ask", "enrol", "hear", "keep-alive", "take", "trust"];
 const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.99, "0.99"), (0.999, "0.999")];
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::socket::Backlog;
 use stead_linux::lock::{Lock, LockError};
 use stead_log::transport::{Identity, IdentityError, Tls, bind};
 use tokio::net::TcpListener;
@@ -16,7 +15,7 @@ use tokio::sync::watch;
 use super::admin::{self, Desk};
 use super::admission::Admission;
 use super::ledger::{Ledger, Stopped};
-use super::limits::{BACKLOG, NOTE_SEEN, OTHER_DESCRIPTORS, THREADS};
+use super::limits::{NOTE_SEEN, OTHER_DESCRIPTORS, THREADS};
 use super::numbers::Numbers;
 use super::server::Server;
 use super::store::{self, Store, StoreError};
@@ -177,15 +176,7 @@ fn listeners(chosen: &[SocketAddr]) -> Result<Vec<TcpListener>, RunError> {
     let mut listeners = Vec::new();
     for address in wanted {
         match bind(*address) {
-            Ok(listener) => {
-                Backlog::new(BACKLOG)
-                    .and_then(|backlog| nix::sys::socket::listen(&listener, backlog))
-                    .map_err(|errno| RunError::Listen {
-                        address: *address,
-                        source: errno.into(),
-                    })?;
-                listeners.push(listener);
-            }
+            Ok(listener) => listeners.push(listener),
             Err(error) if chosen.is_empty() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                 tracing::warn!("this machine has no {address}: {error}");
             }

@@ -181,7 +181,7 @@ impl Server {
                 tracing::debug!(%from, %error, "no handshake");
                 "tls"
             })?;
-            let Some((mut stream, key)) = shaken else { return Ok(None) };
+            let (mut stream, key) = shaken.ok_or("gave-up")?;
             match read_bytes(&mut stream, FRAME_BYTES).await {
                 Ok(frame) => Ok(Some((stream, key, frame))),
                 Err(FrameError::Io(_)) => Ok(None),

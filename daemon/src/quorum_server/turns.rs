@@ -6,6 +6,9 @@
 //! ready at a time, and each lets all others pass before it is computed. While many wait, nobody
 //! else is accepted: who waits in the kernel costs nothing, and pushes no stranger out.
 //!
+//! One that gave up while it waited for its turn is not computed for (`server`): else, once peers
+//! have less patience than the line is long, every handshake would be in vain.
+//!
 //! A turn is never held while a peer is waited for, so who is slow takes none from others.
 
 use std::future::{Future, poll_fn};

@@ -45,12 +45,18 @@ fn a_member_that_is_not_connected_is_named_and_nothing_is_changed() {
     });
     let address = format!("{}:7745", client_address(Family::V4));
     let token = operator(&fleet, &["enrol", "--address", &address]).expect("a token");
-    let enrol = || fleet.node("node1").must().stead(&["quorum", "enrol", token.trim()]).must();
+    let by_node1 =
+        |token: &str| fleet.node("node1").must().stead(&["quorum", "enrol", token]).must();
+    let enrol = || by_node1(token.trim());
 
     fleet.stop_part("node3", Part::Daemon).must();
+    // Until node1 has lost it, the refusal is that nobody is where this token leads.
+    let (digits, _) = token.split_once('@').expect("where the server is");
+    let nowhere = format!("{digits}@{}:1", client_address(Family::V4));
     wait_for(&fleet, "node1 has lost it", || {
-        let refused = enrol();
-        Ok(!refused.status.success() && refused.stderr.contains("node3 is not connected"))
+        let refused = by_node1(&nowhere);
+        assert!(!refused.status.success(), "{}", refused.stdout);
+        Ok(refused.stderr.contains("node3 is not connected"))
     });
     let refused = enrol().stderr;
     assert!(!refused.contains("node2"), "only who is not there is named: {refused}");
