@@ -47,34 +47,44 @@ fn scenarios(rows: &[&Row]) -> String {
     table(&head, groups.into_iter().map(line).collect())
 }
 
-/// Of the trials in which the address moved: where it stays there is no outage to compare.
+/// What is divided: a scenario, a figure of its rows, and whether of the peer's only those trials
+/// count in which the address moved.
+type Ratio = (&'static str, Scenario, fn(&Row) -> Option<f64>, bool);
+
+/// Where the peer's server lets the holder keep the address there is nothing to compare. Without its
+/// server the holder may answer beside the other one, which is no outage: there it counts how long.
+const RATIOS: [Ratio; 3] = [
+    ("outage", Scenario::NodeDead, |row| row.outage_ms, false),
+    ("outage where the peer's address moved", Scenario::LinkCut, |row| row.outage_ms, true),
+    ("loser silent after", Scenario::LinkCutHolderAlone, |row| row.number("silent_ms"), false),
+];
+
 fn ratios(rows: &[&Row]) -> String {
-    let median = |subject: &str, config: &str, name: &str| {
-        let meant = |row: &&&Row| {
-            row.subject == subject
-                && row.config == config
-                && scenario(row) == name
-                && row.more.get("moved") == Some(&true.into())
-        };
-        let meant: Vec<&Row> = rows.iter().filter(meant).copied().collect();
-        outages(&meant).map(|spread| spread.median)
-    };
-    let mut lines = Vec::new();
     let subjects = groups(rows, |row| (&row.subject, &row.config));
     let (peers, ours): (Vec<_>, Vec<_>) =
-        subjects.iter().map(|(key, _)| *key).partition(|(subject, _)| *subject == "qdevice");
-    for name in [Scenario::NodeDead, Scenario::LinkCutHolderAlone].map(Scenario::name) {
-        for (peer, settings) in &peers {
-            for (subject, config) in &ours {
-                let (above, below) = (median(peer, settings, name), median(subject, config, name));
+        subjects.into_iter().partition(|((subject, _), _)| *subject == "qdevice");
+    let mut lines = Vec::new();
+    for (what, name, figure, only_moved) in RATIOS {
+        let name = name.name();
+        let median = |rows: &[&Row], only_moved: bool| {
+            let meant = |row: &&&Row| {
+                let moved = row.more.get("moved") == Some(&true.into());
+                scenario(row) == name && (moved || !only_moved)
+            };
+            let figures = rows.iter().filter(meant).filter_map(|row| figure(row));
+            spread(figures).map(|spread| spread.median)
+        };
+        for ((peer, settings), theirs) in &peers {
+            for ((subject, config), its) in &ours {
+                let (above, below) = (median(theirs, only_moved), median(its, false));
                 if let (Some(above), Some(below)) = (above, below) {
-                    let what = format!("{name}: {peer} {settings} / {subject} {config}");
+                    let what = format!("{name}: {what}, {peer} {settings} / {subject} {config}");
                     lines.push(vec![what, format!("{:.1}", above / below)]);
                 }
             }
         }
     }
-    table(&["medians of trials in which the address moved", "ratio"], lines)
+    table(&["medians", "ratio"], lines)
 }
 
 #[cfg(test)]
@@ -101,15 +111,26 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_counts_only_where_the_address_moved() {
-        let dead = |subject, outage, moved| row(subject, "node dead", Some(outage), moved);
+    fn a_ratio_counts_where_the_peers_address_moved_or_its_loser_was_silent() {
+        let of = |subject, name, outage, moved| row(subject, name, Some(outage), moved);
+        let lost = "link cut, holder without server";
         let rows = [
-            dead("stead", 400.0, true),
-            dead("qdevice", 8_000.0, true),
-            dead("qdevice", 1.0, false),
+            of("stead", "node dead", 400.0, true),
+            of("qdevice", "node dead", 8_000.0, true),
+            of("stead", "link cut", 10.0, false),
+            of("qdevice", "link cut", 1_000.0, true),
+            of("qdevice", "link cut", 1.0, false),
+            of("stead", lost, 20.0, true).with("silent_ms", 400.0),
+            of("qdevice", lost, 10.0, true).with("silent_ms", 8_800.0),
         ];
         let text = super::super::tables("quorum", &rows);
-        assert!(text.contains("| node dead: qdevice a / stead a | 20.0 |"), "{text}");
+        let ratio = |name: &str, number: &str| {
+            let line = format!("{name}, qdevice a / stead a | {number} |");
+            assert!(text.contains(&line), "{text}");
+        };
+        ratio("node dead: outage", "20.0");
+        ratio("link cut: outage where the peer's address moved", "100.0");
+        ratio("without server: loser silent after", "22.0");
         assert!(!super::super::tables("quorum", &rows[..1]).contains("ratio"));
     }
 }
