@@ -19,8 +19,8 @@ pub const NAME: &str = "quorum";
 const PHASE: Duration = Duration::from_millis(1_117);
 /// What is watched after a takeover: a former holder that lives on counts too.
 const AFTERWARDS: Duration = Duration::from_secs(3);
-/// What is watched where nothing has to move: many times the wait of stead, and twice the time after
-/// which Corosync's membership changes by its own timers.
+/// What is watched where nothing has to move: many times the wait of stead, and twice the time
+/// after which Corosync's membership changes by its own timers.
 const STEAD_WATCHED: Duration = Duration::from_secs(5);
 const PEER_WATCHED: Duration = Duration::from_secs(16);
 

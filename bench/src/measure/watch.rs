@@ -121,8 +121,8 @@ impl Watch {
         }
     }
 
-    /// How long after `mark` a node last answered for the address, in milliseconds; nothing if it did
-    /// not any more.
+    /// How long after `mark` a node last answered for the address, in milliseconds; nothing if it
+    /// did not any more.
     #[must_use]
     pub fn answered_until(&self, node: &str, mark: u64) -> Option<f64> {
         let last = self.double.last_answer(node, mark)?;

@@ -51,8 +51,9 @@ fn scenarios(rows: &[&Row]) -> String {
 /// count in which the address moved.
 type Ratio = (&'static str, Scenario, fn(&Row) -> Option<f64>, bool);
 
-/// Where the peer's server lets the holder keep the address there is nothing to compare. Without its
-/// server the holder may answer beside the other one, which is no outage: there it counts how long.
+/// Where the peer's server lets the holder keep the address there is nothing to compare. Without
+/// its server the holder may answer beside the other one, which is no outage: how long it does
+/// counts there.
 const RATIOS: [Ratio; 3] = [
     ("outage", Scenario::NodeDead, |row| row.outage_ms, false),
     ("outage where the peer's address moved", Scenario::LinkCut, |row| row.outage_ms, true),

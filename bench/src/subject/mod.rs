@@ -5,11 +5,11 @@
 //! ways of [`Failure`], and is mended.
 //!
 //! All beds are alike: hosts on a network `front`, where the client is, and on one or two networks
-//! that only nodes are on. Where a server breaks ties ([`Tied`]) it is on one more. A responder stands ready on every node, so that no program's start is in
-//! the figures.
+//! that only nodes are on. Where a server breaks ties ([`Tied`]) it is on one more. A responder
+//! stands ready on every node, so that no program's start is in the figures.
 //!
-//! Happy path: [`failover`], [`quorum`], [`quiet`], [`idle`] or [`stages`] lists the specs of a bench, without
-//! those that the command line leaves out; [`missing`] says what a peer lacks here.
+//! Happy path: [`failover`], [`quorum`], [`quiet`], [`idle`] or [`stages`] lists the specs of a
+//! bench, without those that the command line leaves out; [`missing`] says what a peer lacks here.
 //!
 //! Failures: a cluster that does not come up or does not recover is an error, and a row that says
 //! so. Deliberately absent: any tuning that the list of settings does not show.
@@ -290,8 +290,8 @@ pub fn failover(choice: &Choice) -> Vec<Spec> {
     choice.of(&[36, 50, 100, 300, 1000], &peers)
 }
 
-/// Subjects of the bench `quorum`, each with a server [`SERVER_ROUND_TRIP`] away. stead has the form
-/// of the gate that a guard takes by itself, unless another one is asked for.
+/// Subjects of the bench `quorum`, each with a server [`SERVER_ROUND_TRIP`] away. stead has the
+/// form of the gate that a guard takes by itself, unless another one is asked for.
 #[must_use]
 pub fn quorum(choice: &Choice) -> Vec<Spec> {
     let gate = choice.gate.clone().or_else(|| Some(GATES.first()?.name.to_owned()));

@@ -13,10 +13,8 @@ use crate::demo::Options;
 /// Needs no configuration, and no root where user namespaces are allowed; where they are not, it
 /// prints the line to type. Nothing of the machine's own network is touched.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  stead demo\n  stead demo --sites\n  stead demo --ride-out 50ms\n  stead \
-                  demo --json"
-)]
+#[command(after_help = "Examples:\n  stead demo\n  stead demo --sites\n  \
+                  stead demo --ride-out 50ms\n  stead demo --json")]
 pub(super) struct Demo {
     /// Print one JSON object a line
     #[arg(long)]

@@ -184,8 +184,8 @@ fn legend(power: Power, good: bool, show: &Show) -> String {
     };
     format!(
         "Milliseconds: the longest gap of the client, what is allowed, the other service's longest \
-         gap,\nthe time in which two nodes answered. Below a takeover: when each stage was reached, \
-         counted\nfrom the last sign of life. Run as {who}.\n{verdict}"
+         gap,\nthe time in which two nodes answered. Below a takeover: when each stage was \
+         reached, counted\nfrom the last sign of life. Run as {who}.\n{verdict}"
     )
 }
 

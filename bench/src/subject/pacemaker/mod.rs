@@ -33,7 +33,7 @@ pub use config::Tuning;
 pub(super) use qdevice::{PACKAGES as TIED_PACKAGES, PROGRAMS as TIED_PROGRAMS};
 pub use room::live;
 
-use qdevice::Arbiter;
+use qdevice::TieBreaker;
 use room::Room;
 use state::State;
 
@@ -77,7 +77,7 @@ const RESOURCE: &str = "shared";
 impl Tuning {
     pub(super) fn start(self, tools: &Tools) -> Result<Pacemaker, BenchError> {
         let bed = PeerBed::build(tools, "pacemaker", NODES)?;
-        let mut cluster = Pacemaker { bed, tuning: self, rooms: Vec::new(), arbiter: None };
+        let mut cluster = Pacemaker { bed, tuning: self, rooms: Vec::new(), tie_breaker: None };
         cluster.begin()?;
         Ok(cluster)
     }
@@ -89,7 +89,7 @@ pub(super) struct Pacemaker {
     tuning: Tuning,
     rooms: Vec<Room>,
     /// Where a server breaks ties.
-    arbiter: Option<Arbiter>,
+    tie_breaker: Option<TieBreaker>,
 }
 
 impl Pacemaker {
@@ -112,7 +112,7 @@ impl Pacemaker {
     fn open_room(&mut self, name: &str) -> Result<(), BenchError> {
         let folder = &self.bed.folder;
         let root = folder.path().join(name);
-        let server = self.arbiter.is_some().then(server_address);
+        let server = self.tie_breaker.is_some().then(server_address);
         let count = u8::try_from(self.bed.nodes.len()).unwrap_or(NODES);
         let text = self.tuning.corosync(count, server);
         folder.write(&format!("{name}/etc/corosync/corosync.conf"), &text)?;
@@ -134,7 +134,7 @@ impl Pacemaker {
         self.bed.tools.wait_until(&format!("corosync of {name} answers"), PATIENCE, || {
             Ok(room.run(&["corosync-cfgtool", "-s"])?.contains("LINK ID"))
         })?;
-        if self.arbiter.is_some() { qdevice::start(room) } else { Ok(()) }
+        if self.tie_breaker.is_some() { qdevice::start(room) } else { Ok(()) }
     }
 
     fn start_pacemaker(&self, name: &str) -> Result<(), BenchError> {
@@ -183,7 +183,7 @@ impl Pacemaker {
             if state.online.len() < self.rooms.len() || !state.quorum || state.started != holders {
                 return Ok(false);
             }
-            if self.arbiter.is_some() && !self.rooms.iter().all(qdevice::has_vote) {
+            if self.tie_breaker.is_some() && !self.rooms.iter().all(qdevice::has_vote) {
                 return Ok(false);
             }
             Ok(room.run(&["crmadmin", "-S", coordinator])?.contains("S_IDLE"))

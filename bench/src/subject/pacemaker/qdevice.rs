@@ -44,12 +44,12 @@ pub(in crate::subject) const PACKAGES: &[&str] = &[
 const NODES: u8 = 2;
 
 /// The server's host, and its room while it runs.
-pub(super) struct Arbiter {
+pub(super) struct TieBreaker {
     host: Host,
     room: Option<Room>,
 }
 
-impl Arbiter {
+impl TieBreaker {
     fn start(&mut self, bed: &PeerBed) -> Result<(), BenchError> {
         let root = bed.folder.path().join("quorum");
         fs::create_dir_all(&root).step(|| format!("cannot make {}", root.display()))?;
@@ -63,10 +63,10 @@ impl Arbiter {
 impl Tuning {
     pub(in crate::subject) fn start_tied(self, tools: &Tools) -> Result<Pacemaker, BenchError> {
         let bed = PeerBed::build(tools, "qdevice", NODES)?;
-        let mut arbiter = Arbiter { host: bed.third(SERVER_ROUND_TRIP)?, room: None };
-        arbiter.start(&bed)?;
+        let mut tie_breaker = TieBreaker { host: bed.third(SERVER_ROUND_TRIP)?, room: None };
+        tie_breaker.start(&bed)?;
         let mut cluster =
-            Pacemaker { bed, tuning: self, rooms: Vec::new(), arbiter: Some(arbiter) };
+            Pacemaker { bed, tuning: self, rooms: Vec::new(), tie_breaker: Some(tie_breaker) };
         cluster.begin()?;
         Ok(cluster)
     }
@@ -100,15 +100,15 @@ impl Tied for Pacemaker {
     }
 
     fn kill_server(&mut self) -> Result<(), BenchError> {
-        if let Some(arbiter) = &mut self.arbiter {
-            arbiter.room = None;
-            arbiter.host.kill_all()?;
+        if let Some(tie_breaker) = &mut self.tie_breaker {
+            tie_breaker.room = None;
+            tie_breaker.host.kill_all()?;
         }
         Ok(())
     }
 
     fn start_server(&mut self) -> Result<(), BenchError> {
-        self.arbiter.as_mut().map_or(Ok(()), |arbiter| arbiter.start(&self.bed))
+        self.tie_breaker.as_mut().map_or(Ok(()), |tie_breaker| tie_breaker.start(&self.bed))
     }
 }
 

@@ -132,9 +132,9 @@ impl Plan {
         }
     }
 
-    /// As [`Plan::of`], with so many nodes at each of these sites, routers between them, and a third
-    /// place: every line takes that long there and back. The cluster is told of twice that, since
-    /// what is told has to hold on a busy machine as well.
+    /// As [`Plan::of`], with so many nodes at each of these sites, routers between them, and a
+    /// third place: every line takes that long there and back. The cluster is told of twice that,
+    /// since what is told has to hold on a busy machine as well.
     #[must_use]
     pub fn of_sites(
         name: &str,

@@ -320,8 +320,8 @@ impl Story<'_> {
         let verdict =
             if outcome.ok { show.ink(Ink::Green, "ok") } else { show.ink(Ink::Red, "NO") };
         show.say(&format!(
-            "  {verdict}: longest gap of {about} {:.0} ms (allowed {:.0}), of {other} {:.0} ms; two \
-             nodes answered for {:.0} ms",
+            "  {verdict}: longest gap of {about} {:.0} ms (allowed {:.0}), of {other} {:.0} ms; \
+             two nodes answered for {:.0} ms",
             outcome.outage_ms, outcome.bound_ms, outcome.other_outage_ms, outcome.double_ms
         ));
         if let Some(reason) = &outcome.reason {

@@ -1,7 +1,7 @@
 //! Two sites with routers between, delay on every line, and the quorum server at a third place.
 //!
-//! Clients reach both sites whatever happens between these: whoever may not answer must be silent by
-//! itself.
+//! Clients reach both sites whatever happens between these: whoever may not answer must be silent
+//! by itself.
 
 use std::time::Duration;
 
