@@ -213,8 +213,11 @@ fn server(rows: &[&Row]) -> String {
         let worst = of("max_ms").map_or_else(|| "-".to_owned(), |it| shown(it.max));
         let good = rows.iter().filter(|row| row.error.is_none()).count();
         let count = format!("{good} of {}", rows.len());
-        let [many, p50, p99] = ["count", "p50_ms", "p99_ms"].map(median);
-        let [rate, commits, cpu] = ["per_second", "commits", "server_cpu_s"].map(median);
+        let whole =
+            |key: &str| of(key).map_or_else(|| "-".to_owned(), |it| format!("{:.0}", it.median));
+        let [many, commits] = ["count", "commits"].map(whole);
+        let [p50, p99, rate] = ["p50_ms", "p99_ms", "per_second"].map(median);
+        let cpu = median("server_cpu_s");
         let [pss, disk] = ["pss_mib", "disk_mib"].map(median);
         vec![config, part, many, p50, p99, worst, rate, commits, cpu, pss, disk, count]
     };
