@@ -255,9 +255,8 @@ impl Peers {
     /// Closes every connection and stops listening. When this returns the addresses are free.
     pub async fn shutdown(&self) {
         self.shared.closing.send_replace(true);
-        let listeners = std::mem::take(
-            &mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let listeners =
+            std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
         for (_, listener) in listeners {
             // It is not cancelled, and one that panicked listens no more either.
             drop(listener.await);

@@ -60,7 +60,9 @@ fn links_come_and_go_and_addresses_change_while_it_serves() {
 
     // a link more; its name comes first, so that all others get another number
     fleet.apply("node1", &with_alpha(&plain, 1)).must();
-    wait_for(&fleet, "all hear each other on alpha", || hear_on(&fleet, &["alpha", "back", "ring"]));
+    wait_for(&fleet, "all hear each other on alpha", || {
+        hear_on(&fleet, &["alpha", "back", "ring"])
+    });
     whole(&fleet);
 
     // other addresses of all nodes on it

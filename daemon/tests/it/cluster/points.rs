@@ -6,8 +6,8 @@ use std::time::Duration;
 use stead::demo::fleet::{Client, Family, Fleet, ServicePlan, service_address};
 
 use super::{
-    Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, run, stead, three, told,
-    wait_for, wait_moved, wait_preferred, web, whole,
+    Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, mark, run, stead, three,
+    told, wait_for, wait_moved, wait_preferred, web, whole,
 };
 
 /// A machine on the first network that is no node: another address of the client's host.
