@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use stead::demo::fleet::{Client, Fleet, Part, Plan};
 
+use super::server::{Server, wait_voters};
 use super::*;
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
@@ -191,4 +192,51 @@ fn a_daemon_alone_is_replaced_and_keeps_the_programs_of_the_other_version() {
     assert_eq!(web_programs(fleet, "node1"), program, "the program was not started again");
     assert_eq!(client.holders(), ["node1"]);
     assert_untouched(client.seen_since(began));
+}
+
+/// Two nodes of the version before, where the survivor of a failure stops, become two where it goes
+/// on: upgraded first, then enrolled.
+#[test]
+fn two_nodes_of_the_version_before_are_given_a_quorum_server() {
+    let folder = tempfile::tempdir().must();
+    let mut plan = Plan::of("late-server", &stead(), 2).service(web("web", WEB, &["node1"]));
+    for node in &mut plan.nodes {
+        let installed = folder.path().join(&node.name);
+        install(&former(), &installed);
+        node.program = Some(installed);
+    }
+    let fleet = Fleet::build(plan, Default::default()).must();
+    fleet.found().must();
+    fleet.join_all().must();
+    let both_vote = || {
+        wait_for(&fleet, "both vote and are here", || {
+            let quorum = fleet.node("node1")?.status()?["quorum"].clone();
+            Ok(quorum["voters"] == 2 && quorum["present"] == 2)
+        });
+    };
+    both_vote();
+    fleet.serve().must();
+    let client = client(&fleet, WEB);
+    let began = mark();
+    for node in ["node2", "node1"] {
+        install(&stead(), &folder.path().join(node));
+        for part in [Part::Daemon, Part::Guard] {
+            fleet.stop_part(node, part).must();
+        }
+        for part in [Part::Guard, Part::Daemon] {
+            fleet.start_part(node, part).must();
+        }
+        both_vote();
+    }
+    client.wait_served(&fleet).must();
+    let server = Server::start(&fleet);
+    server.enrol("node1");
+    whole(&fleet);
+    let holder = client.answered_by().unwrap_or_default();
+    fleet.silence_then_kill(&holder).must();
+    let by = wait_moved(&fleet, &client, &holder);
+    fleet.power_on(&holder).must();
+    whole(&fleet);
+    wait_voters(&fleet, &by, 2);
+    assert_alone(client.seen_since(began));
 }
