@@ -27,7 +27,7 @@ pub(super) async fn enrol(desk: &Desk, token: &str) -> Answered<ChangeAnswer> {
     let config = config_of(&view.state)?.clone();
     let server = QuorumServer { addresses: token.addresses.clone(), key: token.token.key };
     let change = Change::Enrol { server: Some(server) };
-    features::check(&view, &change).map_err(|failure| Failure {
+    features::check_all(&desk.handle, &change).await.map_err(|failure| Failure {
         message: format!("{}; the token was not shown and can be used", failure.message),
         ..failure
     })?;

@@ -6,11 +6,18 @@
 //! its commit on none speaks an older one (`Peers::require`), so a member that is brought back to
 //! an older program is refused at the hello, and named, instead of led astray.
 
+use std::time::Duration;
+
 use stead_core::id::NodeId;
 use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3};
+use tokio::time::timeout;
 
 use super::message::Failure;
+use crate::driver::handle::Handle;
 use crate::driver::view::View;
+
+/// How long members are waited for that have to be called first.
+const MEETING: Duration = Duration::from_secs(2);
 
 /// Refuses a change that not every member is known to read.
 ///
@@ -20,7 +27,26 @@ pub(super) fn check(view: &View, change: &Change) -> Result<(), Failure> {
     check_of(view, change, |_| true)
 }
 
-/// The same for a change that some members can't be asked about: they are off. Who comes back with
+/// The same, after those were called that this node has no connection to: only who coordinates is
+/// connected to all without that.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_all(handle: &Handle, change: &Change) -> Result<(), Failure> {
+    let first = check(&handle.view(), change);
+    if first.is_ok() || !handle.meet_all() {
+        return first;
+    }
+    let mut looking = handle.clone();
+    let all_fit = async {
+        while check(&looking.view(), change).is_err() && looking.changed().await {}
+    };
+    // Who does not answer in time is named by the second look.
+    let _late = timeout(MEETING, all_fit).await;
+    check(&handle.view(), change)
+}
+
+/// The same as [`check`] for a change that some members can't be asked about: they are off. Who comes back with
 /// an older program is refused at the hello.
 pub(super) fn check_of(
     view: &View,

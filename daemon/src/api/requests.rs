@@ -323,7 +323,7 @@ fn timers(desk: &Desk) -> Answered<report::TimersReport> {
 
 /// Has a change committed, and waits until this node shows it.
 pub(super) async fn submit(desk: &Desk, change: Change) -> Answered<Index> {
-    features::check(&desk.handle.view(), &change)?;
+    features::check_all(&desk.handle, &change).await?;
     let (index, outcome) = match desk.handle.submit(change, DEADLINE).await {
         Ok(fate) => fate,
         Err(error) => return Err(failed(&error)),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_core::id::Index;
+use stead_core::id::{Index, NodeId};
 use stead_core::node::{Event, Word};
 use stead_core::state::{Change, Outcome};
+use stead_log::transport::Peers;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::view::View;
@@ -43,6 +44,8 @@ pub struct Handle {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) submissions: mpsc::Sender<Submission>,
     pub(super) events: mpsc::UnboundedSender<Event>,
+    /// The other daemons, if there are any to be called.
+    pub(super) peers: Option<Arc<Peers>>,
 }
 
 impl Handle {
@@ -61,7 +64,18 @@ impl Handle {
             }
         });
         let (events, _nobody) = mpsc::unbounded_channel();
-        Self { view, submissions, events }
+        Self { view, submissions, events, peers: None }
+    }
+
+    /// Connects to every member that this node has no connection to, to learn what runs there.
+    /// Returns at once; false if there is nobody to call.
+    pub fn meet_all(&self) -> bool {
+        let (Some(peers), view) = (&self.peers, self.view()) else { return false };
+        let known = |node: &NodeId| view.connected.iter().any(|it| it.node == *node);
+        let others = view.state.members.keys().filter(|node| **node != view.identity.node);
+        let missing: Vec<_> = others.filter(|node| !known(node)).collect();
+        missing.iter().for_each(|node| peers.meet(**node));
+        !missing.is_empty()
     }
 
     /// Passes an operator's word on. What comes of it is seen in the picture.
