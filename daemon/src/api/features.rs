@@ -38,9 +38,8 @@ pub(super) async fn check_all(handle: &Handle, change: &Change) -> Result<(), Fa
         return first;
     }
     let mut looking = handle.clone();
-    let all_fit = async {
-        while check(&looking.view(), change).is_err() && looking.changed().await {}
-    };
+    let all_fit =
+        async { while check(&looking.view(), change).is_err() && looking.changed().await {} };
     // Who does not answer in time is named by the second look.
     let _late = timeout(MEETING, all_fit).await;
     check(&handle.view(), change)
