@@ -61,9 +61,13 @@ fn everything_is_stopped_switched_off_and_started_cold() {
     for node in ["node3", "node1", "node2"] {
         fleet.power_on(node).must();
     }
-    wait_for(&fleet, "all nodes find each other", || all_here(&fleet, "node2"));
+    // What a node says before it has caught up is older than what was committed last.
+    wait_for(&fleet, "all nodes find each other and know what they were told", || {
+        let status = fleet.node("node2")?.status()?;
+        let knows = status["services"][0]["state"] == "stopped";
+        Ok(all_here(&fleet, "node2")? && knows && status["cluster"]["coordinator"].is_string())
+    });
     let status = fleet.node("node2").must().status().must();
-    assert_eq!(status["services"][0]["state"], "stopped", "{status:#}");
     let first = status["problems"][0]["what"].as_str().unwrap_or_default();
     assert_eq!(first, "Stopped by an operator: everything, nothing is served", "{status:#}");
     assert!(client.holders().is_empty(), "nobody told them to serve");
