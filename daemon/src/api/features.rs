@@ -45,8 +45,8 @@ pub(super) async fn check_all(handle: &Handle, change: &Change) -> Result<(), Fa
     check(&handle.view(), change)
 }
 
-/// The same as [`check`] for a change that some members can't be asked about: they are off. Who comes back with
-/// an older program is refused at the hello.
+/// The same as [`check`] for a change that some members can't be asked about: they are off. Who
+/// comes back with an older program is refused at the hello.
 pub(super) fn check_of(
     view: &View,
     change: &Change,

@@ -12,8 +12,8 @@ use stead_core::time::Span;
 
 use super::duration::say;
 
-const ONE_STAYS: &str = "each member has to keep a link as it is, so that nodes hear each other if \
-                         the rest is wrong: change one link at a time";
+/// So that nodes hear each other if the rest is wrong.
+const ONE_STAYS: &str = "every member has to keep one link as it is: change one link at a time";
 const LEAVE_FIRST: &str = "it is a member and has a vote: `stead leave` first, then apply";
 
 /// Whether a change can be made while the cluster runs.

@@ -41,14 +41,24 @@ pub(super) struct Submission {
 /// Talks to the driver. Copies talk to the same one.
 #[derive(Clone)]
 pub struct Handle {
-    pub(super) view: watch::Receiver<Arc<View>>,
-    pub(super) submissions: mpsc::Sender<Submission>,
-    pub(super) events: mpsc::UnboundedSender<Event>,
+    view: watch::Receiver<Arc<View>>,
+    submissions: mpsc::Sender<Submission>,
+    events: mpsc::UnboundedSender<Event>,
     /// The other daemons, if there are any to be called.
-    pub(super) peers: Option<Arc<Peers>>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Handle {
+    /// One that talks to the driver behind these.
+    pub(super) fn new(
+        view: watch::Receiver<Arc<View>>,
+        submissions: mpsc::Sender<Submission>,
+        events: mpsc::UnboundedSender<Event>,
+        peers: Arc<Peers>,
+    ) -> Self {
+        Self { view, submissions, events, peers: Some(peers) }
+    }
+
     /// A handle without a driver: every change gets the answer that `answer` gives. For trying
     /// what stands on the driver. Must be called inside a tokio runtime.
     #[must_use]

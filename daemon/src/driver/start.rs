@@ -97,8 +97,7 @@ async fn daemon(
     let node = Node::new(identity.node, State::default());
     let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
     proposer.set_view(seen.clone());
-    let handle =
-        Handle { view: seen, submissions, events: results.clone(), peers: Some(peers.clone()) };
+    let handle = Handle::new(seen, submissions, results.clone(), peers.clone());
     desk.open(handle.clone());
     // Before the log, which opens only with the guard: what is wrong must be seen.
     let (ending, ended) = watch::channel(false);

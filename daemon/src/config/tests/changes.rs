@@ -116,12 +116,12 @@ fn nodes_and_links() {
         &text,
         expect![[r#"
             link backup: removed
-              refused: each member has to keep a link as it is, so that nodes hear each other if the rest is wrong: change one link at a time
+              refused: every member has to keep one link as it is: change one link at a time
             link dmz: added, port 7744
             link lan: port 7744 -> 7000
-              refused: each member has to keep a link as it is, so that nodes hear each other if the rest is wrong: change one link at a time
+              refused: every member has to keep one link as it is: change one link at a time
             node node2: on link lan 10.0.0.2 -> 10.0.0.22
-              refused: each member has to keep a link as it is, so that nodes hear each other if the rest is wrong: change one link at a time
+              refused: every member has to keep one link as it is: change one link at a time
             node node3: removed
               refused: it is a member and has a vote: `stead leave` first, then apply
             node node4: added, fd00::3 on dmz, 10.0.0.3 on lan; it may join
