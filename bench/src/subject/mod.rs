@@ -343,17 +343,21 @@ pub fn missing(specs: &[Spec]) -> Result<(), BenchError> {
     let mut programs: Vec<&str> = Vec::new();
     let mut packages: Vec<&str> = Vec::new();
     for spec in specs {
-        let (needs, brought_by) = match spec {
-            Spec::Stead(_) => continue,
-            Spec::Keepalived(_) => (keepalived::PROGRAMS, keepalived::PACKAGES),
-            Spec::Pacemaker(_) => (pacemaker::PROGRAMS, pacemaker::PACKAGES),
-            Spec::Qdevice(_) => (pacemaker::TIED_PROGRAMS, pacemaker::TIED_PACKAGES),
+        let pacemaker = (pacemaker::PROGRAMS, pacemaker::PACKAGES);
+        let parts = match spec {
+            Spec::Stead(_) => vec![],
+            Spec::Keepalived(_) => vec![(keepalived::PROGRAMS, keepalived::PACKAGES)],
+            Spec::Pacemaker(_) => vec![pacemaker],
+            Spec::Qdevice(_) => {
+                vec![pacemaker, (pacemaker::TIED_PROGRAMS, pacemaker::TIED_PACKAGES)]
+            }
         };
-        let lacking = needs.iter().filter(|program| !is_installed(program));
-        let before = programs.len();
-        programs.extend(lacking);
-        if programs.len() > before {
-            packages.extend(brought_by);
+        for (needs, brought_by) in parts {
+            let before = programs.len();
+            programs.extend(needs.iter().filter(|program| !is_installed(program)));
+            if programs.len() > before {
+                packages.extend(brought_by);
+            }
         }
     }
     programs.sort_unstable();

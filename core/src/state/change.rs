@@ -390,9 +390,10 @@ impl fmt::Display for Refusal {
                 f,
                 "{name} is not in the configuration or has joined already; see `stead status`"
             ),
-            Self::NotEligible(_) => {
-                f.write_str("that node can't take it: it is away, on standby or without its daemon")
-            }
+            Self::NotEligible(_) => f.write_str(
+                "that node can't take it: it is away, on standby, stopped or without its \
+                             daemon",
+            ),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),
             Self::MemberMissing(name) => write!(

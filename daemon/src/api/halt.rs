@@ -27,7 +27,7 @@ pub(super) async fn halt(desk: &Desk, site: Option<&str>, on: bool) -> Answered<
     let view = desk.handle.view();
     let state = &view.state;
     let nodes = nodes_of(state, site)?;
-    let mut answer = HaltAnswer {
+    let answer = HaltAnswer {
         nodes: nodes.iter().map(|node| state.name(*node)).collect(),
         already: nodes.iter().all(|node| state.is_halted(*node) == on),
         quorum: on.then(|| without(&view, &nodes)).flatten(),
@@ -44,7 +44,6 @@ pub(super) async fn halt(desk: &Desk, site: Option<&str>, on: bool) -> Answered<
     // Of several some may be stopped already: only the others change.
     let changed = nodes.into_iter().filter(|node| state.is_halted(*node) != on).collect();
     submit(desk, Change::Halt { nodes: changed, on }).await?;
-    answer.already = false;
     Ok(answer)
 }
 

@@ -28,6 +28,11 @@ struct Which {
 }
 
 impl Which {
+    /// The words that were typed.
+    fn as_typed(&self) -> String {
+        self.site.as_ref().map_or("--all".to_owned(), |site| format!("--site {site}"))
+    }
+
     fn in_words(&self) -> String {
         self.site.as_ref().map_or("everything".to_owned(), |site| format!("the site {site}"))
     }
@@ -61,7 +66,7 @@ pub(super) struct Start {
 
 impl Stop {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let what = self.which.in_words();
+        let (what, typed) = (self.which.in_words(), self.which.as_typed());
         let ask = !self.yes && context.interactive;
         if ask && !context.confirms(&format!("Stop {what}, until `stead start`?"))? {
             println!("Nothing was changed.");
@@ -81,7 +86,7 @@ impl Stop {
         if let Some(quorum) = answer.quorum {
             println!("Mind: {quorum}.");
         }
-        println!("Next: switch the machines off as you like; to serve again: stead start");
+        println!("Next: switch the machines off as you like; to serve again: stead start {typed}");
         Ok(Exit::Done)
     }
 }

@@ -137,27 +137,12 @@ fn perform(options: &Options, power: Power, show: &Show) -> Result<bool, DemoErr
         return Ok(good);
     }
     let stage = stage::set(show, plan, bounds, stop)?;
-    let outcomes = play(&stage)?;
+    let outcomes = stage.play_all(Scenario::ALL, |it| stage.play(it))?;
     let good = conclude(power, show, &outcomes, Scenario::ALL.len());
     if options.keep {
         keep(stage, power, show)?;
     }
     Ok(good)
-}
-
-/// Plays all scenarios, until one leaves the cluster broken.
-fn play(stage: &stage::Stage<'_>) -> Result<Vec<Outcome>, DemoError> {
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for scenario in Scenario::ALL {
-        let outcome = stage.play(scenario)?;
-        let broken = outcome.reason.is_some();
-        outcomes.push(outcome);
-        if broken && stage.fleet.wait_whole(stage::RECOVERY).is_err() {
-            stage.show.say("The cluster did not recover from that; the rest is left out.");
-            break;
-        }
-    }
-    Ok(outcomes)
 }
 
 /// The table, and whether everything was as it should be.

@@ -10,7 +10,7 @@ use stead_core::time::Span;
 use super::fleet::{
     Client, Family, Fleet, FleetError, NodePlan, Plan, ServicePlan, service_address,
 };
-use super::outcome::Bounds;
+use super::outcome::{Bounds, Outcome};
 use super::picture::Scene;
 use super::show::{Ink, Show};
 
@@ -142,6 +142,25 @@ impl Stage<'_> {
             let status = node.status().ok()?;
             status["cluster"]["coordinator"].as_str().map(str::to_owned)
         })
+    }
+
+    /// Plays all of these scenarios, until one leaves the cluster broken.
+    pub(super) fn play_all<T>(
+        &self,
+        all: impl IntoIterator<Item = T>,
+        play: impl Fn(T) -> Result<Outcome, FleetError>,
+    ) -> Result<Vec<Outcome>, FleetError> {
+        let mut outcomes = Vec::new();
+        for scenario in all {
+            let outcome = play(scenario)?;
+            let broken = outcome.reason.is_some();
+            outcomes.push(outcome);
+            if broken && self.fleet.wait_whole(RECOVERY).is_err() {
+                self.show.say("The cluster did not recover from that; the rest is left out.");
+                break;
+            }
+        }
+        Ok(outcomes)
     }
 
     /// Says once what the machine grants.

@@ -311,7 +311,9 @@ impl Task {
                 None
             }
             Err(failed) => {
-                failed.iter().for_each(|error| tracing::warn!("{}", chain(error)));
+                if self.listen_again.is_none() {
+                    failed.iter().for_each(|error| tracing::warn!("{}", chain(error)));
+                }
                 Some(tokio::time::Instant::now() + LISTEN_AGAIN)
             }
         };

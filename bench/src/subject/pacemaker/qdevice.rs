@@ -12,34 +12,12 @@ use crate::error::{BenchError, Step};
 use crate::measure::Watch;
 use crate::tools::Tools;
 
-/// What it needs: what the cluster needs, and its own.
-pub(in crate::subject) const PROGRAMS: &[&str] = &[
-    "corosync",
-    "corosync-cfgtool",
-    "corosync-quorumtool",
-    "corosync-qdevice",
-    "corosync-qnetd",
-    "pacemakerd",
-    "crm_mon",
-    "crm_resource",
-    "crmadmin",
-    "cibadmin",
-    "crm_attribute",
-    "nsenter",
-    "unshare",
-    "/usr/lib/ocf/resource.d/heartbeat/IPaddr2",
-];
+/// What it needs beside what the cluster needs.
+pub(in crate::subject) const PROGRAMS: &[&str] =
+    &["corosync-quorumtool", "corosync-qdevice", "corosync-qnetd"];
 /// What brings that on Debian.
-pub(in crate::subject) const PACKAGES: &[&str] = &[
-    "corosync",
-    "corosync-qdevice",
-    "corosync-qnetd",
-    "pacemaker",
-    "pacemaker-cli-utils",
-    "resource-agents",
-    "iproute2",
-    "util-linux",
-];
+pub(in crate::subject) const PACKAGES: &[&str] =
+    &["corosync", "corosync-qdevice", "corosync-qnetd"];
 /// How many nodes there are.
 const NODES: u8 = 2;
 

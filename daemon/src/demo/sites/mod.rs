@@ -114,17 +114,7 @@ fn told(bounds: &Bounds) -> [String; 5] {
 impl<'a> Story<'a> {
     /// Plays all scenarios, until one leaves the cluster broken.
     pub(super) fn play(&self) -> Result<Vec<Outcome>, FleetError> {
-        let mut outcomes = Vec::new();
-        for act in Act::ALL {
-            let outcome = self.act(act)?;
-            let broken = outcome.reason.is_some();
-            outcomes.push(outcome);
-            if broken && self.stage.fleet.wait_whole(super::stage::RECOVERY).is_err() {
-                self.stage.show.say("The cluster did not recover from that; the rest is left out.");
-                break;
-            }
-        }
-        Ok(outcomes)
+        self.stage.play_all(Act::ALL, |act| self.act(act))
     }
 
     /// How many outcomes there are if it comes to its end.
