@@ -303,6 +303,7 @@ impl Task {
     fn listen(&mut self) {
         let wanted = network::own_addresses(self.node.state(), self.identity.node);
         if wanted.is_empty() || wanted == self.listening {
+            self.listen_again = None;
             return;
         }
         self.listen_again = match self.performers.peers.listen_on(&wanted) {
