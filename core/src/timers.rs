@@ -25,6 +25,8 @@ pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
 const SHORTEST_HEARTBEAT: Span = Span::from_millis(2);
 /// How much earlier than the ride-out an election may be, at most.
 const LONGEST_ELECTION_LEAD: Span = Span::from_millis(20);
+/// How many heartbeats make one of the slow rhythm.
+const SLOW_BEATS: u64 = 8;
 /// How old the picture may be that people are shown, however long the ride-out is.
 const MOMENT: Span = Span::from_millis(250);
 /// What is added to the wait so that two clocks' last digits can't matter.
@@ -126,6 +128,14 @@ impl Timers {
     pub const fn report(&self) -> Span {
         let fifth = self.ride_out.0 / 5;
         Span(if fifth < MOMENT.0 { fifth } else { MOMENT.0 })
+    }
+
+    /// The time between two heartbeats of a satellite and a voter of which neither coordinates. So
+    /// sixteen voters cost a satellite as much as two that it speaks to at every heartbeat. A new
+    /// coordinator knows by so much less of a satellite: it is suspected later by that.
+    #[must_use]
+    pub const fn slow_rhythm(&self) -> Span {
+        Span(SLOW_BEATS * self.heartbeat.0)
     }
 
     /// When a daemon looks again although nothing happened and it waits for nothing: a quarter of a

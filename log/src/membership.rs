@@ -89,8 +89,8 @@ impl Log {
         Ok(true)
     }
 
-    /// Removes `node`, voter or learner. Does nothing if it is neither. Only on the leader, which
-    /// may remove itself.
+    /// Removes `node`, voter or learner; one that `stays` loses its vote only, and goes on to be
+    /// sent the log. Does nothing if that is so. Only on the leader, which may remove itself.
     ///
     /// A voter goes only while a majority of the present voters answers this leader (rule G10);
     /// this is asked right before the step. (The guard's own count of echoes is the caller's.)
@@ -101,6 +101,7 @@ impl Log {
     pub async fn remove_voter(
         &self,
         node: NodeId,
+        stays: bool,
         under: Option<Vec<u8>>,
         deadline: Duration,
     ) -> Result<(), MembershipError> {
@@ -108,10 +109,12 @@ impl Log {
         let end = end_of(deadline);
         self.settled(end).await?;
         let mut plan = self.plan()?;
-        if !plan.members.remove(&node) {
+        let voted = plan.voters.remove(&node);
+        let left = !stays && plan.members.remove(&node);
+        if !voted && !left {
             return Ok(());
         }
-        if plan.voters.remove(&node) {
+        if voted {
             if plan.voters.is_empty() {
                 return Err(MembershipError::LastVoter(node));
             }
@@ -235,9 +238,9 @@ impl Log {
         let [voters] = membership.get_joint_config().as_slice() else {
             return Err(MembershipError::InProgress);
         };
-        // A leader that has removed itself leads until that is known to all; the engine does not
-        // bear that it changes the membership once more.
-        if membership.get_node(&self.node).is_none() {
+        // A leader that has taken its own vote away leads until that is known to all; the engine
+        // does not bear that it changes the membership once more.
+        if !voters.contains(&self.node) {
             return Err(MembershipError::NotLeader { leader: None });
         }
         Ok(Plan {

@@ -1,6 +1,6 @@
 //! What a world begins with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::ServiceId;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub nodes: usize,
     /// How many of them are members at the start.
     pub members: usize,
+    /// How many of the machines, the last ones, are satellites.
+    pub satellites: usize,
     /// How many services; every second one has a program.
     pub services: usize,
     /// How many networks carry heartbeats.
@@ -71,6 +73,7 @@ impl Plan {
             seed: 1,
             nodes,
             members: nodes,
+            satellites: 0,
             services,
             links: 1,
             points: 0,
@@ -112,12 +115,23 @@ impl Plan {
             nodes: nodes.collect(),
             services: (0..self.services).map(|number| (service(number), one(number))).collect(),
             more: ConfigMore { networks: self.networks() },
-            later: ConfigLater { quorum: self.quorum() },
+            later: ConfigLater { quorum: self.quorum(), satellites: self.satellites() },
         }
     }
 }
 
 impl Plan {
+    /// Whether that machine is a satellite at the start.
+    #[must_use]
+    pub fn is_satellite(&self, machine: usize) -> bool {
+        machine + self.satellites >= self.nodes
+    }
+
+    fn satellites(&self) -> BTreeSet<String> {
+        let all = (0..self.nodes).filter(|machine| self.is_satellite(*machine));
+        all.map(|machine| NAMES[machine].to_string()).collect()
+    }
+
     /// Who breaks ties.
     fn quorum(&self) -> QuorumConfig {
         let register = self.register.then_some(Module::QuorumServer);

@@ -78,6 +78,7 @@ impl Seed {
             seed,
             nodes,
             members: if late { nodes - 1 } else { nodes },
+            satellites: 0,
             services: rng.between(2, 5) as usize,
             links: rng.pick(&[1, 1, 1, 2, 2, 3]).unwrap_or(1),
             ride_out: Span::from_millis(ride_out),
@@ -98,6 +99,10 @@ impl Seed {
         let plan = Plan { points: [0, 1, 2][rng.index(3)], ..plan };
         // Where there are ties.
         let plan = Plan { register: plan.nodes.is_multiple_of(2) && rng.below(3) > 0, ..plan };
+        // A cluster of any size, and machines beside it.
+        let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
+        let satellites = (satellites as usize).min(nodes - 2);
+        let plan = Plan { satellites, ..plan };
         Self { plan, mix, faults }
     }
 }

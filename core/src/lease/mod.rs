@@ -55,7 +55,7 @@ use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
-pub use report::{PeerMore, PeerReport, Report, ReportMore, ReportTail, Traffic};
+pub use report::{PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportTail, Traffic};
 use sent::Sent;
 use told::Told;
 

@@ -77,6 +77,10 @@ impl Lease {
             Order::Release => self.release(now),
             Order::Count { revision, timers } => self.on_count(now, revision, timers),
             Order::Points(watched) => self.take_points(now, *watched),
+            Order::Slow(slow) => {
+                self.peers.iter_mut().for_each(|(node, peer)| peer.slow = slow.contains(node));
+                self.report(now);
+            }
         }
     }
 

@@ -67,4 +67,7 @@ pub enum Order {
         /// The timers.
         timers: Timers,
     },
+    /// Those of the others that are spoken to in the slow rhythm. Only for guards that report
+    /// whom they speak to so.
+    Slow(BTreeSet<NodeId>),
 }

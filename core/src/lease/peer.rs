@@ -27,6 +27,12 @@ pub(super) struct Peer {
     pub(super) released: Option<Incarnation>,
     /// A recent round trip, the longest counting for a while.
     pub(super) round_trip: Span,
+    /// It is spoken to in the slow rhythm, unless one of the two coordinates.
+    pub(super) slow: bool,
+    /// Its newest datagram is a coordinator's. Perhaps a recording: it is answered, no more.
+    claims: bool,
+    /// When it is spoken to next in the slow rhythm.
+    next_slow: Instant,
 }
 
 /// What the newest heartbeat said.
@@ -78,6 +84,7 @@ impl Peer {
         }
         self.newest = number;
         self.newest_at = now;
+        self.claims = heartbeat.coordinator;
         let fresh = heartbeat
             .receipt
             .is_some_and(|receipt| receipt.incarnation == ours.0 && receipt.sequence <= ours.1);
@@ -137,6 +144,29 @@ impl Peer {
     pub(super) fn heard_on(&self, now: Instant, patience: Span) -> u8 {
         let heard = self.links.iter().filter(|(_, (_, at))| now.since(*at) <= patience);
         heard.fold(0, |set, (link, _)| set | 1_u8.checked_shl((*link).into()).unwrap_or(0))
+    }
+
+    /// Whether little is heard of it, and need not be: a satellite and a voter of which neither
+    /// coordinates.
+    pub(super) fn is_far(&self, leads: bool) -> bool {
+        self.slow && !leads && !self.heard.is_some_and(|heard| heard.coordinator)
+    }
+
+    /// Whether it is due to be spoken to. `leads`: this guard acts for a coordinator.
+    ///
+    /// A new coordinator must be understood at once, by a guard that it has not spoken to for long:
+    /// a datagram counts only if it names one of ours ([`Peer::note`]). So the two never lose touch
+    /// altogether, and whoever says that it coordinates is answered as any peer is.
+    pub(super) fn is_due(&mut self, now: Instant, leads: bool, timers: &Timers) -> bool {
+        let claims = self.claims && now.since(self.newest_at) < timers.suspect_after;
+        if !self.slow || leads || claims {
+            return true;
+        }
+        let due = now >= self.next_slow;
+        if due {
+            self.next_slow = now + timers.slow_rhythm();
+        }
+        due
     }
 
     /// Takes a measured round trip: a longer one at once, shorter ones slowly.

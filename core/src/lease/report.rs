@@ -1,5 +1,6 @@
 //! What the guard tells its daemon: facts and times, no opinions.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,34 @@ pub struct Report {
     /// What guards of 0.2 don't say.
     #[serde(skip)]
     pub more: ReportMore,
+    /// What guards of 0.3 don't say.
+    #[serde(skip)]
+    pub later: ReportLater,
+}
+
+impl Report {
+    /// Whether little is heard of that node, and need not be: one of the two is a satellite, and
+    /// neither coordinates.
+    #[must_use]
+    pub fn is_far(&self, node: NodeId) -> bool {
+        let slow = self.later.slow.as_ref().is_some_and(|slow| slow.contains(&node));
+        let coordinates = || self.peers.get(&node).is_some_and(|peer| peer.coordinator);
+        slow && self.coordinates.is_none() && !coordinates()
+    }
+
+    /// How long that node may be silent where one that speaks at every heartbeat may be for
+    /// `usual`.
+    #[must_use]
+    pub fn patience(&self, node: NodeId, usual: Span) -> Span {
+        if self.is_far(node) { usual + self.timers.slow_rhythm() } else { usual }
+    }
+}
+
+/// What a report has behind its tail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportLater {
+    /// Whom it speaks to in the slow rhythm; nothing if it knows no such rhythm.
+    pub slow: Option<BTreeSet<NodeId>>,
 }
 
 /// What a report has in its tail, beside what stands there about each peer.
@@ -143,7 +172,7 @@ pub struct ReportTail {
 
 impl Tailed for Report {
     type More = ReportTail;
-    type Later = ();
+    type Later = ReportLater;
 
     fn more(&self) -> ReportTail {
         let told = self.peers.iter().filter(|(_, peer)| peer.more != PeerMore::default());
@@ -151,7 +180,9 @@ impl Tailed for Report {
         ReportTail { own: self.more.clone(), peers }
     }
 
-    fn later(&self) {}
+    fn later(&self) -> ReportLater {
+        self.later.clone()
+    }
 
     fn add(&mut self, more: ReportTail) {
         self.more = more.own;
@@ -162,5 +193,7 @@ impl Tailed for Report {
         }
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: ReportLater) {
+        self.later = later;
+    }
 }

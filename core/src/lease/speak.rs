@@ -2,7 +2,7 @@
 
 use super::heartbeat::{Echo, Heartbeat, HeartbeatMore};
 use super::peer::Peer;
-use super::report::{PeerMore, PeerReport, Report, ReportMore};
+use super::report::{PeerMore, PeerReport, Report, ReportLater, ReportMore};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::table::Table;
@@ -31,9 +31,10 @@ impl Lease {
 
     fn beat_those(&mut self, now: Instant, chosen: impl Fn(NodeId) -> bool) {
         let hears_coordinator = self.hears_coordinator(now);
-        let peers = core::mem::take(&mut self.peers);
-        for (node, peer) in &peers {
-            if chosen(*node) {
+        let leads = self.authority.is_some();
+        let mut peers = core::mem::take(&mut self.peers);
+        for (node, peer) in peers.iter_mut() {
+            if chosen(*node) && peer.is_due(now, leads, &self.timers) {
                 self.beat_peer(now, *node, peer, hears_coordinator);
             }
         }
@@ -125,9 +126,14 @@ impl Lease {
                 // The guard's edge counts it.
                 gate_errors: 0,
             },
+            later: ReportLater { slow: Some(self.slow_peers().collect()) },
         };
         self.note_told(&report);
         self.commands.push_back(Command::Report(report));
+    }
+
+    fn slow_peers(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.iter().filter(|(_, peer)| peer.slow).map(|(node, _)| *node)
     }
 
     /// Until when this node's authority as a coordinator holds.

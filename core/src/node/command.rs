@@ -33,10 +33,12 @@ pub enum Command {
         /// What is committed in the same entry, for an even set of voters (rule G14).
         under: Option<Change>,
     },
-    /// Make a node vote no longer.
+    /// Make a node vote no longer, or send the log no longer to one that has no vote.
     RemoveVoter {
         /// Which.
         node: NodeId,
+        /// It is a member that goes on to be sent the log.
+        stays: bool,
         /// What is committed in the same entry, for an even set of voters (rule G14).
         under: Option<Change>,
     },

@@ -1,5 +1,6 @@
 //! What comes in through the first door.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 
 use super::vouch::Word;
@@ -136,6 +137,8 @@ pub struct LogView {
     pub leader: Option<NodeId>,
     /// The voters.
     pub voters: VoterSets,
+    /// Who is sent the log without a vote.
+    pub learners: BTreeSet<NodeId>,
     /// The end of this node's log.
     pub tail: LogTail,
 }

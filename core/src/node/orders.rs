@@ -9,7 +9,7 @@ use core::net::IpAddr;
 
 use super::{Command, Node};
 use crate::id::{Epoch, Index, NodeId, Term};
-use crate::lease::{Admission, Holding, LogTail, Order, VoterSets};
+use crate::lease::{Admission, Holding, LogTail, Order, Report, VoterSets};
 use crate::time::{Instant, Span};
 use crate::timers::Timers;
 
@@ -20,6 +20,7 @@ pub(super) struct Told {
     follow: Told1<Term>,
     release: Told1<()>,
     peers: Told1<BTreeSet<NodeId>>,
+    slow: Told1<BTreeSet<NodeId>>,
     pub(super) lead: Told1<(VoterSets, BTreeMap<NodeId, Admission>)>,
     pub(super) revoked: BTreeMap<NodeId, Instant>,
     hold: Told1<u64>,
@@ -63,24 +64,15 @@ impl Node {
         {
             orders.push(Order::Follow);
         }
-        // A member that left still counts as long as it votes.
-        let (members, voters) = (&self.state.members, &self.log.voters);
-        let others = |node: &&NodeId| **node != self.me;
-        // Nearly always: the voters are the members, and the guard knows these.
-        let usual = voters.iter().all(|set| set.iter().eq(members.keys()))
-            && report.peers.keys().eq(members.keys().filter(others));
-        if !usual {
-            let peers = members.keys().chain(voters.iter().flatten()).filter(others);
-            let mut peers: BTreeSet<_> = peers.copied().collect();
-            if !self.ready {
-                // There may be more by now than there were then.
-                peers.extend(report.peers.keys());
-            }
-            if !report.peers.keys().eq(peers.iter())
-                && due(&mut self.told.peers, peers.clone(), now, patience)
-            {
-                orders.push(Order::Peers(peers));
-            }
+        if let Some(peers) = self.missing_peers(report)
+            && due(&mut self.told.peers, peers.clone(), now, patience)
+        {
+            orders.push(Order::Peers(peers));
+        }
+        if let Some(slow) = self.wrong_rhythm(report)
+            && due(&mut self.told.slow, slow.clone(), now, patience)
+        {
+            orders.push(Order::Slow(slow));
         }
         orders.extend(hold);
         // After the holdings: once the guard knows the index of an admission it may take a lease
@@ -112,6 +104,39 @@ impl Node {
             orders.push(Order::Applied { applied, log_tail: self.log.tail });
         }
         self.commands.extend(orders.into_iter().map(Command::Guard));
+    }
+
+    /// Whom the guard should talk to; nothing if it does.
+    fn missing_peers(&self, report: &Report) -> Option<BTreeSet<NodeId>> {
+        // A member that left still counts as long as it votes.
+        let (members, voters) = (&self.state.members, &self.log.voters);
+        // Satellites have nothing to say to each other.
+        let alone = self.state.is_satellite(self.me);
+        let others =
+            |node: &&NodeId| **node != self.me && !(alone && self.state.is_satellite(**node));
+        // Nearly always: the voters are members, and the guard knows these.
+        let usual = voters.iter().flatten().all(|node| members.contains_key(node))
+            && report.peers.keys().eq(members.keys().filter(others));
+        if usual {
+            return None;
+        }
+        let peers = members.keys().chain(voters.iter().flatten()).filter(others);
+        let mut peers: BTreeSet<_> = peers.copied().collect();
+        if !self.ready {
+            // There may be more by now than there were then.
+            peers.extend(report.peers.keys());
+        }
+        (!report.peers.keys().eq(peers.iter())).then_some(peers)
+    }
+
+    /// Whom the guard should speak to in the slow rhythm: a satellite to voters, and they to it;
+    /// nothing if it does, or knows no such rhythm.
+    fn wrong_rhythm(&self, report: &Report) -> Option<BTreeSet<NodeId>> {
+        let told = report.later.slow.as_ref()?;
+        let own = self.state.is_satellite(self.me);
+        let other = |node: &&NodeId| self.state.is_satellite(**node) != own;
+        let slow = || report.peers.keys().filter(other);
+        (!told.iter().eq(slow())).then(|| slow().copied().collect())
     }
 
     /// Whether something of this node may run that is no longer its own: it lost its lease with it,

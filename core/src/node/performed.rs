@@ -218,7 +218,10 @@ impl Node {
     pub(super) fn probing_deadline(&self, now: Instant) -> Instant {
         let peers = self.report.iter().flat_map(|report| report.peers.iter());
         let members = peers.filter(|(node, _)| self.state.view.contains_key(node));
-        let times = members.filter_map(|(_, peer)| Some(peer.heard? + self.probing_after()));
+        let times = members.filter_map(|(node, peer)| {
+            let patience = self.report.as_ref()?.patience(*node, self.probing_after());
+            Some(peer.heard? + patience)
+        });
         times.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 
@@ -228,7 +231,7 @@ impl Node {
         let timers = self.state.timers;
         let early = self.probing_after();
         let is_silent = |node: &NodeId, peer: &PeerReport| {
-            peer.heard.is_some_and(|heard| now.since(heard) >= early)
+            peer.heard.is_some_and(|heard| now.since(heard) >= report.patience(*node, early))
                 && self.state.view.contains_key(node)
         };
         let silent = report.peers.iter().filter(|(node, peer)| is_silent(node, peer));

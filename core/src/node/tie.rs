@@ -382,10 +382,14 @@ impl Node {
     #[must_use]
     pub fn quorum(&self, now: Instant) -> chain::Decision {
         let fresh = self.state.timers.suspect_after;
-        let heard = |peer: &PeerReport| peer.heard.is_some_and(|heard| now.since(heard) <= fresh);
-        let peers = self.report.iter().flat_map(|report| report.peers.iter());
-        let mut present: BTreeSet<_> =
-            peers.filter(|(_, peer)| heard(peer)).map(|(node, _)| *node).collect();
+        let mut present = BTreeSet::new();
+        if let Some(report) = &self.report {
+            let heard = |(node, peer): &(&NodeId, &PeerReport)| {
+                let fresh = report.patience(**node, fresh);
+                peer.heard.is_some_and(|heard| now.since(heard) <= fresh)
+            };
+            present.extend(report.peers.iter().filter(heard).map(|(node, _)| *node));
+        }
         present.insert(self.me);
         let said = match (&self.tie.vote, &self.tie.said) {
             (Some(_), _) if self.tie.vouch.is_some() => Some(chain::Said::Overridden),

@@ -1,4 +1,6 @@
-//! Who votes: every member, but those that a tie was broken without (rule G8).
+//! Who votes: every member, but satellites, and those that a tie was broken without (rule G8).
+//!
+//! Satellites are learners: they are sent the log and nothing of theirs counts (rule C4).
 //!
 //! One voter more or less at a time, so that the majorities of two sets in a row share a voter
 //! (rule C4). An odd set of voters changes just so. Half of an even one may be granted without
@@ -7,8 +9,9 @@
 //! the former voters is granted anything.
 //!
 //! ```text
-//!   odd:   member here ─▶ voter
-//!   even:  member here ─▶ learner ─▶ caught up ─▶ number taken ─▶ voter
+//!   odd:        member here ─▶ voter
+//!   even:       member here ─▶ learner ─▶ caught up ─▶ number taken ─▶ voter
+//!   satellite:  member here ─▶ learner; promoted it goes on as above, made one it stays learner
 //! ```
 //!
 //! **Failures.** A number that was taken and not committed, because its answer was lost or the log
@@ -35,11 +38,19 @@ const TAKE_AGAIN: Span = Span::from_millis(500);
 /// How many entries a member may be behind when a number is taken for its vote.
 const NEARLY_THERE: u64 = 64;
 
-/// One voter more or less.
+/// One voter or learner more or less.
 #[derive(Clone, Copy)]
 enum Step {
     More(NodeId),
-    Less(NodeId),
+    Less {
+        node: NodeId,
+        /// It stays a member.
+        stays: bool,
+    },
+    /// A satellite is to be sent the log.
+    Learn(NodeId),
+    /// What is no member any more is sent nothing.
+    Forget(NodeId),
 }
 
 impl Tie {
@@ -65,7 +76,8 @@ impl Node {
         let [voters] = &self.log.voters[..] else { return };
         let even = voters.len().is_multiple_of(2);
         let Some(step) = self.next_step(now, report, voters) else { return };
-        let command = if even && self.has_register() {
+        let votes = matches!(step, Step::More(_) | Step::Less { .. });
+        let command = if votes && even && self.has_register() {
             let Some(command) = self.step_by_number(now, report, step) else { return };
             command
         } else {
@@ -84,20 +96,28 @@ impl Node {
     }
 
     fn next_step(&self, now: Instant, report: &Report, voters: &BTreeSet<NodeId>) -> Option<Step> {
-        let wanted = |node: &NodeId| {
-            self.state.members.contains_key(node) && !self.state.later.out.contains(node)
-        };
-        if let Some(gone) = voters.iter().find(|node| !wanted(node)) {
-            return Some(Step::Less(*gone));
+        let wanted = |node: &NodeId| self.state.shall_vote(*node);
+        if let Some(gone) = voters.iter().copied().find(|node| !wanted(node)) {
+            let stays = self.state.is_satellite(gone);
+            return Some(Step::Less { node: gone, stays });
         }
-        let missing = self.state.members.keys().copied();
-        let missing: Vec<_> =
-            missing.filter(|node| wanted(node) && !voters.contains(node)).collect();
+        let members = || self.state.members.keys().copied();
+        let mut learners = self.log.learners.iter().copied();
+        if let Some(gone) = learners.find(|node| !self.state.members.contains_key(node)) {
+            return Some(Step::Forget(gone));
+        }
+        let missing: Vec<_> = members()
+            .filter(|node| match self.state.is_satellite(*node) {
+                true => !self.log.learners.contains(node),
+                false => wanted(node) && !voters.contains(node),
+            })
+            .collect();
         // A node that just joined is not heard yet: it learns from the log whom to talk to. Those
         // that are heard go first; of the others each is tried in turn.
         let heard = missing.iter().copied().find(|node| self.heard_lately(now, report, *node));
         let turn = (now.0 / VOTER_PAUSE.0) as usize % missing.len().max(1);
-        heard.or(missing.get(turn).copied()).map(Step::More)
+        let next = heard.or(missing.get(turn).copied())?;
+        Some(if self.state.is_satellite(next) { Step::Learn(next) } else { Step::More(next) })
     }
 
     /// The step in one entry with a number, or what comes before it.
@@ -137,7 +157,9 @@ impl Step {
     fn command(self, under: Option<Change>) -> Command {
         match self {
             Self::More(node) => Command::AddVoter { node, under },
-            Self::Less(node) => Command::RemoveVoter { node, under },
+            Self::Less { node, stays } => Command::RemoveVoter { node, stays, under },
+            Self::Learn(node) => Command::AddLearner(node),
+            Self::Forget(node) => Command::RemoveVoter { node, stays: false, under },
         }
     }
 }

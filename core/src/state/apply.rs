@@ -76,6 +76,9 @@ impl State {
         if !config.nodes.contains_key(&node) {
             return Err(Refusal::NotAwaited(node));
         }
+        if config.later.satellites.contains(&node) {
+            return Err(Refusal::LastVoter);
+        }
         self.timers = derive(&config)?;
         self.cluster = Some(cluster);
         self.next_node = 2;
@@ -92,6 +95,7 @@ impl State {
         if let Some(member) = missing {
             return Err(Refusal::MemberMissing(member.name.clone()));
         }
+        self.some_vote(|_, name| config.later.satellites.contains(name))?;
         let timers = self.with_lease(derive(&config)?);
         if timers != self.timers {
             if self.is_disarmed() {
@@ -195,6 +199,7 @@ impl State {
         if let Some((service, _)) = self.held_by(node).next() {
             return Err(Refusal::StillServes(service.clone()));
         }
+        self.some_vote(|other, _| other == node || self.is_satellite(other))?;
         if let Some(member) = self.members.remove(&node) {
             self.left.insert(node, member);
         }

@@ -371,6 +371,8 @@ pub enum Refusal {
     Armed,
     /// No cluster can be disarmed for so long, or for so short a time.
     SpanUnusable(Span),
+    /// Nobody would be left that votes.
+    LastVoter,
 }
 
 impl fmt::Display for Refusal {
@@ -415,6 +417,10 @@ impl fmt::Display for Refusal {
                 "a cluster can't be disarmed for {}: it must be longer than its lease, and 24 h at \
                  the most",
                 span.in_words()
+            ),
+            Self::LastVoter => f.write_str(
+                "nobody would be left that votes: satellites do not, nor do nodes that a tie was \
+                 broken without before they are back",
             ),
             Self::Unsettled => f.write_str(
                 "leases under the timers before these have not all run out; try again in a second",

@@ -3,7 +3,7 @@
 //! The daemon's reader makes these values and points at the line where it can't; here they are
 //! plain data, so that every member and the simulator see the same.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -51,6 +51,8 @@ pub struct ConfigMore {
 pub struct ConfigLater {
     /// What breaks a tie.
     pub quorum: QuorumConfig,
+    /// The satellites, by name: machines that serve and have no vote.
+    pub satellites: BTreeSet<String>,
 }
 
 /// Who decides which half goes on when exactly half of the voters are present.

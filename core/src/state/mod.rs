@@ -18,6 +18,7 @@ mod grant;
 mod halt;
 mod incident;
 mod sound;
+mod votes;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -35,6 +36,7 @@ pub use disarm::LONGEST_DISARMED;
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
+pub use votes::{MOST_NODES, MOST_VOTERS};
 
 use crate::id::{ClusterId, Epoch, Grant, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;

@@ -68,11 +68,18 @@ impl Desk {
             lapsed: Epoch(0),
             peers: Table::from([(PEER, peer(now))]),
             more: Default::default(),
+            later: Default::default(),
         };
         let index = state.applied;
         let mut desk = Self { node: Node::new(ME, state), now, report, commands: Vec::new() };
         let (term, tail) = (Term(2), LogTail { term: Term(2), index });
-        desk.take(Event::Log(LogView { term, leader: Some(ME), voters, tail }));
+        desk.take(Event::Log(LogView {
+            term,
+            leader: Some(ME),
+            voters,
+            tail,
+            ..LogView::default()
+        }));
         desk.take(Event::Current(index));
         desk.tell(0, |_| {});
         desk
@@ -187,7 +194,7 @@ fn nobody_gets_a_lease_by_timers_that_are_not_in_force() {
     let index = later.node.state().applied;
     let (term, tail) = (Term(2), LogTail { term: Term(2), index });
     let voters = later.report.voters.clone();
-    later.take(Event::Log(LogView { term, leader: Some(ME), voters, tail }));
+    later.take(Event::Log(LogView { term, leader: Some(ME), voters, tail, ..LogView::default() }));
     later.take(Event::Current(index));
     later.tell(1, |_| {});
     later.apply(Change::Lead { term: Term(2) });

@@ -14,7 +14,13 @@ fn nobody_leads_in(desk: &mut Desk, term: u64) {
     desk.report.coordinates = None;
     desk.report.hears_coordinator = false;
     desk.report.term = Term(term);
-    desk.take(Event::Log(LogView { term: Term(term), leader: None, voters, tail }));
+    desk.take(Event::Log(LogView {
+        term: Term(term),
+        leader: None,
+        voters,
+        tail,
+        ..LogView::default()
+    }));
 }
 
 /// How many milliseconds pass until somebody is made to campaign, both nodes hearing each other and

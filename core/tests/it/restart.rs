@@ -44,7 +44,7 @@ fn who_does_not_vote_disturbs_nobody_with_a_term_of_its_guard() {
     let mut desk = Desk::begun();
     let LogView { term, tail, .. } = desk.node.log().clone();
     let voters = vec![BTreeSet::from([PEER])];
-    desk.take(Event::Log(LogView { term, leader: Some(PEER), voters, tail }));
+    desk.take(Event::Log(LogView { term, leader: Some(PEER), voters, tail, ..LogView::default() }));
     assert!(!ahead_for(&mut desk, 3_000));
 }
 
@@ -68,7 +68,16 @@ fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
     report.lease_until = if lease_left < 0 { now - left } else { now + left };
     let mut node = Node::new(ME, state);
     let tail = LogTail { term: Term(2), index };
-    node.handle(now, Event::Log(LogView { term: Term(2), leader: Some(PEER), voters, tail }));
+    node.handle(
+        now,
+        Event::Log(LogView {
+            term: Term(2),
+            leader: Some(PEER),
+            voters,
+            tail,
+            ..LogView::default()
+        }),
+    );
     node.handle(now, Event::Report(report));
     node.handle(now, Event::Current(index));
     std::iter::from_fn(|| node.poll()).collect()
@@ -135,7 +144,16 @@ fn timers_of_the_past_are_not_for_a_guard_that_has_a_lease() {
         let mut node = Node::new(ME, state.clone());
         let voters = vec![BTreeSet::from([ME, PEER])];
         let tail = LogTail { term: Term(2), index };
-        node.handle(now, Event::Log(LogView { term: Term(2), leader: Some(PEER), voters, tail }));
+        node.handle(
+            now,
+            Event::Log(LogView {
+                term: Term(2),
+                leader: Some(PEER),
+                voters,
+                tail,
+                ..LogView::default()
+            }),
+        );
         node.handle(now, Event::Report(report));
         let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();
         (node, commands)
@@ -160,7 +178,10 @@ fn a_coordinator_waits_until_its_guard_counts_by_the_timers_in_force() {
     (report.term, report.coordinates, report.lease_until) = (Term(3), None, Instant::START);
     let voters = vec![BTreeSet::from([ME, PEER])];
     let tail = LogTail { term: Term(3), index: Index(state.applied.0 + 2) };
-    node.handle(now, Event::Log(LogView { term: Term(3), leader: Some(ME), voters, tail }));
+    node.handle(
+        now,
+        Event::Log(LogView { term: Term(3), leader: Some(ME), voters, tail, ..LogView::default() }),
+    );
     node.handle(now, Event::Report(report.clone()));
     let config = with_ride_out(state.config.as_ref().expect("founded"), 100);
     let changes =

@@ -197,6 +197,7 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::Disarmed
         | Refusal::Armed
         | Refusal::SpanUnusable(_)
+        | Refusal::LastVoter
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

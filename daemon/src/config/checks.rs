@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use stead_core::state::{MOST_NODES, MOST_VOTERS};
 use stead_core::time::Span;
 use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
 use toml::Spanned;
@@ -17,8 +18,6 @@ use super::network;
 use super::problem::Findings;
 use super::section::shown;
 
-/// The most nodes of a cluster: all of them vote, and each vote waits for half of the others.
-const MOST_NODES: usize = 16;
 /// The most links: every node sends its heartbeats on each of them.
 const MOST_LINKS: usize = 8;
 
@@ -99,27 +98,48 @@ fn node_count(draft: &Draft, findings: &mut Findings) {
     let count = draft.nodes.len();
     if let Some(node) = draft.nodes.get(MOST_NODES) {
         let message = format!("{count} nodes, and {MOST_NODES} is the most");
-        let help = "every node votes, and more votes make every decision slower: make two clusters";
+        findings.error(&node.name.span(), message, "make two clusters");
+    }
+    let voters = || draft.nodes.iter().filter(|node| !node.is_satellite());
+    if let Some(node) = voters().nth(MOST_VOTERS) {
+        let message =
+            format!("{} nodes that vote, and {MOST_VOTERS} is the most", voters().count());
+        let help = "more votes make every decision slower: make the rest satellites, which serve \
+                    and have no vote, with  satellite = true";
         findings.error(&node.name.span(), message, help);
     }
     let Some(last) = draft.nodes.last() else { return };
-    let at = last.name.span();
-    match count {
-        1 => findings.warning(
-            &at,
+    let Some(last) = voters().last() else {
+        let help = "somebody must decide who serves: remove  satellite = true  of three of them";
+        findings.error(&last.name.span(), "every node is a satellite, and none votes", help);
+        return;
+    };
+    few_voters(voters().count(), count, &last.name.span(), findings);
+}
+
+/// What so many voters do not survive.
+fn few_voters(voters: usize, nodes: usize, at: &Range<usize>, findings: &mut Findings) {
+    match voters {
+        1 if nodes == 1 => findings.warning(
+            at,
             "a cluster of one node: nothing can take over from it",
             "three nodes survive the loss of any one of them",
         ),
+        1 => findings.warning(
+            at,
+            "one node votes: when it dies, everything stops",
+            "three nodes that vote survive the loss of any one of them",
+        ),
         2 => findings.warning(
-            &at,
+            at,
             "two nodes and no tie-breaker: when one dies, the survivor stops too",
             "one of two is no majority, and the survivor can't tell a dead peer from a cut cable; \
              a third node gives it one, even a small one that runs no service",
         ),
-        _ if count.is_multiple_of(2) => findings.warning(
-            &at,
-            format!("an even number of nodes ({count}): cut into two halves, both stop"),
-            format!("{} nodes survive as many failures; {} survive more", count - 1, count + 1),
+        _ if voters.is_multiple_of(2) => findings.warning(
+            at,
+            format!("an even number of nodes ({voters}): cut into two halves, both stop"),
+            format!("{} nodes survive as many failures; {} survive more", voters - 1, voters + 1),
         ),
         _ => {}
     }

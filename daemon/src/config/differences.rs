@@ -88,6 +88,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
         changes.network(name, pair);
     }
+    changes.satellites(old, new);
     changes.quorum(&old.later.quorum, &new.later.quorum);
     changes.0
 }
@@ -221,6 +222,17 @@ impl Changes {
         self.value(&format!("service {name}: prefers"), &prefer(old), &prefer(new));
         let yes = |truth: bool| if truth { "yes" } else { "no" };
         self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
+    }
+
+    fn satellites(&mut self, old: &Config, new: &Config) {
+        let is = |config: &Config, name: &String| config.later.satellites.contains(name);
+        for name in new.nodes.keys() {
+            match (old.nodes.contains_key(name) && is(old, name), is(new, name)) {
+                (false, true) => self.live(format!("node {name}: a satellite, without a vote")),
+                (true, false) => self.live(format!("node {name}: no satellite any more, it votes")),
+                (true, true) | (false, false) => {}
+            }
+        }
     }
 
     fn quorum(&mut self, old: &QuorumConfig, new: &QuorumConfig) {

@@ -44,6 +44,7 @@ pub(super) struct Link {
 pub(super) struct Node {
     pub(super) name: Spanned<String>,
     pub(super) site: Option<String>,
+    pub(super) satellite: Option<Spanned<bool>>,
     /// Where the table of addresses is.
     pub(super) at: Range<usize>,
     /// Whether there is such a table; if not, that has been noted.
@@ -93,6 +94,8 @@ pub(super) struct Network {
 impl Draft {
     /// The configuration, once there are no problems.
     pub(super) fn config(self) -> Config {
+        let satellites = self.nodes.iter().filter(|node| node.is_satellite());
+        let satellites = satellites.map(|node| node.name.get_ref().clone()).collect();
         let link = |link: Link| (link.name.into_inner(), LinkConfig { port: link.port });
         Config {
             name: self.cluster.name,
@@ -105,12 +108,19 @@ impl Draft {
             more: ConfigMore {
                 networks: self.networks.into_iter().filter_map(Network::config).collect(),
             },
-            later: ConfigLater { quorum: self.quorum.map(Quorum::config).unwrap_or_default() },
+            later: ConfigLater {
+                quorum: self.quorum.map(Quorum::config).unwrap_or_default(),
+                satellites,
+            },
         }
     }
 }
 
 impl Node {
+    pub(super) fn is_satellite(&self) -> bool {
+        self.satellite.as_ref().is_some_and(|satellite| *satellite.get_ref())
+    }
+
     fn config(self) -> (String, NodeConfig) {
         let addresses: BTreeMap<String, IpAddr> = self
             .addresses

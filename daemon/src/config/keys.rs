@@ -39,6 +39,7 @@ pub(super) const LINK: &[Key] = keys! { "port": "port = 7744" };
 /// The keys of `[nodes.NAME]`.
 pub(super) const NODE: &[Key] = keys! {
     "site": "site = \"east\"",
+    "satellite": "satellite = true",
     "addresses": "addresses = { lan = \"10.0.0.1\" }",
 };
 /// The keys of `[services.NAME]`.

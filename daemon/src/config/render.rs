@@ -33,6 +33,9 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         if let Some(site) = &node.site {
             writeln!(out, "site = {}", quoted(site))?;
         }
+        if config.later.satellites.contains(name) {
+            writeln!(out, "satellite = true")?;
+        }
         let addresses = node.addresses.iter().map(|(link, ip)| format!("{link} = \"{ip}\""));
         writeln!(out, "addresses = {{ {} }}", addresses.collect::<Vec<_>>().join(", "))?;
     }

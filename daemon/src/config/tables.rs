@@ -162,6 +162,7 @@ fn node(name: Spanned<String>, section: &Section<'_, '_>, findings: &mut Finding
     let addresses = table.map(|table| node_addresses(table, section, findings));
     Node {
         site: site.map(Spanned::into_inner),
+        satellite: section.truth("satellite", findings),
         at: section.at("addresses"),
         given: addresses.is_some(),
         addresses: addresses.unwrap_or_default(),

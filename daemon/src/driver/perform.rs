@@ -51,6 +51,16 @@ pub(super) struct Performers {
     pub(super) journal: Journal,
 }
 
+/// What becomes of a node's vote.
+#[derive(Clone, Copy)]
+enum Votes {
+    Yes,
+    No {
+        /// It goes on to be sent the log.
+        stays: bool,
+    },
+}
+
 impl Performers {
     /// Performs one command.
     pub(super) fn perform(&mut self, state: &State, command: Command) {
@@ -61,10 +71,10 @@ impl Performers {
             Command::Campaign(to) => self.elections.say(Word::Campaign(to)),
             Command::AddLearner(node) => self.teach(node),
             Command::AddVoter { node, under } => {
-                self.change_voters(state.name(node), node, true, under);
+                self.change_voters(state.name(node), node, Votes::Yes, under);
             }
-            Command::RemoveVoter { node, under } => {
-                self.change_voters(state.name(node), node, false, under);
+            Command::RemoveVoter { node, stays, under } => {
+                self.change_voters(state.name(node), node, Votes::No { stays }, under);
             }
             Command::Ask { number, question } => self.ties.ask(state, number, question),
             Command::TieVote(vote) => self.elections.say(Word::TieVote(vote)),
@@ -130,7 +140,7 @@ impl Performers {
         });
     }
 
-    fn change_voters(&self, name: String, node: NodeId, add: bool, under: Option<Change>) {
+    fn change_voters(&self, name: String, node: NodeId, votes: Votes, under: Option<Change>) {
         let (log, journal) = (self.log.clone(), self.journal.clone());
         let under = match under.as_ref().map(encode).transpose() {
             Ok(under) => under,
@@ -140,13 +150,13 @@ impl Performers {
             }
         };
         tokio::spawn(async move {
-            let changed = if add {
-                log.add_voter(node, under, VOTERS_DEADLINE).await
-            } else {
-                log.remove_voter(node, under, VOTERS_DEADLINE).await
+            let changed = match votes {
+                Votes::Yes => log.add_voter(node, under, VOTERS_DEADLINE).await,
+                Votes::No { stays } => log.remove_voter(node, stays, under, VOTERS_DEADLINE).await,
             };
+            let votes = matches!(votes, Votes::Yes);
             match changed {
-                Ok(()) => journal.write(Instant(boottime()), &Notice::Voter(name, add)),
+                Ok(()) => journal.write(Instant(boottime()), &Notice::Voter(name, votes)),
                 Err(error) => tracing::warn!("the voters were not changed: {}", chain(&error)),
             }
         });

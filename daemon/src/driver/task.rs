@@ -488,6 +488,7 @@ fn log_view(status: &Status) -> LogView {
         term: status.term,
         leader: status.leader,
         voters: if voters.is_empty() { Vec::new() } else { vec![voters.clone()] },
+        learners: status.membership.learners.clone(),
         tail: tail.unwrap_or_default(),
     }
 }

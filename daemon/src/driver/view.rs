@@ -79,8 +79,10 @@ impl View {
     /// Whether this node hears that one, as far as a half of the voters is concerned.
     #[must_use]
     pub fn hears(&self, node: NodeId) -> bool {
-        let heard = self.report.as_ref().and_then(|report| report.peers.get(&node)?.heard);
-        heard.is_some_and(|heard| self.at.since(heard) <= self.state.timers.suspect_after)
+        let Some(report) = &self.report else { return false };
+        let patience = report.patience(node, self.state.timers.suspect_after);
+        let heard = report.peers.get(&node).and_then(|peer| peer.heard);
+        heard.is_some_and(|heard| self.at.since(heard) <= patience)
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, Term};
-use stead_core::lease::{Order, Report, ReportTail};
+use stead_core::lease::{Order, Report, ReportLater, ReportTail};
 use stead_core::tail::Tailed;
 use stead_core::time::Span;
 
@@ -123,7 +123,7 @@ pub enum FromGuardTail {
 
 impl Tailed for FromGuard {
     type More = FromGuardTail;
-    type Later = ();
+    type Later = ReportLater;
 
     fn more(&self) -> FromGuardTail {
         match self {
@@ -140,7 +140,9 @@ impl Tailed for FromGuard {
         }
     }
 
-    fn later(&self) {}
+    fn later(&self) -> ReportLater {
+        if let Self::Report(report) = self { report.later() } else { ReportLater::default() }
+    }
 
     fn add(&mut self, more: FromGuardTail) {
         match (self, more) {
@@ -160,7 +162,11 @@ impl Tailed for FromGuard {
         }
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: ReportLater) {
+        if let Self::Report(report) = self {
+            report.add_later(later);
+        }
+    }
 }
 
 impl Tailed for ToGuard {

@@ -18,9 +18,9 @@ use super::family::{
     HERE, INCIDENTS, KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP,
     LOCKED, LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING,
     MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED,
-    QUARANTINE, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SERVICE_EPOCH,
-    SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS, TIE_BREAKER, TROUBLES, VOTERS,
-    VOTERS_PRESENT, VOTERS_SPARE,
+    QUARANTINE, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SATELLITE,
+    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS, TIE_BREAKER,
+    TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -144,6 +144,7 @@ fn node(text: &mut Text, node: &NodeReport, own: bool) {
         text.truth(&NODE_STATE, &[name, label], node.state == state);
     }
     text.truth(&STANDBY, &[name], node.standby);
+    text.truth(&SATELLITE, &[name], node.satellite);
     text.truth(&STOPPED, &[name], node.stopped);
     text.truth(&QUARANTINE, &[name], node.quarantine.is_some());
     if own {

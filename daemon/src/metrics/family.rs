@@ -134,6 +134,8 @@ families! {
         "1 for the state in which this node sees a node, 0 for the others.";
     STANDBY: Gauge "stead_node_standby" ["node"]
         "1 if the node is on standby.";
+    SATELLITE: Gauge "stead_node_satellite" ["node"]
+        "1 if the node is a satellite, which serves and has no vote.";
     STOPPED: Gauge "stead_node_stopped" ["node"]
         "1 if an operator stopped the node, and it serves nothing until it is started.";
     QUARANTINE: Gauge "stead_node_quarantined" ["node"]

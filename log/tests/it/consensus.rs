@@ -154,9 +154,9 @@ async fn voters_come_and_go_one_at_a_time() {
     let leader = cluster.leader().await;
     let other = cluster.members.keys().copied().find(|node| *node != leader).unwrap();
     let leading = &cluster.members[&leader].log;
-    let refused = cluster.members[&other].log.remove_voter(leader, None, ATTEMPT).await;
+    let refused = cluster.members[&other].log.remove_voter(leader, false, None, ATTEMPT).await;
     assert!(matches!(refused, Err(MembershipError::NotLeader { .. })), "{refused:?}");
-    leading.remove_voter(other, None, PATIENCE).await.unwrap();
+    leading.remove_voter(other, false, None, PATIENCE).await.unwrap();
     let voters = leading.status().borrow().membership.voters.clone();
     assert_eq!(voters.len(), 2);
     assert!(!voters.contains(&other));
@@ -169,7 +169,7 @@ async fn a_lone_leader_of_two_can_not_remove_the_other() {
     let other = cluster.members.keys().copied().find(|node| *node != leader).unwrap();
     cluster.hub.isolate(leader, [other]);
     let removed =
-        cluster.members[&leader].log.remove_voter(other, None, Duration::from_secs(1)).await;
+        cluster.members[&leader].log.remove_voter(other, false, None, Duration::from_secs(1)).await;
     assert!(matches!(removed, Err(MembershipError::NoQuorum)), "{removed:?}");
     assert_eq!(cluster.members[&leader].log.status().borrow().membership.voters.len(), 2);
 }
@@ -180,7 +180,7 @@ async fn a_learner_that_never_answers_does_not_become_a_voter() {
     let added = cluster.member(1).log.add_voter(NodeId(9), None, Duration::from_millis(500)).await;
     assert!(matches!(added, Err(MembershipError::NotCaughtUp { .. })), "{added:?}");
     cluster.put("still working").await;
-    cluster.member(1).log.remove_voter(NodeId(9), None, PATIENCE).await.unwrap();
+    cluster.member(1).log.remove_voter(NodeId(9), false, None, PATIENCE).await.unwrap();
     let membership = cluster.member(1).log.status().borrow().membership.clone();
     assert_eq!((membership.voters.len(), membership.learners.len()), (1, 0));
 }
@@ -203,10 +203,10 @@ async fn what_can_not_be_is_refused_before_anything_happens() {
     assert!(matches!(long, Err(ProposeError::TooLong { .. })), "{long:?}");
     let again = log.initialize([NodeId(1)]).await;
     assert!(matches!(again, Err(InitializeError::InUse)), "{again:?}");
-    let last = log.remove_voter(NodeId(1), None, ATTEMPT).await;
+    let last = log.remove_voter(NodeId(1), false, None, ATTEMPT).await;
     assert!(matches!(last, Err(MembershipError::LastVoter(NodeId(1)))), "{last:?}");
     log.add_voter(NodeId(1), None, ATTEMPT).await.unwrap();
-    log.remove_voter(NodeId(42), None, ATTEMPT).await.unwrap();
+    log.remove_voter(NodeId(42), false, None, ATTEMPT).await.unwrap();
     log.propose(b"as long as the clock goes".to_vec(), Duration::MAX).await.unwrap();
 
     let mut fresh = Cluster::empty();

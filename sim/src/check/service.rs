@@ -47,7 +47,15 @@ impl World {
             let block = fit.iter().copied().filter(|other| meets(*first, *other));
             block.collect::<Vec<_>>()
         });
-        let largest = blocks.max_by_key(Vec::len)?;
+        // Satellites make none, however many meet.
+        let voting = |block: &Vec<usize>| {
+            let votes = |host: &&usize| {
+                let it = &self.hosts[**host];
+                it.disk.voters().iter().any(|set| set.contains(&it.id))
+            };
+            block.iter().filter(votes).count()
+        };
+        let largest = blocks.max_by_key(|block| (voting(block), block.len()))?;
         let clique = largest.iter().all(|a| largest.iter().all(|b| meets(*a, *b)));
         // Nobody outside can talk with it. Who is only heard, or only hears, is no excuse.
         let apart = largest.iter().all(|a| {
@@ -182,7 +190,8 @@ impl World {
                 | Holder::Node(node)
                 | Holder::Stopping { node, .. } => self.host_of(node),
             });
-            state.is_disarmed() && last.is_some_and(|host| !block.contains(&host))
+            let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
+            state.is_disarmed() && last.is_some_and(gone)
         };
         let numbers = (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))

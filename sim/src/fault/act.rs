@@ -114,6 +114,8 @@ pub enum Act {
     Arm,
     /// An operator stops nodes for good, or lets them serve again.
     Serve(Vec<Target>, bool),
+    /// An operator makes a machine a satellite, or lets it vote.
+    Satellite(Target, bool),
     /// An operator ends a node's quarantine.
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
@@ -164,9 +166,11 @@ impl Act {
             Self::Swap(_) => Kind::Swap,
             Self::Leave(_) => Kind::Leave,
             Self::Disarm(_) => Kind::Disarm,
+            Self::Satellite(..) => Kind::Satellite,
+            Self::Serve(_, false) => Kind::Stopped,
             Self::Override(..)
             | Self::Steady(_)
-            | Self::Serve(..)
+            | Self::Serve(_, true)
             | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)

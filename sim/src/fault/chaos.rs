@@ -236,6 +236,12 @@ impl World {
             Kind::Swap => Act::Swap(rng.chance(2)),
             Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
             Kind::Disarm => self.draw_disarming(),
+            Kind::Stopped => {
+                let group: Vec<_> = some_of(rng, nodes).into_iter().map(Target::Host).collect();
+                let serve = rng.chance(2);
+                return (!group.is_empty()).then_some(Act::Serve(group, serve));
+            }
+            Kind::Satellite => Act::Satellite(host, rng.chance(2)),
         })
     }
 
@@ -318,9 +324,11 @@ impl World {
         let settled = state.members.len() == self.hosts.len()
             && state.members.keys().all(|node| self.host_of(*node).is_some())
             && self.hosts.iter().all(|it| state.members.contains_key(&it.id));
-        let voters = self.hosts.iter().all(|it| {
-            it.disk.voters().iter().all(|set| set.len() == self.hosts.len()) || it.disk.is_lost()
-        });
+        let voting = state.members.keys().filter(|node| !state.is_satellite(**node)).count();
+        let voters = self
+            .hosts
+            .iter()
+            .all(|it| it.disk.voters().iter().all(|set| set.len() == voting) || it.disk.is_lost());
         let lost = self.hosts.iter().filter(lost).count();
         // What an operator asked for may still be on its way.
         let asked = |(at, act): &(u64, Act)| {
@@ -329,7 +337,7 @@ impl World {
         };
         let asked = self.acts.iter().rev().take(200).any(asked);
         let powered = self.hosts[host].powered;
-        settled && voters && !asked && lost == 0 && self.hosts.len() >= 3 && powered
+        settled && voters && !asked && lost == 0 && voting >= 3 && powered
     }
 }
 

@@ -59,4 +59,6 @@ kinds! {
     RegisterOld "server-old" "An old copy of the quorum server's disk is put in place.",
     RegisterCut "server-cut" "A machine can't reach the quorum server.",
     Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
+    Stopped "stopped" "An operator stops some nodes, or starts them again.",
+    Satellite "satellite" "An operator makes a node a satellite, or lets it vote.",
 }

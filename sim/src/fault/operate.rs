@@ -34,6 +34,13 @@ impl World {
                 Change::Stop { service, base, cause: Cause::Planned, wish }
             }
             Act::Standby(it, on) => Change::Standby { node: node_of(self, *it)?, on: *on },
+            Act::Satellite(it, on) => {
+                let name = self.hosts[self.target(*it).ok_or(ActError::Nobody(*it))?].name;
+                let mut config = self.configured(None, None);
+                let satellites = &mut config.later.satellites;
+                let _ = if *on { satellites.insert(name.into()) } else { satellites.remove(name) };
+                Change::Configure { base: self.revision(), config }
+            }
             Act::RideOut(millis) => {
                 let config = self.configured(Some(*millis), None);
                 Change::Configure { base: self.revision(), config }

@@ -118,6 +118,7 @@ impl fmt::Display for Act {
             Self::Serve(group, on) => {
                 write!(f, "{}{}", if *on { "unhalt" } else { "halt" }, names(group))
             }
+            Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
@@ -284,6 +285,7 @@ impl Act {
             "unbreak" => Self::Unbreak,
             "move" => Self::Move(read_service(words)?, it(words)?),
             "standby" => Self::Standby(it(words)?, words.either("on", "off")?),
+            "satellite" => Self::Satellite(it(words)?, words.either("on", "off")?),
             "ride-out" => Self::RideOut(words.number("milliseconds")?),
             "swap" => Self::Swap(words.either("on", "off")?),
             "clear" => Self::Clear,

@@ -31,6 +31,7 @@ pub use entry::{Entry, Payload, Rpc};
 use stead_core::id::{Index, NodeId, Term};
 use stead_core::node::{Event, LogView};
 use stead_core::quorum::vote::TieVote;
+use stead_core::state::State;
 
 use crate::world::World;
 
@@ -214,6 +215,17 @@ impl World {
         self.show_log(host);
     }
 
+    /// The model's log reaches every member. Who has no vote is a learner from the beginning.
+    fn learners(&self, host: usize, state: &State) -> BTreeSet<NodeId> {
+        let satellites = state.config.iter().any(|it| !it.later.satellites.is_empty());
+        if !satellites {
+            return BTreeSet::new();
+        }
+        let voters = self.hosts[host].disk.voters();
+        let votes = |node: &&NodeId| voters.iter().any(|set| set.contains(*node));
+        state.members.keys().filter(|node| !votes(node)).copied().collect()
+    }
+
     /// Tells the node what the log looks like, if that changed. Never more than is on disk (P18).
     pub(crate) fn show_log(&mut self, host: usize) {
         let disk = &self.hosts[host].disk;
@@ -221,12 +233,14 @@ impl World {
         let current = disk.term() == term;
         let Some(daemon) = &self.hosts[host].daemon else { return };
         let leader = daemon.raft.leader.filter(|_| current);
+        let learners = self.learners(host, daemon.node.state());
         let old = &daemon.raft.view;
-        if old.term == term && old.tail == tail && old.leader == leader {
+        let same = old.term == term && old.tail == tail && old.leader == leader;
+        if same && old.learners == learners {
             return;
         }
         let voters = self.hosts[host].disk.voters();
-        let view = LogView { term, leader, voters, tail };
+        let view = LogView { term, leader, voters, learners, tail };
         if let Some(raft) = self.raft(host) {
             raft.view = view.clone();
         }

@@ -17,6 +17,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `nodes N`, `members N`, `services N`, `links N` | how many; members join at the start |
+//! | `satellites N` | so many of the nodes, the last ones, have no vote |
 //! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
 //! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
 //! | `quorum-server` | a register breaks ties |

@@ -96,6 +96,9 @@ impl Script {
         if script.plan.members > script.plan.nodes {
             return Err(end.error("there can't be more members than nodes"));
         }
+        if script.plan.satellites >= script.plan.nodes {
+            return Err(end.error("some nodes must vote: there are as many satellites"));
+        }
         Ok(script)
     }
 
@@ -115,6 +118,7 @@ impl Script {
         match verb {
             "nodes" => plan.nodes = upto(words, NAMES.len())?,
             "members" => *members = Some(upto(words, NAMES.len())?),
+            "satellites" => plan.satellites = upto(words, NAMES.len() - 1)?,
             "services" => plan.services = upto(words, 50)?,
             "links" => plan.links = upto(words, 4)?,
             "points" => plan.points = upto(words, 4)?,
@@ -234,6 +238,9 @@ impl fmt::Display for Script {
         writeln!(f, "# {}", self.intent)?;
         writeln!(f, "seed {}\nnodes {}\nmembers {}", plan.seed, plan.nodes, plan.members)?;
         writeln!(f, "services {}\nlinks {}", plan.services, plan.links)?;
+        if plan.satellites > 0 {
+            writeln!(f, "satellites {}", plan.satellites)?;
+        }
         if plan.register {
             writeln!(f, "quorum-server")?;
         }
@@ -269,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let text = "# Why.\nseed 7\nnodes 5\nmembers 4\nservices 3\nlinks 2\n\
+        let text = "# Why.\nseed 7\nnodes 5\nmembers 4\nservices 3\nlinks 2\nsatellites 2\n\
                     initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\n\
                     start-behind 9\nprobe 25\ngates both\nrough\nunsettled\n\
                     until 12.007\npower-off a\nawait 5 served s0\n\
@@ -293,6 +300,7 @@ mod tests {
             ("# x\nrun 9999999999", 2, 5),
             ("run 5", 1, 1),
             ("# x\nnodes 2\nmembers 3", 1, 1),
+            ("# x\nnodes 2\nsatellites 2", 1, 1),
         ] {
             let error = Script::read(text).unwrap_err();
             assert_eq!((error.line, error.column), (line, column), "{text}: {error}");

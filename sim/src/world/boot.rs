@@ -19,7 +19,8 @@ use crate::rng::Rng;
 
 /// The entries by which a cluster begins.
 fn beginning(plan: &Plan) -> Vec<Entry> {
-    let voters: BTreeSet<_> = (1..=plan.members as u64).map(NodeId).collect();
+    let voting = (0..plan.members).filter(|machine| !plan.is_satellite(*machine));
+    let voters: BTreeSet<_> = voting.map(|machine| NodeId(machine as u64 + 1)).collect();
     let mut entries = vec![Entry::voters(Term(1), voters, None)];
     let (cluster, key) = (ClusterId([7; 16]), [1; 32]);
     let found = Change::Found { cluster, config: plan.config(), node: NAMES[0].into(), key };
@@ -43,6 +44,7 @@ impl World {
     pub fn new(mut plan: Plan) -> Self {
         plan.nodes = plan.nodes.clamp(1, NAMES.len());
         plan.members = plan.members.clamp(1, plan.nodes);
+        plan.satellites = plan.satellites.min(plan.nodes - 1);
         let mut start = Rng::stream(plan.seed, 1);
         let entries = beginning(&plan);
         let hosts: Vec<_> =

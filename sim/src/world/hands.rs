@@ -27,7 +27,7 @@ impl World {
             Command::AddVoter { node, under } => {
                 self.send_rpc(host, host, Rpc::Voter { node, on: true, under });
             }
-            Command::RemoveVoter { node, under } => {
+            Command::RemoveVoter { node, stays: _, under } => {
                 self.send_rpc(host, host, Rpc::Voter { node, on: false, under });
             }
             Command::Ask { number, question } => self.ask_register(host, number, question),

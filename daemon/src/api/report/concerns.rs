@@ -413,7 +413,7 @@ fn membership(quorum: &QuorumReport, node: &NodeReport) -> Option<Concern> {
             None,
             format!("stead token {name}, and on {name} what that prints"),
         )),
-        NodeState::InView if !node.votes => Some(risk(
+        NodeState::InView if !node.votes && !node.satellite => Some(risk(
             format!("{name} has no vote yet"),
             None,
             if quorum.waits_for_breaker() {

@@ -161,7 +161,12 @@ impl Sight<'_> {
             // Without the guard a live connection is the only sign of life.
             return self.view.connected.iter().any(|it| it.node == node);
         };
-        let patience = self.view.state.timers.suspect_after;
+        let state = &self.view.state;
+        if state.is_satellite(node) && state.is_satellite(self.me()) {
+            // Satellites say nothing to each other: who coordinates knows.
+            return state.view.contains_key(&node);
+        }
+        let patience = report.patience(node, state.timers.suspect_after);
         let heard = report.peers.get(&node).and_then(|peer| peer.heard);
         heard.is_some_and(|heard| report.at.since(heard) <= patience)
     }

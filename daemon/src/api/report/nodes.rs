@@ -32,6 +32,9 @@ pub struct NodeReport {
     /// It was lost so often that it is given services only as a last resort.
     #[serde(default)]
     pub quarantine: Option<QuarantineReport>,
+    /// It is a satellite: it serves and shall have no vote.
+    #[serde(default)]
+    pub satellite: bool,
     /// It has a vote.
     pub votes: bool,
     /// It coordinates.
@@ -143,6 +146,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         standby: number.is_some_and(|it| state.standby.contains(&it)),
         stopped: number.is_some_and(|it| state.is_halted(it)),
         quarantine: number.and_then(|it| quarantine(sight, it)),
+        satellite: config.later.satellites.contains(name),
         votes: number.is_some_and(|it| sight.view.log.membership.voters.contains(&it)),
         coordinates: number.is_some() && number == sight.view.log.leader,
         links: links(sight, config, number, node),
@@ -221,7 +225,8 @@ fn fill_peer(sight: &Sight<'_>, node: NodeId, report: &mut NodeReport) {
     report.guard = heard.then_some(true);
     report.hears_us = peer.acknowledged.filter(|_| heard).zip(sight.view.report.as_ref()).map(
         |(acknowledged, report)| {
-            report.at.since(acknowledged) <= sight.view.state.timers.suspect_after
+            let usual = sight.view.state.timers.suspect_after;
+            report.at.since(acknowledged) <= report.patience(node, usual)
         },
     );
     report.daemon = heard.then_some(peer.daemon_alive);
@@ -242,7 +247,9 @@ fn links(
     node: Option<NodeId>,
     its: &NodeConfig,
 ) -> Vec<LinkReport> {
-    let patience = sight.view.state.timers.suspect_after;
+    let usual = sight.view.state.timers.suspect_after;
+    let patience = node.zip(sight.view.report.as_ref());
+    let patience = patience.map_or(usual, |(node, report)| report.patience(node, usual));
     let numbered = config.links.keys().zip(0..=LinkId::MAX);
     numbered
         .filter_map(|(name, link)| {
@@ -261,8 +268,10 @@ fn links(
                 },
                 heard_ms: since.map(|since| since.as_millis_f64()),
                 hears_us: node.filter(|node| sight.hears(*node)).and_then(|node| {
+                    // Of what is rarely said one word may be lost.
+                    let near = report.is_some_and(|report| !report.is_far(node));
                     let set = peer(sight, node)?.more.hears_on?;
-                    Some(set >> link & 1 == 1)
+                    near.then_some(set >> link & 1 == 1)
                 }),
             })
         })
@@ -272,8 +281,9 @@ fn links(
 /// Whether silence on a link says something: there is a guard that listens, and somebody to hear.
 fn expected(sight: &Sight<'_>, node: Option<NodeId>) -> bool {
     let Some(report) = &sight.view.report else { return false };
-    if node != Some(sight.me()) {
-        return true;
+    if let Some(other) = node.filter(|node| *node != sight.me()) {
+        // Of two satellites neither listens for the other.
+        return report.peers.contains_key(&other);
     }
     report.peers.keys().any(|peer| sight.hears(*peer))
 }

@@ -161,6 +161,7 @@ fn report(peers: Table<NodeId, PeerReport>) -> Report {
         lapsed: Epoch(0),
         peers,
         more: Default::default(),
+        later: Default::default(),
     }
 }
 

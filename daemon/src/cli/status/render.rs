@@ -180,6 +180,9 @@ fn points(look: Look, points: &[PointReport]) -> String {
 
 fn state(node: &NodeReport) -> Cell {
     let mut text = node.state.to_string();
+    if node.satellite {
+        text.push_str(", satellite");
+    }
     if node.standby {
         text.push_str(", standby");
     }

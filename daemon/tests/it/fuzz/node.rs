@@ -106,7 +106,8 @@ impl Daemon {
         };
         let tail = LogTail { term: Term(draw.number()), index: Index(draw.number()) };
         let voters = vec![(1..=3).map(NodeId).collect()];
-        LogView { term, leader, voters, tail }
+        let learners = values::nodes(draw);
+        LogView { term, leader, voters, learners, tail }
     }
 
     /// What its hands say.

@@ -5,9 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
-    Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, VoterSets,
+    Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
+    VoterSets,
 };
-use stead_core::state::config::{Config, LinkConfig, NodeConfig, ServiceAddress, ServiceConfig};
+use stead_core::state::config::{
+    Config, ConfigLater, LinkConfig, NodeConfig, ServiceAddress, ServiceConfig,
+};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
@@ -104,7 +107,7 @@ pub fn heartbeat(draw: &mut Draw<'_>, (sent, next): (u64, u64), term: Term) -> H
     }
 }
 
-fn nodes(draw: &mut Draw<'_>) -> BTreeSet<NodeId> {
+pub fn nodes(draw: &mut Draw<'_>) -> BTreeSet<NodeId> {
     match draw.byte() {
         0..200 => (1..=3).map(NodeId).collect(),
         200..=255 => several(draw, node).into_iter().collect(),
@@ -190,6 +193,7 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         lapsed: Epoch(draw.number()),
         peers: nodes(draw).into_iter().map(|node| (node, peer(draw, now))).collect(),
         more: Default::default(),
+        later: ReportLater { slow: maybe(draw, nodes) },
     }
 }
 
@@ -215,8 +219,13 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         links: BTreeMap::from([("lan".to_owned(), LinkConfig { port: 7744 })]),
         nodes,
         more: Default::default(),
-        later: Default::default(),
+        later: ConfigLater { satellites: satellites(draw), ..Default::default() },
     }
+}
+
+fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {
+    let some = maybe(draw, |draw| several(draw, |draw| format!("node{}", draw.below(5))));
+    some.into_iter().flatten().collect()
 }
 
 fn described(draw: &mut Draw<'_>) -> ServiceConfig {

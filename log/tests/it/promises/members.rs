@@ -44,11 +44,11 @@ fn p12_one_voter_at_a_time_and_learners_do_not_count() {
         let voter = others(&world, &[leader, NodeId(4)])[0];
         let (added, removed) = tokio::join!(
             log.add_voter(NodeId(4), None, patience),
-            log.remove_voter(voter, None, patience)
+            log.remove_voter(voter, false, None, patience)
         );
         added.unwrap();
         assert!(matches!(removed, Err(MembershipError::InProgress)), "{removed:?}");
-        log.remove_voter(voter, None, patience).await.unwrap();
+        log.remove_voter(voter, false, None, patience).await.unwrap();
         steps_by_one(&world, leader);
         for term in 0..world.status(leader.0).term.0 {
             assert_eq!(world.history().vote_of(NodeId(4), term), None, "the learner voted");
@@ -76,7 +76,7 @@ fn p12_a_leader_that_removed_itself_changes_nothing_any_more() {
         world.add(NodeId(4));
         world.start(NodeId(4)).await.unwrap();
         let log = world.log(leader.0).clone();
-        log.remove_voter(leader, None, Duration::from_secs(5)).await.unwrap();
+        log.remove_voter(leader, false, None, Duration::from_secs(5)).await.unwrap();
         let added = log.add_voter(NodeId(4), None, SHORT).await;
         assert!(
             matches!(added, Err(MembershipError::NotLeader { .. } | MembershipError::NoQuorum)),

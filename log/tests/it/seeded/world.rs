@@ -324,7 +324,7 @@ impl World {
             let changed = if add {
                 log.add_voter(node, None, deadline).await
             } else {
-                log.remove_voter(node, None, deadline).await
+                log.remove_voter(node, false, None, deadline).await
             };
             if changed.is_ok() {
                 records.lock().unwrap().count("memberships changed");
