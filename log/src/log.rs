@@ -277,6 +277,17 @@ impl Log {
         }
     }
 
+    /// Has `to`, a voter, lead in this node's place: all voters are told to let go of this leader,
+    /// and `to` campaigns once it has the whole log. Returns at once, and does nothing on a node
+    /// that does not lead. It may come to nothing; then this node goes on leading.
+    ///
+    /// # Errors
+    /// The log has stopped.
+    pub async fn hand_over(&self, to: NodeId) -> Result<(), CampaignError> {
+        let told = self.raft.trigger().transfer_leader(to).await;
+        told.map_err(|_| CampaignError::Stopped)
+    }
+
     /// What the log is at, live.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {

@@ -24,6 +24,8 @@ pub enum Command {
     },
     /// Make that node campaign for leadership now.
     Campaign(NodeId),
+    /// Have that voter lead the log in this node's place.
+    HandOver(NodeId),
     /// Have a member get the log, without a vote.
     AddLearner(NodeId),
     /// Make a member vote.

@@ -111,9 +111,8 @@ impl Node {
         // A member that left still counts as long as it votes.
         let (members, voters) = (&self.state.members, &self.log.voters);
         // Satellites have nothing to say to each other.
-        let alone = self.state.is_satellite(self.me);
-        let others =
-            |node: &&NodeId| **node != self.me && !(alone && self.state.is_satellite(**node));
+        let alone = self.only_serves(self.me);
+        let others = |node: &&NodeId| **node != self.me && !(alone && self.only_serves(**node));
         // Nearly always: the voters are members, and the guard knows these.
         let usual = voters.iter().flatten().all(|node| members.contains_key(node))
             && report.peers.keys().eq(members.keys().filter(others));
@@ -129,12 +128,18 @@ impl Node {
         (!report.peers.keys().eq(peers.iter())).then_some(peers)
     }
 
+    /// Whether that node is a satellite, and has no vote any more either.
+    fn only_serves(&self, node: NodeId) -> bool {
+        let votes = || self.log.voters.iter().any(|set| set.contains(&node));
+        self.state.is_satellite(node) && !votes()
+    }
+
     /// Whom the guard should speak to in the slow rhythm: a satellite to voters, and they to it;
     /// nothing if it does, or knows no such rhythm.
     fn wrong_rhythm(&self, report: &Report) -> Option<BTreeSet<NodeId>> {
         let told = report.later.slow.as_ref()?;
-        let own = self.state.is_satellite(self.me);
-        let other = |node: &&NodeId| self.state.is_satellite(**node) != own;
+        let own = self.only_serves(self.me);
+        let other = |node: &&NodeId| self.only_serves(**node) != own;
         let slow = || report.peers.keys().filter(other);
         (!told.iter().eq(slow())).then(|| slow().copied().collect())
     }

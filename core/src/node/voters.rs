@@ -14,6 +14,8 @@
 //!   satellite:  member here ─▶ learner; promoted it goes on as above, made one it stays learner
 //! ```
 //!
+//! A coordinator never takes its own vote away: it has another one coordinate first.
+//!
 //! **Failures.** A number that was taken and not committed, because its answer was lost or the log
 //! had something else to do, is used up for nothing (rule G12), and the next one is taken. Whoever
 //! loses its majority between the taking and the commit is granted nothing until it meets the
@@ -27,6 +29,7 @@ use super::tie::Tie;
 use super::{Command, Node};
 use crate::id::{Grant, NodeId};
 use crate::lease::Report;
+use crate::notice::Notice;
 use crate::quorum::ask::Question;
 use crate::state::Change;
 use crate::time::{Instant, Span};
@@ -41,6 +44,8 @@ const NEARLY_THERE: u64 = 64;
 /// One voter or learner more or less.
 #[derive(Clone, Copy)]
 enum Step {
+    /// Another voter coordinates: this node's own vote is to go.
+    HandOver(NodeId),
     More(NodeId),
     Less {
         node: NodeId,
@@ -84,6 +89,9 @@ impl Node {
             step.command(None)
         };
         self.voter_change = Some(now);
+        if let Step::HandOver(next) = step {
+            self.notice(Notice::Campaign(self.state.name(next)));
+        }
         self.command(command);
     }
 
@@ -97,9 +105,16 @@ impl Node {
 
     fn next_step(&self, now: Instant, report: &Report, voters: &BTreeSet<NodeId>) -> Option<Step> {
         let wanted = |node: &NodeId| self.state.shall_vote(*node);
-        if let Some(gone) = voters.iter().copied().find(|node| !wanted(node)) {
+        let mut others = voters.iter().copied().filter(|node| *node != self.me);
+        if let Some(gone) = others.find(|node| !wanted(node)) {
             let stays = self.state.is_satellite(gone);
             return Some(Step::Less { node: gone, stays });
+        }
+        // Without another that shall vote, one is to be made first.
+        if !wanted(&self.me)
+            && let Some(next) = self.successor(now, report)
+        {
+            return Some(Step::HandOver(next));
         }
         let members = || self.state.members.keys().copied();
         let mut learners = self.log.learners.iter().copied();
@@ -118,6 +133,19 @@ impl Node {
         let turn = (now.0 / VOTER_PAUSE.0) as usize % missing.len().max(1);
         let next = heard.or(missing.get(turn).copied())?;
         Some(if self.state.is_satellite(next) { Step::Learn(next) } else { Step::More(next) })
+    }
+
+    /// Which voter is to coordinate, and take this node's vote away. *By itself* this node could be
+    /// the only one that has the entry: it is no voter by that, so it would not campaign when it is
+    /// back, and of two voters the other one lacks its vote, and the entry.
+    fn successor(&self, now: Instant, report: &Report) -> Option<NodeId> {
+        let fit = |node: &NodeId| {
+            let heard = report.peers.get(node).filter(|peer| peer.daemon_alive)?;
+            let may = self.state.shall_vote(*node) && self.heard_lately(now, report, *node);
+            may.then_some((heard.log_tail, *node))
+        };
+        let voters = self.log.voters.iter().flatten().filter(|node| **node != self.me);
+        voters.filter_map(fit).max().map(|(_, next)| next)
     }
 
     /// The step in one entry with a number, or what comes before it.
@@ -156,6 +184,7 @@ impl Node {
 impl Step {
     fn command(self, under: Option<Change>) -> Command {
         match self {
+            Self::HandOver(node) => Command::HandOver(node),
             Self::More(node) => Command::AddVoter { node, under },
             Self::Less { node, stays } => Command::RemoveVoter { node, stays, under },
             Self::Learn(node) => Command::AddLearner(node),

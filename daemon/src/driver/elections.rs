@@ -24,6 +24,8 @@ const SHRINK_DEADLINE: Duration = Duration::from_millis(1_000);
 pub(super) enum Word {
     /// That node shall stand.
     Campaign(NodeId),
+    /// That node shall lead in this one's place.
+    HandOver(NodeId),
     /// That vote counts, or none.
     TieVote(Option<TieVote>),
     /// The absent voter loses its vote.
@@ -54,6 +56,11 @@ async fn tell(log: Arc<Log>, mut coming: UnboundedReceiver<Word>) {
             Word::Campaign(to) => {
                 if let Err(error) = log.campaign(to).await {
                     tracing::debug!("no election called: {}", chain(&error));
+                }
+            }
+            Word::HandOver(to) => {
+                if let Err(error) = log.hand_over(to).await {
+                    tracing::debug!("not handed over: {}", chain(&error));
                 }
             }
             Word::TieVote(vote) => {

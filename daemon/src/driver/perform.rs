@@ -69,6 +69,7 @@ impl Performers {
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
             Command::Campaign(to) => self.elections.say(Word::Campaign(to)),
+            Command::HandOver(to) => self.elections.say(Word::HandOver(to)),
             Command::AddLearner(node) => self.teach(node),
             Command::AddVoter { node, under } => {
                 self.change_voters(state.name(node), node, Votes::Yes, under);

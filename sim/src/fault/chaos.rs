@@ -117,8 +117,11 @@ impl World {
     /// What was planned, unless faults are over by now.
     pub(crate) fn follow(&mut self, act: &Act) {
         // Another may have been lost meanwhile.
-        let may =
-            if let Act::LoseDisk(it) | Act::Leave(it) = act { self.losable(*it) } else { true };
+        let may = match act {
+            Act::LoseDisk(it) | Act::Leave(it) => self.losable(*it),
+            Act::Satellite(it, true) => self.demotable(*it),
+            _ => true,
+        };
         if may && self.chaos.as_ref().is_some_and(|chaos| !chaos.lull) {
             self.try_act(act);
         }
@@ -241,7 +244,8 @@ impl World {
                 let serve = rng.chance(2);
                 return (!group.is_empty()).then_some(Act::Serve(group, serve));
             }
-            Kind::Satellite => Act::Satellite(host, rng.chance(2)),
+            Kind::Satellite if rng.chance(2) => Act::Satellite(host, false),
+            Kind::Satellite => return self.demotable(host).then_some(Act::Satellite(host, true)),
         })
     }
 
@@ -315,6 +319,24 @@ impl World {
         }
     }
 
+    /// One voter less may be asked for only while no disk is lost, nor about to be: the next one
+    /// would take a majority's memory with it.
+    fn demotable(&self, target: Target) -> bool {
+        let Some(host) = self.target(target) else { return false };
+        let Some(state) = self.state() else { return false };
+        let id = self.hosts[host].id;
+        let others = state.members.keys().filter(|node| **node != id && state.shall_vote(**node));
+        others.count() > 0
+            && !self.hosts.iter().any(|it| it.disk.is_lost())
+            && !self.asked_lately(|act| matches!(act, Act::Leave(_) | Act::LoseDisk(_)))
+    }
+
+    /// What an operator asked for may still be on its way.
+    fn asked_lately(&self, is: impl Fn(&Act) -> bool) -> bool {
+        let asked = |(at, act): &(u64, Act)| is(act) && self.now - at < 6_000_000;
+        self.acts.iter().rev().take(200).any(asked)
+    }
+
     /// A disk or a node may be lost only while more than half of the voters keep theirs: what a
     /// majority forgets is gone, and no protocol brings it back.
     fn losable(&self, target: Target) -> bool {
@@ -330,12 +352,9 @@ impl World {
             .iter()
             .all(|it| it.disk.voters().iter().all(|set| set.len() == voting) || it.disk.is_lost());
         let lost = self.hosts.iter().filter(lost).count();
-        // What an operator asked for may still be on its way.
-        let asked = |(at, act): &(u64, Act)| {
-            let removes = matches!(act, Act::Leave(_) | Act::LoseDisk(_));
-            removes && self.now - at < 6_000_000
-        };
-        let asked = self.acts.iter().rev().take(200).any(asked);
+        let asked = self.asked_lately(|act| {
+            matches!(act, Act::Leave(_) | Act::LoseDisk(_) | Act::Satellite(..))
+        });
         let powered = self.hosts[host].powered;
         settled && voters && !asked && lost == 0 && voting >= 3 && powered
     }

@@ -66,6 +66,14 @@ impl World {
         }
     }
 
+    /// A leader has another one stand: every voter is told to let go of it (P21).
+    pub(crate) fn hand_over(&mut self, host: usize, node: NodeId) {
+        let voters: BTreeSet<_> = self.hosts[host].disk.voters().into_iter().flatten().collect();
+        for voter in voters {
+            self.send_to_node(host, voter, Rpc::Campaign(node));
+        }
+    }
+
     pub(super) fn campaign(&mut self, host: usize) {
         let me = self.hosts[host].id;
         let voters = self.hosts[host].disk.voters();

@@ -1,6 +1,6 @@
 //! A rude model of the replicated log.
 //!
-//! It keeps the promises that the real log keeps (`docs/reference/log-promises.md`, P01 to P18;
+//! It keeps the promises that the real log keeps (`docs/reference/log-promises.md`, P01 to P21;
 //! each is tested there against openraft) and no others: proposals are lost, doubled and of unknown
 //! fate, leaders are deposed in the middle of anything, elections need several rounds, whoever fell
 //! behind gets a snapshot, and a disk loses what it had not yet written.

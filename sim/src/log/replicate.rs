@@ -184,29 +184,9 @@ impl World {
             }
             if moved {
                 self.broadcast(host);
-                self.step_down(host);
             }
         }
         self.apply(host);
-    }
-
-    /// A leader that has taken its own vote away goes on until that is committed, and hands over
-    /// to the voter that has most of the log (P12).
-    fn step_down(&mut self, host: usize) {
-        let me = self.hosts[host].id;
-        let voters: BTreeSet<_> = self.hosts[host].disk.voters().into_iter().flatten().collect();
-        let length = self.hosts[host].disk.log().len();
-        let Some(raft) = self.raft(host).filter(|raft| raft.commit == length) else { return };
-        if voters.contains(&me) || voters.is_empty() {
-            return;
-        }
-        let next = voters.iter().copied().max_by_key(|node| raft.matched.get(node).copied());
-        raft.role = Role::Follower;
-        raft.leader = None;
-        let Some(next) = next else { return };
-        for voter in voters {
-            self.send_to_node(host, voter, Rpc::Campaign(next));
-        }
     }
 
     fn apply(&mut self, host: usize) {

@@ -22,6 +22,7 @@ impl World {
             Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
             Command::Propose { ticket, change } => self.propose(host, ticket, change),
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
+            Command::HandOver(node) => self.hand_over(host, node),
             // The model's log reaches every host.
             Command::AddLearner(_) => {}
             Command::AddVoter { node, under } => {

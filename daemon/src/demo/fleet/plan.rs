@@ -79,6 +79,8 @@ pub struct NodePlan {
     /// Where it stands. Unless there are routers between sites ([`Third::Sites`]), all switches are
     /// tied to those of the last site.
     pub site: String,
+    /// It is a satellite.
+    pub satellite: bool,
     /// Its cables are relays that can delay and lose frames.
     pub relayed: bool,
     /// Variables of its guard and daemon.
@@ -188,6 +190,13 @@ impl Plan {
         self
     }
 
+    /// With the last nodes, so many, as satellites.
+    #[must_use]
+    pub fn satellites(mut self, count: usize) -> Self {
+        self.nodes.iter_mut().rev().take(count).for_each(|node| node.satellite = true);
+        self
+    }
+
     /// The text of cluster.toml.
     #[must_use]
     pub fn configuration(&self) -> String {
@@ -206,6 +215,9 @@ impl Plan {
             });
             let addresses = addresses.collect::<Vec<_>>().join(", ");
             line(&mut text, format_args!("\n[nodes.{}]\nsite = {:?}", node.name, node.site));
+            if node.satellite {
+                line(&mut text, format_args!("satellite = true"));
+            }
             line(&mut text, format_args!("addresses = {{ {addresses} }}"));
         }
         for service in &self.services {
@@ -223,7 +235,7 @@ impl NodePlan {
     #[must_use]
     pub fn at(name: &str, site: &str) -> Self {
         let (name, site) = (name.to_owned(), site.to_owned());
-        Self { name, site, relayed: false, variables: Vec::new(), program: None }
+        Self { name, site, satellite: false, relayed: false, variables: Vec::new(), program: None }
     }
 }
 

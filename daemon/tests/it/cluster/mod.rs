@@ -29,6 +29,7 @@ mod lost;
 mod operator;
 mod points;
 mod programs;
+mod satellites;
 mod server;
 mod sites;
 mod stopped;

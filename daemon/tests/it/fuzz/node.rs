@@ -49,6 +49,7 @@ impl Daemon {
                 Command::Guard(_) => {}
                 Command::ReadIndex
                 | Command::Campaign(_)
+                | Command::HandOver(_)
                 | Command::AddLearner(_)
                 | Command::AddVoter { .. }
                 | Command::RemoveVoter { .. }

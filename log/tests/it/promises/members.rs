@@ -57,6 +57,70 @@ fn p12_one_voter_at_a_time_and_learners_do_not_count() {
 }
 
 /// Every membership in the log of `node` differs from the one before by one voter at most.
+#[test]
+fn p12_a_voter_that_stays_goes_on_to_be_sent_the_log() {
+    virtually(122, async {
+        let mut world = World::of(122, 3).await;
+        let leader = world.leader().await;
+        let satellite = others(&world, &[leader])[0];
+        let log = world.log(leader.0).clone();
+        let patience = Duration::from_secs(5);
+        log.remove_voter(satellite, true, None, patience).await.unwrap();
+        // Once more is no other change.
+        log.remove_voter(satellite, true, None, patience).await.unwrap();
+        let last = world.commit(leader).await;
+        world.wait("the learner to follow", |world| world.is_level(last)).await;
+        let now = world.status(leader.0).membership;
+        assert_eq!((now.voters.len(), now.learners), (2, BTreeSet::from([satellite])));
+        // Two of two are needed, and the learner is none of them.
+        let other = others(&world, &[leader, satellite])[0];
+        world.fabric.split(&[other], &[leader, satellite]);
+        let (fate, _) = world.propose(leader, SHORT).await.unwrap();
+        assert_eq!(fate, Fate::Unknown);
+        world.fabric.heal();
+        let leader = world.leader().await;
+        let log = world.log(leader.0).clone();
+        log.add_voter(satellite, None, patience).await.unwrap();
+        log.remove_voter(satellite, true, None, patience).await.unwrap();
+        log.remove_voter(satellite, false, None, patience).await.unwrap();
+        let now = world.status(leader.0).membership;
+        assert!(now.voters.len() == 2 && now.learners.is_empty(), "{now:?}");
+        steps_by_one(&world, leader);
+    });
+}
+
+#[test]
+fn p21_a_leader_hands_over_to_the_named_voter() {
+    virtually(21, async {
+        let mut world = World::of(21, 3).await;
+        run_for(1_000).await;
+        for _ in 0..3 {
+            let old = world.leader().await;
+            let term = world.status(old.0).term.0;
+            let next = others(&world, &[old])[0];
+            let last = world.commit(old).await;
+            // On a node that does not lead it does nothing.
+            world.log(next.0).hand_over(old).await.unwrap();
+            world.log(old.0).hand_over(next).await.unwrap();
+            // Far less than any timer: the shortest lease is 600 ms.
+            run_for(100).await;
+            assert!(leads(&world, next), "the named node leads");
+            assert_eq!(world.status(next.0).term.0, term + 1, "in the next term");
+            world.wait("all to have the whole log", |world| world.is_level(last)).await;
+            run_for(1_000).await;
+        }
+        // To one that is away it comes to nothing, and the leader goes on.
+        let leader = world.leader().await;
+        let away = others(&world, &[leader])[0];
+        world.fabric.split(&[away], &others(&world, &[away]));
+        world.log(leader.0).hand_over(away).await.unwrap();
+        run_for(3_000).await;
+        let now = world.leader().await;
+        assert_ne!(now, away);
+        world.commit(now).await;
+    });
+}
+
 fn steps_by_one(world: &World, node: NodeId) {
     let mut before: Option<BTreeSet<NodeId>> = None;
     for entry in world.disk(node.0).log.into_values() {
