@@ -132,7 +132,7 @@ impl Timers {
 
     /// The time between two heartbeats of a satellite and a voter of which neither coordinates. So
     /// sixteen voters cost a satellite as much as two that it speaks to at every heartbeat. A new
-    /// coordinator knows by so much less of a satellite: it is suspected later by that.
+    /// coordinator may have heard of a satellite so long ago.
     #[must_use]
     pub const fn slow_rhythm(&self) -> Span {
         Span(SLOW_BEATS * self.heartbeat.0)

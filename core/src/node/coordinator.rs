@@ -169,15 +169,14 @@ impl Node {
     /// What is wrong with a node of the view, if anything.
     fn trouble(&self, now: Instant, report: &Report, node: NodeId) -> Option<Cause> {
         let peer = report.peers.get(&node)?;
-        let from = self.listens_from(report, node);
-        let heard = peer.heard.unwrap_or(from).max(from);
+        let heard = peer.heard.unwrap_or(report.started).max(report.started);
         // A coordinator that was just elected listens for a while before it judges.
         if now.since(heard) > self.state.timers.suspect_after {
             return Some(Cause::Silent);
         }
         // It says that it hears nothing of ours any more: so it has no lease, whatever it holds.
         let deaf = self.deaf_after();
-        let acknowledged = peer.acknowledged.unwrap_or(from).max(from);
+        let acknowledged = peer.acknowledged.unwrap_or(report.started).max(report.started);
         if now.since(acknowledged) > deaf {
             return Some(Cause::Silent);
         }
@@ -188,16 +187,6 @@ impl Node {
         let grace = self.state.config.as_ref()?.daemon_grace;
         let away = self.coordinator.daemon_away.get(&node)?;
         (now.since(*away) > grace).then_some(Cause::DaemonAway)
-    }
-
-    /// Since when this coordinator could have heard more of that node than it did: since its guard
-    /// started; of a satellite, which said little before, since it leads, or since it was due.
-    fn listens_from(&self, report: &Report, node: NodeId) -> Instant {
-        let led = self.coordinator.since.filter(|_| self.state.is_satellite(node));
-        let Some(led) = led else { return report.started };
-        let heard = report.peers.get(&node).and_then(|peer| peer.heard);
-        let due = heard.map_or(led, |heard| heard + self.state.timers.slow_rhythm());
-        led.min(due).max(report.started)
     }
 
     /// How long a node that hears may have acknowledged nothing.
@@ -414,9 +403,8 @@ impl Node {
         let silent = self.state.view.keys().filter_map(|node| {
             let known = self.coordinator.suspects.contains_key(node);
             let peer = report.peers.get(node).filter(|_| !known)?;
-            let from = self.listens_from(report, *node);
-            let silent = peer.heard?.max(from) + self.state.timers.suspect_after;
-            let deaf = peer.acknowledged.map(|at| at.max(from) + self.deaf_after());
+            let silent = peer.heard? + self.state.timers.suspect_after;
+            let deaf = peer.acknowledged.map(|at| at + self.deaf_after());
             Some(silent.min(deaf.filter(|at| *at > now).unwrap_or(Instant::NEVER)) + Span(1))
         });
         let ahead = suspects.chain(silent).filter(|at| *at > now);

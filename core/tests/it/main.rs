@@ -13,6 +13,7 @@ mod quarantine;
 mod register;
 mod reports;
 mod restart;
+mod satellites;
 mod state;
 mod wanted;
 mod wire;

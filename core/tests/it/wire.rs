@@ -79,6 +79,7 @@ fn orders() {
         Order::Peers(BTreeSet::from([node])),
         Order::Hold { number: 3, addresses: vec![holding] },
         Order::Release,
+        Order::Slow(BTreeSet::from([node])),
     ] {
         comes_back(&order);
     }
@@ -104,14 +105,17 @@ fn report() -> Report {
 fn reports_states_and_outcomes() {
     // What 0.2 doesn't read is written behind it, by the edge.
     let mut report = report();
-    let more = report.more();
-    report.more = Default::default();
+    let (more, later) = (report.more(), report.later());
+    assert!(later.slow.is_some(), "it knows the slow rhythm");
+    (report.more, report.later) = Default::default();
     report.peers.values_mut().for_each(|peer| peer.more = Default::default());
     comes_back(&report);
     comes_back(&more);
+    comes_back(&later);
     let whole = postcard::to_allocvec(&more).expect("it can be encoded");
     report.add(postcard::from_bytes(&whole).expect("it can be decoded"));
-    assert_eq!(report.more(), more);
+    report.add_later(later.clone());
+    assert_eq!((report.more(), report.later()), (more, later));
     let mut book = Book::founded();
     let assign = book.assign("s1", 2);
     book.done(assign);

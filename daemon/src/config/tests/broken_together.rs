@@ -250,16 +250,53 @@ fn a_port_that_is_none_and_too_many_nodes() {
               help: it goes from 1 to 65535, for example  port = 7744
 
             Error:
-              x 17 nodes, and 16 is the most
+              x 17 nodes that vote, and 16 is the most
                 ,-[cluster.toml:41:8]
              40 | addresses = { lan = "10.0.0.16", backup = "fd00::16" }
              41 | [nodes.node17]
                 :        ^^^^^^
              42 | addresses = { lan = "10.0.0.17", backup = "fd00::17" }
                 `----
-              help: every node votes, and more votes make every decision slower: make two clusters
+              help: more votes make every decision slower: make the rest satellites, which serve
+                    and have no vote, with  satellite = true
         "#]],
     );
+}
+
+#[test]
+fn nobody_that_votes_and_a_satellite_that_is_perhaps_one() {
+    let text = good_but("[nodes.node1]", "[nodes.node1]\nsatellite = true");
+    let text = text.replace("[nodes.node2]", "[nodes.node2]\nsatellite = true");
+    let text = text.replace("[nodes.node3]", "[nodes.node3]\nsatellite = true");
+    check(&text, expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x every node is a satellite, and none votes
+            ,-[cluster.toml:13:8]
+         12 | addresses = { lan = "10.0.0.2", backup = "fd00::2" }
+         13 | [nodes.node3]
+            :        ^^^^^
+         14 | satellite = true
+            `----
+          help: somebody must decide who serves: remove  satellite = true  of three of them
+    "#]]);
+    check(&good_but("[nodes.node1]", "[nodes.node1]\nsatellite = \"yes\""), expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x `satellite` of [nodes.node1] must be true or false, without quotes, and this is a
+          | text
+           ,-[cluster.toml:8:13]
+         7 | [nodes.node1]
+         8 | satellite = "yes"
+           :             ^^^^^
+         9 | addresses = { lan = "10.0.0.1", backup = "fd00::1" }
+           `----
+          help: write it like this:  satellite = true
+    "#]]);
 }
 
 #[test]

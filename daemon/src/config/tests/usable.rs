@@ -131,6 +131,23 @@ failback = true
 }
 
 #[test]
+fn many_satellites_beside_three_that_vote() {
+    let satellite = |n: u8| {
+        format!(
+            "[nodes.node{n}]\nsatellite = true\naddresses = {{ lan = \"10.0.0.{n}\", \
+             backup = \"fd00::{n}\" }}\n"
+        )
+    };
+    let satellites: String = (4..=90).map(satellite).collect();
+    let text = GOOD.replace("[services", &format!("{satellites}[services"));
+    assert_eq!(warnings(&text), "");
+    let config = |text: &str| read("cluster.toml", text).expect("the file is usable").config;
+    let many = config(&text);
+    assert_eq!((many.nodes.len(), many.later.satellites.len()), (90, 87));
+    assert_eq!(config(&render(&many)), many);
+}
+
+#[test]
 fn four_nodes() {
     let node = "[nodes.node4]\naddresses = { lan = \"10.0.0.4\", backup = \"fd00::4\" }\n[services";
     expect![[r#"
