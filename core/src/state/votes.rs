@@ -1,10 +1,10 @@
 //! Who shall vote: every member but satellites, and those that a tie was broken without.
 //!
-//! A *satellite* serves like any other node: it is in the view, has leases, takes services over. But
-//! it has no vote in the log, its echo counts for nothing, and it leads nothing. So a cluster may
-//! have many of them, where every voter makes each decision slower. Which machines are satellites
-//! stands in the configuration, and may change while all runs: who leads the log brings the voters
-//! in line (`node/voters.rs`).
+//! A *satellite* serves like any other node: it is in the view, has leases, takes services over.
+//! But it has no vote in the log, its echo counts for nothing, and it leads nothing. So a cluster
+//! may have many of them, where every voter makes each decision slower. Which machines are
+//! satellites stands in the configuration, and may change while all runs: who leads the log brings
+//! the voters in line (`node/voters.rs`).
 
 use alloc::string::String;
 

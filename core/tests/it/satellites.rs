@@ -36,10 +36,8 @@ fn somebody_always_votes() {
     assert_eq!(book.apply(Change::Leave { node: ME }), nobody);
     book.done(Change::Leave { node: PEER });
     let mut late = Book::new();
-    let config = match satellites(0, &["a"]) {
-        Change::Configure { config, .. } => config,
-        other => panic!("{other:?}"),
-    };
+    let mut config = wanted();
+    config.later.satellites.insert("a".into());
     let founded =
         Change::Found { cluster: Default::default(), config, node: "a".into(), key: [1; 32] };
     assert_eq!(late.apply(founded), nobody, "who founds it has to vote");

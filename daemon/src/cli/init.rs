@@ -64,6 +64,13 @@ impl Init {
                 names.join(", ")
             );
         }
+        if config.later.satellites.contains(&node) {
+            bail!(
+                "{node} is a satellite in {}, and has no vote to begin a cluster with; nothing was \
+                 changed. Begin on a node that votes, or remove  satellite = true  of {node}",
+                file.display()
+            );
+        }
         let text = crate::config::render(config);
         found(paths, config, &node, &text)?;
         println!("The cluster {} exists, and this machine is its node {node}.", config.name);

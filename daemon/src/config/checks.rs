@@ -109,7 +109,7 @@ fn node_count(draft: &Draft, findings: &mut Findings) {
         findings.error(&node.name.span(), message, help);
     }
     let Some(last) = draft.nodes.last() else { return };
-    let Some(last) = voters().last() else {
+    let Some(last) = voters().next_back() else {
         let help = "somebody must decide who serves: remove  satellite = true  of three of them";
         findings.error(&last.name.span(), "every node is a satellite, and none votes", help);
         return;

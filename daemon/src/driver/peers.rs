@@ -26,6 +26,7 @@ const ON_THE_WAY: Duration = Duration::from_millis(50);
 
 /// A request between daemons.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "made once, written or read once, never kept")]
 pub(super) enum Request {
     /// Propose this change, if you lead.
     Propose { change: Change, deadline_ms: u64 },

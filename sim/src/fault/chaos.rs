@@ -117,10 +117,12 @@ impl World {
     /// What was planned, unless faults are over by now.
     pub(crate) fn follow(&mut self, act: &Act) {
         // Another may have been lost meanwhile.
-        let may = match act {
-            Act::LoseDisk(it) | Act::Leave(it) => self.losable(*it),
-            Act::Satellite(it, true) => self.demotable(*it),
-            _ => true,
+        let may = if let Act::LoseDisk(it) | Act::Leave(it) = act {
+            self.losable(*it)
+        } else if let Act::Satellite(it, true) = act {
+            self.demotable(*it)
+        } else {
+            true
         };
         if may && self.chaos.as_ref().is_some_and(|chaos| !chaos.lull) {
             self.try_act(act);

@@ -268,7 +268,9 @@ fn nobody_that_votes_and_a_satellite_that_is_perhaps_one() {
     let text = good_but("[nodes.node1]", "[nodes.node1]\nsatellite = true");
     let text = text.replace("[nodes.node2]", "[nodes.node2]\nsatellite = true");
     let text = text.replace("[nodes.node3]", "[nodes.node3]\nsatellite = true");
-    check(&text, expect![[r#"
+    check(
+        &text,
+        expect![[r#"
         Error:
           x cluster.toml can't be used: 1 problem; nothing was changed
 
@@ -281,8 +283,11 @@ fn nobody_that_votes_and_a_satellite_that_is_perhaps_one() {
          14 | satellite = true
             `----
           help: somebody must decide who serves: remove  satellite = true  of three of them
-    "#]]);
-    check(&good_but("[nodes.node1]", "[nodes.node1]\nsatellite = \"yes\""), expect![[r#"
+    "#]],
+    );
+    check(
+        &good_but("[nodes.node1]", "[nodes.node1]\nsatellite = \"yes\""),
+        expect![[r#"
         Error:
           x cluster.toml can't be used: 1 problem; nothing was changed
 
@@ -296,7 +301,8 @@ fn nobody_that_votes_and_a_satellite_that_is_perhaps_one() {
          9 | addresses = { lan = "10.0.0.1", backup = "fd00::1" }
            `----
           help: write it like this:  satellite = true
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -45,15 +45,21 @@ fn values_of_the_cluster() {
 
 #[test]
 fn satellites() {
-    check(&good_but("[nodes.node3]", "[nodes.node3]\nsatellite = true"), expect![[r#"
+    check(
+        &good_but("[nodes.node3]", "[nodes.node3]\nsatellite = true"),
+        expect![[r#"
         node node3: a satellite, without a vote
-    "#]]);
+    "#]],
+    );
     let other = "[nodes.node4]\nsatellite = true\n\
                  addresses = { lan = \"10.0.0.4\", backup = \"fd00::4\" }\n[services";
-    check(&good_but("[services", other), expect![[r#"
+    check(
+        &good_but("[services", other),
+        expect![[r#"
         node node4: added, fd00::4 on backup, 10.0.0.4 on lan; it may join
         node node4: a satellite, without a vote
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
