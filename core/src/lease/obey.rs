@@ -46,8 +46,8 @@ impl Lease {
             Order::Lead { term, voters, admitted } => self.lead(now, term, voters, admitted),
             Order::Follow => self.lay_down_role(),
             Order::Revoke(node) => {
-                let heard = self.peers.get(&node).and_then(|peer| peer.heard);
-                let heard = heard.map_or(self.started, |heard| heard.at);
+                // One that was forgotten for a while may have had a lease until then.
+                let heard = self.peers.get(&node).map_or(now, Peer::last_sign);
                 if let Some(authority) = &mut self.authority {
                     authority.revoke(node, heard);
                 }
@@ -67,7 +67,7 @@ impl Lease {
             Order::Peers(peers) => {
                 self.peers.retain(|node, _| peers.contains(node));
                 for node in peers.into_iter().filter(|node| *node != self.me) {
-                    self.peers.get_or_insert_with(node, Peer::default);
+                    self.peers.get_or_insert_with(node, || Peer::new(now));
                 }
             }
             Order::Hold { number, addresses } => {

@@ -14,6 +14,8 @@ pub type LinkId = u8;
 /// Another guard, as far as its datagrams tell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peer {
+    /// Since when it is one.
+    since: Instant,
     /// The newest datagram of all; older ones are not looked at.
     newest: (Incarnation, Sequence),
     newest_at: Instant,
@@ -58,6 +60,16 @@ pub(super) struct Heard {
 }
 
 impl Peer {
+    /// One that is new to this guard, or was forgotten.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, ..Self::default() }
+    }
+
+    /// When it was last heard; before that, since when it may have been.
+    pub(super) fn last_sign(&self) -> Instant {
+        self.heard.map_or(self.since, |heard| heard.at)
+    }
+
     /// Notes what arrived. Says whether it is newer than all before and no recording.
     ///
     /// A datagram shows that its sender lives now only if it names a datagram of ours: a recording

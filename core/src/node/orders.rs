@@ -110,8 +110,9 @@ impl Node {
     fn missing_peers(&self, report: &Report) -> Option<BTreeSet<NodeId>> {
         // A member that left still counts as long as it votes.
         let (members, voters) = (&self.state.members, &self.log.voters);
-        // Satellites have nothing to say to each other.
-        let alone = self.only_serves(self.me);
+        // Satellites have nothing to say to each other. But whoever gave another one its lease
+        // never forgets when it was heard.
+        let alone = self.only_serves(self.me) && report.coordinates.is_none();
         let others = |node: &&NodeId| **node != self.me && !(alone && self.only_serves(**node));
         // Nearly always: the voters are members, and the guard knows these.
         let usual = voters.iter().flatten().all(|node| members.contains_key(node))

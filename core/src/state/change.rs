@@ -419,8 +419,8 @@ impl fmt::Display for Refusal {
                 span.in_words()
             ),
             Self::LastVoter => f.write_str(
-                "nobody would be left that votes: satellites do not, nor does a node that a tie was \
-                 broken without before it is back; let another member vote first (`stead status`)",
+                "nobody would be left that votes: satellites do not, nor does who lost its vote in \
+                 a tie before it is back; let another member vote first",
             ),
             Self::Unsettled => f.write_str(
                 "leases under the timers before these have not all run out; try again in a second",

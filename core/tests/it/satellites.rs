@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::id::{Incarnation, NodeId, Sequence, Term};
-use stead_core::lease::{Command, Event, Heartbeat, Lease, LogTail, Order, Receipt};
+use stead_core::lease::{
+    Admission, Command, Event, Heartbeat, Lease, LogTail, Order, Receipt, Report,
+};
 use stead_core::node::{Command as NodeCommand, Event as NodeEvent, LogView};
 use stead_core::state::{Change, Outcome, Refusal};
 use stead_core::time::{Instant, Span};
@@ -49,6 +51,7 @@ struct Guard {
     now: Instant,
     sent: Vec<(Instant, Heartbeat)>,
     reports: usize,
+    report: Option<Report>,
     /// The peer's count of its own datagrams.
     said: u64,
 }
@@ -57,7 +60,7 @@ impl Guard {
     fn new() -> Self {
         let now = Instant(10_000_000);
         let lease = Lease::new(ME, Incarnation(1), now, MILLISECOND, Timers::default());
-        let mut guard = Self { lease, now, sent: Vec::new(), reports: 0, said: 0 };
+        let mut guard = Self { lease, now, sent: Vec::new(), reports: 0, report: None, said: 0 };
         guard.take(Event::DaemonConnected);
         let peers = BTreeSet::from([PEER]);
         for order in [Order::Vote(Term(1)), Order::Peers(peers.clone()), Order::Slow(peers)] {
@@ -74,7 +77,10 @@ impl Guard {
         while let Some(command) = self.lease.poll() {
             match command {
                 Command::Send { heartbeat, .. } => self.sent.push((self.now, heartbeat)),
-                Command::Report(_) => reported = true,
+                Command::Report(report) => {
+                    self.report = Some(report);
+                    reported = true;
+                }
                 Command::Enforce { .. } | Command::VoteKnown(_) => {}
             }
         }
@@ -173,6 +179,27 @@ fn a_guard_that_acts_for_a_coordinator_speaks_to_satellites_at_every_heartbeat()
     guard.sent.clear();
     guard.pass(1_500);
     assert!((99..=101).contains(&guard.sent.len()), "{}", guard.sent.len());
+}
+
+#[test]
+fn who_was_forgotten_and_is_known_again_may_have_had_a_lease_until_then() {
+    let mut guard = Guard::new();
+    let voters = vec![BTreeSet::from([ME])];
+    let admission = Admission { incarnation: Incarnation(1), index: Default::default() };
+    let admitted = BTreeMap::from([(PEER, admission)]);
+    guard.take(Event::Order(Order::Lead { term: Term(1), voters, admitted }));
+    guard.hear(false, guard.newest());
+    guard.pass(20);
+    let echo = guard.sent.last().and_then(|(_, it)| it.echo).expect("it is given a lease");
+    assert!(echo.authority > Span::ZERO);
+    for peers in [BTreeSet::new(), BTreeSet::from([PEER])] {
+        guard.take(Event::Order(Order::Peers(peers)));
+    }
+    let known = guard.now;
+    guard.pass(20);
+    guard.take(Event::Order(Order::Revoke(PEER)));
+    let report = guard.report.as_ref().expect("it reports");
+    assert_eq!(report.peers[&PEER].revoked, Some(known), "not the start of the guard");
 }
 
 /// The desk, where these are satellites and those learners.
