@@ -47,7 +47,7 @@ impl Lease {
             Order::Follow => self.lay_down_role(),
             Order::Revoke(node) => {
                 // One that was forgotten for a while may have had a lease until then.
-                let heard = self.peers.get(&node).map_or(now, Peer::last_sign);
+                let heard = self.peers.get(&node).map_or(now, |peer| peer.last_sign(self.started));
                 if let Some(authority) = &mut self.authority {
                     authority.revoke(node, heard);
                 }

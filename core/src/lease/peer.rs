@@ -65,9 +65,10 @@ impl Peer {
         Self { since: now, ..Self::default() }
     }
 
-    /// When it was last heard; before that, since when it may have been.
-    pub(super) fn last_sign(&self) -> Instant {
-        self.heard.map_or(self.since, |heard| heard.at)
+    /// When it was last heard; if never, since when it could have been, by a clock that was right
+    /// from `started` on.
+    pub(super) fn last_sign(&self, started: Instant) -> Instant {
+        self.heard.map_or(self.since.max(started), |heard| heard.at)
     }
 
     /// Notes what arrived. Says whether it is newer than all before and no recording.
