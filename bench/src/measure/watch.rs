@@ -49,11 +49,24 @@ impl Watch {
     /// # Errors
     /// One of them can't start.
     pub fn start_at(host: &Host, macs: &[(String, Mac)], port: u16) -> Result<Self, BenchError> {
-        let service = shared_address();
-        let target = Target::every_millisecond(SocketAddr::new(service, port));
-        let client = Prober::udp(host, Target { interval: BEAT, ..target })?;
-        let from = ("front", client_address());
-        let double = DoubleProber::start(host, from, service, macs, BEAT, Question::Echo)?;
+        Self::beside(host, host, macs, SocketAddr::new(shared_address(), port))
+    }
+
+    /// A client of any service, and on another host on the nodes' network the one who asks them
+    /// one by one: a client behind a router can't.
+    ///
+    /// # Errors
+    /// One of them can't start.
+    pub fn beside(
+        client: &Host,
+        watcher: &Host,
+        macs: &[(String, Mac)],
+        service: SocketAddr,
+    ) -> Result<Self, BenchError> {
+        let target = Target::every_millisecond(service);
+        let client = Prober::udp(client, Target { interval: BEAT, ..target })?;
+        let (from, service) = (("front", client_address()), service.ip());
+        let double = DoubleProber::start(watcher, from, service, macs, BEAT, Question::Echo)?;
         Ok(Self { client, double })
     }
 
@@ -127,6 +140,13 @@ impl Watch {
     pub fn answered_until(&self, node: &str, mark: u64) -> Option<f64> {
         let last = self.double.last_answer(node, mark)?;
         Some(ms(Duration::from_micros(last.saturating_sub(mark))))
+    }
+
+    /// The times in which a node answered for the address, from `mark` on: a silence of no more
+    /// than `apart` ends none of them.
+    #[must_use]
+    pub fn answered(&self, node: &str, mark: u64, apart: Duration) -> Vec<(u64, u64)> {
+        self.double.answered(node, mark, apart)
     }
 
     /// What was seen from `mark` until now. A gap that was open then counts from its beginning.

@@ -134,6 +134,16 @@ impl DoubleProber {
         recent.filter(|slot| slot.answered >> number & 1 == 1).map(|slot| slot.sent).next()
     }
 
+    /// The times in which a node answered, at or after `since`: each from the first to the last
+    /// beat of a run. A silence of no more than `apart` ends no run.
+    pub fn answered(&self, node: &str, since: u64, apart: Duration) -> Vec<(u64, u64)> {
+        let number = self.shared.nodes.iter().position(|(name, _)| name == node);
+        let Some(number) = number else { return Vec::new() };
+        let slots = lock(&self.shared.slots);
+        let first = slots.partition_point(|slot| slot.sent < since);
+        runs(&slots[first..], number, apart)
+    }
+
     /// Ends the prober.
     pub fn finish(mut self) -> Result<DoubleReport, LabError> {
         self.task.end()?;
@@ -168,6 +178,18 @@ impl Shared {
             slot.answered |= 1 << node;
         }
     }
+}
+
+fn runs(slots: &[Slot], node: usize, apart: Duration) -> Vec<(u64, u64)> {
+    let apart = u64::try_from(apart.as_micros()).unwrap_or(u64::MAX);
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for slot in slots.iter().filter(|slot| slot.answered >> node & 1 == 1) {
+        match runs.last_mut() {
+            Some((_, to)) if slot.sent.saturating_sub(*to) <= apart => *to = slot.sent,
+            Some(_) | None => runs.push((slot.sent, slot.sent)),
+        }
+    }
+    runs
 }
 
 struct Asker {
@@ -274,5 +296,27 @@ impl Asker {
         let node = self.shared.nodes.iter().position(|(_, mac)| *mac == frame.source)?;
         let slot = lock(&self.shared.slots).len().checked_sub(1)?;
         claims.then_some((slot, node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_over_a_lost_beat_and_not_over_a_silence() {
+        let slot = |sent, answered| Slot { sent, answered };
+        let slots = [
+            slot(1_000, 0b01),
+            slot(2_000, 0b00),
+            slot(3_000, 0b11),
+            slot(9_000, 0b10),
+            slot(10_000, 0b01),
+        ];
+        let apart = Duration::from_millis(2);
+        assert_eq!(runs(&slots, 0, apart), [(1_000, 3_000), (10_000, 10_000)]);
+        assert_eq!(runs(&slots, 1, apart), [(3_000, 3_000), (9_000, 9_000)]);
+        assert_eq!(runs(&slots, 5, apart), []);
+        assert_eq!(runs(&[], 0, apart), []);
     }
 }

@@ -41,6 +41,9 @@ fn one_holder_then_two(v6: bool, question: Question) {
     assert_eq!(prober.double_ms(0, mark), 0.0);
     assert!(prober.last_answer("node2", mark).is_some_and(|last| last >= mark));
     assert_eq!(prober.last_answer("node2", u64::MAX), None, "nothing was asked since");
+    let runs = prober.answered("node2", 0, 1000 * MS);
+    assert!(matches!(runs[..], [(from, to)] if from >= mark && to > from), "{runs:?}");
+    assert!(prober.answered("node9", 0, MS).is_empty(), "there is no such node");
     let report = prober.finish().expect("a report");
     assert!(report.double_ms >= 20.0 && report.silent_beats >= 50);
     assert_eq!(report.spans[0].nodes, ["node1", "node2"]);
