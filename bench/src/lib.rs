@@ -7,7 +7,7 @@
 //! Happy path: [`options`] reads the command line, [`bench`] runs one of the benches. A bench
 //! asks [`subject`] for clusters (stead, keepalived, Pacemaker: all of them real processes on a bed
 //! of the lab), looks at them with [`measure`], and hands [`report`] one row for each trial.
-//! [`report`] appends rows to a file, prints them, and makes tables of them.
+//! [`report`] appends rows to a file, prints them, and makes tables and pictures of them.
 //!
 //! Failures: [`BenchError`]. A trial that can't be brought to its end is a row too, with its reason
 //! in place of its figures: what fails is not left out. Whatever way the process ends, clusters end
@@ -18,6 +18,7 @@
 
 pub mod bench;
 mod error;
+mod kept;
 pub mod measure;
 pub mod options;
 pub mod part;

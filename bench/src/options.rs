@@ -1,7 +1,6 @@
 //! The command line: `bench/run NAME`, and what it does.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,15 +8,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bench::{failover, idle, quiet, quorum, server, stages};
+use crate::bench::{failover, idle, quiet, quorum, server, stages, timelines};
 use crate::error::{BenchError, Step};
-use crate::report::{self, Results, Row, Session};
+use crate::report::{self, Results};
 use crate::subject::{self, Choice, Failure, Spec};
-use crate::{Tools, part};
-
-/// The benches that `table` knows, in its order.
-const BENCHES: [&str; 6] =
-    [failover::NAME, quorum::NAME, quiet::NAME, idle::NAME, stages::NAME, server::NAME];
+use crate::{Tools, kept, part};
 
 /// Measures stead, and with --peers also keepalived and Pacemaker, on this machine.
 ///
@@ -85,6 +80,14 @@ enum Command {
         #[command(flatten)]
         scale: Scale,
     },
+    /// Two sites and a quorum server in five scenarios, as timelines
+    Timelines {
+        #[command(flatten)]
+        place: Place,
+        /// Draw a picture (SVG) of each into this folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Print tables in Markdown out of the rows that are kept
     Table {
         /// Of one bench only
@@ -101,15 +104,15 @@ enum Command {
         )]
         results: PathBuf,
     },
-    /// Draw the outages of failover as a picture (SVG) out of the rows that are kept
+    /// Draw the outages of failover, or the timelines, as pictures (SVG) out of the rows kept
     Plot {
         /// The bench
-        #[arg(default_value = failover::NAME, value_parser = [failover::NAME])]
+        #[arg(default_value = failover::NAME, value_parser = [failover::NAME, timelines::NAME])]
         bench: String,
         /// Of all sessions together; without it, of the newest
         #[arg(long)]
         all: bool,
-        /// Where the picture goes; without it, to the standard output
+        /// Where the picture goes, of timelines a folder; without it, to the standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Where the rows are
@@ -232,9 +235,13 @@ impl Cli {
                 let scale = scale.read();
                 place.run(server::NAME, |tools, results| server::run(tools, scale, results))
             }
-            Command::Table { bench, all, results } => table(bench.as_deref(), all, &results),
+            Command::Timelines { place, out } => {
+                place.run(timelines::NAME, timelines::run)?;
+                out.map_or(Ok(()), |out| kept::pictures(false, &out, &place.results))
+            }
+            Command::Table { bench, all, results } => kept::table(bench.as_deref(), all, &results),
             Command::Plot { bench, all, out, results } => {
-                picture(&bench, all, out.as_deref(), &results)
+                kept::plot(&bench, all, out.as_deref(), &results)
             }
             Command::Part { part } => part.play(),
         }
@@ -302,62 +309,10 @@ impl Place {
         let mut results = Results::open(&self.results, name, self.json)?;
         let outcome = bench(&tools, &mut results);
         if !results.json() {
-            say(&format!("{}\n", report::tables(name, results.rows())))?;
+            kept::say(&format!("{}\n", report::tables(name, results.rows())))?;
         }
         outcome
     }
-}
-
-/// The rows of a bench that are kept, and the machines that they were measured on.
-fn kept(name: &str, all: bool, results: &Path) -> Result<(Vec<String>, Vec<Row>), BenchError> {
-    let sessions = report::read(&results.join(format!("{name}.jsonl")))?;
-    let sessions: &[Session] = match sessions.split_last() {
-        Some((newest, _)) if !all => std::slice::from_ref(newest),
-        Some(_) | None => &sessions,
-    };
-    let machines = sessions.iter().filter_map(|session| session.machine.as_ref());
-    let told = machines.map(report::Machine::told).collect();
-    Ok((told, sessions.iter().flat_map(|session| session.rows.clone()).collect()))
-}
-
-fn picture(name: &str, all: bool, out: Option<&Path>, results: &Path) -> Result<(), BenchError> {
-    let (told, rows) = kept(name, all, results)?;
-    let Some(picture) = report::plot(&rows, &told) else {
-        let text = format!("there are no results in {}; run a bench first", results.display());
-        return Err(BenchError::Nothing(text));
-    };
-    match out {
-        Some(path) => {
-            std::fs::write(path, picture).step(|| format!("cannot write {}", path.display()))
-        }
-        None => say(&picture),
-    }
-}
-
-/// Whoever reads the output may have seen enough: that is no failure.
-fn say(text: &str) -> Result<(), BenchError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.step(|| "cannot write to the standard output".to_owned()),
-    }
-}
-
-fn table(bench: Option<&str>, all: bool, results: &Path) -> Result<(), BenchError> {
-    let mut printed = false;
-    for name in BENCHES.iter().filter(|name| bench.is_none_or(|it| it == **name)) {
-        let (told, rows) = kept(name, all, results)?;
-        if !rows.is_empty() {
-            printed = true;
-            let tables = report::tables(name, &rows);
-            say(&format!("## {name}\n\n{}\n\n{tables}\n", told.join("\n")))?;
-        }
-    }
-    if printed {
-        return Ok(());
-    }
-    let text = format!("there are no results in {}; run a bench first", results.display());
-    Err(BenchError::Nothing(text))
 }
 
 /// The first ctrl-C asks for a clean end, the second one ends at once.
@@ -405,43 +360,16 @@ mod tests {
 
     #[test]
     fn every_bench_takes_the_common_words() {
-        for name in BENCHES.into_iter().filter(|name| *name != server::NAME) {
+        let alone = [server::NAME, timelines::NAME];
+        for name in kept::BENCHES.into_iter().filter(|name| !alone.contains(name)) {
             let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
             Cli::try_parse_from(words).expect(name);
         }
         let words = ["bench/run", "server", "--clusters", "9", "--storm", "3", "--json"];
         Cli::try_parse_from(words).expect("no peer has such a server");
+        let words = ["bench/run", "timelines", "--json", "--out", "img"];
+        Cli::try_parse_from(words).expect("nothing is compared");
         assert!(Cli::try_parse_from(["bench/run", "other"]).is_err());
-    }
-
-    #[test]
-    fn a_table_of_nothing_says_so() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let error = table(None, false, folder.path()).expect_err("nothing");
-        assert!(error.to_string().contains("run a bench first"), "{error}");
-        let error = picture(failover::NAME, false, None, folder.path()).expect_err("nothing");
-        assert!(error.to_string().contains("run a bench first"), "{error}");
-    }
-
-    #[test]
-    fn a_picture_is_drawn_of_the_newest_session_or_of_all() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for outage in [40.0, 4_000.0] {
-            let mut results = Results::open(folder.path(), failover::NAME, true).expect("opened");
-            let row = Row {
-                bench: failover::NAME.to_owned(),
-                subject: "stead".to_owned(),
-                ..Row::default()
-            };
-            results.add(Row { outage_ms: Some(outage), ..row }).expect("written");
-        }
-        let path = folder.path().join("failover.svg");
-        for (all, wanted) in [(false, "4000 ms (4000 to 4000)"), (true, "2020 ms (40 to 4000)")] {
-            picture(failover::NAME, all, Some(&path), folder.path()).expect("drawn");
-            let svg = std::fs::read_to_string(&path).expect("written");
-            assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
-            assert!(svg.contains(wanted), "{svg}");
-        }
         assert!(Cli::try_parse_from(["bench/run", "plot", "failover", "--out", "x.svg"]).is_ok());
         assert!(Cli::try_parse_from(["bench/run", "plot", "idle"]).is_err(), "it has no outages");
     }

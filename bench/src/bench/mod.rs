@@ -4,8 +4,9 @@
 //! breaks their ties live by, [`quiet`] (`false`) breaks nothing and
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
 //! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
-//! bears. Each of the others takes the subjects one after the other, run by run, so that the
-//! machine's noise meets all of them alike.
+//! bears, [`timelines`] tells what happens to two sites, moment by moment. Each of the others takes
+//! the subjects one after the other, run by run, so that the machine's noise meets all of them
+//! alike.
 //!
 //! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
 //! the next subject has its turn; only a wish to end, or a file that can't be written, ends a
@@ -19,6 +20,7 @@ pub mod quiet;
 pub mod quorum;
 pub mod server;
 pub mod stages;
+pub mod timelines;
 
 use crate::error::BenchError;
 use crate::report::{Results, Row};

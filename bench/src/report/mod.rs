@@ -1,18 +1,21 @@
-//! Results: one JSON object a line, in files that only grow; tables and a picture made of them.
+//! Results: one JSON object a line, in files that only grow; tables and pictures made of them.
 //!
 //! A file begins, and each later session in it begins again, with a header that describes the
 //! machine ([`Machine`]); the [`Row`]s behind it belong to it. Happy path: [`Results::open`],
-//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers. [`read`] gives
-//! the sessions of a file.
+//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers, [`pictures`] for
+//! timelines. [`read`] gives the sessions of a file.
 //!
 //! Failures: a file that can't be written ends the bench; a line that is no result is named.
 //! Deliberately absent: repairing files, and figures that no row holds.
 
+mod lanes;
 mod machine;
 mod plot;
 mod spread;
+mod svg;
 mod tables;
 mod ties;
+mod timeline;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -27,6 +30,7 @@ pub use machine::Machine;
 pub use plot::plot;
 pub use spread::{Spread, quantile, spread};
 pub use tables::tables;
+pub use timeline::{About, Bar, Lane, Mark, Shows, TIMELINE, Timeline, pictures};
 
 /// One trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use super::svg::{Svg, count, wrapped};
 use super::tables::{DEATH, FAILURES, groups, shown};
 use super::{Row, Spread, spread};
 
@@ -25,6 +26,11 @@ const LEAST_DECADES: (i32, i32) = (1, 4);
 const COLOURS: [(&str, &str); 3] =
     [("stead", "#1f6f8b"), ("keepalived", "#b5651d"), ("pacemaker", "#6b4c9a")];
 const OTHER_COLOUR: &str = "#555555";
+const LABEL: &str = "Outages after a failure, by program and settings";
+const STYLE: &str = "text{font:13px sans-serif;fill:#222}\
+    .head{font-weight:bold;font-size:15px}.label{text-anchor:end}\
+    .tick{text-anchor:middle;fill:#666;font-size:12px}.note{fill:#666;font-size:11px}\
+    .grid{stroke:#ccc}.whisker{stroke:#222}";
 
 /// One line of the picture.
 struct Line {
@@ -48,9 +54,9 @@ pub fn plot(rows: &[Row], told: &[String]) -> Option<String> {
     let all = parts.iter().flat_map(|(_, lines)| lines).filter_map(|line| line.outage);
     let axis = Axis::over(all);
     let heights = parts.iter().map(|(_, lines)| HEAD + FOOT + LINE * count(lines.len()));
-    let notes: Vec<String> = told.iter().flat_map(|text| wrapped(text)).collect();
+    let notes: Vec<String> = told.iter().flat_map(|text| wrapped(text, NOTE)).collect();
     let height = heights.sum::<f64>() + LINE * count(notes.len() + 1);
-    let mut out = Svg::begin(height);
+    let mut out = Svg::begin((WIDTH, height), LABEL, STYLE);
     let mut top = 0.0;
     for (failure, lines) in &parts {
         top = part(&mut out, &axis, failure, lines, top);
@@ -95,7 +101,9 @@ fn part(out: &mut Svg, axis: &Axis, failure: &str, lines: &[Line], top: f64) -> 
         let known = COLOURS.iter().find(|(subject, _)| *subject == line.subject);
         let colour = known.map_or(OTHER_COLOUR, |(_, colour)| colour);
         if let Some(Spread { min, median, max, .. }) = line.outage {
-            out.bar(colour, (AXIS_FROM, middle - 7.0), axis.at(median) - AXIS_FROM);
+            let paint = format!("fill=\"{colour}\"");
+            let size = (axis.at(median) - AXIS_FROM, 14.0);
+            out.bar(&paint, (AXIS_FROM, middle - 7.0), size);
             out.line("whisker", (axis.at(min), middle), (axis.at(max), middle));
             for end in [min, max] {
                 let x = axis.at(end);
@@ -121,22 +129,6 @@ fn value(line: &Line) -> String {
         let _ = write!(text, "; two answered {} ms", shown(double.median));
     }
     text
-}
-
-/// A note's lines: SVG breaks none.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + word.chars().count() < NOTE => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// From milliseconds to pixels.
@@ -172,55 +164,6 @@ fn scale(decade: i32) -> String {
     match decade {
         3.. => format!("{} s", 10f64.powi(decade - 3)),
         _ => format!("{} ms", 10f64.powi(decade)),
-    }
-}
-
-/// A number of lines as a number to multiply with.
-fn count(lines: usize) -> f64 {
-    f64::from(u16::try_from(lines).unwrap_or(u16::MAX))
-}
-
-/// The text of the picture.
-struct Svg(String);
-
-impl Svg {
-    fn begin(height: f64) -> Self {
-        let style = "text{font:13px sans-serif;fill:#222}\
-             .head{font-weight:bold;font-size:15px}.label{text-anchor:end}\
-             .tick{text-anchor:middle;fill:#666;font-size:12px}.note{fill:#666;font-size:11px}\
-             .grid{stroke:#ccc}.whisker{stroke:#222}";
-        Self(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-             role=\"img\" aria-label=\"Outages after a failure, by program and settings\">\n\
-             <style>{style}</style>\n\
-             <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
-        ))
-    }
-
-    fn add(&mut self, element: &str) {
-        self.0.push_str(element);
-        self.0.push('\n');
-    }
-
-    fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        self.add(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>"));
-    }
-
-    fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
-        let ((x1, y1), (x2, y2)) = (from, to);
-        let ends = format!("x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"");
-        self.add(&format!("<line class=\"{class}\" {ends}/>"));
-    }
-
-    fn bar(&mut self, colour: &str, (x, y): (f64, f64), width: f64) {
-        let place = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\"");
-        self.add(&format!("<rect {place} fill=\"{colour}\"/>"));
-    }
-
-    fn end(mut self) -> String {
-        self.0.push_str("</svg>\n");
-        self.0
     }
 }
 

@@ -25,6 +25,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
         "idle" => idle(&rows),
         "stages" => stages(&rows),
         "server" => server(&rows),
+        "timelines" => super::timeline::tables(&rows),
         _ => String::new(),
     }
 }
