@@ -10,8 +10,9 @@ use crate::report::{About, Bar, Lane, Mark, Shows, Timeline};
 
 /// A silence no longer than this is none: it can't be seen in a picture.
 pub(super) const APART: Duration = Duration::from_millis(10);
-/// What is said of several nodes within so many microseconds is one mark.
-const TOGETHER: u64 = 30_000;
+/// What is said of several nodes within so many microseconds is one mark; so is what they do.
+const SAID_TOGETHER: u64 = 30_000;
+const DONE_TOGETHER: u64 = 10_000;
 /// So many microseconds are shown before the first fault.
 const LEAD: u64 = 200_000;
 /// Who still answered so many microseconds before the end did not fall silent.
@@ -230,7 +231,9 @@ impl Record {
         raw.sort_by_key(|it| it.at);
         let mut all: Vec<(Raw, Vec<String>)> = Vec::new();
         for it in raw {
-            let near = |other: &Raw| other.words == it.words && it.at - other.at <= TOGETHER;
+            let said = it.about == About::Quorum;
+            let together = if said { SAID_TOGETHER } else { DONE_TOGETHER };
+            let near = |other: &Raw| other.words == it.words && it.at - other.at <= together;
             let Some((first, whom)) = all.iter_mut().rev().find(|(other, _)| near(other)) else {
                 let whom = vec![it.whom.clone()];
                 all.push((it, whom));

@@ -18,13 +18,14 @@ const AXIS_TO: f64 = 900.0;
 /// The heights of the heading, of a row of marks' words, of a lane and of the room between groups.
 const HEAD: f64 = 34.0;
 const ROW: f64 = 15.0;
-const LANE: f64 = 24.0;
+const LANE: f64 = 28.0;
 const BETWEEN: f64 = 8.0;
 /// The heights of the axis and of a line of the note.
 const FOOT: f64 = 40.0;
 const LINE: f64 = 15.0;
-/// About the width of a letter of a mark, of a bar and of a note.
+/// About the width of a letter of a mark or a bar, and the least height for them.
 const LETTER: f64 = 6.2;
+const LETTERS: f64 = 11.0;
 /// So many characters of a note stand on one line.
 const NOTE: usize = 170;
 /// At most so many ticks.
@@ -60,10 +61,10 @@ pub fn draw(timeline: &Timeline, note: &str) -> String {
     for (lane, top) in timeline.lanes.iter().zip(&tops) {
         if before != Some(&lane.group) {
             out.line("apart", (12.0, top - BETWEEN / 2.0), (AXIS_TO, top - BETWEEN / 2.0));
-            out.text(12.0, top + 16.0, "group", &lane.group);
+            out.text(12.0, top + LANE / 2.0 + 4.0, "group", &lane.group);
         }
         before = Some(&lane.group);
-        out.text(AXIS_FROM - 10.0, top + 16.0, "label", &lane.name);
+        out.text(AXIS_FROM - 10.0, top + LANE / 2.0 + 4.0, "label", &lane.name);
         boxes.extend(boxed(&axis, lane, *top, &services));
     }
     for it in &boxes {
@@ -153,7 +154,7 @@ impl Boxed<'_> {
     fn tell(&self, out: &mut Svg) {
         let Self { at: (x, y), size: (wide, high), class, words, .. } = self;
         let y = y + high / 2.0 + 4.0;
-        if words.is_empty() || *high < 9.0 {
+        if words.is_empty() || *high < LETTERS {
             return;
         }
         if wide_of(words) + 8.0 < *wide {
