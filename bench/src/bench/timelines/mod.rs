@@ -5,8 +5,8 @@
 //! nothing that did not happen in it.
 //!
 //! Happy path: [`run`] builds the fleet that `stead demo --sites` shows (`stage`), plays each
-//! scenario (`scenario`), and keeps a row with its timeline (`told`): what was done here, what
-//! probers saw, what the nodes' journals say. All of it is timed by one clock, since all of it
+//! scenario (`scenario`), and keeps a row with its timeline (`told`, `marks`): what was done here,
+//! what probers saw, what the nodes' journals say. All of it is timed by one clock, since all of it
 //! happens on one machine.
 //!
 //! Failures: a scenario that can't be brought to its end is a row with its reason, and ends the
@@ -14,6 +14,7 @@
 //!
 //! Deliberately absent: judgement. That exactly one site goes on is what the tests assert.
 
+mod marks;
 mod scenario;
 mod stage;
 mod told;

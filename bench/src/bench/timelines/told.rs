@@ -6,13 +6,11 @@ use stead::journal::Entry;
 use stead_core::notice::Notice;
 use stead_lab::prober::Report;
 
+use super::marks::{Raw, joined, said};
 use crate::report::{About, Bar, Lane, Mark, Shows, Timeline};
 
 /// A silence no longer than this is none: it can't be seen in a picture.
 pub(super) const APART: Duration = Duration::from_millis(10);
-/// What is said of several nodes within so many microseconds is one mark; so is what they do.
-const SAID_TOGETHER: u64 = 30_000;
-const DONE_TOGETHER: u64 = 10_000;
 /// So many microseconds are shown before the first fault.
 const LEAD: u64 = 200_000;
 /// Who still answered so many microseconds before the end did not fall silent.
@@ -78,16 +76,6 @@ pub(super) fn spells(report: &Report, begin: u64, end: u64) -> Vec<Spell> {
         all.push(Spell { from: last, to: end, by: None });
     }
     all
-}
-
-/// Something for a mark: the same words about several things are one.
-struct Raw {
-    at: u64,
-    lanes: Vec<usize>,
-    about: About,
-    /// With `{}` where those stand whom it is about.
-    words: String,
-    whom: String,
 }
 
 impl Record {
@@ -199,13 +187,14 @@ impl Record {
         let mut raw: Vec<Raw> = Vec::new();
         for (at, what, words) in &self.faults {
             let (words, whom) = ((*words).to_owned(), String::new());
-            raw.push(Raw { at: *at, lanes: lane(what), about: About::Fault, words, whom });
+            let (at, lanes, about) = (*at, lane(what), About::Fault);
+            raw.push(Raw { at, lanes, about, words, whom, once: false });
         }
         for of in &self.seen {
             for (name, runs) in &of.nodes {
                 let mark = |at: u64, words: String, whom: &str| {
                     let (lanes, whom) = (node(name), whom.to_owned());
-                    Raw { at, lanes, about: About::Service, words, whom }
+                    Raw { at, lanes, about: About::Service, words, whom, once: false }
                 };
                 let begun = runs.iter().filter(|(from, _)| *from > self.zero);
                 let words = || format!("{name} answers for {{}}");
@@ -216,64 +205,15 @@ impl Record {
             }
         }
         for entry in &self.said {
-            let Some((words, whom)) = said(entry) else { continue };
-            let (at, mut lanes) = (entry.boot, node(&entry.node));
+            let mut lanes = node(&entry.node);
             if let Some(Notice::Granted(_) | Notice::NotGranted(_)) = entry.notice {
                 // that is what the server has just answered
                 lanes.extend(lane(&Thing::Server));
             }
-            raw.push(Raw { at, lanes, about: About::Quorum, words, whom });
+            raw.extend(said(entry, lanes));
         }
-        self.joined(raw)
+        joined(raw, |at| self.ms(at))
     }
-
-    fn joined(&self, mut raw: Vec<Raw>) -> Vec<Mark> {
-        raw.sort_by_key(|it| it.at);
-        let mut all: Vec<(Raw, Vec<String>)> = Vec::new();
-        for it in raw {
-            let said = it.about == About::Quorum;
-            let together = if said { SAID_TOGETHER } else { DONE_TOGETHER };
-            let near = |other: &Raw| other.words == it.words && it.at - other.at <= together;
-            let Some((first, whom)) = all.iter_mut().rev().find(|(other, _)| near(other)) else {
-                let whom = vec![it.whom.clone()];
-                all.push((it, whom));
-                continue;
-            };
-            first.lanes.extend(it.lanes);
-            if !whom.contains(&it.whom) {
-                whom.push(it.whom);
-            }
-        }
-        let mark = |(mut it, mut whom): (Raw, Vec<String>)| {
-            it.lanes.sort_unstable();
-            it.lanes.dedup();
-            whom.sort_unstable();
-            let text = it.words.replace("{}", &whom.join(", "));
-            Mark { ms: self.ms(it.at), lanes: it.lanes, about: it.about, text }
-        };
-        all.into_iter().map(mark).collect()
-    }
-}
-
-/// The words of those notices that a picture shows, and whom they are about.
-#[expect(clippy::wildcard_enum_match_arm, reason = "a picture shows few of them")]
-fn said(entry: &Entry) -> Option<(String, String)> {
-    let teller = &entry.node;
-    let (words, whom) = match entry.notice.as_ref()? {
-        Notice::Suspected(node, _) => (format!("{teller} suspects {{}}"), node),
-        // the others of a half say who asks; that one tells it as well
-        Notice::Tied(_, what) if !what.contains(" asks ") => ("{}: QUORUMTIE".to_owned(), teller),
-        Notice::Granted(_) => ("{}: HAVEQUORUM".to_owned(), teller),
-        Notice::NotGranted(_) => ("{}: NOQUORUM".to_owned(), teller),
-        Notice::WentOn(_, out) => {
-            return Some(("goes on without the vote of {}".to_owned(), out.join(", ")));
-        }
-        Notice::Removed(node, ..) => ("{} out of the view".to_owned(), node),
-        Notice::RegisterLost => ("{}: alert, nothing breaks ties".to_owned(), teller),
-        Notice::Vouched(..) => ("{}: an operator's word".to_owned(), teller),
-        _ => return None,
-    };
-    Some((words, whom.clone()))
 }
 
 #[cfg(test)]
@@ -326,7 +266,8 @@ mod tests {
             entry(1_304_000, "node1", tied("a grant is asked for")),
             entry(1_300_040, "node3", tied("a grant is asked for")),
             entry(1_340_000, "node2", went_on()),
-            entry(1_341_000, "node1", went_on()),
+            entry(1_440_000, "node1", went_on()),
+            entry(1_500_000, "node1", suspected("node3")),
             entry(1_302_000, "node2", None),
             entry(1_303_000, "node2", Some(Notice::LeaseGained)),
         ];
@@ -341,6 +282,7 @@ mod tests {
             (340.0, vec![0, 1], "goes on without the vote of node3"),
             (350.0, vec![3], "node3 silent"),
             (400.0, vec![1], "node2 answers for api"),
+            (500.0, vec![0], "node1 suspects node3"),
         ];
         assert_eq!(told, expected.map(|(ms, lanes, text)| (ms, lanes, text.to_owned())));
         assert_eq!((timeline.from_ms, timeline.to_ms), (-200.0, 1_000.0));

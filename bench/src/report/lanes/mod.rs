@@ -28,6 +28,8 @@ const LETTER: f64 = 6.2;
 const LETTERS: f64 = 11.0;
 /// So many characters of a note stand on one line.
 const NOTE: usize = 170;
+/// What the axis counts.
+const UNIT: &str = "milliseconds";
 /// At most so many ticks.
 const TICKS: f64 = 12.0;
 /// A colour for each service, dark enough for white words on it.
@@ -55,7 +57,8 @@ pub fn draw(timeline: &Timeline, note: &str) -> String {
     let height = foot + FOOT + LINE * count(notes.len()) + BETWEEN;
     let mut out = Svg::begin((WIDTH, height), &timeline.title, STYLE);
     out.text(12.0, 22.0, "head", &timeline.title);
-    axis.draw(&mut out, top, foot);
+    let faults = timeline.marks.iter().any(|mark| mark.about == About::Fault);
+    axis.draw(&mut out, (top, foot), if faults { "milliseconds since the fault" } else { UNIT });
     let services = services(timeline);
     let (mut before, mut boxes) = (None, Vec::new());
     for (lane, top) in timeline.lanes.iter().zip(&tops) {
@@ -74,8 +77,9 @@ pub fn draw(timeline: &Timeline, note: &str) -> String {
         mark.draw(&mut out, HEAD + ROW * count(rows - mark.row), foot, &tops);
     }
     // after the marks, whose lines would go through them
-    for it in &boxes {
-        it.tell(&mut out);
+    for (number, it) in boxes.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| &boxes[before]);
+        it.tell(&mut out, before.filter(|before| before.at.1 == it.at.1));
     }
     for (number, line) in notes.iter().enumerate() {
         out.text(12.0, foot + FOOT + LINE * count(number + 1), "note", line);
@@ -150,8 +154,9 @@ fn boxed<'a>(axis: &Axis, lane: &'a Lane, top: f64, services: &[&str]) -> Vec<Bo
 }
 
 impl Boxed<'_> {
-    /// Its words, if they fit in; else the last two of them, such as `51 ms`, if these do.
-    fn tell(&self, out: &mut Svg) {
+    /// Its words, if they fit in; else the last two of them, such as `51 ms`, if these do; else, if
+    /// there is room, they stand at the end of what was before it.
+    fn tell(&self, out: &mut Svg, before: Option<&Self>) {
         let Self { at: (x, y), size: (wide, high), class, words, .. } = self;
         let y = y + high / 2.0 + 4.0;
         if words.is_empty() || *high < LETTERS {
@@ -164,6 +169,11 @@ impl Boxed<'_> {
         let short = words.rmatch_indices(' ').nth(1).map_or(*words, |(at, _)| &words[at + 1..]);
         if wide_of(short) + 2.0 < *wide {
             out.text(x + wide / 2.0, y, &format!("{class} mid"), short);
+            return;
+        }
+        let room = |it: &&Self| wide_of(it.words) + wide_of(words) + 24.0 < it.size.0;
+        if let Some(before) = before.filter(room) {
+            out.text(x - 5.0, y, &format!("{} left", before.class), words);
         }
     }
 }
@@ -247,7 +257,7 @@ impl Axis {
         [1.0, 2.0, 5.0].map(|it| it * decade).into_iter().find(fits).unwrap_or(10.0 * decade)
     }
 
-    fn draw(&self, out: &mut Svg, top: f64, foot: f64) {
+    fn draw(&self, out: &mut Svg, (top, foot): (f64, f64), unit: &str) {
         let step = self.step();
         let mut tick = (self.from / step).ceil() * step;
         for _ in 0..=TICKS as usize {
@@ -261,7 +271,7 @@ impl Axis {
             tick += step;
         }
         let middle = f64::midpoint(AXIS_FROM, AXIS_TO);
-        out.text(middle, foot + 32.0, "tick", "milliseconds since the fault");
+        out.text(middle, foot + 32.0, "tick", unit);
     }
 }
 

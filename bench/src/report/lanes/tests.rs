@@ -60,7 +60,7 @@ fn an_empty_timeline_is_a_picture_without_lanes() {
     for (from_ms, to_ms) in [(0.0, 0.0), (5.0, -5.0), (f64::NAN, f64::INFINITY)] {
         let svg = draw(&Timeline { from_ms, to_ms, ..Timeline::default() }, "");
         assert_sound(&svg);
-        assert!(svg.contains("milliseconds since the fault"), "{svg}");
+        assert!(svg.contains(">milliseconds</text>"), "{svg}");
         assert!(!svg.contains("<circle") && !svg.contains("<rect x"), "{svg}");
     }
 }
@@ -109,15 +109,23 @@ fn words_of_marks_that_are_close_stand_above_each_other() {
 }
 
 #[test]
-fn a_short_silence_has_its_length_and_no_more_words() {
+fn a_short_silence_is_told_as_well_as_there_is_room() {
     let bars = vec![
+        bar(0.0, 100.0, answers("web"), "node1"),
         bar(100.0, 150.0, Shows::Silence, "no answer for 50 ms"),
-        bar(200.0, 204.0, Shows::Silence, "no answer for 4 ms"),
-        bar(300.0, 301.0, Shows::Silence, "odd"),
+        bar(150.0, 500.0, answers("web"), "node2"),
+        bar(500.0, 504.0, Shows::Silence, "no answer for 4 ms"),
+        bar(504.0, 510.0, answers("web"), "node1"),
+        bar(510.0, 511.0, Shows::Silence, "odd"),
     ];
     let svg = draw(&timeline(vec![lane("clients", "web", bars)], vec![]), "");
-    assert!(svg.contains(">50 ms</text>") && !svg.contains("answer"), "{svg}");
-    assert!(!svg.contains("4 ms</text>") && !svg.contains("odd"), "they don't fit: {svg}");
+    assert!(svg.contains(">50 ms</text>"), "its last words: {svg}");
+    let before = svg.lines().find(|line| line.contains(">no answer for 4 ms</text>"));
+    let before = before.unwrap_or_else(|| panic!("in what was before: {svg}"));
+    assert!(before.contains("class=\"on left\""), "{svg}");
+    let end = AXIS_FROM + 0.5 * (AXIS_TO - AXIS_FROM);
+    assert!((number(before, "x") - end + 5.0).abs() < 0.1, "{before}");
+    assert!(!svg.contains("odd"), "there is no room: {svg}");
 }
 
 #[test]
