@@ -9,8 +9,8 @@ use stead_lab::prober::Report;
 use super::marks::{Raw, joined, said};
 use crate::report::{About, Bar, Lane, Mark, Shows, Timeline};
 
-/// A silence no longer than this is none: it can't be seen in a picture.
-pub(super) const APART: Duration = Duration::from_millis(10);
+/// A silence no longer than this is none: it can hardly be seen in a picture.
+pub(super) const APART: Duration = Duration::from_millis(20);
 /// So many microseconds are shown before the first fault.
 const LEAD: u64 = 200_000;
 /// Who still answered so many microseconds before the end did not fall silent.
