@@ -13,13 +13,17 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    UnixAddr, accept4, bind, connect, listen, recv, recvmsg, send, sendmsg, socket, socketpair,
+    UnixAddr, accept4, bind, connect, listen, recv, recvmsg, send, sendmsg, setsockopt, socket,
+    socketpair, sockopt,
 };
 use nix::sys::stat::{Mode, fchmod};
 use thiserror::Error;
 
-/// The longest message, in bytes.
-pub const LONGEST: usize = 64 * 1024;
+/// The longest message, in bytes: less than what the kernel lets a socket have in line by default.
+pub const LONGEST: usize = 192 * 1024;
+/// What a connection may have in line, in bytes, where the kernel lets us say so: some messages of
+/// the longest kind.
+const IN_LINE: usize = 1024 * 1024;
 
 /// What went wrong on a socket between two processes.
 #[derive(Debug, Error)]
@@ -109,7 +113,7 @@ impl Listener {
                 Ok(raw) => {
                     // SAFETY: the kernel has just made this descriptor for us alone.
                     let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-                    return Ok(Some(Connection { fd }));
+                    return Ok(Some(Connection::new(fd)));
                 }
                 Err(Errno::EAGAIN) => return Ok(None),
                 Err(Errno::EINTR | Errno::ECONNABORTED) => {}
@@ -164,6 +168,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    fn new(fd: OwnedFd) -> Self {
+        // Beyond the kernel's own bound takes CAP_NET_ADMIN. Without it fewer wait in line.
+        let forced = setsockopt(&fd, sockopt::SndBufForce, &IN_LINE);
+        if forced.is_err() {
+            let _ = setsockopt(&fd, sockopt::SndBuf, &IN_LINE);
+        }
+        Self { fd }
+    }
+
     /// Connects to whoever listens at `path`, without waiting.
     ///
     /// # Errors
@@ -179,7 +192,7 @@ impl Connection {
         let address = UnixAddr::new(path).map_err(refused("use the path"))?;
         let fd = new_socket()?;
         connect(fd.as_raw_fd(), &address).map_err(refused("connect to"))?;
-        Ok(Self { fd })
+        Ok(Self::new(fd))
     }
 
     /// Two ends of a connection without a name.
@@ -190,7 +203,7 @@ impl Connection {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (one, other) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
             .map_err(failed("make a pair"))?;
-        Ok((Self { fd: one }, Self { fd: other }))
+        Ok((Self::new(one), Self::new(other)))
     }
 
     /// Sends one message; `false` if the other end's queue is full and it was not taken.

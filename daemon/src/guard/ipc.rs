@@ -21,8 +21,8 @@ use crate::tail;
 
 /// The version of this format.
 pub const VERSION: u8 = 1;
-/// The longest message.
-pub const LONGEST: usize = 60 * 1024;
+/// The longest message: what a guard reports of 255 others, and room to spare.
+pub const LONGEST: usize = 160 * 1024;
 
 /// From the daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -216,5 +216,94 @@ pub fn decode<M: DeserializeOwned + Tailed>(bytes: &[u8]) -> Result<M, IpcError>
         None => Err(IpcError::Empty),
         Some((&VERSION, message)) => Ok(tail::read(message)?),
         Some((version, _)) => Err(IpcError::Version(*version)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use stead_core::id::{Epoch, Incarnation, Index, NodeId};
+    use stead_core::lease::{
+        Counts, GateForm, LogTail, PeerMore, PeerReport, ReportLater, ReportMore, Traffic,
+    };
+    use stead_core::points::{Age, Told, ToldPoint};
+    use stead_core::state::MOST_NODES;
+    use stead_core::time::Instant;
+    use stead_core::timers::Timers;
+
+    use super::*;
+
+    /// Ten years after the start of the clock, in microseconds.
+    const LATE: u64 = 10 * 365 * 86_400 * 1_000_000;
+
+    /// What is known of a peer on eight links, with all that can be said.
+    fn peer() -> PeerReport {
+        let (at, term) = (Instant(LATE), Term(1 << 30));
+        let point = ToldPoint { answered: Age::of(Span(LATE)), missed: Age::of(Span(LATE)) };
+        let traffic = Traffic { sent: 1 << 40, received: 1 << 40 };
+        PeerReport {
+            heard: Some(at),
+            acknowledged: Some(at),
+            incarnation: Incarnation(1 << 30),
+            term,
+            coordinator: true,
+            daemon_alive: true,
+            hears_coordinator: true,
+            released: Some(Incarnation(1 << 30)),
+            revoked: Some(at),
+            slack: Span(LATE),
+            log_tail: LogTail { term, index: Index(1 << 50) },
+            round_trip: Span(LATE),
+            links: (0..8).map(|link| (link, at)).collect(),
+            more: PeerMore {
+                gate: GateForm::EBPF,
+                points: Told { revision: 1 << 30, points: [point; 8] },
+                hears_on: Some(255),
+                counts: Some(Counts { revision: 1 << 30, lease: Span(LATE) }),
+                counts_since: at,
+                traffic: (0..8).map(|link| (link, traffic)).collect(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_largest_cluster_fits() {
+        let others = || (2..=MOST_NODES as u64).map(NodeId);
+        let at = Instant(LATE);
+        let report = Report {
+            at,
+            incarnation: Incarnation(1),
+            started: at,
+            term: Term(1),
+            vote_known: true,
+            coordinates: Some(Term(1)),
+            voters: vec![(1..=16).map(NodeId).collect()],
+            lease_until: at,
+            quorate_until: at,
+            earlier_coordinator: Some(at),
+            hears_coordinator: true,
+            released: false,
+            clock_distrusted: false,
+            held: Vec::new(),
+            hold_number: 1,
+            timers: Timers::default(),
+            lapsed: Epoch(1),
+            peers: others().map(|node| (node, peer())).collect(),
+            more: ReportMore::default(),
+            later: ReportLater { slow: Some(others().collect()) },
+        };
+        let bytes = encode(&FromGuard::Report(report.clone())).expect("it can be encoded");
+        assert!(bytes.len() <= LONGEST, "{} bytes", bytes.len());
+        let back = decode::<FromGuard>(&bytes).expect("it can be decoded");
+        assert!(matches!(back, FromGuard::Report(it) if it == report));
+        let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 65_535);
+        let network = Network {
+            peers: others().map(|node| (node, vec![address; 8])).collect(),
+            ..Network::default()
+        };
+        let bytes = encode(&ToGuard::Network(network)).expect("it can be encoded");
+        // A guard of 0.3 may still be there.
+        assert!(bytes.len() <= 60 * 1024, "{} bytes", bytes.len());
     }
 }
