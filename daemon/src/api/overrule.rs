@@ -50,7 +50,10 @@ pub(super) async fn overrule(
              anew",
             answer.absent.join(", ")
         ),
-        Some(_) => format!("{} votes again by itself once it is back", answer.absent.join(", ")),
+        Some(_) => match answer.absent.as_slice() {
+            [one] => format!("{one} votes again by itself once it is back"),
+            all => format!("{} vote again by themselves once they are back", all.join(", ")),
+        },
     };
     Ok(OverrideAnswer { grant: went_on.map(|grant| grant.0), next: Some(next), ..answer })
 }

@@ -114,7 +114,12 @@ fn node_count(draft: &Draft, findings: &mut Findings) {
         findings.error(&last.name.span(), "every node is a satellite, and none votes", help);
         return;
     };
-    few_voters(voters().count(), count, &last.name.span(), findings);
+    let chain = draft.quorum.as_ref().and_then(|quorum| quorum.chain.as_ref());
+    let ties_are_broken = chain.is_some_and(|chain| chain.register().is_some());
+    let voters = voters().count();
+    if !(ties_are_broken && voters.is_multiple_of(2)) {
+        few_voters(voters, count, &last.name.span(), findings);
+    }
 }
 
 /// What so many voters do not survive.
@@ -134,12 +139,18 @@ fn few_voters(voters: usize, nodes: usize, at: &Range<usize>, findings: &mut Fin
             at,
             "two nodes and no tie-breaker: when one dies, the survivor stops too",
             "one of two is no majority, and the survivor can't tell a dead peer from a cut cable; \
-             a third node gives it one, even a small one that runs no service",
+             a third node gives it one, even a small one that runs no service, or a quorum server \
+             on any third machine",
         ),
         _ if voters.is_multiple_of(2) => findings.warning(
             at,
             format!("an even number of nodes ({voters}): cut into two halves, both stop"),
-            format!("{} nodes survive as many failures; {} survive more", voters - 1, voters + 1),
+            format!(
+                "{} nodes survive as many failures, {} survive more, and so do {voters} with a \
+                 quorum server",
+                voters - 1,
+                voters + 1
+            ),
         ),
         _ => {}
     }

@@ -118,7 +118,13 @@ impl Connection {
 }
 
 fn broken(address: SocketAddr, error: &std::io::Error) -> NotConnected {
-    NotConnected::Unreachable { address, detail: format!("the connection broke: {error}") }
+    // What TLS says of an end without a farewell is for those who write servers.
+    let detail = if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        "it closed the connection".to_owned()
+    } else {
+        format!("the connection broke: {error}")
+    };
+    NotConnected::Unreachable { address, detail }
 }
 
 fn no_server(address: SocketAddr, error: &dyn std::error::Error) -> NotConnected {

@@ -117,7 +117,8 @@ failback = true
          7 | addresses = { lan = "10.0.0.2" }
            `----
           help: one of two is no majority, and the survivor can't tell a dead peer from a cut
-                cable; a third node gives it one, even a small one that runs no service
+                cable; a third node gives it one, even a small one that runs no service, or a
+                quorum server on any third machine
         Warning:
           ! `failback` of service web has no effect
             ,-[cluster.toml:10:12]
@@ -159,9 +160,12 @@ fn four_nodes() {
             :        ^^^^^
          15 | addresses = { lan = "10.0.0.4", backup = "fd00::4" }
             `----
-          help: 3 nodes survive as many failures; 5 survive more
+          help: 3 nodes survive as many failures, 5 survive more, and so do 4 with a quorum
+                server
     "#]]
     .assert_eq(&warnings(&good_but("[services", node)));
+    let broken = format!("[quorum]\nchain = [\"majority\", \"quorum-server\"]\n{node}");
+    assert_eq!(warnings(&good_but("[services", &broken)), "", "something breaks ties");
 }
 
 #[test]
