@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use expect_test::expect;
 
 use super::super::{Example, example, keys, read, read_file, render};
-use super::{GOOD, drawn, good_but};
+use super::{GOOD, drawn, good_but, report};
 
 /// The warnings about a usable file, as a terminal without colours shows them.
 fn warnings(text: &str) -> String {
@@ -296,4 +296,31 @@ fn the_reference_shows_a_usable_file_and_names_every_key() {
             assert!(reference.contains(&row), "the reference has no `{}` of {place}", key.name);
         }
     }
+}
+
+/// The blocks of a page that are whole files.
+fn files_in(page: &str) -> impl Iterator<Item = &str> {
+    let blocks = page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    blocks.filter(|it| ["[cluster]", "[links.", "[nodes."].iter().all(|table| it.contains(table)))
+}
+
+#[test]
+fn every_whole_file_in_the_book_can_be_used() {
+    let book = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut known = 0;
+    for folder in ["how-to", "reference", "concepts"] {
+        for page in std::fs::read_dir(book.join(folder)).expect("it is there") {
+            let page = page.expect("it can be read").path();
+            if page.extension().is_none_or(|it| it != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&page).expect("it can be read");
+            for file in files_in(&text) {
+                let read = read("cluster.toml", file);
+                assert!(read.is_ok(), "{}: {}", page.display(), report(file));
+                known += 1;
+            }
+        }
+    }
+    assert!(known >= 3, "{known} files");
 }
