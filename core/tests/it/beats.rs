@@ -1,104 +1,45 @@
 //! When a guard speaks, and to whom.
 
-use std::collections::BTreeSet;
-
-use stead_core::id::{Incarnation, NodeId, Sequence, Term};
-use stead_core::lease::{Command, Event, Heartbeat, Lease, LogTail, Order, Receipt};
-use stead_core::time::{Instant, Span};
+use stead_core::id::NodeId;
+use stead_core::lease::Event;
+use stead_core::time::Span;
 use stead_core::timers::Timers;
+
+use super::guard::{Guard, MILLISECOND};
 
 const COORDINATOR: NodeId = NodeId(2);
 const OTHER: NodeId = NodeId(3);
-const MILLISECOND: Span = Span::from_millis(1);
 
-/// A guard of three that does not coordinate, and when it sent what to whom.
-struct Guard {
-    lease: Lease,
-    now: Instant,
-    newest: Sequence,
-    heard: u64,
-    sent: Vec<(Instant, NodeId)>,
+/// A guard of three that does not coordinate.
+fn of_three() -> Guard {
+    Guard::new(&[COORDINATOR, OTHER])
 }
 
-impl Guard {
-    fn new() -> Self {
-        let now = Instant(10_000_000);
-        let lease = Lease::new(NodeId(1), Incarnation(1), now, MILLISECOND, Timers::default());
-        let mut guard = Self { lease, now, newest: Sequence(0), heard: 0, sent: Vec::new() };
-        guard.take(Event::DaemonConnected);
-        guard.take(Event::Order(Order::Vote(Term(1))));
-        guard.take(Event::Order(Order::Peers(BTreeSet::from([COORDINATOR, OTHER]))));
-        guard.take(Event::Tick);
-        guard
-    }
+/// The coordinator's beat arrives.
+fn hear(guard: &mut Guard) {
+    let heartbeat = guard.heartbeat(COORDINATOR, true);
+    guard.hear(heartbeat);
+}
 
-    fn take(&mut self, event: Event) {
-        self.lease.handle(self.now, event);
-        let mut reported = false;
-        while let Some(command) = self.lease.poll() {
-            match command {
-                Command::Send { to, heartbeat } => {
-                    self.newest = heartbeat.sequence;
-                    self.sent.push((self.now, to));
-                }
-                Command::Report(_) => reported = true,
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
-            }
+/// So many milliseconds, one by one; the coordinator is heard at each fifteenth, and `late`
+/// milliseconds after it at every second one.
+fn pass(guard: &mut Guard, millis: u64, late: u64) {
+    for each in 0..millis {
+        guard.pass(1);
+        let lateness = if each / 15 % 2 == 0 { 0 } else { late };
+        if each % 15 == lateness {
+            hear(guard);
         }
-        if reported {
-            self.take(Event::Order(Order::Alive));
-        }
-    }
-
-    /// The coordinator's beat arrives.
-    fn hear(&mut self) {
-        self.heard += 1;
-        let receipt =
-            Receipt { incarnation: Incarnation(1), sequence: self.newest, held: Span::ZERO };
-        let heartbeat = Heartbeat {
-            from: COORDINATOR,
-            incarnation: Incarnation(5),
-            sequence: Sequence(self.heard),
-            term: Term(1),
-            coordinator: true,
-            released: false,
-            daemon_alive: true,
-            hears_coordinator: true,
-            slack: MILLISECOND,
-            log_tail: LogTail::default(),
-            receipt: Some(receipt),
-            echo: None,
-            earlier_coordinator: Span::ZERO,
-            more: Default::default(),
-        };
-        self.take(Event::Heartbeat { link: 0, heartbeat });
-    }
-
-    /// So many milliseconds, one by one; the coordinator is heard at each fifteenth, and `late`
-    /// milliseconds after it at every second one.
-    fn pass(&mut self, millis: u64, heard: bool, late: u64) {
-        for each in 0..millis {
-            self.now += MILLISECOND;
-            self.take(Event::Tick);
-            let lateness = if each / 15 % 2 == 0 { 0 } else { late };
-            if heard && each % 15 == lateness {
-                self.hear();
-            }
-        }
-    }
-
-    fn sent_to(&self, node: NodeId) -> Vec<Instant> {
-        self.sent.iter().filter(|(_, to)| *to == node).map(|(at, _)| *at).collect()
     }
 }
 
 #[test]
 fn whoever_hears_a_coordinator_beats_once_an_interval_in_its_rhythm() {
     for late in [0, 4] {
-        let mut guard = Guard::new();
-        guard.pass(150, true, late);
+        let mut guard = of_three();
+        pass(&mut guard, 150, late);
         guard.sent.clear();
-        guard.pass(1_500, true, late);
+        pass(&mut guard, 1_500, late);
         for node in [COORDINATOR, OTHER] {
             assert_eq!(guard.sent_to(node).len(), 100, "to {node}, beats late by {late} ms");
         }
@@ -108,12 +49,12 @@ fn whoever_hears_a_coordinator_beats_once_an_interval_in_its_rhythm() {
 
 #[test]
 fn beats_of_a_coordinator_that_has_much_to_say_are_answered_to_it_alone() {
-    let mut guard = Guard::new();
-    guard.pass(150, true, 0);
+    let mut guard = of_three();
+    pass(&mut guard, 150, 0);
     guard.sent.clear();
     for _ in 0..150 {
-        guard.pass(2, false, 0);
-        guard.hear();
+        guard.pass(2);
+        hear(&mut guard);
     }
     assert_eq!(guard.sent_to(COORDINATOR).len(), 150);
     let others = guard.sent_to(OTHER).len();
@@ -122,12 +63,12 @@ fn beats_of_a_coordinator_that_has_much_to_say_are_answered_to_it_alone() {
 
 #[test]
 fn beats_go_on_when_a_coordinator_is_heard_no_more() {
-    let mut guard = Guard::new();
-    guard.pass(300, true, 0);
-    guard.hear();
+    let mut guard = of_three();
+    pass(&mut guard, 300, 0);
+    hear(&mut guard);
     guard.sent.clear();
     let silent_since = guard.now;
-    guard.pass(150, false, 0);
+    guard.pass(150);
     let interval = Timers::default().heartbeat;
     for node in [COORDINATOR, OTHER] {
         let sent = guard.sent_to(node);
@@ -140,9 +81,9 @@ fn beats_go_on_when_a_coordinator_is_heard_no_more() {
 
 #[test]
 fn what_is_new_is_said_at_once() {
-    let mut guard = Guard::new();
-    guard.pass(300, true, 0);
-    guard.hear();
+    let mut guard = of_three();
+    pass(&mut guard, 300, 0);
+    hear(&mut guard);
     guard.sent.clear();
     guard.take(Event::DaemonGone);
     assert_eq!(guard.sent_to(COORDINATOR), [guard.now]);

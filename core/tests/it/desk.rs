@@ -42,6 +42,12 @@ fn peer(at: Instant) -> PeerReport {
     }
 }
 
+/// A log in which both vote, with its last entry there, of that term.
+pub fn log_of_both(term: Term, leader: Option<NodeId>, index: Index) -> LogView {
+    let voters = vec![BTreeSet::from([ME, PEER])];
+    LogView { term, leader, voters, tail: LogTail { term, index }, ..LogView::default() }
+}
+
 impl Desk {
     /// It leads in term 2; the last coordinator that began was that of term 1.
     pub fn new() -> Self {
@@ -72,14 +78,7 @@ impl Desk {
         };
         let index = state.applied;
         let mut desk = Self { node: Node::new(ME, state), now, report, commands: Vec::new() };
-        let (term, tail) = (Term(2), LogTail { term: Term(2), index });
-        desk.take(Event::Log(LogView {
-            term,
-            leader: Some(ME),
-            voters,
-            tail,
-            ..LogView::default()
-        }));
+        desk.take(Event::Log(log_of_both(Term(2), Some(ME), index)));
         desk.take(Event::Current(index));
         desk.tell(0, |_| {});
         desk
@@ -192,9 +191,7 @@ fn nobody_gets_a_lease_by_timers_that_are_not_in_force() {
     let mut later = Desk { commands: Vec::new(), ..desk };
     later.node = Node::new(ME, Book::founded().state);
     let index = later.node.state().applied;
-    let (term, tail) = (Term(2), LogTail { term: Term(2), index });
-    let voters = later.report.voters.clone();
-    later.take(Event::Log(LogView { term, leader: Some(ME), voters, tail, ..LogView::default() }));
+    later.take(Event::Log(log_of_both(Term(2), Some(ME), index)));
     later.take(Event::Current(index));
     later.tell(1, |_| {});
     later.apply(Change::Lead { term: Term(2) });

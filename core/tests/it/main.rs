@@ -6,6 +6,7 @@ mod chain;
 mod desk;
 mod disarmed;
 mod earlier;
+mod guard;
 mod parts;
 mod patience;
 mod points;

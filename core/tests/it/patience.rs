@@ -9,18 +9,12 @@ use super::desk::{Desk, ME, PEER};
 
 /// The log comes to a term that nobody leads.
 fn nobody_leads_in(desk: &mut Desk, term: u64) {
-    let LogView { tail, .. } = desk.node.log().clone();
+    let view = desk.node.log().clone();
     let voters = vec![BTreeSet::from([ME, PEER])];
     desk.report.coordinates = None;
     desk.report.hears_coordinator = false;
     desk.report.term = Term(term);
-    desk.take(Event::Log(LogView {
-        term: Term(term),
-        leader: None,
-        voters,
-        tail,
-        ..LogView::default()
-    }));
+    desk.take(Event::Log(LogView { term: Term(term), leader: None, voters, ..view }));
 }
 
 /// How many milliseconds pass until somebody is made to campaign, both nodes hearing each other and

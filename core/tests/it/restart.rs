@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use stead_core::id::{Epoch, Index, Term};
-use stead_core::lease::{Holding, LogTail, Order};
+use stead_core::lease::{Holding, Order};
 use stead_core::node::{Command, Event, LogView, Node};
 use stead_core::state::Change;
 use stead_core::state::config::Config;
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 
-use super::desk::{Desk, ME, PEER};
+use super::desk::{Desk, ME, PEER, log_of_both};
 use super::wanted::address;
 
 /// Whether this node was made to campaign.
@@ -42,9 +42,9 @@ fn a_log_behind_its_guard_comes_to_its_term() {
 #[test]
 fn who_does_not_vote_disturbs_nobody_with_a_term_of_its_guard() {
     let mut desk = Desk::begun();
-    let LogView { term, tail, .. } = desk.node.log().clone();
     let voters = vec![BTreeSet::from([PEER])];
-    desk.take(Event::Log(LogView { term, leader: Some(PEER), voters, tail, ..LogView::default() }));
+    let view = desk.node.log().clone();
+    desk.take(Event::Log(LogView { leader: Some(PEER), voters, ..view }));
     assert!(!ahead_for(&mut desk, 3_000));
 }
 
@@ -59,7 +59,6 @@ fn restarted(lease_left: i64) -> Vec<Command> {
 fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
     let former = Desk::begun();
     let state = former.node.state().clone();
-    let voters = vec![BTreeSet::from([ME, PEER])];
     let (now, index) = (former.now, state.applied);
     let mut report = former.report.clone();
     report.held = held;
@@ -67,17 +66,7 @@ fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
     let left = Span::from_millis(lease_left.unsigned_abs());
     report.lease_until = if lease_left < 0 { now - left } else { now + left };
     let mut node = Node::new(ME, state);
-    let tail = LogTail { term: Term(2), index };
-    node.handle(
-        now,
-        Event::Log(LogView {
-            term: Term(2),
-            leader: Some(PEER),
-            voters,
-            tail,
-            ..LogView::default()
-        }),
-    );
+    node.handle(now, Event::Log(log_of_both(Term(2), Some(PEER), index)));
     node.handle(now, Event::Report(report));
     node.handle(now, Event::Current(index));
     std::iter::from_fn(|| node.poll()).collect()
@@ -142,18 +131,7 @@ fn timers_of_the_past_are_not_for_a_guard_that_has_a_lease() {
         let mut report = former.report.clone();
         (report.timers, report.lease_until) = (shorter, lease_until);
         let mut node = Node::new(ME, state.clone());
-        let voters = vec![BTreeSet::from([ME, PEER])];
-        let tail = LogTail { term: Term(2), index };
-        node.handle(
-            now,
-            Event::Log(LogView {
-                term: Term(2),
-                leader: Some(PEER),
-                voters,
-                tail,
-                ..LogView::default()
-            }),
-        );
+        node.handle(now, Event::Log(log_of_both(Term(2), Some(PEER), index)));
         node.handle(now, Event::Report(report));
         let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();
         (node, commands)
@@ -176,12 +154,8 @@ fn a_coordinator_waits_until_its_guard_counts_by_the_timers_in_force() {
     let mut node = Node::new(ME, state.clone());
     let mut report = former.report.clone();
     (report.term, report.coordinates, report.lease_until) = (Term(3), None, Instant::START);
-    let voters = vec![BTreeSet::from([ME, PEER])];
-    let tail = LogTail { term: Term(3), index: Index(state.applied.0 + 2) };
-    node.handle(
-        now,
-        Event::Log(LogView { term: Term(3), leader: Some(ME), voters, tail, ..LogView::default() }),
-    );
+    let index = Index(state.applied.0 + 2);
+    node.handle(now, Event::Log(log_of_both(Term(3), Some(ME), index)));
     node.handle(now, Event::Report(report.clone()));
     let config = with_ride_out(state.config.as_ref().expect("founded"), 100);
     let changes =
@@ -190,7 +164,7 @@ fn a_coordinator_waits_until_its_guard_counts_by_the_timers_in_force() {
         let index = Index(state.applied.0 + at);
         node.handle(now, Event::Applied { index, term: Term(3), change: Some(change) });
     }
-    node.handle(now, Event::Current(tail.index));
+    node.handle(now, Event::Current(index));
     assert_ne!(node.state().timers, report.timers);
     let mut admitted = || {
         let commands: Vec<_> = std::iter::from_fn(|| node.poll()).collect();

@@ -2,22 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_core::id::{Incarnation, NodeId, Sequence, Term};
-use stead_core::lease::{
-    Admission, Command, Event, Heartbeat, Lease, LogTail, Order, Receipt, Report,
-};
-use stead_core::node::{Command as NodeCommand, Event as NodeEvent, LogView};
+use stead_core::id::{Index, NodeId, Term};
+use stead_core::lease::{Admission, Heartbeat, LogTail, Order};
+use stead_core::node::{Command, Event, LogView};
 use stead_core::state::{Change, Outcome, Refusal};
-use stead_core::time::{Instant, Span};
+use stead_core::time::Span;
 use stead_core::timers::Timers;
 
 use super::desk::Desk;
+use super::guard::{Guard, ME};
 use super::parts::PEER;
 use super::state::Book;
 use super::wanted::wanted;
-
-const ME: NodeId = NodeId(1);
-const MILLISECOND: Span = Span::from_millis(1);
 
 /// The configuration with these nodes as satellites, decided upon that revision.
 fn satellites(base: u64, names: &[&str]) -> Change {
@@ -46,124 +42,71 @@ fn somebody_always_votes() {
 }
 
 /// A guard alone that speaks to one peer in the slow rhythm.
-struct Guard {
-    lease: Lease,
-    now: Instant,
-    sent: Vec<(Instant, Heartbeat)>,
-    reports: usize,
-    report: Option<Report>,
-    /// The peer's count of its own datagrams.
-    said: u64,
+fn slow_guard() -> Guard {
+    let mut guard = Guard::new(&[PEER]);
+    guard.order(Order::Slow(BTreeSet::from([PEER])));
+    guard.pass(200);
+    guard.sent.clear();
+    guard
 }
 
-impl Guard {
-    fn new() -> Self {
-        let now = Instant(10_000_000);
-        let lease = Lease::new(ME, Incarnation(1), now, MILLISECOND, Timers::default());
-        let mut guard = Self { lease, now, sent: Vec::new(), reports: 0, report: None, said: 0 };
-        guard.take(Event::DaemonConnected);
-        let peers = BTreeSet::from([PEER]);
-        for order in [Order::Vote(Term(1)), Order::Peers(peers.clone()), Order::Slow(peers)] {
-            guard.take(Event::Order(order));
-        }
-        guard.pass(200);
-        (guard.sent, guard.reports) = (Vec::new(), 0);
-        guard
-    }
+/// The peer is heard.
+fn hear(guard: &mut Guard, coordinator: bool) {
+    let heartbeat = guard.heartbeat(PEER, coordinator);
+    guard.hear(heartbeat);
+}
 
-    fn take(&mut self, event: Event) {
-        self.lease.handle(self.now, event);
-        let mut reported = false;
-        while let Some(command) = self.lease.poll() {
-            match command {
-                Command::Send { heartbeat, .. } => self.sent.push((self.now, heartbeat)),
-                Command::Report(report) => {
-                    self.report = Some(report);
-                    reported = true;
-                }
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
-            }
-        }
-        if reported {
-            self.reports += 1;
-            self.take(Event::Order(Order::Alive));
-        }
-    }
-
-    fn pass(&mut self, millis: u64) {
-        for _ in 0..millis {
-            self.now += MILLISECOND;
-            self.take(Event::Tick);
-        }
-    }
-
-    /// The peer speaks; `knows` our newest datagram, or has never heard us.
-    fn hear(&mut self, coordinator: bool, knows: Option<Sequence>) {
-        self.said += 1;
-        let receipt = knows.map(|sequence| Receipt {
-            incarnation: Incarnation(1),
-            sequence,
-            held: Span::ZERO,
-        });
-        let heartbeat = Heartbeat {
-            from: PEER,
-            incarnation: Incarnation(1),
-            sequence: Sequence(self.said),
-            term: Term(1),
-            coordinator,
-            released: false,
-            daemon_alive: true,
-            hears_coordinator: true,
-            slack: MILLISECOND,
-            log_tail: LogTail::default(),
-            receipt,
-            echo: None,
-            earlier_coordinator: Span::ZERO,
-            more: Default::default(),
-        };
-        self.take(Event::Heartbeat { link: 0, heartbeat });
-    }
-
-    fn newest(&self) -> Option<Sequence> {
-        self.sent.last().map(|(_, heartbeat)| heartbeat.sequence)
-    }
+/// What it sent last is an echo.
+fn echoes(guard: &Guard) -> bool {
+    guard.sent.last().is_some_and(|(.., it)| it.echo.is_some())
 }
 
 #[test]
 fn a_satellite_and_a_voter_speak_rarely_and_never_lose_touch() {
-    let mut guard = Guard::new();
+    let mut guard = slow_guard();
     let rhythm = Timers::default().slow_rhythm();
     guard.pass(2_400);
-    let times: Vec<_> = guard.sent.iter().map(|(at, _)| *at).collect();
+    let times = guard.sent_to(PEER);
     assert!((18..=20).contains(&times.len()), "an eighth of 160: {}", times.len());
     assert!(times.windows(2).all(|two| two[1].since(two[0]) >= rhythm), "{times:?}");
-    // What it says is no news for the daemon.
-    let before = guard.reports;
-    for _ in 0..20 {
-        guard.hear(false, guard.newest());
+}
+
+/// So many reports when the peer says something else each time.
+fn reports_of_news(guard: &mut Guard) -> usize {
+    hear(guard, false);
+    guard.reports.clear();
+    for index in 1..=20 {
+        let log_tail = LogTail { term: Term(1), index: Index(index) };
+        let heartbeat = Heartbeat { log_tail, ..guard.heartbeat(PEER, false) };
+        guard.hear(heartbeat);
     }
-    assert_eq!(guard.reports, before);
+    guard.reports.len()
+}
+
+#[test]
+fn what_a_node_says_that_is_spoken_to_rarely_is_no_news() {
+    assert_eq!(reports_of_news(&mut Guard::new(&[PEER])), 20);
+    assert_eq!(reports_of_news(&mut slow_guard()), 0);
 }
 
 #[test]
 fn whoever_says_that_it_coordinates_is_answered_at_once() {
-    let mut guard = Guard::new();
-    guard.pass(200);
-    let known = guard.newest();
-    guard.pass(10);
+    let mut guard = slow_guard();
+    guard.pass(210);
     guard.sent.clear();
-    guard.hear(true, known);
-    assert!(guard.sent.last().is_some_and(|(_, it)| it.echo.is_some()), "it is echoed at once");
+    hear(&mut guard, true);
+    assert!(echoes(&guard), "it knows a datagram of ours");
     // One that has never heard us learns of a datagram within an interval.
-    let mut guard = Guard::new();
+    let mut guard = slow_guard();
     guard.pass(130);
     guard.sent.clear();
-    guard.hear(true, None);
-    assert!(guard.sent.is_empty(), "that may be a recording");
+    let heartbeat = Heartbeat { receipt: None, ..guard.heartbeat(PEER, true) };
+    guard.hear(heartbeat);
+    assert_eq!(guard.sent.len(), 0, "that may be a recording");
     guard.pass(16);
     assert_eq!(guard.sent.len(), 1, "an interval at the most");
-    guard.hear(true, guard.newest());
-    assert!(guard.sent.last().is_some_and(|(_, it)| it.echo.is_some()));
+    hear(&mut guard, true);
+    assert!(echoes(&guard));
     // Once it is silent there is no hurry any more.
     guard.pass(400);
     guard.sent.clear();
@@ -173,9 +116,9 @@ fn whoever_says_that_it_coordinates_is_answered_at_once() {
 
 #[test]
 fn a_guard_that_acts_for_a_coordinator_speaks_to_satellites_at_every_heartbeat() {
-    let mut guard = Guard::new();
+    let mut guard = slow_guard();
     let voters = vec![BTreeSet::from([ME])];
-    guard.take(Event::Order(Order::Lead { term: Term(1), voters, admitted: BTreeMap::new() }));
+    guard.order(Order::Lead { term: Term(1), voters, admitted: BTreeMap::new() });
     guard.sent.clear();
     guard.pass(1_500);
     assert!((99..=101).contains(&guard.sent.len()), "{}", guard.sent.len());
@@ -183,22 +126,24 @@ fn a_guard_that_acts_for_a_coordinator_speaks_to_satellites_at_every_heartbeat()
 
 #[test]
 fn who_was_forgotten_and_is_known_again_may_have_had_a_lease_until_then() {
-    let mut guard = Guard::new();
+    let mut guard = slow_guard();
     let voters = vec![BTreeSet::from([ME])];
-    let admission = Admission { incarnation: Incarnation(1), index: Default::default() };
+    hear(&mut guard, false);
+    let incarnation = guard.heartbeat(PEER, false).incarnation;
+    let admission = Admission { incarnation, index: Index::default() };
     let admitted = BTreeMap::from([(PEER, admission)]);
-    guard.take(Event::Order(Order::Lead { term: Term(1), voters, admitted }));
-    guard.hear(false, guard.newest());
+    guard.order(Order::Lead { term: Term(1), voters, admitted });
+    hear(&mut guard, false);
     guard.pass(20);
-    let echo = guard.sent.last().and_then(|(_, it)| it.echo).expect("it is given a lease");
+    let echo = guard.newest.and_then(|it| it.echo).expect("it is given a lease");
     assert!(echo.authority > Span::ZERO);
     for peers in [BTreeSet::new(), BTreeSet::from([PEER])] {
-        guard.take(Event::Order(Order::Peers(peers)));
+        guard.order(Order::Peers(peers));
     }
     let known = guard.now;
     guard.pass(20);
-    guard.take(Event::Order(Order::Revoke(PEER)));
-    let report = guard.report.as_ref().expect("it reports");
+    guard.order(Order::Revoke(PEER));
+    let report = guard.reports.last().expect("it reports");
     assert_eq!(report.peers[&PEER].revoked, Some(known), "not the start of the guard");
 }
 
@@ -208,12 +153,12 @@ fn desk(names: &[&str], learners: &[NodeId]) -> Desk {
     desk.apply(satellites(1, names));
     let view = desk.node.log().clone();
     let learners = learners.iter().copied().collect();
-    desk.take(NodeEvent::Log(LogView { learners, ..view }));
+    desk.take(Event::Log(LogView { learners, ..view }));
     desk
 }
 
 /// What is done about votes within some seconds.
-fn done(desk: &mut Desk, voters: &[NodeId]) -> Vec<NodeCommand> {
+fn done(desk: &mut Desk, voters: &[NodeId]) -> Vec<Command> {
     let mut done = Vec::new();
     for _ in 0..200 {
         desk.tell(20, |report| {
@@ -227,10 +172,10 @@ fn done(desk: &mut Desk, voters: &[NodeId]) -> Vec<NodeCommand> {
                 .filter(|it| {
                     matches!(
                         it,
-                        NodeCommand::AddVoter { .. }
-                            | NodeCommand::RemoveVoter { .. }
-                            | NodeCommand::AddLearner(_)
-                            | NodeCommand::HandOver(_)
+                        Command::AddVoter { .. }
+                            | Command::RemoveVoter { .. }
+                            | Command::AddLearner(_)
+                            | Command::HandOver(_)
                     )
                 })
                 .cloned(),
@@ -244,7 +189,7 @@ fn done(desk: &mut Desk, voters: &[NodeId]) -> Vec<NodeCommand> {
 fn a_satellite_keeps_the_log_and_loses_its_vote() {
     let mut desk = desk(&["b"], &[]);
     let done = done(&mut desk, &[ME, PEER]);
-    let less = NodeCommand::RemoveVoter { node: PEER, stays: true, under: None };
+    let less = Command::RemoveVoter { node: PEER, stays: true, under: None };
     assert!(!done.is_empty() && done.iter().all(|it| *it == less), "{done:?}");
 }
 
@@ -252,7 +197,7 @@ fn a_satellite_keeps_the_log_and_loses_its_vote() {
 fn a_coordinator_hands_over_before_it_loses_its_vote() {
     let mut desk = desk(&["a"], &[]);
     let done = done(&mut desk, &[ME, PEER]);
-    let over = NodeCommand::HandOver(PEER);
+    let over = Command::HandOver(PEER);
     assert!(!done.is_empty() && done.iter().all(|it| *it == over), "{done:?}");
 }
 
@@ -260,7 +205,7 @@ fn a_coordinator_hands_over_before_it_loses_its_vote() {
 fn a_learner_that_is_no_member_is_sent_nothing_any_more() {
     let mut desk = desk(&["c"], &[NodeId(7)]);
     let done = done(&mut desk, &[ME, PEER]);
-    let gone = NodeCommand::RemoveVoter { node: NodeId(7), stays: false, under: None };
+    let gone = Command::RemoveVoter { node: NodeId(7), stays: false, under: None };
     assert!(!done.is_empty() && done.iter().all(|it| *it == gone), "{done:?}");
 }
 
@@ -271,6 +216,6 @@ fn a_satellite_that_joined_is_sent_the_log_and_given_no_vote() {
     desk.apply(Change::AddToken { token, node: "c".into() });
     desk.apply(Change::Join { token, key: token });
     let done = done(&mut desk, &[ME, PEER]);
-    let learns = NodeCommand::AddLearner(NodeId(3));
+    let learns = Command::AddLearner(NodeId(3));
     assert!(!done.is_empty() && done.iter().all(|it| *it == learns), "{done:?}");
 }
