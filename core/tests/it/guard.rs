@@ -1,4 +1,4 @@
-//! A guard alone, told by a daemon that is there and spoken to by others: what it sends and reports.
+//! A guard alone, with a daemon that answers and others that speak: what it sends and reports.
 
 use std::collections::BTreeSet;
 
