@@ -142,3 +142,25 @@ fn votes_are_given_and_taken_while_it_serves() {
     assert_alone(one.seen_since(began));
     assert_alone(two.seen_since(began));
 }
+
+#[test]
+fn a_satellite_begins_no_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = Plan::of("first", &stead(), 3);
+    let mut text = plan.configuration();
+    text = text.replacen("site = \"home\"\n", "site = \"home\"\nsatellite = true\n", 1);
+    std::fs::write(folder.path().join("cluster.toml"), text).expect("written");
+    let begin = |node: &str| {
+        let mut command = std::process::Command::new(stead());
+        for (option, name) in [("--etc", ""), ("--state", "state"), ("--run", "run")] {
+            command.arg(option).arg(folder.path().join(name));
+        }
+        command.args(["init", "--node", node]).output().expect("it runs")
+    };
+    let refused = begin("node1");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("node1 is a satellite"), "{said}");
+    assert!(!folder.path().join("state").exists(), "nothing was changed");
+    let begun = begin("node2");
+    assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+}
