@@ -8,6 +8,14 @@ use super::{
     stead, wait_for, wait_moved, wait_preferred, web, whole,
 };
 
+/// A fleet of so many that a coordinator's successor may wait for a processor for as long as an
+/// election may take by the default ride-out. How long it takes is no matter of these trials.
+fn fleet_of(name: &str, nodes: usize) -> Plan {
+    let mut plan = Plan::of(name, &stead(), nodes);
+    plan.ride_out = Some("1s".to_owned());
+    plan
+}
+
 /// The names of the nodes of which `key` is true, by the word of one of them.
 fn those(fleet: &Fleet, by: &str, key: &str) -> Result<Vec<String>, FleetError> {
     let status = fleet.node(by)?.status()?;
@@ -43,7 +51,7 @@ fn quorum(fleet: &Fleet, by: &str) -> Value {
 
 #[test]
 fn satellites_serve_without_a_vote_and_are_taken_over_from() {
-    let plan = Plan::of("satellites", &stead(), 6).satellites(3);
+    let plan = fleet_of("satellites", 6).satellites(3);
     let plan = plan.service(web("web", WEB, &["node5", "node6"]));
     let fleet = Fleet::start(plan.service(web("api", API, &["node4"]))).must();
     let (one, two) = (client(&fleet, WEB), client(&fleet, API));
@@ -96,7 +104,7 @@ fn satellites_serve_without_a_vote_and_are_taken_over_from() {
 
 #[test]
 fn votes_are_given_and_taken_while_it_serves() {
-    let plan = Plan::of("promotion", &stead(), 5).satellites(2);
+    let plan = fleet_of("promotion", 5).satellites(2);
     let plan = plan.service(web("web", WEB, &["node5"]));
     let fleet = Fleet::start(plan.service(web("api", API, &["node1"]))).must();
     let (one, two) = (client(&fleet, WEB), client(&fleet, API));
