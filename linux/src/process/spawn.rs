@@ -24,6 +24,8 @@ pub struct Spec {
     pub folder: Option<PathBuf>,
     /// Takes its standard output and error; nothing if `None`. Its input is empty.
     pub output: Option<File>,
+    /// Takes its standard error alone, where `output` is to have no part of it.
+    pub errors: Option<File>,
     /// The network namespace it lives in, if not ours.
     pub network: Option<OwnedFd>,
     /// What it does before it becomes the program.
@@ -65,6 +67,7 @@ impl Spec {
             environment: None,
             folder: None,
             output: None,
+            errors: None,
             network: None,
             mark: Mark::default(),
             handed: Vec::new(),
@@ -106,7 +109,7 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
         }
         None => (Stdio::null(), Stdio::null()),
     };
-    command.stdout(out).stderr(err);
+    command.stdout(out).stderr(spec.errors.map_or(err, Stdio::from));
     let (network, mark, handed) = (spec.network, spec.mark, spec.handed);
     let (processes, mounts) = match spec.rooms {
         Some(Rooms { processes, mounts }) => (Some(processes), Some(mounts)),

@@ -58,6 +58,18 @@ fn a_program_shares_nothing_but_its_output() {
 }
 
 #[test]
+fn errors_go_their_own_way_if_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (output, errors) = (folder.path().join("output"), folder.path().join("errors"));
+    let mut spec = Spec::new("sh", &["-c", "echo said; echo complained >&2"]);
+    spec.output = Some(File::create(&output).expect("made"));
+    spec.errors = Some(File::create(&errors).expect("made"));
+    assert!(spawn(spec).expect("started").wait().expect("ended").success());
+    assert_eq!(fs::read_to_string(output).expect("text"), "said\n");
+    assert_eq!(fs::read_to_string(errors).expect("text"), "complained\n");
+}
+
+#[test]
 fn a_program_can_live_in_another_network() {
     let ns = NetNs::create().expect("these tests need root");
     let file = ns.run(|| File::open("/proc/thread-self/ns/net")).expect("inside").expect("open");
