@@ -1,12 +1,12 @@
 //! The edges: everything that touches the world, and the command line.
 //!
 //! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
-//! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`]
-//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for
-//! people and [`metrics`] as its numbers for machines. [`config`]
-//! reads what the operator wants. [`demo`] is a whole cluster on one machine, out of the same
-//! processes. [`quorum_server`] is a third process, on another machine, that breaks ties;
-//! [`quorum_client`] asks it, for a [`tie_breaker`].
+//! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and
+//! [`redirect`] (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its
+//! memory for people and [`metrics`] as its numbers for machines. [`config`] reads what the
+//! operator wants; [`ocf`] knows resource agents. [`demo`] is a whole cluster on one machine, out
+//! of the same processes. [`quorum_server`] is a third process, on another machine, that breaks
+//! ties; [`quorum_client`] asks it, for a [`tie_breaker`].
 //!
 //! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
 //! Failures: every error says what failed, whether anything changed and what to do next; one that
@@ -30,6 +30,7 @@ pub mod identity;
 pub mod journal;
 pub mod keeper;
 pub mod metrics;
+pub mod ocf;
 pub mod paths;
 pub mod points;
 mod polled;

@@ -1,0 +1,46 @@
+//! Resource agents: what they are called, what they say of themselves, and how they are to be
+//! called.
+//!
+//! # What it is for
+//! A resource agent is a program that starts, stops and watches one kind of thing (nginx, a file
+//! system, an address) and that every cluster manager calls in the same way: OCF Resource Agent
+//! API, versions 1.0 and 1.1. Debian's package resource-agents has 141 of them in /usr/lib/ocf;
+//! they are run as they are. Everything that has to be known of that interface stands here.
+//!
+//! # Happy path
+//! [`installed`] lists them by [`AgentName`]. [`describe`] has one print its meta-data, which
+//! [`MetaData::read`] reads. [`check`] compares with it what an operator wrote. Whoever runs an
+//! operation gives it [`environment`] and reads its end as an [`ExitCode`]. [`safety`] says what
+//! has to be known of a node before the same thing may be started on another one.
+//!
+//! # Failures
+//! Meta-data are bytes from outside: they are bounded, and what they lack is lacking, not an error,
+//! as long as the agent can be called. An agent that hangs is killed with all that it started. What
+//! meta-data say of types is often wrong, so a value of the wrong type is a warning.
+//!
+//! # Deliberately absent
+//! Running operations, and keeping what they started. The tools of Pacemaker (`crm_attribute` and
+//! others) that promotable agents call: [`Call::tools`] says where they are.
+
+mod check;
+mod collect;
+mod describe;
+mod duration;
+mod environment;
+mod exit;
+#[cfg(test)]
+mod fuzz;
+mod meta;
+mod name;
+mod safety;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Mistake, check};
+pub use collect::CollectError;
+pub use describe::{DescribeError, describe, describe_all};
+pub use environment::{Call, EXIT_REASON, environment};
+pub use exit::ExitCode;
+pub use meta::{Action, Kind, MetaData, MetaDataError, Parameter};
+pub use name::{AgentName, NameError, ROOT, installed, nearest};
+pub use safety::{Safety, harmless, safety};
