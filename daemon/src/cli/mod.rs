@@ -2,8 +2,8 @@
 //!
 //! The happy path: [`main`] reads the arguments, runs the command, and ends with its status. Most
 //! commands ask the daemon over its socket ([`crate::api`]); `init`, `join` and `leave --forget`
-//! work on this machine's files while no daemon runs; `timers FILE` needs neither. `quorum-server`
-//! is about another process, on a machine of its own.
+//! work on this machine's files while no daemon runs; `timers FILE` and `agents` need neither.
+//! `quorum-server` is about another process, on a machine of its own.
 //!
 //! Failures: a message says what failed, whether anything changed, and what to do next; mistakes in
 //! a configuration are shown in the file's own lines. The exit status tells scripts the rest
@@ -12,6 +12,7 @@
 //! Deliberately absent: anything that decides. What a command may change is decided by the state
 //! that all members agree on.
 
+mod agents;
 mod apply;
 mod clear;
 mod config;
@@ -107,6 +108,7 @@ enum Command {
     Events(events::Events),
     Incident(incident::Incident),
     Doctor(doctor::Doctor),
+    Agents(agents::Agents),
     Metrics(metrics::Metrics),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -157,6 +159,7 @@ impl Command {
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
             Self::Doctor(command) => command.run(context),
+            Self::Agents(command) => command.run(context),
             Self::Metrics(command) => command.run(context),
             Self::Demo(command) => command.run(),
             Self::DemoWeb(command) => command.run(),

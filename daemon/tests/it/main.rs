@@ -6,5 +6,6 @@ mod exec;
 mod fuzz;
 mod keeper;
 mod metrics;
+mod ocf;
 mod quorum_server;
 mod redirect;
