@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -149,8 +148,12 @@ fn with_agent(script: &str) -> TempDir {
     let folder = root.path().join("resource.d/mine");
     fs::create_dir_all(&folder).expect("made");
     let path = folder.join("odd");
-    fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}\n", root.path().display())).expect("made");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+    // A file that is open for writing can't be run, and a child of another test may have inherited
+    // it for a moment: so this process never opens it.
+    let text = root.path().join("text");
+    fs::write(&text, format!("#!/bin/sh\ncd {}\n{script}\n", root.path().display())).expect("made");
+    let copied = Command::new("install").args(["-m", "755"]).args([&text, &path]).status();
+    assert!(copied.expect("run").success());
     // Neither of these is one.
     fs::write(folder.join("README"), "text").expect("made");
     fs::create_dir(folder.join("lib")).expect("made");
