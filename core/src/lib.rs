@@ -22,6 +22,7 @@ pub mod placement;
 pub mod points;
 pub mod quorum;
 pub mod redirect;
+pub mod resource;
 pub mod state;
 pub mod table;
 pub mod tail;

@@ -13,7 +13,7 @@ pub fn append<T: Serialize + Tailed>(value: &T, to: Vec<u8>) -> Result<Vec<u8>, 
     let bytes = postcard::to_extend(value, to)?;
     let (more, later) = (value.more(), value.later());
     if later != T::Later::default() {
-        return postcard::to_extend(&later, postcard::to_extend(&more, bytes)?);
+        return append(&later, postcard::to_extend(&more, bytes)?);
     }
     if more == T::More::default() { Ok(bytes) } else { postcard::to_extend(&more, bytes) }
 }
@@ -24,13 +24,13 @@ pub fn append<T: Serialize + Tailed>(value: &T, to: Vec<u8>) -> Result<Vec<u8>, 
 /// It is damaged or cut short.
 pub fn read<T: DeserializeOwned + Tailed>(bytes: &[u8]) -> Result<T, postcard::Error> {
     let (mut value, rest) = postcard::take_from_bytes::<T>(bytes)?;
-    if rest.is_empty() {
+    if rest.is_empty() || T::TAILLESS {
         return Ok(value);
     }
     let (more, rest) = postcard::take_from_bytes(rest)?;
     value.add(more);
     if !rest.is_empty() {
-        value.add_later(postcard::from_bytes(rest)?);
+        value.add_later(read(rest)?);
     }
     Ok(value)
 }
@@ -47,8 +47,36 @@ mod tests {
         #[serde(skip)]
         new: More,
         #[serde(skip)]
-        newest: u8,
+        newest: Newest,
     }
+
+    /// What was added later, and later still.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Newest {
+        number: u8,
+        #[serde(skip)]
+        next: u16,
+    }
+
+    impl Tailed for Newest {
+        type More = Next;
+        type Later = ();
+
+        fn more(&self) -> Next {
+            Next(self.next)
+        }
+
+        fn later(&self) {}
+
+        fn add(&mut self, Next(next): Next) {
+            self.next = next;
+        }
+
+        fn add_later(&mut self, (): ()) {}
+    }
+
+    #[derive(Default, PartialEq, Serialize, Deserialize)]
+    struct Next(u16);
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
     struct More {
@@ -58,27 +86,35 @@ mod tests {
 
     impl Tailed for Thing {
         type More = More;
-        type Later = u8;
+        type Later = Newest;
 
         fn more(&self) -> More {
             self.new.clone()
         }
 
-        fn later(&self) -> u8 {
-            self.newest
+        fn later(&self) -> Newest {
+            self.newest.clone()
         }
 
         fn add(&mut self, more: More) {
             self.new = more;
         }
 
-        fn add_later(&mut self, later: u8) {
+        fn add_later(&mut self, later: Newest) {
             self.newest = later;
         }
     }
 
     fn thing(count: u32) -> Thing {
-        Thing { old: vec![1, 300], new: More { count, name: String::new() }, newest: 0 }
+        Thing {
+            old: vec![1, 300],
+            new: More { count, name: String::new() },
+            newest: Newest::default(),
+        }
+    }
+
+    fn of(number: u8, next: u16) -> Newest {
+        Newest { number, next }
     }
 
     #[test]
@@ -102,17 +138,30 @@ mod tests {
         for length in (0..plain).chain(plain + 1..whole.len()) {
             assert!(read::<Thing>(&whole[..length]).is_err(), "{length} octets");
         }
-        let latest = Thing { newest: 9, ..thing(5) };
+        let latest = Thing { newest: of(9, 0), ..thing(5) };
         let longer = append(&latest, Vec::new()).expect("written");
         assert_eq!(longer, [&whole[..], &[9]].concat());
         assert_eq!(read::<Thing>(&longer), Ok(latest.clone()));
-        assert_eq!(read::<Thing>(&[&longer[..], &[9, 9]].concat()), Ok(latest));
+        // The next octet is what 0.5 adds; whatever stands behind that is not looked at.
+        let next = Thing { newest: of(9, 8), ..thing(5) };
+        assert_eq!(read::<Thing>(&[&longer[..], &[8, 7, 7]].concat()), Ok(next));
     }
 
     #[test]
     fn what_is_newest_stands_behind_a_tail_that_says_nothing() {
-        let latest = Thing { newest: 9, ..thing(0) };
+        let latest = Thing { newest: of(9, 0), ..thing(0) };
         let bytes = append(&latest, Vec::new()).expect("written");
         assert_eq!(read::<Thing>(&bytes), Ok(latest));
+    }
+
+    #[test]
+    fn what_was_added_last_stands_behind_that() {
+        for (number, next) in [(9, 5), (0, 5)] {
+            let latest = Thing { newest: of(number, next), ..thing(0) };
+            let bytes = append(&latest, Vec::new()).expect("written");
+            assert_eq!(read::<Thing>(&bytes), Ok(latest.clone()));
+            // What comes behind that is a later version's, however long it is.
+            assert_eq!(read::<Thing>(&[&bytes[..], &[7; 40]].concat()), Ok(latest));
+        }
     }
 }

@@ -115,7 +115,11 @@ impl Plan {
             nodes: nodes.collect(),
             services: (0..self.services).map(|number| (service(number), one(number))).collect(),
             more: ConfigMore { networks: self.networks() },
-            later: ConfigLater { quorum: self.quorum(), satellites: self.satellites() },
+            later: ConfigLater {
+                quorum: self.quorum(),
+                satellites: self.satellites(),
+                ..Default::default()
+            },
         }
     }
 }

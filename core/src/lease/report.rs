@@ -197,3 +197,5 @@ impl Tailed for Report {
         self.later = later;
     }
 }
+
+crate::tailless!(ReportLater);

@@ -126,7 +126,9 @@ impl State {
         }
         let changed = |service: &ServiceId| {
             let old = self.config.as_ref().and_then(|old| old.services.get(service));
+            let parts = self.config.as_ref().map_or(&[][..], |old| old.resources(service));
             old.is_some_and(|old| config.services.get(service) != Some(old))
+                || parts != config.resources(service)
         };
         let changed: Vec<_> = self.assignments.keys().filter(|it| changed(it)).cloned().collect();
         self.config = Some(config);

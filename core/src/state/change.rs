@@ -10,7 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, ConfigLater, ConfigMore};
+use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
 use super::incident::{Cause, Stage};
 use super::{Override, QuorumServer};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
@@ -194,6 +194,8 @@ pub const PROTOCOL_0_2: u16 = 1;
 pub const PROTOCOL_0_3: u16 = 2;
 /// The version in which they may hold what 0.3 knows nothing of.
 pub const PROTOCOL_0_4: u16 = 3;
+/// The version in which they may hold what 0.4 knows nothing of.
+pub const PROTOCOL_0_5: u16 = 4;
 
 impl Change {
     /// The number of the register that is used up with it.
@@ -233,7 +235,9 @@ impl Change {
             | Self::Clear { .. }
             | Self::Lead { .. }
             | Self::Observe { .. } => {
-                if self.later() != ConfigLater::default() {
+                if self.later().next != ConfigNext::default() {
+                    PROTOCOL_0_5
+                } else if self.later() != ConfigLater::default() {
                     PROTOCOL_0_4
                 } else if self.more() != ConfigMore::default() {
                     PROTOCOL_0_3
@@ -429,15 +433,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Tailed for Outcome {
-    type More = ();
-    type Later = ();
-
-    fn more(&self) {}
-
-    fn later(&self) {}
-
-    fn add(&mut self, (): ()) {}
-
-    fn add_later(&mut self, (): ()) {}
-}
+crate::tailless!(Outcome);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ServiceId;
 use crate::quorum::chain::Chain;
+use crate::tail::Tailed;
 use crate::time::Span;
 
 /// The whole wanted state of a cluster.
@@ -53,6 +54,100 @@ pub struct ConfigLater {
     pub quorum: QuorumConfig,
     /// The satellites, by name: machines that serve and have no vote.
     pub satellites: BTreeSet<String>,
+    /// What 0.4 knows nothing of.
+    #[serde(skip)]
+    pub next: ConfigNext,
+}
+
+impl Tailed for ConfigLater {
+    type More = ConfigNext;
+    type Later = ();
+
+    fn more(&self) -> ConfigNext {
+        self.next.clone()
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: ConfigNext) {
+        self.next = more;
+    }
+
+    fn add_later(&mut self, (): ()) {}
+}
+
+/// What a configuration has in the tail of that. Only members from 0.5 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigNext {
+    /// What services consist of that are more than one program.
+    pub resources: BTreeMap<ServiceId, Vec<ResourceConfig>>,
+}
+
+/// One thing of which a service consists: a program, or what an agent looks after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceConfig {
+    /// What people call it, within its service.
+    pub name: String,
+    /// By what it is started, looked after and stopped.
+    pub agent: Agent,
+    /// The resources of the same service that must work before it starts, and stop after it.
+    pub needs: BTreeSet<String>,
+    /// How long its operations may take, as far as that is said.
+    pub times: ResourceTimes,
+    /// How often it is started again where it is, within [`ResourceConfig::forget_after`], before
+    /// its service goes elsewhere.
+    pub restarts: u32,
+    /// After what time a failure counts no more.
+    pub forget_after: Span,
+    /// What makes it safe to start it elsewhere.
+    pub safety: Safety,
+}
+
+/// What has to be known of a node before what it ran may be started elsewhere (S3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Safety {
+    /// That the former node's lease has ended. It may go on with what it had: nothing is lost by
+    /// two of it.
+    #[default]
+    Lease,
+    /// That the former node is fenced: off, or cut from what it could write to.
+    Fence,
+}
+
+/// By what a resource is started, looked after and stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Agent {
+    /// stead itself runs a program that stays in the foreground.
+    Process {
+        /// The file to run, by its absolute path, and its arguments.
+        command: Vec<String>,
+        /// A command that ends with status 0 when it works.
+        monitor: Option<Vec<String>>,
+    },
+    /// An OCF resource agent.
+    Ocf {
+        /// Whose it is: the folder.
+        provider: String,
+        /// Its name.
+        kind: String,
+        /// What it is told (`OCF_RESKEY_*`).
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+/// How long operations may take; what is not said comes from the agent's meta-data or is the
+/// default of its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceTimes {
+    /// How long a start may take, until the first good monitor.
+    pub start: Option<Span>,
+    /// How long a stop may take before it is forced.
+    pub stop: Option<Span>,
+    /// How long one run of the monitor may take; longer counts as failed.
+    pub monitor: Option<Span>,
+    /// The time between the end of one run of the monitor and the start of the next.
+    pub interval: Option<Span>,
 }
 
 /// Who decides which half goes on when exactly half of the voters are present.
@@ -105,6 +200,14 @@ impl NetworkConfig {
         };
         let host_bits = width.saturating_sub(u32::from(self.prefix));
         (own ^ other).checked_shr(host_bits).unwrap_or(0) == 0
+    }
+}
+
+impl Config {
+    /// What a service consists of, if it is more than one program.
+    #[must_use]
+    pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {
+        self.later.next.resources.get(service).map_or(&[], Vec::as_slice)
     }
 }
 

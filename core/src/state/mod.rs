@@ -28,10 +28,10 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use change::{
-    Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, ProofRecord, Refusal,
-    Takeover,
+    Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, ProofRecord,
+    Refusal, Takeover,
 };
-use config::{Config, ConfigLater, ConfigMore};
+use config::{Config, ConfigLater, ConfigMore, ConfigNext};
 pub use disarm::LONGEST_DISARMED;
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
@@ -186,6 +186,23 @@ impl Tailed for State {
             config.later = later.config;
         }
     }
+}
+
+impl Tailed for StateEnd {
+    type More = ConfigNext;
+    type Later = ();
+
+    fn more(&self) -> ConfigNext {
+        self.config.more()
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: ConfigNext) {
+        self.config.add(more);
+    }
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// A node that has joined.

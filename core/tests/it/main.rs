@@ -13,6 +13,7 @@ mod points;
 mod quarantine;
 mod register;
 mod reports;
+mod resource;
 mod restart;
 mod satellites;
 mod state;

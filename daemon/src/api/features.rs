@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3};
+use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4};
 use tokio::time::timeout;
 
 use super::message::Failure;
@@ -105,7 +105,11 @@ fn refusal(needed: u16, unfit: &[Unfit], coordinator: &str) -> Option<Failure> {
     if why.is_empty() {
         return None;
     }
-    let release = if needed <= PROTOCOL_0_3 { "0.3" } else { "0.4" };
+    let release = match needed {
+        ..=PROTOCOL_0_3 => "0.3",
+        PROTOCOL_0_4 => "0.4",
+        _ => "0.5",
+    };
     Some(Failure::unchanged(
         format!(
             "every member has to understand this, which is new in stead {release}: {}; nothing \
@@ -136,8 +140,6 @@ fn unfit(view: &View, node: NodeId, needed: u16) -> Option<Unfit> {
 
 #[cfg(test)]
 mod tests {
-    use stead_core::state::PROTOCOL_0_4;
-
     use super::*;
 
     fn told(unfit: &[Unfit]) -> String {

@@ -121,18 +121,7 @@ mod tests {
         }
     }
 
-    impl Tailed for Untellable {
-        type More = ();
-        type Later = ();
-
-        fn more(&self) {}
-
-        fn later(&self) {}
-
-        fn add(&mut self, (): ()) {}
-
-        fn add_later(&mut self, (): ()) {}
-    }
+    stead_core::tailless!(Untellable);
 
     #[test]
     fn what_cannot_be_told_is_no_value_for_anyone() {

@@ -81,18 +81,7 @@ pub(super) enum Answer {
     Connections(Taken),
 }
 
-impl Tailed for Answer {
-    type More = ();
-    type Later = ();
-
-    fn more(&self) {}
-
-    fn later(&self) {}
-
-    fn add(&mut self, (): ()) {}
-
-    fn add_later(&mut self, (): ()) {}
-}
+stead_core::tailless!(Answer);
 
 /// Proposes changes, here or at whoever leads.
 #[derive(Clone)]

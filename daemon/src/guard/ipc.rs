@@ -169,18 +169,7 @@ impl Tailed for FromGuard {
     }
 }
 
-impl Tailed for ToGuard {
-    type More = ();
-    type Later = ();
-
-    fn more(&self) {}
-
-    fn later(&self) {}
-
-    fn add(&mut self, (): ()) {}
-
-    fn add_later(&mut self, (): ()) {}
-}
+stead_core::tailless!(ToGuard);
 
 /// A message that can't be understood.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,354 @@
+//! The machine. [`Life::handle`] takes what happened, [`Life::poll`] says what to do.
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Answer, Command, Operation, Resource, Stage, View, Whole};
+use crate::time::{Instant, Span};
+
+/// The pause before the second start in a row, doubled with each further one; the first waits for
+/// nothing.
+const PAUSE: Span = Span::from_millis(200);
+/// The longest such pause.
+const LONGEST_PAUSE: Span = Span::from_millis(10_000);
+
+/// All resources of a service on this node.
+#[derive(Debug)]
+pub struct Life {
+    all: Vec<One>,
+    /// The end is wanted.
+    ending: bool,
+    /// All have worked at the same time.
+    worked: bool,
+    /// Given up: which one, and why.
+    failed: Option<(usize, String)>,
+    asked: u64,
+    commands: VecDeque<Command>,
+}
+
+#[derive(Debug)]
+struct One {
+    resource: Resource,
+    stage: Stage,
+    /// The question that is not answered yet.
+    open: Option<(u64, Operation)>,
+    /// Its monitor, the next start or the next stop is due then.
+    due: Instant,
+    /// It failed, and has to be stopped before it is started again.
+    bad: bool,
+    failures: VecDeque<Instant>,
+    all_failures: u64,
+    reason: Option<String>,
+}
+
+impl One {
+    /// Whether anything of it may be there.
+    fn is_there(&self) -> bool {
+        !matches!(self.stage, Stage::Probing | Stage::Stopped)
+    }
+}
+
+impl Life {
+    /// Begins: asks of each whether it is there already.
+    #[must_use]
+    pub fn begin(resources: Vec<Resource>) -> Self {
+        let one = |resource| One {
+            resource,
+            stage: Stage::Probing,
+            open: None,
+            due: Instant::default(),
+            bad: false,
+            failures: VecDeque::new(),
+            all_failures: 0,
+            reason: None,
+        };
+        let all: Vec<One> = resources.into_iter().map(one).collect();
+        let mut life = Self {
+            all,
+            ending: false,
+            worked: false,
+            failed: None,
+            asked: 0,
+            commands: VecDeque::new(),
+        };
+        for place in 0..life.all.len() {
+            life.ask(place, Stage::Probing, Operation::Probe);
+        }
+        life
+    }
+
+    /// Time has gone on.
+    pub fn tick(&mut self, now: Instant) {
+        self.advance(now);
+    }
+
+    /// The end is wanted, and nothing starts from here on.
+    pub fn stop(&mut self, now: Instant) {
+        self.ending = true;
+        self.advance(now);
+    }
+
+    /// An agent answered, or did not in time, which is a failure.
+    pub fn answered(&mut self, now: Instant, place: usize, number: u64, answer: Answer) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        let Some((open, operation)) = one.open.filter(|(open, _)| *open == number) else { return };
+        debug_assert_eq!(open, number);
+        one.open = None;
+        match operation {
+            Operation::Probe => self.probed(now, place, answer),
+            Operation::Start => self.started(now, place, answer),
+            Operation::Monitor => self.monitored(now, place, answer),
+            Operation::Stop => self.stopped(now, place, answer),
+            Operation::Kill => self.killed(now, place, answer),
+        }
+        self.advance(now);
+    }
+
+    /// A resource ended by itself: its agent saw that without being asked.
+    pub fn ended(&mut self, now: Instant, place: usize, detail: String) {
+        let there = self.all.get(place).is_some_and(|it| {
+            matches!(it.stage, Stage::Starting | Stage::Checking | Stage::Works) && !it.bad
+        });
+        if there {
+            self.fail(now, place, detail, false);
+            self.advance(now);
+        }
+    }
+
+    /// The next thing to do, until there is none. To be emptied after each event: what is left here
+    /// was decided upon what was so before the next one.
+    pub fn poll(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When to call [`Life::tick`] at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        if self.is_probing() {
+            return Instant::NEVER;
+        }
+        let due = self.all.iter().filter_map(|one| {
+            let waits = match one.stage {
+                Stage::Works => one.open.is_none() && !one.bad && !self.is_unwanted(one),
+                Stage::Stopped => self.failed.is_none() && !self.is_unwanted(one),
+                Stage::Stuck => true,
+                Stage::Probing
+                | Stage::Starting
+                | Stage::Checking
+                | Stage::Stopping
+                | Stage::Killing => false,
+            };
+            waits.then_some(one.due)
+        });
+        due.min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Where all of them are together.
+    #[must_use]
+    pub fn whole(&self) -> Whole {
+        if self.ending {
+            let gone = self.all.iter().all(|one| one.stage == Stage::Stopped);
+            return if gone { Whole::Stopped } else { Whole::Stopping };
+        }
+        if let Some((place, reason)) = &self.failed {
+            return Whole::Failed(*place, reason.clone());
+        }
+        match (self.all_work(), self.worked) {
+            (true, _) => Whole::Works,
+            (false, true) => Whole::Restarting,
+            (false, false) => Whole::Starting,
+        }
+    }
+
+    /// Each of them, for people.
+    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
+        self.all.iter().map(|one| View {
+            stage: one.stage,
+            failures: one.failures.len(),
+            all_failures: one.all_failures,
+            reason: one.reason.as_deref(),
+        })
+    }
+
+    fn ask(&mut self, place: usize, stage: Stage, operation: Operation) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        self.asked += 1;
+        let number = self.asked;
+        one.stage = stage;
+        one.open = Some((number, operation));
+        self.commands.push_back(Command::Ask { resource: place, operation, number });
+    }
+
+    fn set(&mut self, place: usize, stage: Stage, due: Instant) {
+        if let Some(one) = self.all.get_mut(place) {
+            (one.stage, one.due) = (stage, due);
+        }
+    }
+
+    fn probed(&mut self, now: Instant, place: usize, answer: Answer) {
+        match answer {
+            Answer::Works => self.set(place, Stage::Works, now),
+            Answer::Stopped => self.set(place, Stage::Stopped, now),
+            // Something of it is there, and does not work: its agent clears it away.
+            Answer::Failed(reason) => {
+                self.set(place, Stage::Works, now);
+                if let Some(one) = self.all.get_mut(place) {
+                    (one.bad, one.reason) = (true, Some(reason));
+                }
+            }
+            Answer::Hopeless(reason) => {
+                self.set(place, Stage::Stopped, now);
+                self.fail(now, place, reason, true);
+            }
+        }
+    }
+
+    fn started(&mut self, now: Instant, place: usize, answer: Answer) {
+        match answer {
+            Answer::Works => self.ask(place, Stage::Checking, Operation::Monitor),
+            Answer::Stopped => self.fail(now, place, "it stopped at once".to_string(), false),
+            Answer::Failed(reason) => self.fail(now, place, reason, false),
+            Answer::Hopeless(reason) => self.fail(now, place, reason, true),
+        }
+    }
+
+    fn monitored(&mut self, now: Instant, place: usize, answer: Answer) {
+        match answer {
+            Answer::Works => {
+                let interval = self.all.get(place).map_or(Span::ZERO, |it| it.resource.interval);
+                self.set(place, Stage::Works, now + interval);
+                self.worked |= self.all_work();
+            }
+            Answer::Stopped => self.fail(now, place, "it is not running".to_string(), false),
+            Answer::Failed(reason) => self.fail(now, place, reason, false),
+            Answer::Hopeless(reason) => self.fail(now, place, reason, true),
+        }
+    }
+
+    fn stopped(&mut self, now: Instant, place: usize, answer: Answer) {
+        match answer {
+            Answer::Stopped => self.gone(now, place),
+            Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
+                if let (Answer::Failed(reason) | Answer::Hopeless(reason), Some(one)) =
+                    (answer, self.all.get_mut(place))
+                {
+                    one.reason = Some(reason);
+                }
+                self.ask(place, Stage::Killing, Operation::Kill);
+            }
+        }
+    }
+
+    fn killed(&mut self, now: Instant, place: usize, answer: Answer) {
+        match answer {
+            Answer::Stopped => self.gone(now, place),
+            Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
+                if let (Answer::Failed(reason) | Answer::Hopeless(reason), Some(one)) =
+                    (answer, self.all.get_mut(place))
+                {
+                    one.reason = Some(reason);
+                }
+                self.set(place, Stage::Stuck, now + LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Nothing of it is left. After a failure it waits a while, the longer the more there were.
+    fn gone(&mut self, now: Instant, place: usize) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        let pause = match one.failures.len() {
+            0 | 1 => Span::ZERO,
+            count => {
+                let shift = u32::try_from(count - 2).unwrap_or(u32::MAX).min(16);
+                Span(PAUSE.0 << shift).min(LONGEST_PAUSE)
+            }
+        };
+        one.bad = false;
+        self.set(place, Stage::Stopped, now + pause);
+    }
+
+    fn fail(&mut self, now: Instant, place: usize, reason: String, hopeless: bool) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        let forget_after = one.resource.forget_after;
+        one.failures.retain(|at| now.since(*at) < forget_after);
+        one.failures.push_back(now);
+        one.all_failures += 1;
+        one.bad = one.stage != Stage::Stopped;
+        one.reason = Some(reason.clone());
+        let many = one.failures.len() > usize::try_from(one.resource.restarts).unwrap_or(0);
+        if (hopeless || many) && self.failed.is_none() && !self.ending {
+            self.failed = Some((place, reason));
+        }
+    }
+
+    /// Asks for whatever is due.
+    fn advance(&mut self, now: Instant) {
+        if self.is_probing() {
+            return;
+        }
+        for place in 0..self.all.len() {
+            self.advance_one(now, place);
+        }
+        self.worked |= self.all_work();
+    }
+
+    fn advance_one(&mut self, now: Instant, place: usize) {
+        let Some(one) = self.all.get(place) else { return };
+        let unwanted = self.is_unwanted(one);
+        match one.stage {
+            Stage::Starting | Stage::Checking | Stage::Works if unwanted => {
+                if !self.is_needed(place) {
+                    self.ask(place, Stage::Stopping, Operation::Stop);
+                }
+            }
+            Stage::Works if one.open.is_none() && !one.bad && now >= one.due => {
+                self.ask(place, Stage::Works, Operation::Monitor);
+            }
+            Stage::Stopped if !unwanted && self.failed.is_none() && now >= one.due => {
+                self.ask(place, Stage::Starting, Operation::Start);
+            }
+            Stage::Stuck if now >= one.due => self.ask(place, Stage::Stopping, Operation::Stop),
+            Stage::Probing
+            | Stage::Stopped
+            | Stage::Starting
+            | Stage::Checking
+            | Stage::Works
+            | Stage::Stopping
+            | Stage::Killing
+            | Stage::Stuck => {}
+        }
+    }
+
+    /// What is there is told before anything is decided.
+    fn is_probing(&self) -> bool {
+        self.all.iter().any(|one| one.stage == Stage::Probing)
+    }
+
+    /// Whether what needs it may run: it works, and so does all that it needs in turn. Needs go in
+    /// no circle ([`super::order`]), so this ends.
+    fn carries(&self, one: &One) -> bool {
+        one.stage == Stage::Works && !one.bad && self.is_carried(one)
+    }
+
+    fn is_carried(&self, one: &One) -> bool {
+        let mut needs = one.resource.needs.iter().filter_map(|need| self.all.get(*need));
+        needs.all(|need| self.carries(need))
+    }
+
+    fn all_work(&self) -> bool {
+        self.all.iter().all(|one| self.carries(one))
+    }
+
+    /// Whether it must not be there now.
+    fn is_unwanted(&self, one: &One) -> bool {
+        let carried = self.is_carried(one);
+        // Given up: what works goes on until the end is wanted, which takes a moment.
+        self.ending || (one.bad || !carried) && self.failed.is_none()
+    }
+
+    /// Whether anything that needs it is still there.
+    fn is_needed(&self, place: usize) -> bool {
+        self.all.iter().any(|one| one.is_there() && one.resource.needs.contains(&place))
+    }
+}
