@@ -69,6 +69,8 @@ pub enum Notice {
     StartFailed(ServiceId, String),
     /// The first monitor was good.
     Verified(ServiceId),
+    /// One of its resources failed, and is started again where it is: its name, and what happened.
+    Restarting(ServiceId, String, String),
     /// A monitor found it not working.
     MonitorFailed(ServiceId, String),
     /// The program ended by itself.
@@ -155,6 +157,7 @@ impl Notice {
             | Self::ClaimFailed(_)
             | Self::Suspected(..)
             | Self::Removed(..)
+            | Self::Restarting(..)
             | Self::MonitorFailed(..)
             | Self::Ended(..)
             | Self::AddressRestored(_)
@@ -241,6 +244,9 @@ impl fmt::Display for Notice {
             Self::Started(service) => write!(f, "{service} was started"),
             Self::StartFailed(service, detail) => write!(f, "{service} did not start: {detail}"),
             Self::Verified(service) => write!(f, "{service} works"),
+            Self::Restarting(service, resource, reason) => {
+                write!(f, "{service}: {resource} failed and is started again: {reason}")
+            }
             Self::MonitorFailed(service, detail) => write!(f, "{service} does not work: {detail}"),
             Self::Ended(service, detail) => write!(f, "{service} ended by itself: {detail}"),
             Self::AddressRestored(address) => {

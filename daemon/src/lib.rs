@@ -25,6 +25,7 @@ pub mod departure;
 pub mod doctor;
 pub mod driver;
 mod ending;
+pub mod executor;
 pub mod guard;
 pub mod identity;
 pub mod journal;

@@ -78,6 +78,17 @@ pub enum Event {
         /// Why it could not.
         failed: Option<String>,
     },
+    /// One of its resources failed, and is started again where it is.
+    Restarting {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// The resource.
+        resource: String,
+        /// What happened to it.
+        reason: String,
+    },
     /// The program ended by itself.
     Ended {
         /// Of which service.

@@ -356,8 +356,9 @@ impl Node {
     }
 
     pub(super) fn program_wanted(&self, service: &ServiceId) -> bool {
-        let config = self.state.config.as_ref().and_then(|it| it.services.get(service));
-        config.is_some_and(|it| it.program.is_some())
+        let Some(config) = self.state.config.as_ref() else { return false };
+        let alone = config.services.get(service).is_some_and(|it| it.program.is_some());
+        alone || !config.resources(service).is_empty()
     }
 
     pub(super) fn has_lease(&self, now: Instant) -> bool {

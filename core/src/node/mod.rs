@@ -186,6 +186,7 @@ impl Node {
             Event::Probed { .. }
             | Event::Announced { .. }
             | Event::Started { .. }
+            | Event::Restarting { .. }
             | Event::Ended { .. }
             | Event::Stopped { .. }
             | Event::Monitored { .. }

@@ -80,6 +80,11 @@ impl Node {
                     self.begin_stop(now, &service, cause);
                 }
             }
+            Event::Restarting { service, epoch, resource, reason } => {
+                if self.is_up(&service, epoch) {
+                    self.notice(Notice::Restarting(service, resource, reason));
+                }
+            }
             Event::Stopped { service, epoch } => {
                 if let Some(local) = self.local.get_mut(&service)
                     && local.epoch == epoch

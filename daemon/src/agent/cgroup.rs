@@ -21,7 +21,7 @@ pub(super) struct Groups {
 
 /// The group of one program.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     folder: PathBuf,
 }
 
@@ -85,21 +85,21 @@ fn version_2(line: &str) -> Option<(&str, &str)> {
 
 impl Group {
     /// The group that an earlier run of the daemon made.
-    pub(super) fn at(folder: PathBuf) -> Self {
+    pub(crate) fn at(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Opens the file through which a process enters.
-    pub(super) fn door(&self) -> io::Result<File> {
+    pub(crate) fn door(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(self.folder.join("cgroup.procs"))
     }
 
     /// The processes in it and in groups below it; none if the group is gone.
-    pub(super) fn members(&self) -> io::Result<Vec<i32>> {
+    pub(crate) fn members(&self) -> io::Result<Vec<i32>> {
         let mut members = Vec::new();
         members_below(&self.folder, &mut members)?;
         Ok(members)
@@ -107,7 +107,7 @@ impl Group {
 
     /// Kills all that is in it, also what is being forked at this moment (from Linux 5.14; before,
     /// one by one).
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if fs::write(self.folder.join("cgroup.kill"), "1").is_ok() {
             return;
         }
@@ -121,7 +121,7 @@ impl Group {
     }
 
     /// Removes it with the groups below it. They must be empty; what is gone is fine.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         remove_below(&self.folder)
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Held {
     pub(super) patience: Duration,
     pub(super) note: PathBuf,
     pub(super) group: Option<Group>,
+    /// Its main process is an executor, which stops the rest in order when it is asked.
+    pub(super) executor: bool,
 }
 
 impl Held {

@@ -33,6 +33,11 @@
 //! ends is `Ended`, also if it left something behind: a program must stay in the foreground. If
 //! /proc can't be read, a stop waits: silence is safer than a wrong word.
 //!
+//! # Several resources
+//! A service that consists of more than one thing has an executor (`crate::executor`) as its
+//! program. What that tells is turned into the same events (`executed`), and a stop is an order to
+//! it; only what it leaves is stopped as above.
+//!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
 //! when it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
@@ -43,14 +48,16 @@
 //! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
 //! resources, the keeper that ends a program together with the node's lease.
 
-mod cgroup;
+pub(crate) mod cgroup;
+mod executed;
 mod held;
 mod kept;
 mod monitor;
 mod note;
-mod output;
+pub(crate) mod output;
 mod place;
 pub(crate) mod proc;
+pub(crate) mod run;
 mod service;
 mod stop;
 
@@ -64,7 +71,7 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::ServiceConfig;
+use stead_core::state::config::{ResourceConfig, ServiceConfig};
 use stead_core::time::Span;
 use stead_linux::process::Process;
 use thiserror::Error;
@@ -78,6 +85,7 @@ use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
+use crate::executor::Picture;
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -100,6 +108,22 @@ pub enum Confinement {
     Group,
     /// By session and environment alone.
     Session,
+}
+
+/// What shall run of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its addresses, and its one program if it has one.
+    pub config: ServiceConfig,
+    /// What it consists of otherwise.
+    pub resources: Vec<ResourceConfig>,
+}
+
+/// A service of one program, or of addresses alone.
+impl From<&ServiceConfig> for Wish {
+    fn from(config: &ServiceConfig) -> Self {
+        Self { config: config.clone(), resources: Vec::new() }
+    }
 }
 
 /// The programs of this node.
@@ -152,7 +176,8 @@ impl Programs {
         }
         let (node, last_words) = (node.to_owned(), Default::default());
         let keepers = Keepers::new(keeper);
-        let place = Place { dir, node, events, groups, prefix, last_words, keepers };
+        let pictures = Default::default();
+        let place = Place { dir, node, events, groups, prefix, last_words, pictures, keepers };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
     }
 
@@ -207,6 +232,7 @@ impl Programs {
             patience: Duration::from_micros(header.patience),
             note: path.to_owned(),
             group: header.group.map(Group::at),
+            executor: header.executor,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
         if left.is_empty() {
@@ -219,11 +245,12 @@ impl Programs {
         Ok(())
     }
 
-    /// Starts the service's program, if it has one, and watches it. If it runs under that epoch
-    /// already, watching is all. `Started` comes, later perhaps `Monitored` and `Ended`.
-    pub fn start(&mut self, service: ServiceId, epoch: Epoch, config: &ServiceConfig) {
+    /// Starts the service's program or resources, if it has any, and watches them. If they run
+    /// under that epoch already, watching is all. `Started` comes, later perhaps `Monitored` and
+    /// `Ended`.
+    pub fn start(&mut self, service: ServiceId, epoch: Epoch, wish: Wish) {
         let page = self.page.clone();
-        self.ask(&service, Ask::Start(epoch, Box::new(config.clone()), page));
+        self.ask(&service, Ask::Start(epoch, Box::new(wish), page));
     }
 
     /// Stops what was started under that epoch or an earlier one: asked to end, killed after
@@ -239,6 +266,12 @@ impl Programs {
     #[must_use]
     pub fn last_words(&self) -> BTreeMap<ServiceId, Arc<[String]>> {
         self.place.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the resources of services are, of those that have an executor here.
+    #[must_use]
+    pub fn pictures(&self) -> BTreeMap<ServiceId, Arc<Picture>> {
+        self.place.pictures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ask(&mut self, service: &ServiceId, ask: Ask) {

@@ -3,23 +3,22 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal as Name;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Monitor, ServiceConfig};
-use stead_linux::process::{Mark, ProcessError, Rooms, Running, Signal, signal_session, spawn};
+use stead_linux::process::{Mark, Rooms, spawn};
 use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::cgroup::Group;
 use super::held::Held;
 use super::place::{LaunchError, Place, door};
+use super::run::Run;
 use super::{duration, output};
 use crate::chain::chain;
-use crate::polled::Polled;
 
 /// The pause after the first failure during the start, doubled up to the interval: short, because
 /// clients wait for the first success.
@@ -146,7 +145,7 @@ impl Watch {
         spec.mark = Mark { note: None, cgroup: door(self.group.as_ref()) };
         // If they are gone so is the program, and its monitor may say so from here.
         spec.rooms = self.rooms.and_then(|(parent, child)| Rooms::of(parent, child).ok());
-        Ok(Run(Some(spawn(spec)?)))
+        Ok(Run::of(spawn(spec)?))
     }
 
     fn told(&self, what: &str) -> String {
@@ -164,44 +163,5 @@ fn ending(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit status {code} of its monitor"),
         (None, Some(Ok(signal))) => format!("its monitor was killed by {signal}"),
         (None, Some(Err(_)) | None) => "its monitor was killed".to_owned(),
-    }
-}
-
-/// A run under way. Dropped, it is killed with all that it started in its session; what has left
-/// that is found when the program is stopped.
-struct Run(Option<Running>);
-
-impl Run {
-    /// How it ended; `None` if it did not in time.
-    async fn status(&mut self, within: Duration) -> Option<Result<ExitStatus, ProcessError>> {
-        let running = self.0.as_mut()?;
-        let end = std::os::fd::AsFd::as_fd(running).try_clone_to_owned().and_then(Polled::new);
-        match end {
-            Ok(end) => {
-                let _ = timeout(within, end.readable()).await.ok()?;
-            }
-            // No descriptor is left to wait with: it gets its time and is looked at then.
-            Err(_) => sleep(within).await,
-        }
-        running.try_wait().transpose()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let Some(mut running) = self.0.take() else { return };
-        if matches!(running.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // Not waited for yet, so the numbers of its group and session are its own.
-        let _ = running.signal_group(Signal::SIGKILL);
-        // The rest may take a while, and nobody waits for it.
-        let rest = move || {
-            while signal_session(running.identity().pid, Signal::SIGKILL).is_ok_and(|n| n > 0) {
-                thread::sleep(FIRST_PAUSE);
-            }
-            running.wait()
-        };
-        let _ = thread::Builder::new().name("monitor-end".to_owned()).spawn(rest);
     }
 }

@@ -35,6 +35,9 @@ pub(super) struct Header {
     pub(super) patience: u64,
     /// The control group's folder.
     pub(super) group: Option<PathBuf>,
+    /// It is an executor, which stops by its own order.
+    #[serde(default)]
+    pub(super) executor: bool,
 }
 
 /// A note that was read. What a program's keeper adds comes after the process's line, which older
@@ -105,6 +108,7 @@ mod tests {
             boot: boot(),
             patience: 1,
             group: None,
+            executor: false,
         };
         let mut file = create(&path, &header).expect("written");
         let unborn = Note { header: header.clone(), process: None, inner: None, end: None };

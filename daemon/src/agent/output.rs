@@ -16,7 +16,7 @@ const LINE: usize = 400;
 
 /// Begins a new file, readable by root alone: programs print secrets. The former run's is kept
 /// beside it under the name `old`.
-pub(super) fn begin(path: &Path, old: Option<&Path>) -> io::Result<File> {
+pub(crate) fn begin(path: &Path, old: Option<&Path>) -> io::Result<File> {
     let moved = match old {
         Some(old) => fs::rename(path, old),
         None => fs::remove_file(path),
@@ -31,7 +31,7 @@ pub(super) fn begin(path: &Path, old: Option<&Path>) -> io::Result<File> {
 
 /// Cuts a file that has become too long. What is printed between the copy and the cut is lost; the
 /// program goes on writing at the new end, for its descriptor appends.
-pub(super) fn trim(path: &Path) -> io::Result<()> {
+pub(crate) fn trim(path: &Path) -> io::Result<()> {
     let mut file = match OpenOptions::new().read(true).append(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -46,7 +46,7 @@ pub(super) fn trim(path: &Path) -> io::Result<()> {
 }
 
 /// The last lines of a file, oldest first; none if there is no file.
-pub(super) fn last_lines(path: &Path, count: usize) -> Vec<String> {
+pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let end = File::open(path).and_then(|mut file| end_of(&mut file, END));
     let Ok(end) = end else { return Vec::new() };
     let text = String::from_utf8_lossy(&end);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Program, ServiceConfig};
+use stead_core::time::Span;
 use stead_linux::process::{Mark, ProcessError, Running, Spec, spawn};
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
@@ -18,10 +19,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::cgroup::{Group, Groups};
 use super::held::{Held, Main};
 use super::kept::{Keepers, Page};
-use super::{duration, note, output};
+use super::{Wish, duration, note, output};
+use crate::executor::{self, Picture, Wanted, WantedError};
 
 /// What a program finds in PATH; nothing of the daemon's own environment is passed on.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long what an executor leaves behind may take to end after SIGTERM, once it is gone itself.
+const EXECUTOR_PATIENCE: Span = Span::from_millis(2_000);
 
 /// How many of its last lines are kept of a program that failed.
 const LAST_LINES: usize = 10;
@@ -52,6 +57,9 @@ pub(super) enum LaunchError {
     /// It was to be a run of a monitor that has been ended.
     #[error("its monitor was ended")]
     Over,
+    /// What it shall run can't be told to its executor.
+    #[error(transparent)]
+    Wanted(#[from] WantedError),
     /// The lease that permits it has ended.
     #[error("this node's lease ended before it began")]
     Lease,
@@ -61,6 +69,15 @@ pub(super) enum LaunchError {
     /// The program.
     #[error(transparent)]
     Spawn(#[from] ProcessError),
+}
+
+/// What is started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Launch<'a> {
+    pub(super) config: &'a ServiceConfig,
+    pub(super) program: &'a Program,
+    /// It is an executor.
+    pub(super) executor: bool,
 }
 
 /// Where a node keeps its programs.
@@ -74,6 +91,8 @@ pub(super) struct Place {
     pub(super) prefix: String,
     /// What programs printed last before they failed, as far as this daemon saw it.
     pub(super) last_words: Mutex<BTreeMap<ServiceId, Arc<[String]>>>,
+    /// How the resources of services are that have an executor.
+    pub(super) pictures: Mutex<BTreeMap<ServiceId, Arc<Picture>>>,
     /// What keeps programs.
     pub(super) keepers: Keepers,
 }
@@ -93,6 +112,15 @@ impl Place {
         lines
     }
 
+    /// Keeps how the resources of a service are; nothing if it has none here any more.
+    pub(super) fn show(&self, service: &ServiceId, picture: Option<&Picture>) {
+        let mut all = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        match picture {
+            Some(picture) => drop(all.insert(service.clone(), Arc::new(picture.clone()))),
+            None => drop(all.remove(service)),
+        }
+    }
+
     fn file(&self, service: &ServiceId, ending: &str) -> PathBuf {
         self.dir.join(format!("{service}.{ending}"))
     }
@@ -109,15 +137,44 @@ impl Place {
         self.file(service, "monitor")
     }
 
+    /// Starts the executor of a service's resources, as [`Place::launch`] starts a program.
+    pub(super) fn launch_executor(
+        &self,
+        service: &ServiceId,
+        epoch: Epoch,
+        wish: &Wish,
+        page: Option<&Page>,
+    ) -> Result<Held, LaunchError> {
+        if !is_file_name(service) {
+            return Err(LaunchError::Name(service.clone()));
+        }
+        let wanted = Wanted {
+            service: service.clone(),
+            node: self.node.clone(),
+            resources: wish.resources.clone(),
+            folder: self.dir.clone(),
+            note: self.note(service),
+            group: self.group(service).map(|group| group.folder().to_owned()),
+        };
+        let path = wanted.write()?;
+        // The same program that keeps programs. Both paths are text, or nothing could be named.
+        let [program, path] = [&self.keepers.keeper.program, &path].map(|path| path.to_str());
+        let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
+        let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
+        let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
+        let what = Launch { config: &wish.config, program: &program, executor: true };
+        self.launch(service, epoch, what, page)
+    }
+
     /// Starts a program, under a keeper if there is a page for it; blocks until it runs.
     pub(super) fn launch(
         &self,
         service: &ServiceId,
         epoch: Epoch,
-        config: &ServiceConfig,
-        program: &Program,
+        what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
+        let Launch { config, program, executor } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
@@ -134,6 +191,7 @@ impl Place {
             patience: program.stop_timeout.as_micros(),
             boot: note::boot(),
             group: group.as_ref().map(|group| group.folder().to_owned()),
+            executor,
         };
         let path = self.note(service);
         let failed = |source| LaunchError::Note { path: path.clone(), source };
@@ -141,7 +199,7 @@ impl Place {
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
         let begun = self.begin(spec, epoch, page, &path, group.as_ref());
         let patience = duration(program.stop_timeout);
-        let held = |main| Held { main, epoch, patience, note: path.clone(), group };
+        let held = |main| Held { main, epoch, patience, note: path.clone(), group, executor };
         match begun {
             Ok(running) => Ok(held(Main::Child(running))),
             Err(error) => {

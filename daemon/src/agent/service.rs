@@ -1,23 +1,25 @@
 //! One service on this node: a task that starts, watches and stops its program, one thing at a
 //! time.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::ServiceConfig;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::executed::{self, Executed};
 use super::held::Held;
 use super::kept::Page;
 use super::monitor::Monitoring;
-use super::place::Place;
-use super::{output, stop};
+use super::place::{Launch, Place};
+use super::{Wish, output, stop};
 use crate::chain::chain;
+use crate::executor::Picture;
 use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
@@ -29,7 +31,7 @@ const TOLD_LINES: usize = 3;
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Start under that epoch, kept by that page.
-    Start(Epoch, Box<ServiceConfig>, Option<Page>),
+    Start(Epoch, Box<Wish>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
 }
@@ -40,10 +42,12 @@ struct Current {
     /// None: the service has no program.
     held: Option<Held>,
     /// Readable when the main process has ended. None: it has, or there is none.
-    end: Option<Polled<std::os::fd::OwnedFd>>,
+    end: Option<Polled<OwnedFd>>,
     /// How it ended by itself.
     ended: Option<String>,
     monitor: Option<Monitoring>,
+    /// The executor of its resources, if it has any.
+    executed: Option<Executed>,
 }
 
 /// The task's own.
@@ -64,7 +68,7 @@ impl Service {
         asks: UnboundedReceiver<Ask>,
         found: Option<Held>,
     ) -> Self {
-        let current = found.map(|held| Current::new(held.epoch, Some(held)));
+        let current = found.map(|held| Current::new(&place, &name, held.epoch, Some(held)));
         Self { name, place, asks, current, stopped: None }
     }
 
@@ -76,17 +80,20 @@ impl Service {
         loop {
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(Ask::Start(epoch, config, page)) => self.start(epoch, *config, page).await,
+                    Some(Ask::Start(epoch, wish, page)) => self.start(epoch, *wish, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
                     None => return,
                 },
-                () = main_end(self.current.as_ref()) => self.on_end().await,
+                news = news(&mut self.current) => match news {
+                    News::End => self.on_end().await,
+                    News::Picture(picture) => self.on_picture(picture).await,
+                },
                 _ = trim.tick(), if self.current.is_some() => self.trim().await,
             }
         }
     }
 
-    async fn start(&mut self, epoch: Epoch, config: ServiceConfig, page: Option<Page>) {
+    async fn start(&mut self, epoch: Epoch, wish: Wish, page: Option<Page>) {
         let refusal = match (&self.current, self.stopped) {
             (Some(current), _) if current.epoch == epoch => None,
             (Some(current), _) if current.epoch > epoch => {
@@ -106,14 +113,22 @@ impl Service {
             self.end_current().await;
         }
         if self.current.is_none() {
-            match self.launch(epoch, &config, page).await {
-                Ok(held) => self.current = Some(Current::new(epoch, held)),
+            match self.launch(epoch, &wish, page).await {
+                Ok(held) => {
+                    self.current = Some(Current::new(&self.place, &self.name, epoch, held));
+                }
                 Err(failed) => {
                     self.last_words().await;
                     self.tell_started(epoch, Some(failed));
                     return;
                 }
             }
+        }
+        if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
+            executed.begin(wish.config);
+            self.note_end();
+            self.show().await;
+            return;
         }
         self.tell_started(epoch, None);
         self.note_end();
@@ -126,19 +141,26 @@ impl Service {
         // The former one ends first: two would write to the same file.
         current.monitor = None;
         current.monitor =
-            Monitoring::begin(&self.place, &self.name, epoch, &config, current.held.as_ref());
+            Monitoring::begin(&self.place, &self.name, epoch, &wish.config, current.held.as_ref());
     }
 
     async fn launch(
         &self,
         epoch: Epoch,
-        config: &ServiceConfig,
+        wish: &Wish,
         page: Option<Page>,
     ) -> Result<Option<Held>, String> {
-        let Some(program) = &config.program else { return Ok(None) };
-        let (place, service) = (self.place.clone(), self.name.clone());
-        let (program, config) = (program.clone(), config.clone());
-        let launch = move || place.launch(&service, epoch, &config, &program, page.as_ref());
+        if wish.config.program.is_none() && wish.resources.is_empty() {
+            return Ok(None);
+        }
+        let (place, service, wish) = (self.place.clone(), self.name.clone(), wish.clone());
+        let launch = move || match &wish.config.program {
+            Some(program) => {
+                let what = Launch { config: &wish.config, program, executor: false };
+                place.launch(&service, epoch, what, page.as_ref())
+            }
+            None => place.launch_executor(&service, epoch, &wish, page.as_ref()),
+        };
         match spawn_blocking(launch).await {
             Ok(Ok(held)) => Ok(Some(held)),
             Ok(Err(error)) => Err(chain(&error)),
@@ -159,6 +181,9 @@ impl Service {
         let Some(mut current) = self.current.take() else { return };
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
+        }
+        if current.executed.is_some() {
+            self.end_executor(&mut current).await;
         }
         drop(current.end.take());
         if let Some(held) = current.held {
@@ -197,6 +222,54 @@ impl Service {
         self.place.tell(Event::Ended { service, epoch, detail });
     }
 
+    /// Its executor tells how things are.
+    async fn on_picture(&mut self, picture: Picture) {
+        self.place.show(&self.name, Some(&picture));
+        if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
+            executed.newest = Some(picture);
+        }
+        self.show().await;
+    }
+
+    /// Tells what the newest picture shows and was not told yet.
+    async fn show(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let (epoch, executed) = (current.epoch, current.executed.as_mut());
+        let Some(events) = executed.map(|it| it.events(&self.name, epoch)) else { return };
+        for event in events {
+            if executed::is_failure(&event) {
+                self.last_words().await;
+            }
+            if let Event::Started { failed: None, .. } = &event
+                && let Some(current) = &mut self.current
+                && let Some(config) = current.executed.as_ref().and_then(|it| it.config.as_ref())
+            {
+                let held = current.held.as_ref();
+                current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
+            }
+            self.place.tell(event);
+        }
+    }
+
+    /// Has the executor stop everything in its order, and waits for it, however long that takes:
+    /// each of its steps has its time, and what can't be stopped must not be told to be gone.
+    async fn end_executor(&self, current: &mut Current) {
+        if let Some(executed) = &current.executed
+            && current.ended.is_none()
+        {
+            executed.stop();
+        }
+        while current.end.is_some() {
+            tokio::select! {
+                () = main_end(current.end.as_ref()) => current.end = None,
+                picture = executed::next(&mut current.executed) => {
+                    self.place.show(&self.name, Some(&picture));
+                }
+            }
+        }
+        self.place.show(&self.name, None);
+    }
+
     /// Keeps what the program printed last: the service is about to be told to have failed.
     async fn last_words(&self) -> Arc<[String]> {
         let (place, service) = (self.place.clone(), self.name.clone());
@@ -217,14 +290,33 @@ impl Service {
 }
 
 impl Current {
-    fn new(epoch: Epoch, held: Option<Held>) -> Self {
-        Self { epoch, held, end: None, ended: None, monitor: None }
+    fn new(place: &Place, name: &ServiceId, epoch: Epoch, held: Option<Held>) -> Self {
+        let has_executor = held.as_ref().is_some_and(|held| held.executor);
+        let executed = has_executor.then(|| Executed::new(&place.dir, name));
+        Self { epoch, held, end: None, ended: None, monitor: None, executed }
     }
 }
 
-/// Waits for the end of the main process; for ever if there is none.
-async fn main_end(current: Option<&Current>) {
-    match current.and_then(|current| current.end.as_ref()) {
+/// What comes from a program without being asked for.
+enum News {
+    /// Its main process ended.
+    End,
+    /// Its executor tells how things are.
+    Picture(Picture),
+}
+
+/// Waits for the end of the main process and for pictures; for ever if there is nothing to come.
+async fn news(current: &mut Option<Current>) -> News {
+    let Some(current) = current else { return std::future::pending().await };
+    tokio::select! {
+        () = main_end(current.end.as_ref()) => News::End,
+        picture = executed::next(&mut current.executed) => News::Picture(picture),
+    }
+}
+
+/// Waits for the end of a main process; for ever if there is none.
+async fn main_end(end: Option<&Polled<OwnedFd>>) {
+    match end {
         // An error ends the wait as well: the look that follows tells what is.
         Some(end) => drop(end.readable().await),
         None => std::future::pending().await,

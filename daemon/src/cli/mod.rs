@@ -2,7 +2,8 @@
 //!
 //! The happy path: [`main`] reads the arguments, runs the command, and ends with its status. Most
 //! commands ask the daemon over its socket ([`crate::api`]); `init`, `join` and `leave --forget`
-//! work on this machine's files while no daemon runs; `timers FILE` and `agents` need neither.
+//! work on this machine's files while no daemon runs; `lint`, `timers FILE` and `agents` need
+//! neither.
 //! `quorum-server` is about another process, on a machine of its own.
 //!
 //! Failures: a message says what failed, whether anything changed, and what to do next; mistakes in
@@ -26,6 +27,7 @@ mod incident;
 mod init;
 mod join;
 mod leave;
+mod lint;
 mod look;
 mod metrics;
 mod moves;
@@ -94,6 +96,7 @@ enum Command {
     Token(token::Token),
     Join(join::Join),
     Leave(leave::Leave),
+    Lint(lint::Lint),
     Plan(plan::Plan),
     Apply(apply::Apply),
     Config(config::Config),
@@ -127,6 +130,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     crate::keeper::run_if_asked();
+    crate::executor::run_if_asked();
     let Cli { folders: Folders { etc, state, run }, command } = Cli::parse();
     let context = Context::of_process(Paths { etc, state, run });
     match command.run(&context) {
@@ -146,6 +150,7 @@ impl Command {
             Self::Token(command) => command.run(context),
             Self::Join(command) => command.run(context),
             Self::Leave(command) => command.run(context),
+            Self::Lint(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Apply(command) => command.run(context),
             Self::Config(command) => command.run(context),

@@ -18,7 +18,7 @@ use super::elections::{Elections, Word};
 use super::guard_link::Door;
 use super::machine::encode;
 use super::peers::Proposer;
-use crate::agent::Programs;
+use crate::agent::{Programs, Wish};
 use crate::chain::chain;
 use crate::connections::Resets;
 use crate::departure::Departure;
@@ -208,8 +208,9 @@ impl Performers {
 
     fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
         if let Some(config) = Self::config(state, &service) {
-            let config = config.clone();
-            self.programs.start(service, epoch, &config);
+            let parts = state.config.as_ref().map_or(&[][..], |it| it.resources(&service));
+            let wish = Wish { config: config.clone(), resources: parts.to_vec() };
+            self.programs.start(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());
             drop(self.results.send(Event::Started { service, epoch, failed }));

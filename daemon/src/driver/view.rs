@@ -15,6 +15,7 @@ use stead_core::time::Instant;
 use stead_log::transport::{Connected, Refusal};
 use stead_log::{Commits, Status};
 
+use crate::executor::Picture;
 use crate::guard::ipc::Hello;
 use crate::identity::Identity;
 use crate::keeper::report::Keeping;
@@ -53,6 +54,8 @@ pub struct View {
     pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// How the resources of services are that consist of several, of those that run here.
+    pub pictures: BTreeMap<ServiceId, Arc<Picture>>,
     /// Who else uses an address that this node answers for, and defends.
     pub strangers: Vec<Stranger>,
     /// How many clients' connections this node knows of each service.

@@ -54,6 +54,8 @@ pub use args::Args;
 
 /// The word on the command line.
 pub const COMMAND: &str = "keeper";
+/// What both processes call themselves.
+pub(crate) const NAME: &str = "stead-keeper";
 /// The real-time priority of both: above the programs, below the guard.
 const PRIORITY: i32 = 49;
 /// How a keeper ends whose program was ended with the lease.

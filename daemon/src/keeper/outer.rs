@@ -7,7 +7,7 @@
 //! The kernel kills the inner process with this one, even a stopped one; the end of the copy the
 //! inner process notices by itself.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ use super::inner::{Inner, Said};
 use super::report::{self, End, Failure, Kept, Line, tell};
 use super::sweep::Mark;
 use super::watch::Watch;
-use super::{BROKEN, Form, LAPSED, PRIORITY, sweep};
+use super::{BROKEN, Form, LAPSED, NAME, PRIORITY, sweep};
 use crate::chain::chain;
 
 /// Runs a keeper; returns the status to end with.
@@ -79,7 +79,7 @@ impl Prepared {
     fn new(args: Args) -> io::Result<Self> {
         // No signal means anything here, save those that nobody can keep off.
         SigSet::all().thread_block()?;
-        nix::sys::prctl::set_name(c"stead-keeper")?;
+        nix::sys::prctl::set_name(&CString::new(NAME)?)?;
         let page = inherited(args.page)?;
         let watch = Watch::new(&page, args.epoch)?;
         let note = OpenOptions::new().append(true).open(&args.note)?;

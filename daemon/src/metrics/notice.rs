@@ -58,6 +58,7 @@ kinds! {
     StartFailed(..): "start-failed" "d31e4a2138e24e058f1bfc24e0851d1c";
     Verified(..): "verified" "5e82e32358044da2855f171cc21c809d";
     MonitorFailed(..): "monitor-failed" "d8893a72b29743069299b673123435fa";
+    Restarting(..): "resource-restarting" "f9b4d456a0c4478cbe54c64d79504850";
     Ended(..): "ended" "6b6f8893eabd42048813f81a2dc85e69";
     AddressRestored(..): "address-restored" "cc26c1bffd2c4b66a8d70e1507b4aa35";
     Refused(..): "refused" "831db3529eb2461baa944bab206625f3";
@@ -171,6 +172,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::StartFailed(service, _)
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
+        | Notice::Restarting(service, ..)
         | Notice::Ended(service, _)
         | Notice::ClientsTold(service, _)
         | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },

@@ -1,6 +1,7 @@
 //! Programs: real processes, in folders of their own.
 
 pub mod bed;
+mod executor;
 mod survival;
 
 use std::collections::BTreeSet;
@@ -112,7 +113,7 @@ async fn what_cannot_be_started_says_why() {
     bed.start(2, &config(Some(program("sleep"))));
     assert_eq!(bed.told().await, "not started 2: its command is empty, or not an absolute path");
     bed.assert_gone();
-    bed.programs.start("../evil".into(), Epoch(1), &config(Some(program("/bin/true"))));
+    bed.programs.start("../evil".into(), Epoch(1), (&config(Some(program("/bin/true")))).into());
     let told = bed.told().await;
     assert!(told.contains("can't be the name"), "{told}");
     // Without a program there is nothing to fail.

@@ -176,6 +176,7 @@ impl World {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Announced { .. }
+            | Event::Restarting { .. }
             | Event::Ended { .. }
             | Event::Monitored { .. }
             | Event::Found { .. }

@@ -92,10 +92,7 @@ impl History {
                 self.nodes.entry(node.clone()).or_insert_with(|| time.clone());
             }
             Notice::Refuted(it) | Notice::Admitted(it) => drop(self.nodes.remove(it)),
-            Notice::Standby(node, true) => {
-                self.standby.entry(node.clone()).or_insert_with(|| time.clone());
-            }
-            Notice::Standby(node, false) => drop(self.standby.remove(node)),
+            Notice::Standby(node, on) => self.stand_by(node, *on, time),
             Notice::Assigned(service, _, epoch) => {
                 self.assigned.insert((service.clone(), epoch.0), time.clone());
             }
@@ -115,6 +112,7 @@ impl History {
             }
             Notice::Started(it) | Notice::Verified(it) => drop(self.services.remove(it)),
             Notice::LeaseLost
+            | Notice::Restarting(..)
             | Notice::Retiring
             | Notice::Campaign(_)
             | Notice::Voter(..)
@@ -144,6 +142,14 @@ impl History {
             | Notice::RegisterDistrusted
             | Notice::RegisterTrusted
             | Notice::Departing(_) => {}
+        }
+    }
+
+    fn stand_by(&mut self, node: &str, on: bool, time: &str) {
+        if on {
+            self.standby.entry(node.to_owned()).or_insert_with(|| time.to_owned());
+        } else {
+            self.standby.remove(node);
         }
     }
 

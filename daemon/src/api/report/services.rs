@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
-use stead_core::state::config::ServiceConfig;
+use stead_core::state::config::{Agent, ResourceConfig, ServiceConfig};
 use stead_core::state::{Assignment, Holder, Reached};
+use stead_core::time::Span;
 
 use super::Sight;
+use crate::config::DEFAULT_MONITOR_TIMEOUT;
+use crate::executor::{self, Part};
 use crate::journal::parse;
 
 /// Another node's start is believed to be under way for this long; then it is its own to tell.
@@ -54,6 +57,10 @@ pub struct ServiceReport {
     /// first; until the failures are cleared. Empty if it didn't, or not since the daemon started.
     #[serde(default)]
     pub output: Vec<String>,
+    /// What it consists of, if that is more than one program and it runs on the node that shows
+    /// this; in the order of the file.
+    #[serde(default)]
+    pub resources: Vec<Part>,
 }
 
 /// Where a service is.
@@ -124,10 +131,12 @@ fn report(
     assignment: &Assignment,
     wanted: Option<&ServiceConfig>,
 ) -> ServiceReport {
-    let monitored = wanted.is_some_and(|it| it.monitor.is_some());
+    let config = sight.view.state.config.as_ref();
+    let parts = config.map_or(&[][..], |it| it.resources(name));
+    let monitored = !parts.is_empty() || wanted.is_some_and(|it| it.monitor.is_some());
     let (state, verified) = place(sight, name, assignment, monitored);
     let trouble = sight.history.service(name).filter(|_| !state.serves());
-    let (mut noticed, mut unnoticed) = notice(wanted);
+    let (mut noticed, mut unnoticed) = notice(wanted, parts);
     let watched_by = super::points::watched_by(sight, name);
     if watched_by.is_empty() {
         unnoticed.push(
@@ -146,7 +155,7 @@ fn report(
         addresses: wanted
             .map(|it| it.addresses.iter().map(|at| format!("{}/{}", at.ip, at.prefix)).collect())
             .unwrap_or_default(),
-        program: wanted.is_some_and(|it| it.program.is_some()),
+        program: !parts.is_empty() || wanted.is_some_and(|it| it.program.is_some()),
         monitor: monitored,
         verified: verified.filter(|_| monitored),
         detail: trouble.map(|it| it.text.clone()),
@@ -166,6 +175,7 @@ fn report(
             .and_then(|_| sight.view.last_words.get(name))
             .map(|lines| lines.to_vec())
             .unwrap_or_default(),
+        resources: sight.view.pictures.get(name).map_or_else(Vec::new, |it| it.resources.clone()),
     }
 }
 
@@ -235,12 +245,17 @@ fn elsewhere(
 }
 
 /// Which failures of a service are noticed, and which are not.
-fn notice(wanted: Option<&ServiceConfig>) -> (Vec<String>, Vec<String>) {
+fn notice(wanted: Option<&ServiceConfig>, parts: &[ResourceConfig]) -> (Vec<String>, Vec<String>) {
     let mut noticed = vec!["its node dies, or loses its lease".to_owned()];
     let mut unnoticed = Vec::new();
     let Some(wanted) = wanted else { return (noticed, unnoticed) };
     if wanted.program.is_some() {
         noticed.push("its program ends".to_owned());
+    }
+    for part in parts {
+        let (seen, unseen) = notice_part(part);
+        noticed.push(seen);
+        unnoticed.extend(unseen);
     }
     match &wanted.monitor {
         Some(monitor) => {
@@ -250,6 +265,9 @@ fn notice(wanted: Option<&ServiceConfig>) -> (Vec<String>, Vec<String>) {
         None if wanted.program.is_some() => {
             unnoticed.push("its program hangs or answers wrongly (it has no monitor)".to_owned());
         }
+        None if !parts.is_empty() => {
+            unnoticed.push("clients can't reach what works (no monitor of the whole)".to_owned());
+        }
         None => unnoticed.push(
             "only the node's death is noticed: what answers at the addresses is not looked at \
              (no monitor)"
@@ -257,4 +275,28 @@ fn notice(wanted: Option<&ServiceConfig>) -> (Vec<String>, Vec<String>) {
         ),
     }
     (noticed, unnoticed)
+}
+
+/// Which failure of one of its resources is noticed, and which is not.
+fn notice_part(part: &ResourceConfig) -> (String, Option<String>) {
+    let ResourceConfig { name, times, .. } = part;
+    let within = |default: Span| {
+        let interval = times.interval.unwrap_or(executor::MONITOR_INTERVAL);
+        let longest = interval + times.monitor.unwrap_or(default);
+        longest.as_micros().div_ceil(1_000_000)
+    };
+    match &part.agent {
+        Agent::Process { monitor: Some(_), .. } => {
+            let within = within(DEFAULT_MONITOR_TIMEOUT);
+            (format!("{name} ends, or its monitor fails: within {within} s"), None)
+        }
+        Agent::Process { monitor: None, .. } => (
+            format!("{name} ends"),
+            Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
+        ),
+        Agent::Ocf { .. } => {
+            let within = within(executor::AGENT_TIMEOUT);
+            (format!("{name}: its agent's monitor fails: within {within} s"), None)
+        }
+    }
 }

@@ -98,14 +98,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         at: NOW,
         wall: UNIX_EPOCH + Duration::from_secs(1_772_366_400),
         identity: Arc::new(identity),
-        log: Status {
-            term: Term(5),
-            role: Role::Leader,
-            leader: Some(NodeId(1)),
-            applied: Some(state.applied),
-            membership: Membership { voters: voters.clone(), learners: BTreeSet::new() },
-            ..Status::default()
-        },
+        log: log(state.applied, voters.clone()),
         commits: Commits { count: 3, time: Duration::from_millis(12) },
         ready: true,
         coordinating: true,
@@ -117,6 +110,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         local: local.collect(),
         keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
+        pictures: BTreeMap::new(),
         strangers: Vec::new(),
         clients: Default::default(),
         refused: Vec::new(),
@@ -127,6 +121,17 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         quarantined: BTreeMap::new(),
         ties: TieView::default(),
         state: Arc::new(state),
+    }
+}
+
+fn log(applied: Index, voters: BTreeSet<NodeId>) -> Status {
+    Status {
+        term: Term(5),
+        role: Role::Leader,
+        leader: Some(NodeId(1)),
+        applied: Some(applied),
+        membership: Membership { voters, learners: BTreeSet::new() },
+        ..Status::default()
     }
 }
 

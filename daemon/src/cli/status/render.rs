@@ -8,6 +8,7 @@ use crate::api::report::{
     ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
     ServiceState, StatusReport,
 };
+use crate::executor::Part;
 use crate::journal::parse;
 
 /// The screen.
@@ -30,6 +31,9 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
     if !report.services.is_empty() {
         text.push('\n');
         text.push_str(&services(look, &report.services));
+        if let Some(resources) = resources(look, &report.services) {
+            text.push_str(&format!("\n{resources}"));
+        }
         unnoticed(look, &mut text, &report.services);
         printed(look, &mut text, &report.seen_by, &report.services);
     }
@@ -252,6 +256,33 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
     };
     let rows: Vec<Vec<Cell>> = services.iter().map(row).collect();
     table(look, &["SERVICE", "STATE", "NODE", "EPOCH", "PROGRAM", "ADDRESSES"], &rows)
+}
+
+/// What services consist of that are more than one program and run here.
+fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
+    let row = |service: &ServiceReport, part: &Part| {
+        let tone = match part.stage.as_str() {
+            "works" => Tone::Good,
+            "stuck" => Tone::Bad,
+            _ => Tone::Warn,
+        };
+        let failed = match &part.reason {
+            Some(reason) if part.failures > 0 => format!("{} times: {reason}", part.failures),
+            Some(reason) if ["killing", "stuck"].contains(&&*part.stage) => reason.clone(),
+            Some(_) | None => String::new(),
+        };
+        vec![
+            service.name.as_str().into(),
+            part.name.as_str().into(),
+            Cell::new(tone, part.stage.clone()),
+            part.agent.as_str().into(),
+            failed.into(),
+        ]
+    };
+    let rows = services.iter().flat_map(|it| it.resources.iter().map(move |part| row(it, part)));
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let heads = ["SERVICE", "RESOURCE", "STATE", "AGENT", "FAILED"];
+    (!rows.is_empty()).then(|| table(look, &heads, &rows))
 }
 
 /// What programs that failed here printed last.

@@ -73,7 +73,7 @@ impl Bed {
     }
 
     pub fn start(&mut self, epoch: u64, config: &ServiceConfig) {
-        self.programs.start(web(), Epoch(epoch), config);
+        self.programs.start(web(), Epoch(epoch), config.into());
     }
 
     pub fn stop(&mut self, epoch: u64) {

@@ -148,7 +148,7 @@ async fn starter() {
     let command = ["/bin/sleep", "600"].map(str::to_owned).to_vec();
     let config = config(Some(Program { command, stop_timeout: Span::from_millis(1_000) }));
     for number in 0..STARTED_AT_ONCE {
-        programs.start(ServiceId(format!("s{number}")), Epoch(1), &config);
+        programs.start(ServiceId(format!("s{number}")), Epoch(1), (&config).into());
     }
     while events.recv().await.is_some() {}
 }

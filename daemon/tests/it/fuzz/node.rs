@@ -117,13 +117,17 @@ impl Daemon {
         let epoch = self.node.state().assignments.get(&service).map(|it| it.epoch);
         let epoch = Epoch(draw.near(epoch.unwrap_or_default().0));
         let failed = (draw.byte() > 160).then(|| "it fails".to_owned());
-        match draw.below(7) {
+        match draw.below(8) {
             0 => Event::Probed { service, epoch, conflict: failed },
             1 => Event::Announced { service, epoch },
             2 => Event::Started { service, epoch, failed },
             3 => Event::Ended { service, epoch, detail: "it ended".to_owned() },
             4 => Event::Stopped { service, epoch },
             5 => Event::Monitored { service, epoch, failed },
+            6 => {
+                let (resource, reason) = ("data".to_owned(), "it fails".to_owned());
+                Event::Restarting { service, epoch, resource, reason }
+            }
             _ => Event::Found { service, epoch },
         }
     }

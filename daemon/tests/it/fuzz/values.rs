@@ -9,7 +9,8 @@ use stead_core::lease::{
     VoterSets,
 };
 use stead_core::state::config::{
-    Config, ConfigLater, LinkConfig, NodeConfig, ServiceAddress, ServiceConfig,
+    Agent, Config, ConfigLater, ConfigNext, LinkConfig, NodeConfig, ResourceConfig, ResourceTimes,
+    Safety, ServiceAddress, ServiceConfig,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -219,8 +220,32 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         links: BTreeMap::from([("lan".to_owned(), LinkConfig { port: 7744 })]),
         nodes,
         more: Default::default(),
-        later: ConfigLater { satellites: satellites(draw), ..Default::default() },
+        later: ConfigLater {
+            satellites: satellites(draw),
+            next: ConfigNext { resources: maybe(draw, resources).unwrap_or_default() },
+            ..Default::default()
+        },
     }
+}
+
+fn resources(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, Vec<ResourceConfig>> {
+    let one = |draw: &mut Draw<'_>| ResourceConfig {
+        name: format!("r{}", draw.below(3)),
+        agent: if draw.flag() {
+            let command = several(draw, |draw| format!("/bin/{}", draw.below(3)));
+            Agent::Process { command, monitor: None }
+        } else {
+            let parameters = BTreeMap::from([("state".to_owned(), draw.number().to_string())]);
+            let (provider, kind) = ("heartbeat".to_owned(), "Dummy".to_owned());
+            Agent::Ocf { provider, kind, parameters }
+        },
+        needs: several(draw, |draw| format!("r{}", draw.below(3))).into_iter().collect(),
+        times: ResourceTimes { start: maybe(draw, span), ..Default::default() },
+        restarts: u32::from(draw.byte()),
+        forget_after: span(draw),
+        safety: Safety::Lease,
+    };
+    BTreeMap::from([(ServiceId::from("web"), several(draw, one))])
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {

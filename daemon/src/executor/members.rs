@@ -1,0 +1,97 @@
+//! The processes of one resource, and their end.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use stead_linux::process::{Process, ProcessError, Signal};
+use tokio::time::{Instant, sleep};
+
+use super::surroundings::Surroundings;
+use crate::agent::cgroup::Group;
+use crate::agent::proc::{self, Stat};
+
+/// The pause between two looks at what is left, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How long what was killed may take to go: longer, and it sits in the kernel.
+const GOING: Duration = Duration::from_secs(10);
+
+/// All that still runs of it: in its control group, with its environment, and what these started.
+pub(super) fn members(surroundings: &Surroundings) -> io::Result<Vec<Stat>> {
+    let group = surroundings.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
+    let variables = surroundings.variables();
+    let all = proc::all()?;
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut found = BTreeSet::new();
+    for stat in &all {
+        let pid = stat.identity.pid;
+        if pid != own && (group.contains(&pid) || proc::has_variables(pid, &variables)) {
+            found.insert(pid);
+        }
+    }
+    loop {
+        let born =
+            |stat: &&Stat| found.contains(&stat.parent) && !found.contains(&stat.identity.pid);
+        let more: Vec<i32> = all.iter().filter(born).map(|stat| stat.identity.pid).collect();
+        if more.is_empty() {
+            break;
+        }
+        found.extend(more);
+    }
+    Ok(all.into_iter().filter(|stat| found.contains(&stat.identity.pid)).collect())
+}
+
+/// Sends a signal to each of them.
+pub(super) fn signal(all: &[Stat], signal: Signal) {
+    for stat in all {
+        let sent = match Process::find(stat.identity) {
+            Ok(Some(process)) => process.signal(signal),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(()) | Err(ProcessError::Gone(_)) => {}
+            Err(error) => println!("{}", crate::chain::chain(&error)),
+        }
+    }
+}
+
+/// Waits until none is left; says what is, if the time is over before that.
+pub(super) async fn all_gone(surroundings: &Surroundings, until: Instant) -> Result<(), String> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = members(surroundings).map_err(|it| format!("can't see what is left: {it}"))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let pids: Vec<_> = left.iter().map(|it| it.identity.pid.to_string()).collect();
+            return Err(format!("process {} is left", pids.join(", ")));
+        }
+        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Kills all of them, and what they start meanwhile, until none is left.
+pub(super) async fn kill(surroundings: &Surroundings) -> Result<(), String> {
+    let until = Instant::now() + GOING;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(group) = &surroundings.group {
+            group.kill();
+        }
+        let left = members(surroundings).map_err(|it| format!("can't see what is left: {it}"))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        signal(&left, Signal::SIGKILL);
+        if Instant::now() >= until {
+            return all_gone(surroundings, until).await;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,57 @@
+//! `stead executor`: runs the resources of one service on its node, and nothing else.
+//!
+//! # What it is for
+//! A service that is more than one program needs somebody who starts its parts in order, looks
+//! after each, starts one again that failed, and stops all in the opposite order. That is a process
+//! of its own, for three reasons. It outlives a daemon that is killed, and so do agents that it was
+//! just running: the next daemon asks it how things are. It is what the keeper keeps: when the
+//! node's lease ends it ends, with everything that agents started, at once. And no service waits
+//! for another one's agents.
+//!
+//! # Happy path
+//! ```text
+//!   daemon ──▶ keeper ──▶ executor ──┬─▶ agent start, monitor, stop ─▶ what agents leave running
+//!     ▲                   core::     └─▶ program ◀── monitor
+//!     └──── socket ────── resource::Life
+//!       pictures ▲  ▼ stop
+//! ```
+//! The daemon writes what is wanted into a file ([`Wanted`]) and starts this as the service's
+//! program. `stead_core::resource::Life` decides; [`operator`] has agents do it, each within its
+//! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change; `stop`
+//! is all that it can say. When all have stopped, this ends with status 0.
+//!
+//! # Failures
+//! An agent that takes too long is killed with its session. What an agent printed last is part of
+//! the reason of a failure and is printed here, so that it stands in the service's own log. A
+//! resource that can't be stopped keeps this process, and with it the service, from ending: it is
+//! never told to be gone while it is not. SIGTERM is a stop. If this process ends otherwise, the
+//! daemon stops what is left, as it does with any program.
+//!
+//! # Deliberately absent
+//! Decisions about nodes, leases and epochs; the network.
+
+mod members;
+mod ocf;
+mod operator;
+mod process;
+mod run;
+mod surroundings;
+mod wanted;
+mod wire;
+
+pub use ocf::TIMEOUT as AGENT_TIMEOUT;
+pub use run::MONITOR_INTERVAL;
+pub use wanted::{Wanted, WantedError};
+pub use wire::{Line, Part, Picture, State};
+
+/// The word on the command line.
+pub const COMMAND: &str = "executor";
+
+/// Runs the executor that this process was started as, if it was; else nothing happens.
+pub fn run_if_asked() {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|word| word == COMMAND) {
+        let code = run::run(args.next().as_deref().map(std::path::Path::new));
+        std::process::exit(code);
+    }
+}

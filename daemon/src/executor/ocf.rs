@@ -1,0 +1,216 @@
+//! A resource that an OCF agent looks after.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stead_core::resource::{Answer, Operation};
+use stead_core::state::config::{ResourceConfig, ResourceTimes};
+use stead_core::time::Span;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use super::members;
+use super::operator::{Ended, command, signal_name};
+use super::run::MONITOR_INTERVAL;
+use super::surroundings::Surroundings;
+use super::wanted::Wanted;
+use crate::agent::output;
+use crate::chain::chain;
+use crate::config::Severity;
+use crate::ocf::{self, AgentName, Call, EXIT_REASON, ExitCode, MetaData};
+
+/// How long an action may take for which neither the file nor the agent names a time.
+pub const TIMEOUT: Span = Span::from_millis(20_000);
+/// How long an agent may take to say what it is.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);
+/// How many lines of an agent are searched for its reason.
+const SEARCHED: usize = 20;
+/// The folder, below that of programs, of what agents remember until the machine restarts.
+const TEMPORARY: &str = "agents";
+
+/// One resource and its agent.
+#[derive(Debug)]
+pub(super) struct OcfAgent {
+    agent: AgentName,
+    parameters: BTreeMap<String, String>,
+    instance: String,
+    node: String,
+    times: ResourceTimes,
+    temporary: PathBuf,
+    surroundings: Surroundings,
+    described: OnceCell<Result<MetaData, String>>,
+}
+
+impl OcfAgent {
+    pub(super) fn new(
+        provider: &str,
+        kind: &str,
+        parameters: &BTreeMap<String, String>,
+        wanted: &Wanted,
+        resource: &ResourceConfig,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            agent: AgentName { provider: provider.to_owned(), kind: kind.to_owned() },
+            parameters: parameters.clone(),
+            instance: wanted.instance(&resource.name),
+            node: wanted.node.clone(),
+            times: resource.times,
+            temporary: wanted.folder.join(TEMPORARY),
+            surroundings,
+            described: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn perform(&self, operation: Operation) -> Answer {
+        match operation {
+            Operation::Probe => self.probe().await,
+            Operation::Start => match self.act("start", None).await {
+                Ok(ExitCode::Success) => Answer::Works,
+                Ok(code) => self.refused("start", code),
+                Err(reason) => Answer::Failed(format!("start: {reason}")),
+            },
+            Operation::Monitor => {
+                self.monitor(self.times.interval.or(Some(MONITOR_INTERVAL))).await
+            }
+            Operation::Stop => match self.act("stop", None).await {
+                // To stop what does not run is no failure (OCF 1.0), whatever an agent calls it.
+                Ok(ExitCode::Success | ExitCode::NotRunning) => Answer::Stopped,
+                Ok(code) => self.refused("stop", code),
+                Err(reason) => Answer::Failed(format!("stop: {reason}")),
+            },
+            Operation::Kill => self.kill().await,
+        }
+    }
+
+    /// Whether it is there. Also finds out whether the agent takes what was written for it.
+    async fn probe(&self) -> Answer {
+        let meta = match self.described().await {
+            Ok(meta) => meta,
+            Err(reason) => return Answer::Hopeless(reason.clone()),
+        };
+        let mistakes = ocf::check(meta, &self.parameters);
+        if let Some(mistake) = mistakes.iter().find(|it| it.severity == Severity::Error) {
+            return Answer::Hopeless(format!("{}; {}", mistake.message, mistake.help));
+        }
+        self.monitor(None).await
+    }
+
+    async fn monitor(&self, interval: Option<Span>) -> Answer {
+        match self.act("monitor", interval).await {
+            Ok(
+                ExitCode::Success
+                | ExitCode::RunningPromoted
+                | ExitCode::Degraded
+                | ExitCode::DegradedPromoted,
+            ) => Answer::Works,
+            Ok(ExitCode::NotRunning) => Answer::Stopped,
+            Ok(code) => self.refused("monitor", code),
+            Err(reason) => Answer::Failed(format!("monitor: {reason}")),
+        }
+    }
+
+    /// Kills what its agent started, and believes that it is gone only if the agent says so.
+    async fn kill(&self) -> Answer {
+        if let Err(reason) = members::kill(&self.surroundings).await {
+            return Answer::Failed(format!("killed, and {reason}"));
+        }
+        match self.monitor(None).await {
+            Answer::Stopped => Answer::Stopped,
+            // What it left behind (files, addresses) its agent may clear away now.
+            Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
+                match self.act("stop", None).await {
+                    Ok(ExitCode::Success | ExitCode::NotRunning) => Answer::Stopped,
+                    Ok(code) => self.refused("stop, after a kill", code),
+                    Err(reason) => Answer::Failed(format!("stop, after a kill: {reason}")),
+                }
+            }
+        }
+    }
+
+    async fn described(&self) -> &Result<MetaData, String> {
+        let describe = async {
+            let agent = self.agent.clone();
+            let asked = move || ocf::describe(Path::new(ocf::ROOT), &agent, DESCRIBED_WITHIN);
+            match spawn_blocking(asked).await {
+                Ok(Ok(meta)) => Ok(meta),
+                Ok(Err(error)) => Err(chain(&error)),
+                Err(error) => Err(format!("{} was not asked: {error}", self.agent)),
+            }
+        };
+        self.described.get_or_init(|| describe).await
+    }
+
+    /// How long an action may take: what the file says, or the agent, or a time that suits most.
+    fn within(&self, action: &str) -> Span {
+        let said = match action {
+            "start" => self.times.start,
+            "stop" => self.times.stop,
+            _ => self.times.monitor,
+        };
+        let meta = self.described.get().and_then(|meta| meta.as_ref().ok());
+        let advised = meta.and_then(|meta| meta.action(action)?.timeout);
+        said.or(advised).unwrap_or(TIMEOUT)
+    }
+
+    /// Calls the agent.
+    async fn act(&self, action: &str, interval: Option<Span>) -> Result<ExitCode, String> {
+        let within = self.within(action);
+        let mut call = Call::new(&self.agent, &self.instance, action, &self.parameters);
+        call.timeout = within;
+        call.interval = interval;
+        call.node = Some(&self.node);
+        call.temporary = Some(&self.temporary);
+        let root = Path::new(ocf::ROOT);
+        let told = ocf::environment(root, &call);
+        let path = &self.surroundings.output;
+        std::fs::create_dir_all(&self.temporary)
+            .map_err(|error| format!("can't make {}: {error}", self.temporary.display()))?;
+        let output = output::begin(path, None)
+            .map_err(|error| format!("can't begin {}: {error}", path.display()))?;
+        let spec = self.surroundings.spec(&self.agent.path(root), &[action], told, output);
+        match command(spec, within).await {
+            Ended::Status(status) => Ok(ExitCode::from(status)),
+            Ended::Signal(number) => {
+                Err(format!("the agent was killed by {}", signal_name(number)))
+            }
+            Ended::Not(reason) => Err(match self.said() {
+                Some(line) => format!("{reason}, it said: {line}"),
+                None => reason,
+            }),
+        }
+    }
+
+    /// An action that did not do what it should. Some codes mean that no second try can.
+    fn refused(&self, action: &str, code: ExitCode) -> Answer {
+        let reason = match self.said() {
+            Some(line) => format!("{action}: {code}, it said: {line}"),
+            None => format!("{action}: {code}"),
+        };
+        match code {
+            ExitCode::Arguments
+            | ExitCode::Unimplemented
+            | ExitCode::Permission
+            | ExitCode::NotInstalled
+            | ExitCode::NotConfigured => Answer::Hopeless(reason),
+            ExitCode::Success
+            | ExitCode::Generic
+            | ExitCode::NotRunning
+            | ExitCode::RunningPromoted
+            | ExitCode::FailedPromoted
+            | ExitCode::Degraded
+            | ExitCode::DegradedPromoted
+            | ExitCode::Other(_) => Answer::Failed(reason),
+        }
+    }
+
+    /// The reason that the agent gave, or else its last line.
+    fn said(&self) -> Option<String> {
+        let lines = output::last_lines(&self.surroundings.output, SEARCHED);
+        let reason = lines.iter().rev().find_map(|line| {
+            line.split_once(EXIT_REASON).map(|(_, reason)| reason.trim().to_owned())
+        });
+        reason.or_else(|| lines.last().cloned())
+    }
+}

@@ -1,0 +1,269 @@
+//! The process: what the machine decides is performed, and how things are is told.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use stead_core::resource::{Command, Life, Operation, Resource, View, Whole, order};
+use stead_core::state::config::{Agent, ResourceConfig};
+use stead_core::time::{Instant, Span};
+use stead_linux::clock::boottime;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::operator::{self, Report};
+use super::wanted::Wanted;
+use super::wire::{Part, Picture, STOP, State};
+use crate::agent::output;
+use crate::chain::chain;
+use crate::keeper;
+
+/// The time between two runs of a monitor, where the file doesn't say.
+pub const MONITOR_INTERVAL: Span = Span::from_millis(5_000);
+/// How many of its last lines are kept of a resource that failed.
+const LINES: usize = 10;
+/// What a client may say at once, in bytes.
+const LONGEST: u64 = 64;
+/// The kernel begins again at 300 when its numbers are used up; so far we stay away from either end.
+const FIRST_NUMBER: u64 = 1_000;
+/// How this ends when it can't begin.
+const BROKEN: i32 = 70;
+
+/// Runs an executor; returns the status to end with.
+pub(super) fn run(wanted: Option<&Path>) -> i32 {
+    let Some(path) = wanted else {
+        eprintln!("stead executor: it is for the daemon to start it");
+        return BROKEN;
+    };
+    let wanted = match Wanted::read(path) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            println!("{}", chain(&error));
+            return BROKEN;
+        }
+    };
+    if let Err(error) = spread_numbers() {
+        println!("numbers of processes begin at 1 here, and may stand in old pid files: {error}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(serve(wanted))) {
+        Ok(()) => 0,
+        Err(error) => {
+            println!("the executor can't go on: {error}");
+            BROKEN
+        }
+    }
+}
+
+/// In a process namespace of our own numbers begin at 1, so the number in a pid file that a former
+/// start left is soon that of somebody else, and agents would take that for their program. So
+/// numbers begin somewhere else each time.
+fn spread_numbers() -> io::Result<()> {
+    let name = std::fs::read_to_string("/proc/1/comm")?;
+    if name.trim_end() != keeper::NAME {
+        return Ok(());
+    }
+    let most = std::fs::read_to_string("/proc/sys/kernel/pid_max")?;
+    let most: u64 = most.trim_end().parse().map_err(io::Error::other)?;
+    let chance = getrandom::u64().map_err(io::Error::other)?;
+    let from = FIRST_NUMBER + chance % most.saturating_sub(2 * FIRST_NUMBER).max(1);
+    std::fs::write("/proc/sys/kernel/ns_last_pid", from.to_string())
+}
+
+async fn serve(wanted: Wanted) -> io::Result<()> {
+    let needs = order(&wanted.resources)
+        .map_err(|error| io::Error::other(format!("no order of its resources: {error:?}")))?;
+    let resources = wanted.resources.iter().zip(needs).map(|(it, needs)| resource(it, needs));
+    let (reports, reported) = unbounded_channel();
+    let begin = |(place, resource): (usize, &ResourceConfig)| {
+        operator::begin(place, &wanted, resource, reports.clone())
+    };
+    let operators = wanted.resources.iter().enumerate().map(begin).collect();
+    let life = Life::begin(resources.collect());
+    let parts: Vec<Part> = wanted.resources.iter().map(part).collect();
+    let (told, pictures) = watch::channel(String::new());
+    let (orders, ordered) = unbounded_channel();
+    let mut executor = Executor { life, parts, operators, told, wanted };
+    executor.advance();
+    let socket = Wanted::socket(&executor.wanted.folder, &executor.wanted.service);
+    tokio::spawn(accept(listen(&socket)?, pictures, orders));
+    executor.run(reported, ordered).await
+}
+
+fn resource(config: &ResourceConfig, needs: Vec<usize>) -> Resource {
+    Resource {
+        needs,
+        interval: config.times.interval.unwrap_or(MONITOR_INTERVAL),
+        restarts: config.restarts,
+        forget_after: config.forget_after,
+    }
+}
+
+fn part(config: &ResourceConfig) -> Part {
+    let agent = match &config.agent {
+        Agent::Process { .. } => "process".to_owned(),
+        Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
+    };
+    Part {
+        name: config.name.clone(),
+        agent,
+        stage: String::new(),
+        failures: 0,
+        all_failures: 0,
+        reason: None,
+        lines: Vec::new(),
+    }
+}
+
+struct Executor {
+    life: Life,
+    parts: Vec<Part>,
+    operators: Vec<UnboundedSender<(Operation, u64)>>,
+    told: watch::Sender<String>,
+    wanted: Wanted,
+}
+
+impl Executor {
+    async fn run(
+        mut self,
+        mut reported: UnboundedReceiver<Report>,
+        mut ordered: UnboundedReceiver<()>,
+    ) -> io::Result<()> {
+        let mut terminated = signal(SignalKind::terminate())?;
+        while self.life.whole() != Whole::Stopped {
+            let wait = self.life.next_deadline().since(now());
+            let wait = Duration::from_micros(wait.as_micros());
+            tokio::select! {
+                report = reported.recv() => match report {
+                    Some(Report::Answered { place, number, answer }) => {
+                        self.life.answered(now(), place, number, answer);
+                    }
+                    Some(Report::Ended { place, detail }) => self.life.ended(now(), place, detail),
+                    None => return Err(io::Error::other("nobody looks after its resources")),
+                },
+                Some(()) = ordered.recv() => self.life.stop(now()),
+                _ = terminated.recv() => self.life.stop(now()),
+                () = sleep(wait) => self.life.tick(now()),
+            }
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// Hands on what is asked for, and tells how things are now.
+    fn advance(&mut self) {
+        while let Some(Command::Ask { resource, operation, number }) = self.life.poll() {
+            if let Some(operator) = self.operators.get(resource) {
+                // It is there as long as this is.
+                let _ = operator.send((operation, number));
+            }
+        }
+        for (part, view) in self.parts.iter_mut().zip(self.life.views()) {
+            renew(part, &view, &self.wanted);
+        }
+        let picture = Picture { state: self.state(), resources: self.parts.clone() };
+        let line = serde_json::to_string(&picture).unwrap_or_default();
+        self.told.send_if_modified(|told| {
+            let news = *told != line;
+            if news {
+                *told = line;
+            }
+            news
+        });
+    }
+
+    fn state(&self) -> State {
+        match self.life.whole() {
+            Whole::Starting => State::Starting,
+            Whole::Works => State::Works,
+            Whole::Restarting => State::Restarting,
+            Whole::Failed(place, reason) => {
+                let resource = self.parts.get(place).map(|part| part.name.clone());
+                State::Failed { resource: resource.unwrap_or_default(), reason }
+            }
+            Whole::Stopping => State::Stopping,
+            Whole::Stopped => State::Stopped,
+        }
+    }
+}
+
+/// A resource as it is now. A failure is printed, with the last lines of whoever failed.
+fn renew(part: &mut Part, view: &View<'_>, wanted: &Wanted) {
+    let reason = view.reason.map(str::to_owned);
+    if view.all_failures > part.all_failures || reason != part.reason {
+        part.lines = output::last_lines(&wanted.output(&part.name), LINES);
+        for line in &part.lines {
+            println!("{}: {line}", part.name);
+        }
+        if let Some(reason) = &reason {
+            println!("{}: {reason}", part.name);
+        }
+    }
+    part.stage = view.stage.word().to_owned();
+    (part.failures, part.all_failures, part.reason) = (view.failures, view.all_failures, reason);
+}
+
+fn now() -> Instant {
+    Instant(boottime())
+}
+
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    UnixListener::bind(socket)
+}
+
+async fn accept(
+    listener: UnixListener,
+    pictures: watch::Receiver<String>,
+    orders: UnboundedSender<()>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(talk(stream, pictures.clone(), orders.clone()));
+            }
+            // No descriptor is left, perhaps: the next try may find one.
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Sends pictures and takes orders until the other side is gone.
+async fn talk(
+    stream: UnixStream,
+    mut pictures: watch::Receiver<String>,
+    orders: UnboundedSender<()>,
+) -> io::Result<()> {
+    let (from, mut to) = stream.into_split();
+    let mut from = BufReader::new(from.take(LONGEST));
+    pictures.mark_changed();
+    let mut word = Vec::new();
+    loop {
+        tokio::select! {
+            read = from.read_until(b'\n', &mut word) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                if word.trim_ascii_end() == STOP.as_bytes() {
+                    let _ = orders.send(());
+                }
+                word.clear();
+                from.get_mut().set_limit(LONGEST);
+            }
+            changed = pictures.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                let line = format!("{}\n", *pictures.borrow_and_update());
+                to.write_all(line.as_bytes()).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the daemon tells an executor, in a file that only root reads: parameters may be secrets.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::ServiceId;
+use stead_core::state::config::ResourceConfig;
+use thiserror::Error;
+
+/// How the names of these files end.
+const ENDING: &str = "wanted";
+
+/// Everything that an executor has to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The service.
+    pub service: ServiceId,
+    /// The node's name.
+    pub node: String,
+    /// What it consists of, in the order of the file.
+    pub resources: Vec<ResourceConfig>,
+    /// The folder for sockets and output.
+    pub folder: PathBuf,
+    /// The note of the service's program, which is part of the environment of all that belongs to
+    /// it.
+    pub note: PathBuf,
+    /// The control group of the whole service; none where there can't be one.
+    pub group: Option<PathBuf>,
+}
+
+/// What is wanted can't be told or read. Nothing was started.
+#[derive(Debug, Error)]
+#[error("can't {step} {}", path.display())]
+pub struct WantedError {
+    step: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Wanted {
+    /// Where it is told.
+    #[must_use]
+    pub fn path(folder: &Path, service: &ServiceId) -> PathBuf {
+        folder.join(format!("{service}.{ENDING}"))
+    }
+
+    /// The socket of a service's executor.
+    #[must_use]
+    pub fn socket(folder: &Path, service: &ServiceId) -> PathBuf {
+        folder.join(format!("{service}.sock"))
+    }
+
+    /// Where one of its resources prints.
+    #[must_use]
+    pub fn output(&self, resource: &str) -> PathBuf {
+        // Names have no dots, so no two are alike.
+        self.folder.join(format!("{}.{resource}.log", self.service))
+    }
+
+    /// What agents know it by.
+    #[must_use]
+    pub fn instance(&self, resource: &str) -> String {
+        format!("{}.{resource}", self.service)
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// [`WantedError`]
+    pub fn write(&self) -> Result<PathBuf, WantedError> {
+        let path = Self::path(&self.folder, &self.service);
+        let failed = |source| WantedError { step: "write", path: path.clone(), source };
+        let bytes = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
+        Ok(path)
+    }
+
+    /// Reads what was written.
+    ///
+    /// # Errors
+    /// [`WantedError`]
+    pub fn read(path: &Path) -> Result<Self, WantedError> {
+        let failed = |source| WantedError { step: "read", path: path.to_owned(), source };
+        let bytes = fs::read(path).map_err(failed)?;
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))
+    }
+}

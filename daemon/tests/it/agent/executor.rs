@@ -1,0 +1,291 @@
+//! Services of several resources: real programs and real agents under a real executor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use stead::agent::Wish;
+use stead::executor::{Picture, State};
+use stead_core::id::Epoch;
+use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::time::Span;
+
+use super::bed::{BOTH, Bed, config, is_alive, processes, web};
+
+fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
+    let second = Some(Span::from_millis(20_000));
+    ResourceConfig {
+        name: name.to_owned(),
+        agent,
+        needs: needs.iter().map(|it| (*it).to_owned()).collect(),
+        times: ResourceTimes {
+            start: second,
+            stop: second,
+            monitor: second,
+            interval: Some(Span::from_millis(50)),
+        },
+        restarts: 2,
+        forget_after: Span::from_millis(600_000),
+        safety: Safety::Lease,
+    }
+}
+
+/// A program that writes down when it starts and when it is asked to end.
+fn program(bed: &Bed, name: &str) -> Agent {
+    let text = format!(
+        "cd {dir}; echo start {name} >> story; echo $$ > {name}.pid; \
+         trap 'echo stop {name} >> story; kill $!; exit 0' TERM; \
+         echo {name} says hello; sleep 600 & wait",
+        dir = bed.dir.path().display()
+    );
+    let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
+    let begun = format!("test -s {}/{name}.pid", bed.dir.path().display());
+    let monitor = Some(["/bin/sh", "-c", &begun].map(str::to_owned).to_vec());
+    Agent::Process { command, monitor }
+}
+
+fn dummy(parameters: &[(&str, &str)]) -> Agent {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Agent::Ocf {
+        provider: "heartbeat".to_owned(),
+        kind: "Dummy".to_owned(),
+        parameters: parameters.collect(),
+    }
+}
+
+fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
+    let wish = Wish { config: config(None), resources: resources.to_vec() };
+    bed.programs.start(web(), Epoch(epoch), wish);
+}
+
+fn picture(bed: &Bed) -> Option<Picture> {
+    bed.programs.pictures().get(&web()).map(|picture| picture.as_ref().clone())
+}
+
+fn story(bed: &Bed) -> Vec<String> {
+    let text = fs::read_to_string(bed.path("story")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+async fn pid(bed: &mut Bed, name: &str) -> i32 {
+    bed.read(&format!("{name}.pid")).await.trim().parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_start_in_order_and_stop_in_the_opposite_one() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let resources = [
+            resource("front", &["back"], program(&bed, "front")),
+            resource("data", &[], program(&bed, "data")),
+            resource("back", &["data"], program(&bed, "back")),
+        ];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        let shown = picture(&bed).expect("it was told");
+        assert_eq!(shown.state, State::Works);
+        let names: Vec<_> = shown.resources.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["front", "data", "back"]);
+        for name in ["front", "back", "data"] {
+            let pid = pid(&mut bed, name).await;
+            assert!(is_alive(pid));
+        }
+        assert_eq!(story(&bed), ["start data", "start back", "start front"]);
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+        assert_eq!(story(&bed)[3..], ["stop front", "stop back", "stop data"]);
+        assert_eq!(picture(&bed), None);
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_dies_is_started_again_in_place_until_it_is_given_up() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let resources = [
+            resource("data", &[], program(&bed, "data")),
+            resource("front", &["data"], program(&bed, "front")),
+        ];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        for round in 1..=3 {
+            let pid = pid(&mut bed, "data").await;
+            fs::remove_file(bed.path("data.pid")).expect("removed");
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
+            let told = bed.told().await;
+            if round == 3 {
+                assert_eq!(told, "ended 3: data: it ended: killed by SIGKILL");
+                let words = bed.programs.last_words();
+                let words = words.get(&web()).expect("they were kept");
+                assert!(words.iter().any(|line| line == "data: data says hello"), "{words:?}");
+                break;
+            }
+            assert!(told.starts_with("Restarting {"), "{told}");
+            assert!(told.contains("data") && told.contains("killed by SIGKILL"), "{told}");
+            bed.wait_for("all work again", |bed| {
+                picture(bed).is_some_and(|it| it.state == State::Works)
+            })
+            .await;
+        }
+        let acts = story(&bed);
+        let again = ["stop front", "start data", "start front"];
+        assert_eq!(acts, [&["start data", "start front"], &again[..], &again[..]].concat());
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_gone_is_missed_by_nobody() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let resources = [
+            resource("data", &[], program(&bed, "data")),
+            resource("agent", &["data"], dummy(&[])),
+        ];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        let first = pid(&mut bed, "data").await;
+        bed.restart();
+        assert_eq!(bed.told().await, "found 3");
+        // While no daemon is told to go on, a program dies and is started again all the same.
+        fs::remove_file(bed.path("data.pid")).expect("removed");
+        kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
+        let second = pid(&mut bed, "data").await;
+        assert_ne!(first, second);
+        begin(&mut bed, 3, &resources);
+        let mut told = vec![bed.told().await, bed.told().await];
+        told.sort();
+        assert!(told[0].starts_with("Restarting {"), "{told:?}");
+        assert_eq!(told[1], "started 3");
+        assert!(is_alive(second));
+        assert_eq!(story(&bed), ["start data", "start data"]);
+        bed.restart();
+        assert_eq!(bed.told().await, "found 3");
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+        assert_eq!(story(&bed).last().map(String::as_str), Some("stop data"));
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_are_called_as_they_are() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let state = bed.path("dummy.state");
+        let state = state.to_str().expect("text");
+        let resources = [resource("agent", &[], dummy(&[("state", state)]))];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        assert!(fs::exists(state).expect("looked"), "the agent started it");
+        // It stops behind everybody's back: the monitor sees it, and it is started again.
+        fs::remove_file(state).expect("removed");
+        let told = bed.told().await;
+        assert!(told.starts_with("Restarting {") && told.contains("not running"), "{told}");
+        bed.wait_for("it is there again", |_| fs::exists(state).expect("looked")).await;
+        bed.stop(3);
+        loop {
+            match bed.told().await.as_str() {
+                "stopped 3" => break,
+                other => assert!(other.starts_with("Restarting {"), "{other}"),
+            }
+        }
+        assert!(!fs::exists(state).expect("looked"), "the agent stopped it");
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_cannot_do_is_said_with_its_own_words() {
+    let mut bed = Bed::new(BOTH[0]);
+    let wrong: [(&str, Agent, &str); 3] = [
+        ("no agent", agent("Dumy"), "there is no agent ocf:heartbeat:Dumy"),
+        ("no such parameter", dummy(&[("stat", "/x")]), "no parameter `stat`"),
+        ("a folder that is none", dummy(&[("state", "/nowhere/at/all")]), "agent: "),
+    ];
+    for (epoch, (what, agent, said)) in (3..).zip(wrong) {
+        begin(&mut bed, epoch, &[resource("agent", &[], agent)]);
+        let mut told = bed.told().await;
+        while told.starts_with("Restarting {") {
+            told = bed.told().await;
+        }
+        assert!(told.starts_with(&format!("not started {epoch}: agent: ")), "{what}: {told}");
+        assert!(told.contains(said), "{what}: {told}");
+        bed.stop(epoch);
+        assert_eq!(bed.told().await, format!("stopped {epoch}"));
+        bed.assert_gone();
+    }
+}
+
+fn agent(kind: &str) -> Agent {
+    let parameters = BTreeMap::new();
+    Agent::Ocf { provider: "heartbeat".to_owned(), kind: kind.to_owned(), parameters }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_in_the_middle_of_a_start_leaves_nothing() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let text = format!("sleep 599 & echo half >> {}; wait", bed.path("half").display());
+        let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
+        let never = ["/bin/sh", "-c", "exit 1"].map(str::to_owned).to_vec();
+        let slow = Agent::Process { command, monitor: Some(never) };
+        let resources =
+            [resource("data", &[], program(&bed, "data")), resource("slow", &["data"], slow)];
+        begin(&mut bed, 3, &resources);
+        bed.read("half").await;
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+        assert_eq!(story(&bed), ["start data", "stop data"]);
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let text = format!(
+            "trap '' TERM; echo $$ > {}; while :; do sleep 1; done",
+            bed.path("deaf.pid").display()
+        );
+        let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
+        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None });
+        deaf.times.stop = Some(Span::from_millis(100));
+        let resources = [resource("data", &[], program(&bed, "data")), deaf];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        let stubborn = pid(&mut bed, "deaf").await;
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+        assert!(!is_alive(stubborn));
+        bed.assert_gone();
+
+        // The executor itself is killed: what it looked after is stopped like any program.
+        fs::remove_file(bed.path("data.pid")).expect("removed");
+        begin(&mut bed, 4, &resources[..1]);
+        assert_eq!(bed.told().await, "started 4");
+        let data = pid(&mut bed, "data").await;
+        let executor: BTreeSet<i32> = processes(&bed.run())
+            .into_iter()
+            .filter(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&line).contains("\0executor\0")
+            })
+            .collect();
+        assert_eq!(executor.len(), 1, "{executor:?}");
+        for pid in executor {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
+        }
+        let told = bed.told().await;
+        assert!(told.starts_with("ended 4: killed by SIGKILL"), "{told}");
+        bed.stop(4);
+        assert_eq!(bed.told().await, "stopped 4");
+        assert!(!is_alive(data));
+        bed.assert_gone();
+    }
+}
