@@ -9,7 +9,7 @@ use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
 use crate::api::message::{PlanAnswer, Request};
-use crate::config::{read, read_file};
+use crate::config::{read_asking, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
 #[derive(Debug, Args)]
@@ -39,10 +39,10 @@ impl Plan {
 /// lines, before the daemon is asked.
 pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, PlanAnswer)> {
     // Says it best if the file can't be read or used at all.
-    drop(read_file(file)?);
+    drop(read_file_asking(file)?);
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("can't read {}; nothing was changed", file.display()))?;
-    if let Ok(checked) = read(&file.display().to_string(), &text) {
+    if let Ok(checked) = read_asking(&file.display().to_string(), &text) {
         for warning in &checked.warnings {
             eprint!("{}", drawn(warning, context));
         }

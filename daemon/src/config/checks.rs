@@ -16,6 +16,7 @@ use super::duration::{say, write};
 use super::keys::nearest;
 use super::network;
 use super::problem::Findings;
+use super::resource;
 use super::section::shown;
 
 /// The most links: every node sends its heartbeats on each of them.
@@ -35,6 +36,9 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     families(draft, findings);
     unique_addresses(draft, findings);
     wishes(draft, findings);
+    for service in &draft.services {
+        resource::check(service.name.get_ref(), &service.resources, findings);
+    }
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
 }

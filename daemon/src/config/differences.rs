@@ -11,6 +11,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 
 use super::duration::say;
+use super::parts;
 
 /// So that nodes hear each other if the rest is wrong.
 const ONE_STAYS: &str = "every member has to keep one link as it is: change one link at a time";
@@ -83,7 +84,12 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         changes.node(name, pair, stays, !uprooted.contains(name.as_str()));
     }
     for (name, pair) in pairs(&old.services, &new.services) {
+        let both = matches!(pair, Pair::Both(..));
         changes.service(&name.0, pair);
+        if both {
+            let parts = parts::changes(&name.0, old.resources(name), new.resources(name));
+            parts.into_iter().for_each(|what| changes.live(what));
+        }
     }
     for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
         changes.network(name, pair);
@@ -346,7 +352,7 @@ fn address(address: &ServiceAddress) -> String {
 }
 
 /// A command on one line; a word is in quotes if it couldn't be told from its neighbours.
-fn command(words: &[String]) -> String {
+pub(super) fn command(words: &[String]) -> String {
     let plain = |word: &str| {
         !word.is_empty()
             && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"')

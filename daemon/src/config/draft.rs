@@ -10,8 +10,8 @@ use std::ops::Range;
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, ExecConfig, LinkConfig, Monitor, NodeConfig, Program,
-    ServiceAddress, ServiceConfig,
+    Config, ConfigLater, ConfigMore, ConfigNext, ExecConfig, LinkConfig, Monitor, NodeConfig,
+    Program, ResourceConfig, ServiceAddress, ServiceConfig,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -67,6 +67,7 @@ pub(super) struct Service {
     pub(super) monitor: Option<Monitor>,
     pub(super) prefer: Vec<Spanned<String>>,
     pub(super) failback: Option<Spanned<bool>>,
+    pub(super) resources: Vec<Spanned<ResourceConfig>>,
 }
 
 /// The table `[quorum]`.
@@ -96,6 +97,8 @@ impl Draft {
     pub(super) fn config(self) -> Config {
         let satellites = self.nodes.iter().filter(|node| node.is_satellite());
         let satellites = satellites.map(|node| node.name.get_ref().clone()).collect();
+        let parts = self.services.iter().filter(|service| !service.resources.is_empty());
+        let parts = parts.map(Service::parts).collect();
         let link = |link: Link| (link.name.into_inner(), LinkConfig { port: link.port });
         Config {
             name: self.cluster.name,
@@ -111,6 +114,7 @@ impl Draft {
             later: ConfigLater {
                 quorum: self.quorum.map(Quorum::config).unwrap_or_default(),
                 satellites,
+                next: ConfigNext { resources: parts },
             },
         }
     }
@@ -132,6 +136,11 @@ impl Node {
 }
 
 impl Service {
+    fn parts(&self) -> (ServiceId, Vec<ResourceConfig>) {
+        let parts = self.resources.iter().map(|it| it.get_ref().clone()).collect();
+        (ServiceId(self.name.get_ref().clone()), parts)
+    }
+
     fn config(self) -> (ServiceId, ServiceConfig) {
         let config = ServiceConfig {
             addresses: self.addresses.into_iter().map(Spanned::into_inner).collect(),

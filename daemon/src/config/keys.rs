@@ -49,6 +49,23 @@ pub(super) const SERVICE: &[Key] = keys! {
     "failback": "failback = false",
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "resources": "resources = [{ name = \"web\", ocf = \"heartbeat:nginx\" }]",
+};
+/// The keys of `[[services.NAME.resources]]`.
+pub(super) const RESOURCE: &[Key] = keys! {
+    "name": "name = \"data\"",
+    "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
+    "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "ocf": "ocf = \"heartbeat:nginx\"",
+    "parameters": "parameters = { configfile = \"/etc/nginx/nginx.conf\" }",
+    "needs": "needs = [\"data\"]",
+    "start-timeout": "start-timeout = \"20s\"",
+    "stop-timeout": "stop-timeout = \"20s\"",
+    "monitor-timeout": "monitor-timeout = \"20s\"",
+    "monitor-interval": "monitor-interval = \"5s\"",
+    "restarts": "restarts = 3",
+    "forget-after": "forget-after = \"10min\"",
+    "safety": "safety = \"lease\"",
 };
 /// The keys of `[networks.NAME]`.
 pub(super) const NETWORK: &[Key] = keys! {
@@ -87,7 +104,7 @@ pub(super) const MONITOR: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 10] = [
+pub(super) const HOMES: [(&str, &[Key]); 11] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -97,6 +114,7 @@ pub(super) const HOMES: [(&str, &[Key]); 10] = [
     ("`exec` of [quorum]", EXEC),
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
+    ("[[services.NAME.resources]]", RESOURCE),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
 ];
 

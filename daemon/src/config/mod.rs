@@ -27,9 +27,11 @@ mod example;
 mod keys;
 mod name;
 mod network;
+mod parts;
 mod problem;
 mod quorum;
 mod render;
+mod resource;
 mod section;
 mod service;
 mod syntax;
@@ -39,6 +41,7 @@ mod tests;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miette::Diagnostic;
 use stead_core::node::ANSWER_PATIENCE;
@@ -46,13 +49,16 @@ use stead_core::state::config::Config;
 use stead_core::time::Span;
 use toml::de::DeTable;
 
+use crate::ocf::{self, AgentName};
+
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
 pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
 pub use render::render;
 
-use problem::Findings;
+use problem::{Describe, Findings};
+pub use resource::{DEFAULT_FORGET_AFTER, DEFAULT_RESTARTS};
 
 /// The port of a link that names none.
 pub const DEFAULT_PORT: u16 = 7744;
@@ -71,6 +77,8 @@ pub const DEFAULT_EXEC_TIMEOUT: Span = LONGEST_EXEC_TIMEOUT;
 /// after the patience of the node that asked is not looked at any more.
 pub const LONGEST_EXEC_TIMEOUT: Span = Span::from_micros(ANSWER_PATIENCE.as_micros() / 2);
 
+/// How long an agent may take to say what it takes.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);
 /// The longest file that is read, in bytes. Sixteen nodes and a thousand services fit ten times.
 const LONGEST_FILE: usize = 1 << 20;
 
@@ -107,10 +115,25 @@ pub enum FileError {
 /// # Errors
 /// With every problem that was found. Nothing was changed.
 pub fn read(name: &str, text: &str) -> Result<Checked, Rejected> {
+    read_with(name, text, None)
+}
+
+/// The same, and the agents of this machine are asked whether they take what is written for them.
+/// One that is not installed here is no mistake: it may be where it is needed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_asking(name: &str, text: &str) -> Result<Checked, Rejected> {
+    let describe = |agent: &AgentName| ocf::describe(Path::new(ocf::ROOT), agent, DESCRIBED_WITHIN);
+    read_with(name, text, Some(describe))
+}
+
+fn read_with(name: &str, text: &str, agents: Option<Describe>) -> Result<Checked, Rejected> {
     if text.len() > LONGEST_FILE {
         return Err(too_long(name));
     }
     let mut findings = Findings::new(name, text);
+    findings.agents = agents;
     let (file, errors) = DeTable::parse_recoverable(text);
     if !syntax::note(&errors, &mut findings) {
         return Err(findings.rejected());
@@ -126,6 +149,21 @@ pub fn read(name: &str, text: &str) -> Result<Checked, Rejected> {
 /// # Errors
 /// If the file can't be read, or with every problem that was found in it. Nothing was changed.
 pub fn read_file(path: &Path) -> Result<Checked, FileError> {
+    let (name, text) = text_of(path)?;
+    Ok(read(&name, &text)?)
+}
+
+/// The same, and the agents of this machine are asked, as by [`read_asking`].
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_asking(path: &Path) -> Result<Checked, FileError> {
+    let (name, text) = text_of(path)?;
+    Ok(read_asking(&name, &text)?)
+}
+
+/// The name of a file, as problems call it, and its text.
+fn text_of(path: &Path) -> Result<(String, String), FileError> {
     let unreadable = |cause| FileError::Unreadable { path: path.to_owned(), cause };
     let mut bytes = Vec::new();
     // One byte more than is accepted tells a file that is too long, without reading all of it.
@@ -136,7 +174,7 @@ pub fn read_file(path: &Path) -> Result<Checked, FileError> {
         return Err(too_long(&name).into());
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(read(&name, &text)?),
+        Ok(text) => Ok((name, text)),
         Err(error) => Err(not_text(&name, &error).into()),
     }
 }

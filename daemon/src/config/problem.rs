@@ -7,6 +7,8 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
 
+use crate::ocf::{AgentName, DescribeError, MetaData};
+
 /// How many problems one report lists. A file of another kind altogether has thousands.
 pub(super) const LISTED: usize = 30;
 
@@ -135,7 +137,12 @@ pub(super) struct Findings {
     source: Source,
     errors: Vec<Problem>,
     warnings: Vec<Warning>,
+    /// Whom to ask about agents; none if only the file itself is looked at.
+    pub(super) agents: Option<Describe>,
 }
+
+/// Has an agent of this machine say what it takes.
+pub(super) type Describe = fn(&AgentName) -> Result<MetaData, DescribeError>;
 
 impl Findings {
     /// How many errors are noted.
@@ -150,6 +157,7 @@ impl Findings {
             source: Arc::new(NamedSource::new(file, text.to_owned())),
             errors: Vec::new(),
             warnings: Vec::new(),
+            agents: None,
         }
     }
 

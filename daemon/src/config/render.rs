@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use stead_core::state::config::{
-    Config, ExecConfig, Monitor, NetworkConfig, Program, QuorumConfig, ServiceAddress,
-    ServiceConfig,
+    Agent, Config, ExecConfig, Monitor, NetworkConfig, Program, QuorumConfig, ResourceConfig,
+    ResourceTimes, Safety, ServiceAddress, ServiceConfig,
 };
 
 use super::duration;
@@ -42,6 +42,10 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
         write_service(out, service)?;
+        for resource in config.resources(name) {
+            writeln!(out, "\n[[services.{name}.resources]]")?;
+            write_resource(out, resource)?;
+        }
     }
     for (name, network) in &config.more.networks {
         writeln!(out, "\n[networks.{name}]")?;
@@ -102,6 +106,46 @@ fn write_service(out: &mut String, service: &ServiceConfig) -> fmt::Result {
         writeln!(out, ", timeout = \"{timeout}\" }}")?;
     }
     Ok(())
+}
+
+fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
+    let ResourceConfig { name, agent, needs, times, restarts, forget_after, safety } = resource;
+    writeln!(out, "name = {}", quoted(name))?;
+    match agent {
+        Agent::Process { command, monitor } => {
+            writeln!(out, "program = {}", list(command))?;
+            if let Some(monitor) = monitor {
+                writeln!(out, "monitor = {}", list(monitor))?;
+            }
+        }
+        Agent::Ocf { provider, kind, parameters } => {
+            writeln!(out, "ocf = {}", quoted(&format!("{provider}:{kind}")))?;
+            if !parameters.is_empty() {
+                let one = |(name, value): (&String, &String)| format!("{name} = {}", quoted(value));
+                let all: Vec<_> = parameters.iter().map(one).collect();
+                writeln!(out, "parameters = {{ {} }}", all.join(", "))?;
+            }
+        }
+    }
+    writeln!(out, "needs = {}", list(&needs.iter().cloned().collect::<Vec<_>>()))?;
+    let ResourceTimes { start, stop, monitor, interval } = *times;
+    let times = [
+        ("start-timeout", start),
+        ("stop-timeout", stop),
+        ("monitor-timeout", monitor),
+        ("monitor-interval", interval),
+    ];
+    for (key, span) in times {
+        if let Some(span) = span {
+            writeln!(out, "{key} = \"{}\"", duration::write(span))?;
+        }
+    }
+    writeln!(out, "restarts = {restarts}")?;
+    writeln!(out, "forget-after = \"{}\"", duration::write(*forget_after))?;
+    match safety {
+        Safety::Lease => writeln!(out, "safety = \"lease\""),
+        Safety::Fence => writeln!(out, "safety = \"fence\""),
+    }
 }
 
 fn address(address: &ServiceAddress) -> String {

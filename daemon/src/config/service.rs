@@ -1,6 +1,6 @@
 //! A table `[services.NAME]`: addresses, program, monitor and wishes.
 
-use stead_core::state::config::{Monitor, Program, ServiceAddress};
+use stead_core::state::config::{Monitor, Program, ResourceConfig, ServiceAddress};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -9,7 +9,9 @@ use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT, address};
+use super::{
+    DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT, address, resource,
+};
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
 const LONGEST_INTERFACE: usize = 15;
@@ -26,6 +28,7 @@ pub(super) fn service(
         monitor: monitor(section, findings),
         prefer: section.texts("prefer", findings).unwrap_or_default(),
         failback: section.truth("failback", findings),
+        resources: parts(section, findings),
         name,
     }
 }
@@ -116,6 +119,16 @@ fn program(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Program
         command: table.command(findings),
         stop_timeout: table.duration("stop-timeout", DEFAULT_STOP_TIMEOUT, findings),
     })
+}
+
+/// What it consists of, if it is more than one program.
+fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<ResourceConfig>> {
+    if section.get("resources").is_some() && section.get("program").is_some() {
+        let message = format!("{} has both `program` and `resources`", section.place);
+        let help = "make the program one of the resources: it can then need others";
+        findings.error(&section.at("program"), message, help);
+    }
+    resource::resources(section, findings)
 }
 
 fn monitor(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Monitor> {

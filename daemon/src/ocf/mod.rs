@@ -43,4 +43,5 @@ pub use environment::{Call, EXIT_REASON, environment};
 pub use exit::ExitCode;
 pub use meta::{Action, Kind, MetaData, MetaDataError, Parameter};
 pub use name::{AgentName, NameError, ROOT, installed, nearest};
-pub use safety::{Safety, harmless, safety};
+pub use safety::{adds_address, harmless, safety};
+pub use stead_core::state::config::Safety;

@@ -5,31 +5,18 @@
 //! be harmless that the former node keeps what it has, that node has to be fenced. Known to be
 //! harmless is what stands in the list here, each with its reason; everything else is not.
 
-use serde::Serialize;
+use stead_core::state::config::Safety;
 
 use super::name::AgentName;
 
-/// What has to be known of the former node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Safety {
-    /// That its lease has ended. It may go on running what it ran: nothing is lost by two of them.
-    Lease,
-    /// That it is fenced: off, or cut from what it could write to.
-    Fence,
-}
-
 /// The agents of which two may run. What a service is safe with is the strictest of its agents: an
 /// address before a database does not make the database harmless.
-pub(super) const HARMLESS: [(&str, &str, &str); 17] = [
+pub(super) const HARMLESS: [(&str, &str, &str); 14] = [
     ("heartbeat", "Delay", "does nothing"),
     ("heartbeat", "Dummy", "remembers in a local file that it was started"),
     ("pacemaker", "Dummy", "remembers in a local file that it was started"),
-    // Addresses. Two nodes with one: clients reach either, connections break. Data are written by
-    // what stands behind the address, which has its own line, or none here.
-    ("heartbeat", "IPaddr", "adds an address of IPv4"),
-    ("heartbeat", "IPaddr2", "adds an address of IPv4 or IPv6"),
-    ("heartbeat", "IPv6addr", "adds an address of IPv6"),
+    // Of this node's own packets. Agents that add an address to be reached at are not here: no gate
+    // is before it, and two nodes would answer.
     ("heartbeat", "IPsrcaddr", "sets the source address of this node's own packets"),
     ("heartbeat", "Route", "adds a route of this node alone"),
     ("heartbeat", "SendArp", "announces an address; the newest announcement wins"),
@@ -63,4 +50,10 @@ pub fn harmless(name: &AgentName) -> Option<&'static str> {
         .iter()
         .find(|(provider, kind, _)| *provider == name.provider && *kind == name.kind);
     line.map(|(_, _, reason)| *reason)
+}
+
+/// Whether it adds an address that clients reach. Those belong into `addresses`, behind the gate.
+#[must_use]
+pub fn adds_address(name: &AgentName) -> bool {
+    name.provider == "heartbeat" && ["IPaddr", "IPaddr2", "IPv6addr"].contains(&&*name.kind)
 }

@@ -4,6 +4,7 @@
 
 mod broken_networks;
 mod broken_quorum;
+mod broken_resources;
 mod broken_services;
 mod broken_together;
 mod broken_values;

@@ -39,6 +39,24 @@ prefix = "10.0.0.0/24"
 interface = "eth0"
 gateway = true
 addresses = ["10.0.0.200", "10.0.0.201"]
+[services.shop]
+addresses = ["10.0.0.101/24"]
+[[services.shop.resources]]
+name = "cache"
+program = ["/usr/bin/redis-server"]
+monitor = ["/usr/bin/redis-cli", "ping"]
+restarts = 3
+forget-after = "10min"
+[[services.shop.resources]]
+name = "front"
+ocf = "heartbeat:nginx"
+parameters = { configfile = "/etc/nginx.conf", port = 8080, test = true }
+needs = ["cache"]
+start-timeout = "20s"
+stop-timeout = "20s"
+monitor-timeout = "20s"
+monitor-interval = "5s"
+safety = "lease"
 "#,
 ];
 

@@ -106,6 +106,8 @@ pub struct ServicePlan {
     pub monitor: Vec<String>,
     /// How often the monitor looks; the default if there is none.
     pub interval: Option<String>,
+    /// The tables of its resources, as they stand in the file.
+    pub resources: String,
 }
 
 /// Where the small web service listens.
@@ -287,6 +289,7 @@ impl ServicePlan {
             }
             Some(_) | None => {}
         }
+        text.push_str(&self.resources);
     }
 }
 

@@ -29,6 +29,7 @@ mod lost;
 mod operator;
 mod points;
 mod programs;
+mod resources;
 mod satellites;
 mod server;
 mod sites;

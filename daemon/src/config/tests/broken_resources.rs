@@ -1,0 +1,451 @@
+//! Broken tables of resources.
+
+use expect_test::{Expect, expect};
+
+use super::{GOOD, report};
+use crate::config::{differences, read, read_asking, render};
+
+fn with(tables: &str) -> String {
+    format!("{GOOD}{tables}")
+}
+
+fn check(tables: &str, expected: Expect) {
+    expected.assert_eq(&report(&with(tables)));
+}
+
+const WHOLE: &str = r#"
+[[services.web.resources]]
+name = "cache"
+program = ["/usr/bin/redis-server", "--daemonize", "no"]
+monitor = ["/usr/bin/redis-cli", "ping"]
+restarts = 0
+
+[[services.web.resources]]
+name = "front"
+ocf = "ocf:heartbeat:nginx"
+parameters = { configfile = "/etc/nginx/shop.conf", port = 8080, test = true }
+start-timeout = "10s"
+stop-timeout = "5s"
+monitor-timeout = "3s"
+monitor-interval = "2s"
+forget-after = "1h"
+
+[[services.web.resources]]
+name = "alone"
+ocf = "heartbeat:Filesystem"
+needs = []
+safety = "lease"
+"#;
+
+#[test]
+fn what_is_read_is_written_and_read_again() {
+    let config = read("x", &with(WHOLE)).expect("it is good").config;
+    let resources = config.resources(&"web".into());
+    let needs: Vec<Vec<&str>> =
+        resources.iter().map(|it| it.needs.iter().map(String::as_str).collect()).collect();
+    assert_eq!(needs, [vec![], vec!["cache"], vec![]]);
+    let again = read("x", &render(&config)).expect("it is good").config;
+    assert_eq!(again, config);
+}
+
+#[test]
+fn changes_are_told_without_values() {
+    let old = read("x", &with(WHOLE)).expect("it is good").config;
+    let new = WHOLE
+        .replace("shop.conf", "secret.conf")
+        .replace("restarts = 0", "needs = [\"alone\"]")
+        .replace("\"front\"", "\"edge\"");
+    let new = read("x", &with(&new)).expect("it is good").config;
+    let told: Vec<_> = differences(&old, &new).iter().map(ToString::to_string).collect();
+    expect![[r#"
+        service web: resource front removed; the service restarts
+        service web: resource cache: needs, restarts changed; the service restarts
+        service web: resource edge added, ocf:heartbeat:nginx; the service restarts"#]]
+    .assert_eq(&told.join("\n"));
+    let new = WHOLE.replace("shop.conf", "secret.conf");
+    let new = read("x", &with(&new)).expect("it is good").config;
+    let told: Vec<_> = differences(&old, &new).iter().map(ToString::to_string).collect();
+    expect![[r#"
+        service web: resource front: parameter configfile changed; the service restarts"#]]
+    .assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn a_resource_that_is_nothing_and_one_that_is_two_things() {
+    check(
+        r#"
+[[services.web.resources]]
+name = "nothing"
+[[services.web.resources]]
+name = "both"
+program = ["/bin/true"]
+ocf = "heartbeat:Dummy"
+"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 2 problems; nothing was changed
+
+            Error:
+              x resource `nothing` has neither `program` nor `ocf`
+                ,-[cluster.toml:17:1]
+             16 |
+             17 | [[services.web.resources]]
+                : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+             18 | name = "nothing"
+                `----
+              help: say what it is:  program = ["/usr/sbin/nginx", "-g", "daemon off;"]  or  ocf =
+                    "heartbeat:nginx"
+
+            Error:
+              x resource `both` has both `program` and `ocf`
+                ,-[cluster.toml:22:7]
+             21 | program = ["/bin/true"]
+             22 | ocf = "heartbeat:Dummy"
+                :       ^^^^^^^^^^^^^^^^^
+                `----
+              help: make two resources of it, one for each
+        "#]],
+    );
+}
+
+#[test]
+fn a_resource_without_name_and_one_with_an_odd_one() {
+    check(
+        r#"
+[[services.web.resources]]
+ocf = "heartbeat:Dummy"
+monitor = ["/bin/true"]
+[[services.web.resources]]
+name = "Odd Name"
+program = { command = ["/bin/true"] }
+"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 4 problems; nothing was changed
+
+            Error:
+              x a resource of [services.web] has no `name`
+                ,-[cluster.toml:17:1]
+             16 |
+             17 | [[services.web.resources]]
+                : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+             18 | ocf = "heartbeat:Dummy"
+                `----
+              help: add a line like  name = "data"
+
+            Error:
+              x a resource of [services.web] has `monitor`, which it can't have
+                ,-[cluster.toml:19:11]
+             18 | ocf = "heartbeat:Dummy"
+             19 | monitor = ["/bin/true"]
+                :           ^^^^^^^^^^^^^
+             20 | [[services.web.resources]]
+                `----
+              help: the agent has a monitor of its own: remove it
+
+            Error:
+              x the resource's name `Odd Name` has characters other than a to z, 0 to 9 and -
+                ,-[cluster.toml:21:8]
+             20 | [[services.web.resources]]
+             21 | name = "Odd Name"
+                :        ^^^^^^^^^^
+             22 | program = { command = ["/bin/true"] }
+                `----
+              help: write a name such as  name = "data"
+
+            Error:
+              x `program` of resource `Odd Name` must be a list, and this is a table
+                ,-[cluster.toml:22:11]
+             21 | name = "Odd Name"
+             22 | program = { command = ["/bin/true"] }
+                :           ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+                `----
+              help: times are keys of the resource: start-timeout, stop-timeout, monitor-timeout,
+                    monitor-interval
+        "#]],
+    );
+}
+
+#[test]
+fn names_that_no_agent_has() {
+    check(
+        r#"
+[[services.web.resources]]
+name = "a"
+ocf = "lsb:nginx"
+[[services.web.resources]]
+name = "b"
+ocf = "heartbeat:../../../bin/sh"
+"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 2 problems; nothing was changed
+
+            Error:
+              x `lsb:nginx` is no OCF agent's name: agents of class `lsb` are not run; write
+              | ocf:PROVIDER:TYPE, such as ocf:heartbeat:nginx
+                ,-[cluster.toml:19:7]
+             18 | name = "a"
+             19 | ocf = "lsb:nginx"
+                :       ^^^^^^^^^^^
+             20 | [[services.web.resources]]
+                `----
+              help: write provider and type, for example  ocf = "heartbeat:nginx"
+
+            Error:
+              x `heartbeat:../../../bin/sh` is no OCF agent's name: `../../../bin/sh` in
+              | `ocf:heartbeat:../../../bin/sh` is not the name of a provider or a type; write
+              | letters, digits and -_+. only, and no dot first, as in ocf:heartbeat:nginx
+                ,-[cluster.toml:22:7]
+             21 | name = "b"
+             22 | ocf = "heartbeat:../../../bin/sh"
+                :       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+                `----
+              help: write provider and type, for example  ocf = "heartbeat:nginx"
+        "#]],
+    );
+}
+
+#[test]
+fn parameters_that_no_agent_has() {
+    check(
+        r#"
+[[services.web.resources]]
+name = "c"
+ocf = "heartbeat:Dummy"
+parameters = { "a-b" = "x", state = [1] }
+[[services.web.resources]]
+name = "d"
+ocf = "heartbeat:Dummy"
+paramters = { state = "/x" }
+restarts = -1
+"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 4 problems; nothing was changed
+
+            Error:
+              x no parameter can have the name `a-b`
+                ,-[cluster.toml:20:16]
+             19 | ocf = "heartbeat:Dummy"
+             20 | parameters = { "a-b" = "x", state = [1] }
+                :                ^^^^^
+             21 | [[services.web.resources]]
+                `----
+              help: an agent finds a parameter in a variable of its environment, so letters,
+                    digits and _ are all that it can have
+
+            Error:
+              x each entry of `parameters` in resource `c` must be a text, a whole number or true
+              | or false, and this is a list
+                ,-[cluster.toml:20:37]
+             19 | ocf = "heartbeat:Dummy"
+             20 | parameters = { "a-b" = "x", state = [1] }
+                :                                     ^^^
+             21 | [[services.web.resources]]
+                `----
+              help: write it like this:  parameters = { configfile = "/etc/nginx/nginx.conf" }
+
+            Error:
+              x unknown key `paramters` in a resource of [services.web]
+                ,-[cluster.toml:24:1]
+             23 | ocf = "heartbeat:Dummy"
+             24 | paramters = { state = "/x" }
+                : ^^^^^^^^^
+             25 | restarts = -1
+                `----
+              help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
+                    parameters, needs, start-timeout, stop-timeout, monitor-timeout, monitor-
+                    interval, restarts, forget-after, safety
+
+            Error:
+              x `restarts = -1` is out of range in resource `d`
+                ,-[cluster.toml:25:12]
+             24 | paramters = { state = "/x" }
+             25 | restarts = -1
+                :            ^^
+                `----
+              help: it goes from 0 to 10000, for example  restarts = 3
+        "#]],
+    );
+}
+
+#[test]
+fn what_needs_fencing_and_what_belongs_elsewhere() {
+    check(
+        r#"
+[[services.web.resources]]
+name = "data"
+ocf = "heartbeat:Filesystem"
+[[services.web.resources]]
+name = "address"
+ocf = "heartbeat:IPaddr2"
+[[services.web.resources]]
+name = "fenced"
+ocf = "heartbeat:Dummy"
+safety = "fence"
+"#,
+        expect![[r#"
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
+
+            Error:
+              x ocf:heartbeat:Filesystem may look after data that two nodes must never write at
+              | the same time
+                ,-[cluster.toml:19:7]
+             18 | name = "data"
+             19 | ocf = "heartbeat:Filesystem"
+                :       ^^^^^^^^^^^^^^^^^^^^^^
+             20 | [[services.web.resources]]
+                `----
+              help: this version can't fence, which would make sure of that. If no harm is done
+                    when it starts elsewhere as soon as this node's lease is over, say  safety =
+                    "lease"
+
+            Error:
+              x no lease ends an address that ocf:heartbeat:IPaddr2 adds
+                ,-[cluster.toml:22:7]
+             21 | name = "address"
+             22 | ocf = "heartbeat:IPaddr2"
+                :       ^^^^^^^^^^^^^^^^^^^
+             23 | [[services.web.resources]]
+                `----
+              help: write the address into `addresses` of the service: there it falls silent with
+                    the node's lease
+
+            Error:
+              x `fence` is not there yet
+                ,-[cluster.toml:26:10]
+             25 | ocf = "heartbeat:Dummy"
+             26 | safety = "fence"
+                :          ^^^^^^^
+                `----
+              help: this version can't fence, so nothing of that class could start elsewhere: run
+                    it outside of stead for now, or say  safety = "lease"  if two nodes may touch
+                    it at once without harm
+        "#]],
+    );
+}
+
+#[test]
+fn needs_in_a_circle_and_of_what_is_not_there() {
+    let resource = |name: &str, needs: &str| {
+        format!(
+            "[[services.web.resources]]\nname = \"{name}\"\nprogram = [\"/bin/true\"]\n\
+             needs = [{needs}]\n"
+        )
+    };
+    let circle = [resource("a", "\"b\""), resource("b", "\"c\""), resource("c", "\"a\"")];
+    check(
+        &circle.concat(),
+        expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x resources need each other in a circle: a -> b -> c -> a
+            ,-[cluster.toml:16:1]
+         15 | addresses = ["10.0.0.100/24"]
+         16 | [[services.web.resources]]
+            : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+         17 | name = "a"
+            `----
+          help: let one of them go: a could start without its `needs`
+    "#]],
+    );
+    let unknown = [resource("data", ""), resource("front", "\"dada\"")];
+    check(
+        &unknown.concat(),
+        expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x resource `front` needs `dada`, which is none
+            ,-[cluster.toml:20:1]
+         19 | needs = []
+         20 | [[services.web.resources]]
+            : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+         21 | name = "front"
+            `----
+          help: did you mean `data`?
+    "#]],
+    );
+    check(
+        &[resource("a", ""), resource("a", "")].concat(),
+        expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x two resources of service `web` have the name `a`
+            ,-[cluster.toml:20:1]
+         19 | needs = []
+         20 | [[services.web.resources]]
+            : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+         21 | name = "a"
+            `----
+          help: give one of them another name
+    "#]],
+    );
+}
+
+#[test]
+fn a_program_beside_resources() {
+    let text = GOOD.replace(
+        "addresses = [\"10.0.0.100/24\"]",
+        "addresses = [\"10.0.0.100/24\"]\nprogram = [\"/bin/true\"]\n\
+         resources = [{ name = \"a\", ocf = \"heartbeat:Dummy\" }, 7]",
+    );
+    expect![[r#"
+        Error:
+          x cluster.toml can't be used: 2 problems; nothing was changed
+
+        Error:
+          x [services.web] has both `program` and `resources`
+            ,-[cluster.toml:16:11]
+         15 | addresses = ["10.0.0.100/24"]
+         16 | program = ["/bin/true"]
+            :           ^^^^^^^^^^^^^
+         17 | resources = [{ name = "a", ocf = "heartbeat:Dummy" }, 7]
+            `----
+          help: make the program one of the resources: it can then need others
+
+        Error:
+          x each entry of `resources` in [services.web] must be a table, and this is a whole
+          | number
+            ,-[cluster.toml:17:55]
+         16 | program = ["/bin/true"]
+         17 | resources = [{ name = "a", ocf = "heartbeat:Dummy" }, 7]
+            :                                                       ^
+            `----
+          help: write it like this:  resources = [{ name = "web", ocf = "heartbeat:nginx" }]
+    "#]]
+    .assert_eq(&report(&text));
+}
+
+#[test]
+fn the_agents_of_this_machine_are_asked_if_that_is_wanted() {
+    let tables = r#"
+[[services.web.resources]]
+name = "front"
+ocf = "heartbeat:nginx"
+parameters = { configfil = "/etc/nginx.conf" }
+[[services.web.resources]]
+name = "nowhere"
+ocf = "heartbeat:Dumy"
+safety = "lease"
+"#;
+    assert!(read("cluster.toml", &with(tables)).is_ok(), "the file alone is right");
+    let rejected = read_asking("cluster.toml", &with(tables)).expect_err("the agent is asked");
+    let first = &rejected.problems()[0];
+    assert_eq!(rejected.problems().len(), 1, "one that is not here is no mistake: {rejected}");
+    assert_eq!(first.message, "the agent has no parameter `configfil`");
+    assert!(first.help.starts_with("did you mean `configfile`?"), "{}", first.help);
+    let line = with(tables).lines().position(|it| it.contains("configfil")).map(|at| at + 1);
+    assert_eq!(Some(first.line), line);
+    let right = with(tables).replace("configfil =", "configfile =");
+    let warnings = read_asking("cluster.toml", &right).expect("it is right").warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].message.contains("no agent ocf:heartbeat:Dumy"), "{}", warnings[0].message);
+}
