@@ -190,7 +190,7 @@ impl Node {
     }
 
     /// How long a node that hears may have acknowledged nothing.
-    fn deaf_after(&self) -> Span {
+    pub(super) fn deaf_after(&self) -> Span {
         let timers = &self.state.timers;
         timers.ride_out + timers.heartbeat.times(3) + timers.round_trip
     }

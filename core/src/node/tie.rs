@@ -1,10 +1,11 @@
 //! What a node does when exactly half of the voters is here (`docs/protocol.md`, section 7).
 //!
-//! Every voter sees for itself who is here: whom its guard has heard lately. If that is exactly
-//! half, and none of them hears a coordinator of the rest, one of them asks the register for a
-//! grant (rule G3). With it the log counts one absent voter's answer as given (rule G4); so this
-//! half elects a leader, and that leader takes this vote away in the same entry in which the grant
-//! is used up (rules G5, G11). From then on the half is more than half of what is left.
+//! Every voter sees for itself who is here: whom its guard has heard lately, and who hears it. If
+//! that is exactly half, and none of them hears a coordinator of the rest, one of them asks the
+//! register for a grant (rule G3). With it the log counts one absent voter's answer as given (rule
+//! G4); so this half elects a leader, and that leader takes this vote away in the same entry in
+//! which the grant is used up (rules G5, G11). From then on the half is more than half of what is
+//! left.
 //!
 //! ```text
 //!   half here ─▶ asker? ─▶ handicap over? ─▶ ask ─▶ granted ─▶ tie vote ─▶ lead ─▶ shrink ─▶ done
@@ -192,9 +193,19 @@ impl Node {
         (!heard).then_some(half)
     }
 
+    /// Whether a voter is heard, and hears this node: no half can do anything with one that does
+    /// not. The latter is waited for a little longer, so that it is never what ends a short stall.
     fn is_here(&self, now: Instant, report: &Report, node: NodeId) -> bool {
-        let heard = report.peers.get(&node).and_then(|peer| peer.heard);
-        heard.is_some_and(|heard| now.since(heard) <= self.state.timers.elect_after)
+        now < self.here_until(report, node)
+    }
+
+    /// Until when it counts as here, if nothing more is heard of it.
+    fn here_until(&self, report: &Report, node: NodeId) -> Instant {
+        let Some(peer) = report.peers.get(&node) else { return Instant::default() };
+        let Some(heard) = peer.heard else { return Instant::default() };
+        let hears = peer.acknowledged.unwrap_or(report.started).max(report.started);
+        let heard = heard + self.state.timers.elect_after;
+        heard.min(hears + self.deaf_after()) + Span(1)
     }
 
     /// Whether that node leads, and its daemon with it.
@@ -373,8 +384,7 @@ impl Node {
             return Instant::NEVER;
         }
         // The moment at which one more is not here.
-        let heard = voters.iter().filter_map(|node| report.peers.get(node)?.heard);
-        let gone = heard.map(|heard| heard + self.state.timers.elect_after + Span(1));
+        let gone = voters.iter().map(|node| self.here_until(report, *node));
         gone.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 
