@@ -73,8 +73,20 @@ impl Why {
 #[derive(Clone, Copy, Debug)]
 struct Excuse {
     host: usize,
+    since: u64,
     until: u64,
     why: Why,
+}
+
+impl Excuse {
+    /// What a paused machine believes lasts for a lease, and that may have become longer since it
+    /// woke: its daemon applied a configuration that was on its way.
+    fn ends(&self, longest: stead_core::time::Span) -> u64 {
+        match self.why {
+            Why::Paused => self.until.max(self.since + longest.0 + 2 * longest.drift().0),
+            Why::Suspended | Why::ArmedLate | Why::Slewed => self.until,
+        }
+    }
 }
 
 /// All of them.
@@ -110,7 +122,7 @@ impl Judges {
 impl World {
     /// From now until then that machine may answer beside another.
     pub(crate) fn excuse(&mut self, host: usize, until: u64, why: Why) {
-        self.judges.excuses.push(Excuse { host, until, why });
+        self.judges.excuses.push(Excuse { host, since: self.now, until, why });
         self.at(until, crate::world::What::Recheck);
     }
 
@@ -127,8 +139,11 @@ impl World {
 
     /// The same, of the reasons that count.
     fn excused_where(&mut self, hosts: &[usize], counts: impl Fn(Why) -> bool) -> Option<Why> {
-        let now = self.now;
-        self.judges.excuses.retain(|excuse| excuse.until > now);
+        if self.judges.excuses.is_empty() {
+            return None;
+        }
+        let (now, longest) = (self.now, self.longest_timers().lease);
+        self.judges.excuses.retain(|excuse| excuse.ends(longest) > now);
         let excuses = self.judges.excuses.iter();
         let mut excuses = excuses.filter(|it| hosts.contains(&it.host) && counts(it.why));
         excuses.next().map(|it| it.why)
