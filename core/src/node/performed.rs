@@ -166,13 +166,16 @@ impl Node {
         let Some(local) = self.local.get_mut(service).filter(|local| local.epoch == epoch) else {
             return;
         };
-        if local.phase != Phase::Starting {
-            return;
-        }
-        if let Some(detail) = failed {
+        // What a former run left counts as running, and may turn out not to have come so far.
+        let up = matches!(local.phase, Phase::Starting | Phase::Running);
+        if let Some(detail) = failed.filter(|_| up) {
             self.notice(Notice::StartFailed(service.clone(), detail));
             let cause = self.cause_of_failure(now, service);
             self.begin_stop(now, service, cause);
+            return;
+        }
+        let Some(local) = self.local.get_mut(service) else { return };
+        if local.phase != Phase::Starting {
             return;
         }
         local.phase = Phase::Running;

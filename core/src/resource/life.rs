@@ -37,8 +37,11 @@ struct One {
     due: Instant,
     /// It failed, and has to be stopped before it is started again.
     bad: bool,
-    failures: VecDeque<Instant>,
+    /// How often it failed since it worked for long without that.
+    failures: u32,
     all_failures: u64,
+    /// Since when it works.
+    works_since: Option<Instant>,
     reason: Option<String>,
 }
 
@@ -59,8 +62,9 @@ impl Life {
             open: None,
             due: Instant::default(),
             bad: false,
-            failures: VecDeque::new(),
+            failures: 0,
             all_failures: 0,
+            works_since: None,
             reason: None,
         };
         let all: Vec<One> = resources.into_iter().map(one).collect();
@@ -165,7 +169,7 @@ impl Life {
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
         self.all.iter().map(|one| View {
             stage: one.stage,
-            failures: one.failures.len(),
+            failures: one.failures,
             all_failures: one.all_failures,
             reason: one.reason.as_deref(),
         })
@@ -214,9 +218,15 @@ impl Life {
     }
 
     fn monitored(&mut self, now: Instant, place: usize, answer: Answer) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        if one.bad {
+            // Its end was seen while the monitor ran: that is one failure, not two.
+            return;
+        }
         match answer {
             Answer::Works => {
-                let interval = self.all.get(place).map_or(Span::ZERO, |it| it.resource.interval);
+                one.works_since.get_or_insert(now);
+                let interval = one.resource.interval;
                 self.set(place, Stage::Works, now + interval);
                 self.worked |= self.all_work();
             }
@@ -257,12 +267,9 @@ impl Life {
     /// Nothing of it is left. After a failure it waits a while, the longer the more there were.
     fn gone(&mut self, now: Instant, place: usize) {
         let Some(one) = self.all.get_mut(place) else { return };
-        let pause = match one.failures.len() {
+        let pause = match one.failures {
             0 | 1 => Span::ZERO,
-            count => {
-                let shift = u32::try_from(count - 2).unwrap_or(u32::MAX).min(16);
-                Span(PAUSE.0 << shift).min(LONGEST_PAUSE)
-            }
+            count => Span(PAUSE.0 << (count - 2).min(16)).min(LONGEST_PAUSE),
         };
         one.bad = false;
         self.set(place, Stage::Stopped, now + pause);
@@ -270,13 +277,16 @@ impl Life {
 
     fn fail(&mut self, now: Instant, place: usize, reason: String, hopeless: bool) {
         let Some(one) = self.all.get_mut(place) else { return };
+        // What never works for long is never forgotten, however long each try takes.
         let forget_after = one.resource.forget_after;
-        one.failures.retain(|at| now.since(*at) < forget_after);
-        one.failures.push_back(now);
+        if one.works_since.take().is_some_and(|since| now.since(since) >= forget_after) {
+            one.failures = 0;
+        }
+        one.failures = one.failures.saturating_add(1);
         one.all_failures += 1;
         one.bad = one.stage != Stage::Stopped;
         one.reason = Some(reason.clone());
-        let many = one.failures.len() > usize::try_from(one.resource.restarts).unwrap_or(0);
+        let many = one.failures > one.resource.restarts;
         if (hopeless || many) && self.failed.is_none() && !self.ending {
             self.failed = Some((place, reason));
         }

@@ -22,7 +22,7 @@
 //!
 //! # Failures
 //! What fails is stopped and started again where it is, and so is all that needs it, in order: the
-//! first time at once, then after a growing pause. More failures than are allowed within a time, or
+//! first time at once, then after a growing pause. More failures than are allowed, or
 //! one that no second try mends (no such program), and the whole is given up: then the service
 //! goes elsewhere. A stop that fails or takes too long is forced: everything that the agent started
 //! is killed, and the agent is asked whether anything is left. Nothing is told to have stopped that
@@ -48,9 +48,9 @@ pub struct Resource {
     pub needs: alloc::vec::Vec<usize>,
     /// The time between the end of one run of its monitor and the start of the next.
     pub interval: Span,
-    /// How often it is started again within [`Resource::forget_after`] before all is given up.
+    /// How often it is started again before all is given up.
     pub restarts: u32,
-    /// After what time a failure counts no more.
+    /// After how long a time of work without a failure those before count no more.
     pub forget_after: Span,
 }
 
@@ -173,7 +173,7 @@ pub struct View<'a> {
     /// Where it is.
     pub stage: Stage,
     /// How many of its failures count.
-    pub failures: usize,
+    pub failures: u32,
     /// How often it failed since this began, forgotten ones included.
     pub all_failures: u64,
     /// Why it failed last; nothing if it never did.

@@ -94,10 +94,9 @@ pub struct ResourceConfig {
     pub needs: BTreeSet<String>,
     /// How long its operations may take, as far as that is said.
     pub times: ResourceTimes,
-    /// How often it is started again where it is, within [`ResourceConfig::forget_after`], before
-    /// its service goes elsewhere.
+    /// How often it is started again where it is before its service goes elsewhere.
     pub restarts: u32,
-    /// After what time a failure counts no more.
+    /// After how long a time of work without a failure those before count no more.
     pub forget_after: Span,
     /// What makes it safe to start it elsewhere.
     pub safety: Safety,

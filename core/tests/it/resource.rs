@@ -251,27 +251,88 @@ fn what_stands_on_it_by_way_of_another_is_stopped_too() {
 }
 
 #[test]
-fn after_too_many_failures_it_is_given_up_and_old_ones_do_not_count() {
+fn after_too_many_failures_it_is_given_up_and_long_work_makes_up_for_them() {
     let mut bed = Bed::new(chain_of(1), 2, 1, 0);
-    for _ in 0..6 {
+    let fail = |bed: &mut Bed| {
         bed.until("working", |whole| *whole == Whole::Works);
         bed.life.ended(bed.now, 0, "gone".to_owned());
         bed.truth[0] = Truth::Down;
-        // The next one comes when this one is nearly forgotten.
+    };
+    let work = |bed: &mut Bed, millis| {
         bed.until("working", |whole| *whole == Whole::Works);
-        bed.now += Span::from_millis(599_000);
+        bed.now += Span::from_millis(millis);
         bed.life.tick(bed.now);
+    };
+    for _ in 0..6 {
+        fail(&mut bed);
+        assert_eq!(bed.life.views().next().map(|view| view.failures), Some(1));
+        work(&mut bed, 600_000);
     }
-    bed.now += Span::from_millis(601_000);
-    bed.life.tick(bed.now);
-    for _ in 0..3 {
-        assert!(!matches!(bed.life.whole(), Whole::Failed(..)));
-        bed.until("working", |whole| *whole == Whole::Works);
-        bed.life.ended(bed.now, 0, "gone".to_owned());
-        bed.truth[0] = Truth::Down;
+    for count in 1..=3 {
+        fail(&mut bed);
+        assert_eq!(bed.life.views().next().map(|view| view.failures), Some(count));
+        if count < 3 {
+            assert_eq!(bed.life.whole(), Whole::Restarting);
+            work(&mut bed, 590_000);
+        }
     }
     assert_eq!(bed.life.whole(), Whole::Failed(0, "gone".to_owned()));
     bed.stop();
+}
+
+#[test]
+fn what_never_works_is_given_up_however_long_each_try_takes() {
+    let mut life = Life::begin(vec![resource(&[], 2)]);
+    let mut now = Instant(5);
+    let mut starts = 0;
+    while !matches!(life.whole(), Whole::Failed(..)) {
+        let Some(Command::Ask { number, operation, .. }) = life.poll() else {
+            now = life.next_deadline();
+            assert_ne!(now, Instant::NEVER, "{life:?}");
+            life.tick(now);
+            continue;
+        };
+        let answer = if operation == Operation::Start {
+            starts += 1;
+            // Longer than a failure is remembered of what had worked.
+            now += Span::from_millis(700_000);
+            Answer::Failed("too slow".to_owned())
+        } else {
+            Answer::Stopped
+        };
+        life.answered(now, 0, number, answer);
+    }
+    assert_eq!(starts, 3);
+}
+
+#[test]
+fn an_end_that_the_monitor_sees_as_well_is_one_failure() {
+    let mut bed = Bed::new(chain_of(2), 3, 1, 0);
+    bed.until("working", |whole| *whole == Whole::Works);
+    let asked = |bed: &mut Bed| {
+        bed.now = bed.life.next_deadline();
+        bed.life.tick(bed.now);
+        let mut asked = Vec::new();
+        while let Some(Command::Ask { resource, number, .. }) = bed.life.poll() {
+            asked.push((resource, number));
+        }
+        asked
+    };
+    let mut monitor = None;
+    while monitor.is_none() {
+        let all = asked(&mut bed);
+        for (place, number) in all {
+            if place == 0 {
+                monitor = Some(number);
+            } else {
+                bed.life.answered(bed.now, place, number, Answer::Works);
+            }
+        }
+    }
+    bed.life.ended(bed.now, 0, "killed".to_owned());
+    bed.life.answered(bed.now, 0, monitor.expect("asked"), Answer::Stopped);
+    let view = bed.life.views().next().expect("there are two");
+    assert_eq!((view.failures, view.reason), (1, Some("killed")));
 }
 
 #[test]

@@ -57,6 +57,12 @@ fn restarted(lease_left: i64) -> Vec<Command> {
 
 /// The same with what the guard holds.
 fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
+    let (mut node, _) = node_with(lease_left, held);
+    std::iter::from_fn(|| node.poll()).collect()
+}
+
+/// That daemon's machine, and the time.
+fn node_with(lease_left: i64, held: Vec<Holding>) -> (Node, Instant) {
     let former = Desk::begun();
     let state = former.node.state().clone();
     let (now, index) = (former.now, state.applied);
@@ -69,7 +75,20 @@ fn restarted_with(lease_left: i64, held: Vec<Holding>) -> Vec<Command> {
     node.handle(now, Event::Log(log_of_both(Term(2), Some(PEER), index)));
     node.handle(now, Event::Report(report));
     node.handle(now, Event::Current(index));
-    std::iter::from_fn(|| node.poll()).collect()
+    (node, now)
+}
+
+#[test]
+fn what_a_former_run_left_half_started_and_fails_now_is_stopped() {
+    let epoch = Desk::begun().node.state().assignments[&"s0".into()].epoch;
+    let (mut node, now) = node_with(100, vec![Holding { address: address(0), epoch }]);
+    let commands: Vec<Command> = std::iter::from_fn(|| node.poll()).collect();
+    assert!(commands.contains(&Command::Start { service: "s0".into(), epoch }), "{commands:?}");
+    // It was taken for running. Its parts had not all worked yet, and now they are given up.
+    let failed = Some("data: it is not installed".to_owned());
+    node.handle(now, Event::Started { service: "s0".into(), epoch, failed });
+    let commands: Vec<Command> = std::iter::from_fn(|| node.poll()).collect();
+    assert!(commands.contains(&Command::Stop { service: "s0".into(), epoch }), "{commands:?}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Groups {
             let changed = fs::metadata(&folder).and_then(|meta| meta.modified());
             let age = changed.ok().and_then(|changed| changed.elapsed().ok());
             if ours && age.is_some_and(|age| age > YOUNG) {
-                let _ = fs::remove_dir(&folder);
+                let _ = remove_below(&folder);
             }
         }
     }

@@ -46,6 +46,21 @@ impl Executed {
         self.line.stop();
     }
 
+    /// Whether all of it works, as far as it was told.
+    pub(super) fn works(&self) -> bool {
+        self.newest.as_ref().is_some_and(|picture| picture.state == State::Works)
+    }
+
+    /// What of it is not stopped, in words.
+    pub(super) fn left(&self) -> String {
+        let Some(picture) = &self.newest else { return "its executor says nothing".to_owned() };
+        let left = picture.resources.iter().filter(|part| part.stage != "stopped").map(|part| {
+            let reason = part.reason.as_deref().unwrap_or_default();
+            format!("{} is {} ({reason})", part.name, part.stage)
+        });
+        left.collect::<Vec<_>>().join(", ")
+    }
+
     /// What the newest picture shows that was not told yet.
     pub(super) fn events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
         let mut events = Vec::new();
@@ -77,6 +92,12 @@ impl Executed {
                 } else {
                     Event::Started { service, epoch, failed: Some(detail) }
                 });
+            }
+            // A former daemon was about to stop it.
+            State::Stopping | State::Stopped if !self.failed => {
+                self.failed = true;
+                let detail = "it was being stopped".to_owned();
+                events.push(Event::Ended { service, epoch, detail });
             }
             State::Starting
             | State::Works

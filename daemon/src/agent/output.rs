@@ -45,11 +45,38 @@ pub(crate) fn trim(path: &Path) -> io::Result<()> {
     file.write_all(&kept)
 }
 
+/// Goes on with a file, which is begun if it is not there. Also says how long it is.
+pub(crate) fn go_on(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// The last lines of what was printed since a file had that length, oldest first. One that is
+/// shorter now was cut down meanwhile.
+pub(crate) fn lines_since(path: &Path, length: u64, count: usize) -> Vec<String> {
+    let since = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let now = file.metadata()?.len();
+        if now < length || now - length > END {
+            return end_of(&mut file, END);
+        }
+        file.seek(SeekFrom::Start(length))?;
+        let mut bytes = Vec::new();
+        file.take(END).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    last_of(&since().unwrap_or_default(), count)
+}
+
 /// The last lines of a file, oldest first; none if there is no file.
 pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let end = File::open(path).and_then(|mut file| end_of(&mut file, END));
-    let Ok(end) = end else { return Vec::new() };
-    let text = String::from_utf8_lossy(&end);
+    last_of(&end.unwrap_or_default(), count)
+}
+
+fn last_of(end: &[u8], count: usize) -> Vec<String> {
+    let text = String::from_utf8_lossy(end);
     let lines = text.lines().map(shown).filter(|line| !line.is_empty());
     let mut lines: Vec<_> = lines.collect();
     lines.split_off(lines.len().saturating_sub(count))
@@ -98,5 +125,23 @@ mod tests {
         trim(&path).expect("nothing to do");
         assert_eq!(last_lines(&path, 2).len(), 2);
         assert!(last_lines(&folder.path().join("none"), 2).is_empty());
+    }
+
+    #[test]
+    fn what_one_run_printed_is_told_apart_from_what_was_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.log");
+        let (mut file, from) = go_on(&path).expect("begun");
+        assert_eq!((from, lines_since(&path, from, 5)), (0, Vec::<String>::new()));
+        writeln!(file, "one\ntwo").expect("written");
+        assert_eq!(lines_since(&path, from, 5), ["one", "two"]);
+        let (mut file, from) = go_on(&path).expect("there");
+        assert!(lines_since(&path, from, 5).is_empty());
+        writeln!(file, "three").expect("written");
+        assert_eq!(lines_since(&path, from, 5), ["three"]);
+        file.set_len(0).expect("cut down");
+        writeln!(file, "4").expect("written");
+        assert_eq!(lines_since(&path, from, 5), ["4"]);
+        assert!(lines_since(&folder.path().join("none"), 7, 5).is_empty());
     }
 }

@@ -80,6 +80,15 @@ pub(super) struct Launch<'a> {
     pub(super) executor: bool,
 }
 
+/// A file that is removed unless all goes well.
+struct Forget<'a>(&'a Path);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 /// Where a node keeps its programs.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -150,6 +159,7 @@ impl Place {
         }
         let wanted = Wanted {
             service: service.clone(),
+            epoch,
             node: self.node.clone(),
             resources: wish.resources.clone(),
             folder: self.dir.clone(),
@@ -157,13 +167,16 @@ impl Place {
             group: self.group(service).map(|group| group.folder().to_owned()),
         };
         let path = wanted.write()?;
+        let forget = Forget(&path);
         // The same program that keeps programs. Both paths are text, or nothing could be named.
         let [program, path] = [&self.keepers.keeper.program, &path].map(|path| path.to_str());
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
         let what = Launch { config: &wish.config, program: &program, executor: true };
-        self.launch(service, epoch, what, page)
+        let held = self.launch(service, epoch, what, page)?;
+        std::mem::forget(forget);
+        Ok(held)
     }
 
     /// Starts a program, under a keeper if there is a page for it; blocks until it runs.

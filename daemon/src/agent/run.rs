@@ -12,6 +12,9 @@ use crate::polled::Polled;
 /// How often what a killed command started is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// The longest such pause.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(5);
+
 /// A run under way. Dropped, it is killed with all that it started in its session; what has left
 /// that is found when the program is stopped.
 #[derive(Debug)]
@@ -50,8 +53,11 @@ impl Drop for Run {
         let _ = running.signal_group(Signal::SIGKILL);
         // The rest may take a while, and nobody waits for it.
         let rest = move || {
+            // One that sits in the kernel (a dead disk) may do so for hours.
+            let mut pause = LOOK_AGAIN;
             while signal_session(running.identity().pid, Signal::SIGKILL).is_ok_and(|n| n > 0) {
-                thread::sleep(LOOK_AGAIN);
+                thread::sleep(pause);
+                pause = (pause * 2).min(LOOK_AGAIN_MAX);
             }
             running.wait()
         };

@@ -10,7 +10,7 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::executed::{self, Executed};
 use super::held::Held;
@@ -19,11 +19,13 @@ use super::monitor::Monitoring;
 use super::place::{Launch, Place};
 use super::{Wish, output, stop};
 use crate::chain::chain;
-use crate::executor::Picture;
+use crate::executor::{Picture, Wanted};
 use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
 const TRIM: Duration = Duration::from_secs(1);
+/// How often it is told that something does not end.
+const COMPLAIN: Duration = Duration::from_secs(10);
 /// How many of its last lines an end is told with.
 const TOLD_LINES: usize = 3;
 
@@ -125,19 +127,20 @@ impl Service {
             }
         }
         if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
-            executed.begin(wish.config);
-            self.note_end();
-            self.show().await;
-            return;
+            executed.begin(wish.config.clone());
+        } else {
+            self.tell_started(epoch, None);
         }
-        self.tell_started(epoch, None);
         self.note_end();
         if let Some(detail) = self.current.as_ref().and_then(|current| current.ended.clone()) {
             self.last_words().await;
             self.place.tell(Event::Ended { service: self.name.clone(), epoch, detail });
             return;
         }
-        let Some(current) = &mut self.current else { return };
+        self.show().await;
+        let Some(current) = self.current.as_mut().filter(|it| it.executed.is_none()) else {
+            return;
+        };
         // The former one ends first: two would write to the same file.
         current.monitor = None;
         current.monitor =
@@ -224,8 +227,11 @@ impl Service {
 
     /// Its executor tells how things are.
     async fn on_picture(&mut self, picture: Picture) {
+        let Some(current) = self.current.as_mut().filter(|it| it.epoch == picture.epoch) else {
+            return;
+        };
         self.place.show(&self.name, Some(&picture));
-        if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
+        if let Some(executed) = &mut current.executed {
             executed.newest = Some(picture);
         }
         self.show().await;
@@ -240,34 +246,61 @@ impl Service {
             if executed::is_failure(&event) {
                 self.last_words().await;
             }
-            if let Event::Started { failed: None, .. } = &event
-                && let Some(current) = &mut self.current
-                && let Some(config) = current.executed.as_ref().and_then(|it| it.config.as_ref())
-            {
-                let held = current.held.as_ref();
-                current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
-            }
             self.place.tell(event);
+        }
+        self.look_at_the_whole(epoch).await;
+    }
+
+    /// The monitor of the whole looks only while all parts work: what is being started again fails
+    /// it, and is known to.
+    async fn look_at_the_whole(&mut self, epoch: Epoch) {
+        let Some(current) = &mut self.current else { return };
+        let Some(executed) = &current.executed else { return };
+        let (works, config) = (executed.works(), executed.config.as_ref());
+        if !works {
+            if let Some(monitor) = current.monitor.take() {
+                monitor.end().await;
+            }
+        } else if let Some(config) = config.filter(|_| current.monitor.is_none()) {
+            let held = current.held.as_ref();
+            current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
         }
     }
 
     /// Has the executor stop everything in its order, and waits for it, however long that takes:
     /// each of its steps has its time, and what can't be stopped must not be told to be gone.
     async fn end_executor(&self, current: &mut Current) {
-        if let Some(executed) = &current.executed
-            && current.ended.is_none()
-        {
+        if let Some(executed) = &current.executed {
             executed.stop();
         }
+        let mut trim = interval(TRIM);
+        trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut complain = interval_at(Instant::now() + COMPLAIN, COMPLAIN);
         while current.end.is_some() {
             tokio::select! {
                 () = main_end(current.end.as_ref()) => current.end = None,
                 picture = executed::next(&mut current.executed) => {
                     self.place.show(&self.name, Some(&picture));
+                    if let Some(executed) = &mut current.executed {
+                        executed.newest = Some(picture);
+                    }
+                }
+                _ = trim.tick() => self.trim().await,
+                _ = complain.tick() => {
+                    let what = current.executed.as_ref().map(Executed::left).unwrap_or_default();
+                    tracing::warn!("{} does not end: {what}", self.name);
                 }
             }
         }
         self.place.show(&self.name, None);
+        // Parameters may be secrets, and nobody needs them now.
+        let (place, service) = (self.place.clone(), self.name.clone());
+        let forget = move || {
+            for path in [Wanted::path(&place.dir, &service), Wanted::socket(&place.dir, &service)] {
+                let _ = std::fs::remove_file(path);
+            }
+        };
+        let _ = spawn_blocking(forget).await;
     }
 
     /// Keeps what the program printed last: the service is about to be told to have failed.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use stead_linux::process::{Process, ProcessError, Signal};
 use tokio::time::{Instant, sleep};
 
+use super::say;
 use super::surroundings::Surroundings;
 use crate::agent::cgroup::Group;
 use crate::agent::proc::{self, Stat};
@@ -53,7 +54,7 @@ pub(super) fn signal(all: &[Stat], signal: Signal) {
         };
         match sent {
             Ok(()) | Err(ProcessError::Gone(_)) => {}
-            Err(error) => println!("{}", crate::chain::chain(&error)),
+            Err(error) => say(format_args!("{}", crate::chain::chain(&error))),
         }
     }
 }

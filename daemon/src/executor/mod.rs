@@ -44,6 +44,13 @@ pub use run::MONITOR_INTERVAL;
 pub use wanted::{Wanted, WantedError};
 pub use wire::{Line, Part, Picture, State};
 
+/// Says a line in the service's own log. One that can't be written (its disk is full) is lost, and
+/// nothing else is.
+fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// The word on the command line.
 pub const COMMAND: &str = "executor";
 

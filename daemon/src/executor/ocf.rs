@@ -1,7 +1,10 @@
 //! A resource that an OCF agent looks after.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use stead_core::resource::{Answer, Operation};
@@ -13,12 +16,13 @@ use tokio::task::spawn_blocking;
 use super::members;
 use super::operator::{Ended, command, signal_name};
 use super::run::MONITOR_INTERVAL;
+use super::say;
 use super::surroundings::Surroundings;
 use super::wanted::Wanted;
 use crate::agent::output;
 use crate::chain::chain;
 use crate::config::Severity;
-use crate::ocf::{self, AgentName, Call, EXIT_REASON, ExitCode, MetaData};
+use crate::ocf::{self, AgentName, Call, DescribeError, EXIT_REASON, ExitCode, MetaData};
 
 /// How long an action may take for which neither the file nor the agent names a time.
 pub const TIMEOUT: Span = Span::from_millis(20_000);
@@ -26,7 +30,8 @@ pub const TIMEOUT: Span = Span::from_millis(20_000);
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);
 /// How many lines of an agent are searched for its reason.
 const SEARCHED: usize = 20;
-/// The folder, below that of programs, of what agents remember until the machine restarts.
+/// The folder, beside that of programs, of what agents remember until the machine restarts.
+/// Whatever user an agent becomes may write there, as in Debian's /run/resource-agents.
 const TEMPORARY: &str = "agents";
 
 /// One resource and its agent.
@@ -39,7 +44,9 @@ pub(super) struct OcfAgent {
     times: ResourceTimes,
     temporary: PathBuf,
     surroundings: Surroundings,
-    described: OnceCell<Result<MetaData, String>>,
+    described: OnceCell<MetaData>,
+    /// How long its output was when it was called last.
+    printed: AtomicU64,
 }
 
 impl OcfAgent {
@@ -57,9 +64,10 @@ impl OcfAgent {
             instance: wanted.instance(&resource.name),
             node: wanted.node.clone(),
             times: resource.times,
-            temporary: wanted.folder.join(TEMPORARY),
+            temporary: wanted.folder.with_file_name(TEMPORARY),
             surroundings,
             described: OnceCell::new(),
+            printed: AtomicU64::new(0),
         }
     }
 
@@ -88,9 +96,9 @@ impl OcfAgent {
     async fn probe(&self) -> Answer {
         let meta = match self.described().await {
             Ok(meta) => meta,
-            Err(reason) => return Answer::Hopeless(reason.clone()),
+            Err(reason) => return Answer::Hopeless(reason),
         };
-        let mistakes = ocf::check(meta, &self.parameters);
+        let mistakes = meta.map(|meta| ocf::check(meta, &self.parameters)).unwrap_or_default();
         if let Some(mistake) = mistakes.iter().find(|it| it.severity == Severity::Error) {
             return Answer::Hopeless(format!("{}; {}", mistake.message, mistake.help));
         }
@@ -129,17 +137,30 @@ impl OcfAgent {
         }
     }
 
-    async fn described(&self) -> &Result<MetaData, String> {
-        let describe = async {
+    /// What the agent says of itself; nothing if it did not say so this time, which a busy machine
+    /// may be to blame for.
+    ///
+    /// # Errors
+    /// There is no such agent here.
+    async fn described(&self) -> Result<Option<&MetaData>, String> {
+        let describe = || async {
             let agent = self.agent.clone();
             let asked = move || ocf::describe(Path::new(ocf::ROOT), &agent, DESCRIBED_WITHIN);
             match spawn_blocking(asked).await {
                 Ok(Ok(meta)) => Ok(meta),
-                Ok(Err(error)) => Err(chain(&error)),
-                Err(error) => Err(format!("{} was not asked: {error}", self.agent)),
+                Ok(Err(error @ DescribeError::Missing { .. })) => Err(Some(chain(&error))),
+                Ok(Err(error)) => {
+                    say(format_args!("{}: {}", self.surroundings.resource, chain(&error)));
+                    Err(None)
+                }
+                Err(_) => Err(None),
             }
         };
-        self.described.get_or_init(|| describe).await
+        match self.described.get_or_try_init(describe).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(None) => Ok(None),
+            Err(Some(missing)) => Err(missing),
+        }
     }
 
     /// How long an action may take: what the file says, or the agent, or a time that suits most.
@@ -149,8 +170,7 @@ impl OcfAgent {
             "stop" => self.times.stop,
             _ => self.times.monitor,
         };
-        let meta = self.described.get().and_then(|meta| meta.as_ref().ok());
-        let advised = meta.and_then(|meta| meta.action(action)?.timeout);
+        let advised = self.described.get().and_then(|meta| meta.action(action)?.timeout);
         said.or(advised).unwrap_or(TIMEOUT)
     }
 
@@ -165,10 +185,12 @@ impl OcfAgent {
         let root = Path::new(ocf::ROOT);
         let told = ocf::environment(root, &call);
         let path = &self.surroundings.output;
-        std::fs::create_dir_all(&self.temporary)
+        temporary(&self.temporary)
             .map_err(|error| format!("can't make {}: {error}", self.temporary.display()))?;
-        let output = output::begin(path, None)
-            .map_err(|error| format!("can't begin {}: {error}", path.display()))?;
+        // What it leaves running goes on printing there.
+        let (output, length) = output::go_on(path)
+            .map_err(|error| format!("can't write to {}: {error}", path.display()))?;
+        self.printed.store(length, Ordering::Relaxed);
         let spec = self.surroundings.spec(&self.agent.path(root), &[action], told, output);
         match command(spec, within).await {
             Ended::Status(status) => Ok(ExitCode::from(status)),
@@ -207,10 +229,20 @@ impl OcfAgent {
 
     /// The reason that the agent gave, or else its last line.
     fn said(&self) -> Option<String> {
-        let lines = output::last_lines(&self.surroundings.output, SEARCHED);
+        let from = self.printed.load(Ordering::Relaxed);
+        let lines = output::lines_since(&self.surroundings.output, from, SEARCHED);
         let reason = lines.iter().rev().find_map(|line| {
             line.split_once(EXIT_REASON).map(|(_, reason)| reason.trim().to_owned())
         });
         reason.or_else(|| lines.last().cloned())
+    }
+}
+
+/// Makes the folder where everybody may write, and remove what is his own only.
+fn temporary(folder: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(folder) {
+        Ok(()) => std::fs::set_permissions(folder, Permissions::from_mode(0o1777)),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }

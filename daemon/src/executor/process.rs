@@ -72,10 +72,13 @@ impl Program {
             Operation::Start => self.start().await,
             Operation::Monitor => self.look().await,
             Operation::Stop => self.stop().await,
-            Operation::Kill => match members::kill(&self.surroundings).await {
-                Ok(()) => self.gone(),
-                Err(reason) => Answer::Failed(format!("killed, and {reason}")),
-            },
+            Operation::Kill => {
+                self.next_start();
+                match members::kill(&self.surroundings).await {
+                    Ok(()) => self.gone(),
+                    Err(reason) => Answer::Failed(format!("killed, and {reason}")),
+                }
+            }
         }
     }
 
@@ -114,20 +117,21 @@ impl Program {
     /// Starts it, and has its end told.
     async fn launch(&self) -> Result<(), String> {
         let spec = self.spec(&self.command, &self.surroundings.output, true)?;
-        let started = spawn_blocking(move || spawn(spec)).await;
-        let running = match started {
-            Ok(Ok(running)) => running,
-            Ok(Err(error)) => return Err(chain(&error)),
-            Err(error) => return Err(format!("it can't be started: {error}")),
-        };
-        let end = running.as_fd().try_clone_to_owned().and_then(Polled::new);
-        let start = {
-            let mut slot = self.slot();
-            slot.start += 1;
+        let start = self.next_start();
+        let slot = self.slot.clone();
+        // Under the lock: a stop that comes meanwhile waits, and finds what was started.
+        let spawned = spawn_blocking(move || {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if slot.start != start {
+                return Err("it was stopped meanwhile".to_owned());
+            }
+            let running = spawn(spec).map_err(|error| chain(&error))?;
+            let end = running.as_fd().try_clone_to_owned();
             (slot.running, slot.ended) = (Some(running), None);
-            slot.start
-        };
-        let end = end.map_err(|error| format!("its end can't be watched: {error}"))?;
+            end.map_err(|error| format!("its end can't be watched: {error}"))
+        });
+        let end = spawned.await.map_err(|error| format!("it can't be started: {error}"))??;
+        let end = Polled::new(end).map_err(|it| format!("its end can't be watched: {it}"))?;
         let (slot, place, reports) = (self.slot.clone(), self.place, self.reports.clone());
         tokio::spawn(async move {
             let _ = end.readable().await;
@@ -142,6 +146,13 @@ impl Program {
             let _ = reports.send(Report::Ended { place, detail });
         });
         Ok(())
+    }
+
+    /// No start that is under way counts any more, nor does the end of what was started.
+    fn next_start(&self) -> u64 {
+        let mut slot = self.slot();
+        slot.start += 1;
+        slot.start
     }
 
     fn spec(&self, command: &[String], output: &Path, keep_old: bool) -> Result<Spec, String> {
@@ -183,6 +194,7 @@ impl Program {
     async fn stop(&self) -> Answer {
         let within = self.times.stop.unwrap_or(DEFAULT_STOP_TIMEOUT);
         let until = Instant::now() + duration(within);
+        self.next_start();
         match members::members(&self.surroundings) {
             Ok(all) => members::signal(&all, Signal::SIGTERM),
             Err(error) => return Answer::Failed(format!("can't see what to stop: {error}")),
@@ -198,7 +210,6 @@ impl Program {
     /// Nothing of it runs. Its end is nobody's news any more.
     fn gone(&self) -> Answer {
         let mut slot = self.slot();
-        slot.start += 1;
         if let Some(mut running) = slot.running.take() {
             let _ = running.try_wait();
         }

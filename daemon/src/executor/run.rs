@@ -4,18 +4,21 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
 use stead_core::resource::{Command, Life, Operation, Resource, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
+use stead_linux::namespace::mounts_for_us_only;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::operator::{self, Report};
+use super::say;
 use super::wanted::Wanted;
 use super::wire::{Part, Picture, STOP, State};
 use crate::agent::output;
@@ -26,9 +29,11 @@ use crate::keeper;
 pub const MONITOR_INTERVAL: Span = Span::from_millis(5_000);
 /// How many of its last lines are kept of a resource that failed.
 const LINES: usize = 10;
+/// How often the length of outputs is looked at.
+const TRIM: Duration = Duration::from_secs(1);
 /// What a client may say at once, in bytes.
 const LONGEST: u64 = 64;
-/// The kernel begins again at 300 when its numbers are used up; so far we stay away from either end.
+/// The kernel begins again at 300 when its numbers are used up; we stay away from either end.
 const FIRST_NUMBER: u64 = 1_000;
 /// How this ends when it can't begin.
 const BROKEN: i32 = 70;
@@ -42,31 +47,37 @@ pub(super) fn run(wanted: Option<&Path>) -> i32 {
     let wanted = match Wanted::read(path) {
         Ok(wanted) => wanted,
         Err(error) => {
-            println!("{}", chain(&error));
+            say(format_args!("{}", chain(&error)));
             return BROKEN;
         }
     };
-    if let Err(error) = spread_numbers() {
-        println!("numbers of processes begin at 1 here, and may stand in old pid files: {error}");
+    // Agents are called as others call them; what is ours says its own mode.
+    umask(Mode::from_bits_truncate(0o022));
+    if let Err(error) = settle_in() {
+        say(format_args!("its namespaces are not as they should be: {error}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(serve(wanted))) {
         Ok(()) => 0,
         Err(error) => {
-            println!("the executor can't go on: {error}");
+            say(format_args!("the executor can't go on: {error}"));
             BROKEN
         }
     }
 }
 
-/// In a process namespace of our own numbers begin at 1, so the number in a pid file that a former
-/// start left is soon that of somebody else, and agents would take that for their program. So
-/// numbers begin somewhere else each time.
-fn spread_numbers() -> io::Result<()> {
+/// In namespaces of our own, which the keeper made, two things are put right.
+///
+/// Numbers of processes begin at 1, so the number in a pid file that a former start left is soon
+/// that of somebody else, and agents would take that for their program: numbers begin somewhere
+/// else each time. And what agents mount would stay on the machine when the namespace ends, where
+/// systemd has made `/` shared: it is to be seen here only, and to end with this.
+fn settle_in() -> io::Result<()> {
     let name = std::fs::read_to_string("/proc/1/comm")?;
     if name.trim_end() != keeper::NAME {
         return Ok(());
     }
+    mounts_for_us_only()?;
     let most = std::fs::read_to_string("/proc/sys/kernel/pid_max")?;
     let most: u64 = most.trim_end().parse().map_err(io::Error::other)?;
     let chance = getrandom::u64().map_err(io::Error::other)?;
@@ -83,12 +94,14 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
         operator::begin(place, &wanted, resource, reports.clone())
     };
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
+    // From here on theirs are all there are.
+    drop(reports);
     let life = Life::begin(resources.collect());
     let parts: Vec<Part> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
     let mut executor = Executor { life, parts, operators, told, wanted };
-    executor.advance();
+    executor.advance()?;
     let socket = Wanted::socket(&executor.wanted.folder, &executor.wanted.service);
     tokio::spawn(accept(listen(&socket)?, pictures, orders));
     executor.run(reported, ordered).await
@@ -134,6 +147,8 @@ impl Executor {
         mut ordered: UnboundedReceiver<()>,
     ) -> io::Result<()> {
         let mut terminated = signal(SignalKind::terminate())?;
+        let mut trim = interval(TRIM);
+        trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.life.whole() != Whole::Stopped {
             let wait = self.life.next_deadline().since(now());
             let wait = Duration::from_micros(wait.as_micros());
@@ -148,24 +163,34 @@ impl Executor {
                 Some(()) = ordered.recv() => self.life.stop(now()),
                 _ = terminated.recv() => self.life.stop(now()),
                 () = sleep(wait) => self.life.tick(now()),
+                _ = trim.tick() => {
+                    for part in &self.parts {
+                        // What can't be shortened now is looked at again.
+                        let _ = output::trim(&self.wanted.output(&part.name));
+                    }
+                }
             }
-            self.advance();
+            self.advance()?;
         }
         Ok(())
     }
 
     /// Hands on what is asked for, and tells how things are now.
-    fn advance(&mut self) {
+    ///
+    /// # Errors
+    /// Who looks after a resource broke down: nobody knows any more what runs of it.
+    fn advance(&mut self) -> io::Result<()> {
         while let Some(Command::Ask { resource, operation, number }) = self.life.poll() {
-            if let Some(operator) = self.operators.get(resource) {
-                // It is there as long as this is.
-                let _ = operator.send((operation, number));
+            let operator = self.operators.get(resource);
+            if operator.is_none_or(|it| it.send((operation, number)).is_err()) {
+                return Err(io::Error::other("nobody looks after one of its resources any more"));
             }
         }
         for (part, view) in self.parts.iter_mut().zip(self.life.views()) {
             renew(part, &view, &self.wanted);
         }
-        let picture = Picture { state: self.state(), resources: self.parts.clone() };
+        let (epoch, state) = (self.wanted.epoch, self.state());
+        let picture = Picture { epoch, state, resources: self.parts.clone() };
         let line = serde_json::to_string(&picture).unwrap_or_default();
         self.told.send_if_modified(|told| {
             let news = *told != line;
@@ -174,6 +199,7 @@ impl Executor {
             }
             news
         });
+        Ok(())
     }
 
     fn state(&self) -> State {
@@ -197,10 +223,10 @@ fn renew(part: &mut Part, view: &View<'_>, wanted: &Wanted) {
     if view.all_failures > part.all_failures || reason != part.reason {
         part.lines = output::last_lines(&wanted.output(&part.name), LINES);
         for line in &part.lines {
-            println!("{}: {line}", part.name);
+            say(format_args!("{}: {line}", part.name));
         }
         if let Some(reason) = &reason {
-            println!("{}: {reason}", part.name);
+            say(format_args!("{}: {reason}", part.name));
         }
     }
     part.stage = view.stage.word().to_owned();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use stead_core::state::config::ResourceConfig;
 use stead_linux::process::{Mark, Spec};
 
+use super::say;
 use super::wanted::Wanted;
 use crate::agent::cgroup::Group;
 
@@ -40,7 +41,7 @@ impl Surroundings {
                     Some(Group::at(folder))
                 }
                 Err(error) => {
-                    println!("{}: no control group of its own: {error}", resource.name);
+                    say(format_args!("{}: no control group of its own: {error}", resource.name));
                     None
                 }
             }
@@ -77,8 +78,9 @@ impl Surroundings {
 
     fn door(&self) -> Option<File> {
         let door = self.group.as_ref()?.door();
-        let complain =
-            |error: &std::io::Error| println!("{}: outside of its group: {error}", self.resource);
+        let complain = |error: &std::io::Error| {
+            say(format_args!("{}: outside of its group: {error}", self.resource))
+        };
         door.inspect_err(complain).ok()
     }
 

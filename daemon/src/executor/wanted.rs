@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use stead_core::id::ServiceId;
+use stead_core::id::{Epoch, ServiceId};
 use stead_core::state::config::ResourceConfig;
 use thiserror::Error;
 
@@ -18,6 +18,8 @@ const ENDING: &str = "wanted";
 pub struct Wanted {
     /// The service.
     pub service: ServiceId,
+    /// The assignment under which it runs.
+    pub epoch: Epoch,
     /// The node's name.
     pub node: String,
     /// What it consists of, in the order of the file.

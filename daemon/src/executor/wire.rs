@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stead_core::id::Epoch;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -55,7 +56,7 @@ pub struct Part {
     /// Where it is: a word of `stead_core::resource::Stage`.
     pub stage: String,
     /// How many of its failures count.
-    pub failures: usize,
+    pub failures: u32,
     /// How often it failed since the executor began, forgotten ones included.
     pub all_failures: u64,
     /// Why it failed last.
@@ -68,6 +69,8 @@ pub struct Part {
 /// How things are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
+    /// The assignment under which this runs.
+    pub epoch: Epoch,
     /// All together.
     #[serde(flatten)]
     pub state: State,

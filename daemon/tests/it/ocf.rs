@@ -251,7 +251,7 @@ fn the_command_shows_all_and_one() {
     assert!(one.lines().any(|line| line.starts_with("configfile ")), "{one}");
     let json: serde_json::Value =
         serde_json::from_str(&text(stead(&["IPaddr2", "--json"]))).unwrap();
-    assert_eq!((&json["safety"], &json["promotable"]), (&"lease".into(), &false.into()));
+    assert_eq!((&json["safety"], &json["promotable"]), (&"fence".into(), &false.into()));
     assert_eq!(json["meta_data"]["parameters"][0]["name"], "ip");
     assert_eq!(json["meta_data"]["actions"][0]["timeout_ms"], 20_000.0);
 }

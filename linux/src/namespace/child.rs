@@ -73,6 +73,17 @@ pub fn mounts_of_own() -> io::Result<()> {
     Ok(mount(nothing, "/proc", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?)
 }
 
+/// Nothing that is mounted here from now on is seen elsewhere; what others mount still is seen.
+/// Only for a process with mounts of its own ([`mounts_of_own`]): without, it is the whole machine
+/// that would no longer be told.
+///
+/// # Errors
+/// The kernel's; nothing changed.
+pub fn mounts_for_us_only() -> io::Result<()> {
+    let nothing = None::<&str>;
+    Ok(mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing)?)
+}
+
 /// Replaces /proc by that of the calling process's own process namespace, after [`mounts_of_own`].
 ///
 /// # Errors

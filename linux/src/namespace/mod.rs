@@ -31,7 +31,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::netlink::{Monitor, Netlink, NetlinkError};
 
-pub use child::{ChildSetup, mounts_of_own, proc_of_own};
+pub use child::{ChildSetup, mounts_for_us_only, mounts_of_own, proc_of_own};
 pub use tree::ProcessTree;
 pub use user::{UserNamespaceRefused, enter_user_namespace, user_namespaces_permitted};
 

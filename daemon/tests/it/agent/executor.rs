@@ -11,7 +11,7 @@ use stead_core::id::Epoch;
 use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::Span;
 
-use super::bed::{BOTH, Bed, config, is_alive, processes, web};
+use super::bed::{BOTH, Bed, config, is_alive, monitored, processes, short, web};
 
 fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
     let second = Some(Span::from_millis(20_000));
@@ -69,7 +69,18 @@ fn story(bed: &Bed) -> Vec<String> {
 }
 
 async fn pid(bed: &mut Bed, name: &str) -> i32 {
-    bed.read(&format!("{name}.pid")).await.trim().parse().expect("a number")
+    pid_after(bed, name, 0).await
+}
+
+/// The number of a program that was started after the one with that number.
+async fn pid_after(bed: &mut Bed, name: &str, before: i32) -> i32 {
+    let path = bed.path(&format!("{name}.pid"));
+    let now = move || -> Option<i32> {
+        let text = fs::read_to_string(&path).ok()?;
+        text.ends_with('\n').then(|| text.trim().parse().ok())?.filter(|pid| *pid != before)
+    };
+    bed.wait_for("it was started", |_| now().is_some()).await;
+    now().expect("it is there")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,9 +121,9 @@ async fn what_dies_is_started_again_in_place_until_it_is_given_up() {
         ];
         begin(&mut bed, 3, &resources);
         assert_eq!(bed.told().await, "started 3");
+        let mut pid = 0;
         for round in 1..=3 {
-            let pid = pid(&mut bed, "data").await;
-            fs::remove_file(bed.path("data.pid")).expect("removed");
+            pid = pid_after(&mut bed, "data", pid).await;
             kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
             let told = bed.told().await;
             if round == 3 {
@@ -152,10 +163,8 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
         bed.restart();
         assert_eq!(bed.told().await, "found 3");
         // While no daemon is told to go on, a program dies and is started again all the same.
-        fs::remove_file(bed.path("data.pid")).expect("removed");
         kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
-        let second = pid(&mut bed, "data").await;
-        assert_ne!(first, second);
+        let second = pid_after(&mut bed, "data", first).await;
         begin(&mut bed, 3, &resources);
         let mut told = vec![bed.told().await, bed.told().await];
         told.sort();
@@ -170,6 +179,83 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
         assert_eq!(story(&bed).last().map(String::as_str), Some("stop data"));
         bed.assert_gone();
     }
+}
+
+/// The processes of executors.
+fn executors(bed: &Bed) -> BTreeSet<i32> {
+    let is_one = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("\0executor\0")
+    };
+    processes(&bed.run()).into_iter().filter(is_one).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_or_dies_while_no_daemon_looks_is_told_to_the_next() {
+    for confinement in BOTH {
+        let mut bed = Bed::new(confinement);
+        let mut data = resource("data", &[], program(&bed, "data"));
+        data.restarts = 0;
+        let resources = [data];
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "started 3");
+        let first = pid(&mut bed, "data").await;
+        bed.restart();
+        assert_eq!(bed.told().await, "found 3");
+        kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
+        bed.wait_for("it is given up", |bed| {
+            picture(bed).is_some_and(|it| matches!(it.state, State::Failed { .. }))
+        })
+        .await;
+        begin(&mut bed, 3, &resources);
+        assert_eq!(bed.told().await, "not started 3: data: it ended: killed by SIGKILL");
+        bed.stop(3);
+        assert_eq!(bed.told().await, "stopped 3");
+
+        begin(&mut bed, 4, &resources);
+        assert_eq!(bed.told().await, "started 4");
+        let data = pid_after(&mut bed, "data", first).await;
+        let executor = executors(&bed).pop_first().expect("there is one");
+        bed.restart();
+        assert_eq!(bed.told().await, "found 4");
+        kill(Pid::from_raw(executor), Signal::SIGKILL).expect("killed");
+        bed.wait_for("it is gone", |bed| executors(bed).is_empty()).await;
+        assert!(is_alive(data), "it left its program");
+        // Told when it is seen, and again to a core that has only now become ready.
+        let told = bed.told().await;
+        assert!(told.starts_with("ended 4: "), "{told}");
+        begin(&mut bed, 4, &resources);
+        let told = bed.told().await;
+        assert!(told.starts_with("ended 4: "), "{told}");
+        bed.stop(4);
+        assert_eq!(bed.told().await, "stopped 4");
+        assert!(!is_alive(data));
+        bed.assert_gone();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_monitor_of_the_whole_is_quiet_while_a_part_is_started_again() {
+    let mut bed = Bed::new(BOTH[0]);
+    let resources = [resource("data", &[], program(&bed, "data"))];
+    // It fails whenever the program is not there, and looks all the time.
+    let looks = format!("kill -0 $(cat {}/data.pid)", bed.dir.path().display());
+    let whole = monitored(config(None), &looks, 5_000);
+    let wish = Wish { config: whole, resources: resources.to_vec() };
+    bed.programs.start(web(), Epoch(3), wish);
+    assert_eq!(bed.told().await, "started 3");
+    assert_eq!(short(&bed.next().await), "works 3");
+    let mut pid = 0;
+    for _ in 0..2 {
+        pid = pid_after(&mut bed, "data", pid).await;
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
+        let told = bed.told().await;
+        assert!(told.starts_with("Restarting {"), "{told}");
+        assert_eq!(short(&bed.next().await), "works 3", "it looks again, and says nothing else");
+    }
+    bed.stop(3);
+    assert_eq!(bed.told().await, "stopped 3");
+    bed.assert_gone();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,17 +352,11 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
         bed.assert_gone();
 
         // The executor itself is killed: what it looked after is stopped like any program.
-        fs::remove_file(bed.path("data.pid")).expect("removed");
+        let former = pid(&mut bed, "data").await;
         begin(&mut bed, 4, &resources[..1]);
         assert_eq!(bed.told().await, "started 4");
-        let data = pid(&mut bed, "data").await;
-        let executor: BTreeSet<i32> = processes(&bed.run())
-            .into_iter()
-            .filter(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&line).contains("\0executor\0")
-            })
-            .collect();
+        let data = pid_after(&mut bed, "data", former).await;
+        let executor = executors(&bed);
         assert_eq!(executor.len(), 1, "{executor:?}");
         for pid in executor {
             kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");

@@ -240,3 +240,37 @@ fn two_nodes_of_the_version_before_are_given_a_quorum_server() {
     wait_voters(&fleet, &by, 2);
     assert_alone(client.seen_since(began));
 }
+
+/// What is new waits until every member can read it, and then works.
+#[test]
+fn resources_wait_for_the_last_member_of_the_version_before() {
+    let trial = Trial::begin("late-resources");
+    let (fleet, client) = (&trial.fleet, &trial.client);
+    let mut plan = fleet.plan().clone();
+    let parts = std::mem::take(&mut plan.services[0].program);
+    plan.services[0].resources = format!(
+        "[[services.web.resources]]\nname = \"data\"\nprogram = [\"/bin/sleep\", \"98765\"]\n\
+         [[services.web.resources]]\nname = \"front\"\nprogram = {parts:?}\n",
+    );
+    let wanted = plan.configuration();
+    let began = mark();
+    for node in ["node3", "node2"] {
+        trial.replace(node, &stead());
+    }
+    let refused = fleet.apply("node2", &wanted).expect_err("node1 could not read it").to_string();
+    assert!(
+        refused.contains("new in stead 0.5") && refused.contains("node1 runs stead 0.4"),
+        "{refused}"
+    );
+    trial.replace("node1", &stead());
+    assert_untouched(client.seen_since(began));
+    let began = mark();
+    fleet.apply("node1", &wanted).must();
+    wait_for(fleet, "it consists of both", || {
+        let status = fleet.node("node1")?.status()?;
+        let parts = service(&status, "web")["resources"].as_array().cloned().unwrap_or_default();
+        Ok(parts.len() == 2 && parts.iter().all(|part| part["stage"] == "works"))
+    });
+    client.wait_served(fleet).must();
+    assert_alone(client.seen_since(began));
+}
