@@ -3,10 +3,16 @@
 //! Reads what nextest (`Summary [..] 12 tests run: 11 passed, 1 failed, 2 timed out`), libtest
 //! (`test result: ok. 11 passed; 1 failed; ..`) and our own programs (`11 passed, 1 failed`) print.
 //! A run that printed no result is no success: it is an error of this command.
+//!
+//! nextest shows what a test printed that failed, its libtest's line of one failure included. What
+//! counts is the summary: a test that passed on its second try has passed.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+
+/// How nextest's last word begins.
+const SUMMARY: &str = "Summary [";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,9 +42,12 @@ pub fn run(paths: &[String]) -> Result<ExitCode> {
 
 /// The sum over all result lines of one output; nothing if there is none.
 pub fn count(text: &str) -> Option<Counts> {
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    let is_summary = |line: &String| line.trim().starts_with(SUMMARY);
+    let by_nextest = lines.iter().any(is_summary);
     let mut sum = None;
-    for line in text.lines().map(plain) {
-        if let Some(counts) = count_line(&line) {
+    for line in lines.iter().filter(|line| !by_nextest || is_summary(line)) {
+        if let Some(counts) = count_line(line) {
             let total: &mut Counts = sum.get_or_insert_default();
             total.passed += counts.passed;
             total.failed += counts.failed;
@@ -49,7 +58,7 @@ pub fn count(text: &str) -> Option<Counts> {
 
 fn count_line(line: &str) -> Option<Counts> {
     let line = line.trim();
-    let result = if let Some(rest) = line.strip_prefix("Summary [") {
+    let result = if let Some(rest) = line.strip_prefix(SUMMARY) {
         rest.split_once("run:")?.1
     } else if let Some(rest) = line.strip_prefix("test result: ") {
         rest.split_once(". ")?.1
@@ -105,6 +114,17 @@ mod tests {
         assert_eq!(count(nextest), both(11, 3));
         assert_eq!(count("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured"), both(4, 0));
         assert_eq!(count("a\n7 passed, 1 failed\nb\n2 passed, 0 failed"), both(9, 1));
+    }
+
+    #[test]
+    fn a_test_that_passed_on_its_second_try_has_passed() {
+        let shown = "  TRY 1 FAIL [  9.3s] stead::it x\n    running 1 test\n    \
+                     test result: FAILED. 0 passed; 1 failed; 0 ignored\n  TRY 2 PASS [ 8s] x\n";
+        let end =
+            "     Summary [ 659.5s] 24 tests run: 24 passed (1 flaky), 4 skipped\n   FLAKY 2/2";
+        assert_eq!(count(&format!("{shown}{end}")), both(24, 0));
+        let end = end.replace("24 passed (1 flaky)", "23 passed, 1 failed");
+        assert_eq!(count(&format!("{shown}{end}")), both(23, 1));
     }
 
     #[test]

@@ -2,7 +2,11 @@ use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use stead_linux::namespace::{ChildSetup, NetNs, ProcessTree, user_namespaces_permitted};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use stead_linux::namespace::{
+    ChildSetup, NetNs, ProcessTree, mounts_for_us_only, user_namespaces_permitted,
+};
 
 #[test]
 fn a_namespace_has_its_own_links_and_settings() {
@@ -79,4 +83,60 @@ fn asking_for_user_namespaces_leaves_nothing_behind() {
         assert!(!refused.cause.is_empty());
     }
     assert!(nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG)).is_err());
+}
+
+/// On a machine where `/` is shared, as systemd makes it; here that is a thread's mounts.
+#[test]
+fn what_is_mounted_for_us_only_is_seen_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+    for place in [&ours, &theirs] {
+        fs::create_dir(place).expect("made");
+    }
+    let own = || unshare(CloneFlags::CLONE_NEWNS).expect("mounts of its own");
+    let change = |flags| {
+        let all = MsFlags::MS_REC | flags;
+        mount(None::<&str>, "/", None::<&str>, all, None::<&str>).expect("changed");
+    };
+    let tmpfs = |place: &std::path::Path| {
+        let (kind, none) = (Some("tmpfs"), None::<&str>);
+        mount(kind, place, kind, MsFlags::empty(), none).expect("mounted");
+    };
+    let sees = |place: &std::path::Path| {
+        let all = fs::read_to_string("/proc/thread-self/mountinfo").expect("readable");
+        all.contains(&format!(" {} ", place.display()))
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            own();
+            // Nothing of this test gets out; then as a machine with systemd is.
+            change(MsFlags::MS_PRIVATE);
+            change(MsFlags::MS_SHARED);
+            let inside = std::thread::scope(|scope| {
+                let inner = scope.spawn(|| {
+                    own();
+                    mounts_for_us_only().expect("made so");
+                    tmpfs(&ours);
+                    sees(&ours)
+                });
+                inner.join().expect("it ran")
+            });
+            assert!(inside && !sees(&ours), "it is seen inside, and nowhere else");
+            std::thread::scope(|scope| {
+                let (ready, wait) = std::sync::mpsc::channel();
+                let (mounted, told) = std::sync::mpsc::channel::<()>();
+                let inner = scope.spawn(move || {
+                    own();
+                    mounts_for_us_only().expect("made so");
+                    ready.send(()).expect("heard");
+                    told.recv().expect("told");
+                    sees(&theirs)
+                });
+                wait.recv().expect("it is ready");
+                tmpfs(&folder.path().join("theirs"));
+                mounted.send(()).expect("heard");
+                assert!(inner.join().expect("it ran"), "what others mount is seen here");
+            });
+        });
+    });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stead::demo::fleet::{Fleet, Part};
+use stead::demo::fleet::{Fleet, FleetError, Part};
 
 use super::{
     Must, assert_alone, assert_taken_over, assert_untouched, mark, serving, told, wait_for,
@@ -27,6 +27,14 @@ fn all_are(fleet: &Fleet, disarmed: bool) {
             Ok(first.contains("Disarmed until ") == disarmed)
         });
     }
+}
+
+/// A node was told that nobody counts by the long lease any more (rule M3), after it was armed.
+fn settled_since_armed(fleet: &Fleet, node: &str) -> Result<bool, FleetError> {
+    let events = fleet.node(node)?.events()?;
+    let armed = events.iter().rposition(|line| line.contains("armed again"));
+    let since = armed.and_then(|at| events.get(at + 1..)).unwrap_or_default();
+    Ok(since.iter().any(|line| line.contains("the configuration is at revision")))
 }
 
 #[test]
@@ -57,7 +65,8 @@ fn nodes_that_lose_each_other_while_disarmed_go_on_as_they_are() {
     whole(&fleet);
     let again = says(&fleet, &["disarm", "--off"]);
     assert!(again.contains("armed already; nothing was changed"), "{again}");
-    // From now on an ordinary lease is all that others wait for.
+    // From then on an ordinary lease is all that others wait for.
+    wait_for(&fleet, "no lease of then runs any more", || settled_since_armed(&fleet, "node1"));
     let began = mark();
     fleet.silence_then_kill("node2").must();
     wait_moved(&fleet, &client, "node2");
