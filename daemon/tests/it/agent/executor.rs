@@ -34,13 +34,14 @@ fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
 /// A program that writes down when it starts and when it is asked to end.
 fn program(bed: &Bed, name: &str) -> Agent {
     let text = format!(
-        "cd {dir}; echo start {name} >> story; echo $$ > {name}.pid; \
-         trap 'echo stop {name} >> story; kill $!; exit 0' TERM; \
+        "cd {dir}; trap 'echo stop {name} >> story; kill $!; exit 0' TERM; \
+         echo start {name} >> story; echo $$ > {name}.pid; \
          echo {name} says hello; sleep 600 & wait",
         dir = bed.dir.path().display()
     );
     let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
-    let begun = format!("test -s {}/{name}.pid", bed.dir.path().display());
+    // Not before this start of it has written its number: a former one's is nobody's.
+    let begun = format!("kill -0 \"$(cat {}/{name}.pid)\"", bed.dir.path().display());
     let monitor = Some(["/bin/sh", "-c", &begun].map(str::to_owned).to_vec());
     Agent::Process { command, monitor }
 }
@@ -66,6 +67,12 @@ fn picture(bed: &Bed) -> Option<Picture> {
 fn story(bed: &Bed) -> Vec<String> {
     let text = fs::read_to_string(bed.path("story")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+/// One that is about to end counts as gone when it can do nothing any more, a moment before the
+/// kernel has taken it apart.
+async fn ends(bed: &mut Bed, pid: i32) {
+    bed.wait_for("it has ended", |_| !is_alive(pid)).await;
 }
 
 async fn pid(bed: &mut Bed, name: &str) -> i32 {
@@ -229,7 +236,7 @@ async fn what_is_given_up_or_dies_while_no_daemon_looks_is_told_to_the_next() {
         assert!(told.starts_with("ended 4: "), "{told}");
         bed.stop(4);
         assert_eq!(bed.told().await, "stopped 4");
-        assert!(!is_alive(data));
+        ends(&mut bed, data).await;
         bed.assert_gone();
     }
 }
@@ -348,7 +355,7 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
         let stubborn = pid(&mut bed, "deaf").await;
         bed.stop(3);
         assert_eq!(bed.told().await, "stopped 3");
-        assert!(!is_alive(stubborn));
+        ends(&mut bed, stubborn).await;
         bed.assert_gone();
 
         // The executor itself is killed: what it looked after is stopped like any program.
@@ -365,7 +372,7 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
         assert!(told.starts_with("ended 4: killed by SIGKILL"), "{told}");
         bed.stop(4);
         assert_eq!(bed.told().await, "stopped 4");
-        assert!(!is_alive(data));
+        ends(&mut bed, data).await;
         bed.assert_gone();
     }
 }
