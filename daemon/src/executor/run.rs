@@ -80,7 +80,7 @@ fn settle_in() -> io::Result<()> {
     mounts_for_us_only()?;
     let most = std::fs::read_to_string("/proc/sys/kernel/pid_max")?;
     let most: u64 = most.trim_end().parse().map_err(io::Error::other)?;
-    let chance = getrandom::u64().map_err(io::Error::other)?;
+    let chance = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
     let from = FIRST_NUMBER + chance % most.saturating_sub(2 * FIRST_NUMBER).max(1);
     std::fs::write("/proc/sys/kernel/ns_last_pid", from.to_string())
 }
