@@ -15,6 +15,7 @@
 //! Absent on purpose: decisions. They are made in `stead_core`, from what is told to it here.
 
 pub mod agent;
+mod alike;
 pub mod api;
 mod chain;
 pub mod cli;

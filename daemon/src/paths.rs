@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where programs of services, and agents, look for others (PATH): nothing of the daemon's own
+/// environment is passed on.
+pub(crate) const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The three folders of a node. Several nodes on one machine (demo, tests) have three each.
 #[derive(Clone, Debug)]
 pub struct Paths {

@@ -240,11 +240,7 @@ impl Life {
         match answer {
             Answer::Stopped => self.gone(now, place),
             Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
-                if let (Answer::Failed(reason) | Answer::Hopeless(reason), Some(one)) =
-                    (answer, self.all.get_mut(place))
-                {
-                    one.reason = Some(reason);
-                }
+                self.remains(place, answer);
                 self.ask(place, Stage::Killing, Operation::Kill);
             }
         }
@@ -254,13 +250,17 @@ impl Life {
         match answer {
             Answer::Stopped => self.gone(now, place),
             Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
-                if let (Answer::Failed(reason) | Answer::Hopeless(reason), Some(one)) =
-                    (answer, self.all.get_mut(place))
-                {
-                    one.reason = Some(reason);
-                }
+                self.remains(place, answer);
                 self.set(place, Stage::Stuck, now + LONGEST_PAUSE);
             }
+        }
+    }
+
+    /// It is not gone, for that reason.
+    fn remains(&mut self, place: usize, answer: Answer) {
+        let Some(one) = self.all.get_mut(place) else { return };
+        if let Answer::Failed(reason) | Answer::Hopeless(reason) = answer {
+            one.reason = Some(reason);
         }
     }
 

@@ -56,11 +56,7 @@ impl Groups {
     /// Makes a group, or takes the one of that name.
     pub(super) fn create(&self, name: &str) -> io::Result<Group> {
         let folder = self.folder.join(name);
-        match fs::create_dir(&folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
+        make(&folder)?;
         let kind = fs::read_to_string(folder.join("cgroup.type"))?;
         if kind.trim() == "domain" {
             return Ok(Group { folder });
@@ -87,6 +83,13 @@ impl Group {
     /// The group that an earlier run of the daemon made.
     pub(crate) fn at(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    /// Makes a group within it, or takes the one of that name.
+    pub(crate) fn below(&self, name: &str) -> io::Result<Self> {
+        let folder = self.folder.join(name);
+        make(&folder)?;
+        Ok(Self { folder })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -123,6 +126,13 @@ impl Group {
     /// Removes it with the groups below it. They must be empty; what is gone is fine.
     pub(crate) fn remove(&self) -> io::Result<()> {
         remove_below(&self.folder)
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

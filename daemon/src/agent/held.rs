@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use stead_core::id::Epoch;
-use stead_linux::process::{Identity, Process, ProcessError, Running, Signal};
+use stead_linux::process::{Identity, Process, Running, Signal};
 
 use super::cgroup::Group;
 use super::proc::{self, Stat};
@@ -113,29 +113,13 @@ impl Held {
         let group = self.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
         let group: BTreeSet<i32> = group.into_iter().collect();
         let variables = place::variables(&self.note, self.epoch);
-        let all = proc::all()?;
-        let own = i32::try_from(std::process::id()).unwrap_or(0);
-        let mut found = BTreeSet::new();
-        for stat in &all {
-            let pid = stat.identity.pid;
-            let of_it = main == Some(stat.identity)
-                || group.contains(&pid)
+        let is_of_it = |stat: &Stat| {
+            main == Some(stat.identity)
+                || group.contains(&stat.identity.pid)
                 || session == Some(stat.session)
-                || proc::has_variables(pid, &variables);
-            if of_it && pid != own {
-                found.insert(pid);
-            }
-        }
-        loop {
-            let born =
-                |stat: &&Stat| found.contains(&stat.parent) && !found.contains(&stat.identity.pid);
-            let more: Vec<i32> = all.iter().filter(born).map(|stat| stat.identity.pid).collect();
-            if more.is_empty() {
-                break;
-            }
-            found.extend(more);
-        }
-        Ok(all.into_iter().filter(|stat| found.contains(&stat.identity.pid)).collect())
+                || proc::has_variables(stat.identity.pid, &variables)
+        };
+        Ok(proc::with_descendants(proc::all()?, is_of_it))
     }
 
     /// Asks all of it to end: the main process's group as a whole, and each other process.
@@ -184,16 +168,9 @@ impl Held {
     }
 }
 
-/// By identity, so that nobody else is hit; who has just ended has what was wanted.
+/// What is refused is seen again, and tried again, by whoever waits for the end of all.
 fn signal(stat: &Stat, signal: Signal) {
-    let sent = match Process::find(stat.identity) {
-        Ok(Some(process)) => process.signal(signal),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
-    match sent {
-        Ok(()) | Err(ProcessError::Gone(_)) => {}
-        // It is seen again, and tried again, by whoever waits for the end of all.
-        Err(error) => tracing::warn!("{}", crate::chain::chain(&error)),
+    if let Err(error) = proc::signal(stat, signal) {
+        tracing::warn!("{}", crate::chain::chain(&error));
     }
 }

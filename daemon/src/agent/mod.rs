@@ -310,6 +310,6 @@ impl Programs {
 }
 
 /// The same length of time, as the standard library has it.
-fn duration(span: Span) -> Duration {
+pub(crate) fn duration(span: Span) -> Duration {
     Duration::from_micros(span.as_micros())
 }

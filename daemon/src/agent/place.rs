@@ -21,9 +21,7 @@ use super::held::{Held, Main};
 use super::kept::{Keepers, Page};
 use super::{Wish, duration, note, output};
 use crate::executor::{self, Picture, Wanted, WantedError};
-
-/// What a program finds in PATH; nothing of the daemon's own environment is passed on.
-const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::paths::SEARCH;
 
 /// How long what an executor leaves behind may take to end after SIGTERM, once it is gone itself.
 const EXECUTOR_PATIENCE: Span = Span::from_millis(2_000);

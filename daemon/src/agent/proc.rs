@@ -1,10 +1,11 @@
 //! The processes of this machine, as /proc shows them at one moment.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use stead_linux::process::Identity;
+use stead_linux::process::{Identity, Process, ProcessError, Signal};
 
 /// What is asked of one line of /proc/PID/stat (proc(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,39 @@ pub(crate) fn all() -> io::Result<Vec<Stat>> {
         }
     }
     Ok(found)
+}
+
+/// Those of them that are of it, and all that these started.
+pub(crate) fn with_descendants(all: Vec<Stat>, is_of_it: impl Fn(&Stat) -> bool) -> Vec<Stat> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let first = all.iter().filter(|stat| stat.identity.pid != own && is_of_it(stat));
+    let mut found: BTreeSet<i32> = first.map(|stat| stat.identity.pid).collect();
+    loop {
+        let born =
+            |stat: &&Stat| found.contains(&stat.parent) && !found.contains(&stat.identity.pid);
+        let more: Vec<i32> = all.iter().filter(born).map(|stat| stat.identity.pid).collect();
+        if more.is_empty() {
+            break;
+        }
+        found.extend(more);
+    }
+    all.into_iter().filter(|stat| found.contains(&stat.identity.pid)).collect()
+}
+
+/// Sends a signal to that very process, so that nobody else is hit. Who has just ended has what was
+/// wanted.
+///
+/// # Errors
+/// The kernel refused.
+pub(crate) fn signal(stat: &Stat, signal: Signal) -> Result<(), ProcessError> {
+    let sent = match Process::find(stat.identity)? {
+        Some(process) => process.signal(signal),
+        None => Ok(()),
+    };
+    match sent {
+        Err(ProcessError::Gone(_)) => Ok(()),
+        sent => sent,
+    }
 }
 
 /// Whether a process was started (itself or a forebear of it) with all these variables.

@@ -1,7 +1,6 @@
 //! The keys of every table, and which one was meant by a key that is none.
 
-/// How alike two words must be, from 0 to 1, for one to be a slip of the other.
-const ALIKE: f64 = 0.6;
+use crate::alike;
 
 /// A key that a table may have.
 pub(super) struct Key {
@@ -135,18 +134,9 @@ pub(super) fn unknown_key(key: &str, keys: &[Key]) -> String {
     }
 }
 
-/// The known word that was probably meant.
+/// The known word that was probably meant; words of the file have hyphens.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    // A longer word is not a slip of any name, and comparing costs time.
-    if word.len() > 100 {
-        return None;
-    }
-    let word = word.to_lowercase().replace('_', "-");
-    known
-        .map(|known| (strsim::normalized_damerau_levenshtein(&word, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
+    alike::nearest(&word.replace('_', "-"), known)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! The processes of one resource, and their end.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use stead_linux::process::{Process, ProcessError, Signal};
+use stead_linux::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::say;
@@ -23,38 +22,18 @@ const GOING: Duration = Duration::from_secs(10);
 pub(super) fn members(surroundings: &Surroundings) -> io::Result<Vec<Stat>> {
     let group = surroundings.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
     let variables = surroundings.variables();
-    let all = proc::all()?;
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut found = BTreeSet::new();
-    for stat in &all {
+    let is_of_it = |stat: &Stat| {
         let pid = stat.identity.pid;
-        if pid != own && (group.contains(&pid) || proc::has_variables(pid, &variables)) {
-            found.insert(pid);
-        }
-    }
-    loop {
-        let born =
-            |stat: &&Stat| found.contains(&stat.parent) && !found.contains(&stat.identity.pid);
-        let more: Vec<i32> = all.iter().filter(born).map(|stat| stat.identity.pid).collect();
-        if more.is_empty() {
-            break;
-        }
-        found.extend(more);
-    }
-    Ok(all.into_iter().filter(|stat| found.contains(&stat.identity.pid)).collect())
+        group.contains(&pid) || proc::has_variables(pid, &variables)
+    };
+    Ok(proc::with_descendants(proc::all()?, is_of_it))
 }
 
 /// Sends a signal to each of them.
 pub(super) fn signal(all: &[Stat], signal: Signal) {
     for stat in all {
-        let sent = match Process::find(stat.identity) {
-            Ok(Some(process)) => process.signal(signal),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        match sent {
-            Ok(()) | Err(ProcessError::Gone(_)) => {}
-            Err(error) => say(format_args!("{}", crate::chain::chain(&error))),
+        if let Err(error) = proc::signal(stat, signal) {
+            say(format_args!("{}", crate::chain::chain(&error)));
         }
     }
 }

@@ -42,7 +42,7 @@ mod wire;
 pub use ocf::TIMEOUT as AGENT_TIMEOUT;
 pub use run::MONITOR_INTERVAL;
 pub use wanted::{Wanted, WantedError};
-pub use wire::{Line, Part, Picture, State};
+pub use wire::{Line, Picture, ResourceView, State};
 
 /// Says a line in the service's own log. One that can't be written (its disk is full) is lost, and
 /// nothing else is.

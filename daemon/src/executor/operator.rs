@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::{Agent, ResourceConfig};
@@ -16,6 +15,7 @@ use super::ocf::OcfAgent;
 use super::process::Program;
 use super::surroundings::Surroundings;
 use super::wanted::Wanted;
+use crate::agent::duration;
 use crate::agent::run::Run;
 use crate::chain::chain;
 
@@ -139,9 +139,4 @@ pub(super) fn signal_name(number: i32) -> String {
         Ok(signal) => signal.to_string(),
         Err(_) => format!("signal {number}"),
     }
-}
-
-/// The same length of time, as the standard library has it.
-pub(super) fn duration(span: Span) -> Duration {
-    Duration::from_micros(span.as_micros())
 }

@@ -16,9 +16,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::members;
-use super::operator::{Ended, Report, command, duration, signal_name};
+use super::operator::{Ended, Report, command, signal_name};
 use super::surroundings::Surroundings;
-use crate::agent::output;
+use crate::agent::{duration, output};
 use crate::chain::chain;
 use crate::config::{DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT};
 use crate::polled::Polled;

@@ -20,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::operator::{self, Report};
 use super::say;
 use super::wanted::Wanted;
-use super::wire::{Part, Picture, STOP, State};
+use super::wire::{Picture, ResourceView, STOP, State};
 use crate::agent::output;
 use crate::chain::chain;
 use crate::keeper;
@@ -97,7 +97,7 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     // From here on theirs are all there are.
     drop(reports);
     let life = Life::begin(resources.collect());
-    let parts: Vec<Part> = wanted.resources.iter().map(part).collect();
+    let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
     let mut executor = Executor { life, parts, operators, told, wanted };
@@ -116,12 +116,12 @@ fn resource(config: &ResourceConfig, needs: Vec<usize>) -> Resource {
     }
 }
 
-fn part(config: &ResourceConfig) -> Part {
+fn part(config: &ResourceConfig) -> ResourceView {
     let agent = match &config.agent {
         Agent::Process { .. } => "process".to_owned(),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
     };
-    Part {
+    ResourceView {
         name: config.name.clone(),
         agent,
         stage: String::new(),
@@ -134,7 +134,7 @@ fn part(config: &ResourceConfig) -> Part {
 
 struct Executor {
     life: Life,
-    parts: Vec<Part>,
+    parts: Vec<ResourceView>,
     operators: Vec<UnboundedSender<(Operation, u64)>>,
     told: watch::Sender<String>,
     wanted: Wanted,
@@ -191,7 +191,7 @@ impl Executor {
         }
         let (epoch, state) = (self.wanted.epoch, self.state());
         let picture = Picture { epoch, state, resources: self.parts.clone() };
-        let line = serde_json::to_string(&picture).unwrap_or_default();
+        let line = serde_json::to_string(&picture)?;
         self.told.send_if_modified(|told| {
             let news = *told != line;
             if news {
@@ -218,7 +218,7 @@ impl Executor {
 }
 
 /// A resource as it is now. A failure is printed, with the last lines of whoever failed.
-fn renew(part: &mut Part, view: &View<'_>, wanted: &Wanted) {
+fn renew(part: &mut ResourceView, view: &View<'_>, wanted: &Wanted) {
     let reason = view.reason.map(str::to_owned);
     if view.all_failures > part.all_failures || reason != part.reason {
         part.lines = output::last_lines(&wanted.output(&part.name), LINES);

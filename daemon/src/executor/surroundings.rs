@@ -1,7 +1,8 @@
 //! What every process of a resource is given.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use stead_core::state::config::ResourceConfig;
@@ -33,18 +34,11 @@ impl Surroundings {
     /// Makes the resource's control group, if there can be one.
     pub(super) fn new(wanted: &Wanted, resource: &ResourceConfig) -> Self {
         let group = wanted.group.as_ref().and_then(|above| {
-            let folder = above.join(format!("{GROUP}{}", resource.name));
-            match fs::create_dir(&folder) {
-                Ok(()) => Some(Group::at(folder)),
-                Err(error) if folder.is_dir() => {
-                    let _ = error;
-                    Some(Group::at(folder))
-                }
-                Err(error) => {
-                    say(format_args!("{}: no control group of its own: {error}", resource.name));
-                    None
-                }
-            }
+            let name = format!("{GROUP}{}", resource.name);
+            let complain = |error: &io::Error| {
+                say(format_args!("{}: no control group of its own: {error}", resource.name));
+            };
+            Group::at(above.clone()).below(&name).inspect_err(complain).ok()
         });
         Self {
             resource: resource.name.clone(),
@@ -78,7 +72,7 @@ impl Surroundings {
 
     fn door(&self) -> Option<File> {
         let door = self.group.as_ref()?.door();
-        let complain = |error: &std::io::Error| {
+        let complain = |error: &io::Error| {
             say(format_args!("{}: outside of its group: {error}", self.resource))
         };
         door.inspect_err(complain).ok()

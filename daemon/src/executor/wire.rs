@@ -48,7 +48,7 @@ pub enum State {
 
 /// One resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct ResourceView {
     /// Its name.
     pub name: String,
     /// By what it is looked after: `process`, or an agent's name.
@@ -75,7 +75,7 @@ pub struct Picture {
     #[serde(flatten)]
     pub state: State,
     /// Each, in the order of the file.
-    pub resources: Vec<Part>,
+    pub resources: Vec<ResourceView>,
 }
 
 /// A daemon's end of the socket: connects, and connects again, for as long as it is there.

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::duration;
 use super::meta::{Kind, MetaData, Parameter};
-use super::name::{nearest_word, shown};
+use super::name::shown;
+use crate::alike::nearest;
 use crate::config::Severity;
 
 /// What agents compare with, word by word, for yes (`ocf_is_true` of ocf-shellfuncs). Anything else
@@ -77,7 +78,7 @@ fn unknown(meta: &MetaData, name: &str) -> Mistake {
         return Mistake::new(Some(name), Severity::Error, message, help);
     }
     let message = format!("the agent has no parameter `{word}`");
-    let help = match nearest_word(name, names) {
+    let help = match nearest(name, names) {
         Some(near) => format!("did you mean `{near}`? Its parameters are: {known}"),
         None if known.is_empty() => "remove it; the agent has no parameters".to_owned(),
         None => format!("remove it; the agent's parameters are: {known}"),
@@ -146,7 +147,7 @@ fn wrong_type(parameter: &Parameter, value: &str) -> Option<Mistake> {
             _ => "write `true` or `false`".to_owned(),
         },
         Kind::Time => "write a number and a unit, such as `20s` or `2min`".to_owned(),
-        Kind::Select(values) => match nearest_word(value, values.iter().map(String::as_str)) {
+        Kind::Select(values) => match nearest(value, values.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`? It takes: {}", values.join(", ")),
             None => format!("it takes: {}", values.join(", ")),
         },

@@ -11,6 +11,7 @@ use std::path::Path;
 use stead_core::time::Span;
 
 use super::name::AgentName;
+use crate::paths::SEARCH;
 
 /// What begins the line of an agent's errors that says why it failed (`ocf_exit_reason`).
 pub const EXIT_REASON: &str = "ocf-exit-reason:";
@@ -22,8 +23,6 @@ const API: (&str, &str) = ("1", "1");
 /// score with `crm_attribute -p`, not with `crm_master`; from 3.2.0 on they read `crm_mon
 /// --output-as=xml` (ocf-shellfuncs, pgsql).
 const FEATURES: &str = "3.10.0";
-/// Where programs are looked for. Agents call dozens of them by name.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// One call of an agent.
 #[derive(Clone, Copy, Debug)]
@@ -118,12 +117,12 @@ pub fn environment(root: &Path, call: &Call) -> Vec<(OsString, OsString)> {
         set("OCF_CHECK_LEVEL", &level.to_string());
     }
     all.insert("OCF_ROOT".into(), root.into());
-    let mut path = OsString::from(PATH);
+    let mut path = OsString::from(SEARCH);
     if let Some(tools) = call.tools {
         all.insert("HA_SBIN_DIR".into(), tools.into());
         path = tools.into();
         path.push(":");
-        path.push(PATH);
+        path.push(SEARCH);
     }
     all.insert("PATH".into(), path);
     if let Some(temporary) = call.temporary {

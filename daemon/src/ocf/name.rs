@@ -10,11 +10,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::alike::likeness;
+
 /// The root of the OCF folders, as Debian has it.
 pub const ROOT: &str = "/usr/lib/ocf";
 
-/// How alike two words must be, from 0 to 1, for one to be a slip of the other: as in cluster.toml.
-const ALIKE: f64 = 0.6;
 /// A longer word is no name of an agent or a parameter, nor a slip of one.
 const LONGEST: usize = 100;
 
@@ -189,26 +189,4 @@ pub fn nearest(root: &Path, name: &AgentName) -> Option<AgentName> {
         kind.total_cmp(other).then(provider.total_cmp(theirs))
     });
     best.map(|(_, agent)| agent)
-}
-
-/// The known word that was probably meant.
-pub(super) fn nearest_word<'k>(
-    word: &str,
-    known: impl Iterator<Item = &'k str>,
-) -> Option<&'k str> {
-    known
-        .filter_map(|known| Some((likeness(word, known)?, known)))
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
-}
-
-/// How alike two words are, whatever their case; `None` if one is no slip of the other.
-fn likeness(word: &str, known: &str) -> Option<f64> {
-    // Comparing takes the product of both lengths, and meta-data may say anything.
-    if word.len() > LONGEST || known.len() > LONGEST {
-        return None;
-    }
-    let (word, known) = (word.to_lowercase(), known.to_lowercase());
-    let alike = strsim::normalized_damerau_levenshtein(&word, &known);
-    (alike >= ALIKE).then_some(alike)
 }

@@ -13,7 +13,7 @@ use stead_core::time::Span;
 
 use super::Sight;
 use crate::config::DEFAULT_MONITOR_TIMEOUT;
-use crate::executor::{self, Part};
+use crate::executor::{self, ResourceView};
 use crate::journal::parse;
 
 /// Another node's start is believed to be under way for this long; then it is its own to tell.
@@ -60,7 +60,7 @@ pub struct ServiceReport {
     /// What it consists of, if that is more than one program and it runs on the node that shows
     /// this; in the order of the file.
     #[serde(default)]
-    pub resources: Vec<Part>,
+    pub resources: Vec<ResourceView>,
 }
 
 /// Where a service is.

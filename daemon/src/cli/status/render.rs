@@ -8,7 +8,7 @@ use crate::api::report::{
     ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
     ServiceState, StatusReport,
 };
-use crate::executor::Part;
+use crate::executor::ResourceView;
 use crate::journal::parse;
 
 /// The screen.
@@ -260,7 +260,7 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
 
 /// What services consist of that are more than one program and run here.
 fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
-    let row = |service: &ServiceReport, part: &Part| {
+    let row = |service: &ServiceReport, part: &ResourceView| {
         let tone = match part.stage.as_str() {
             "works" => Tone::Good,
             "stuck" => Tone::Bad,
