@@ -96,8 +96,7 @@ impl Life {
     /// An agent answered, or did not in time, which is a failure.
     pub fn answered(&mut self, now: Instant, place: usize, number: u64, answer: Answer) {
         let Some(one) = self.all.get_mut(place) else { return };
-        let Some((open, operation)) = one.open.filter(|(open, _)| *open == number) else { return };
-        debug_assert_eq!(open, number);
+        let Some((_, operation)) = one.open.filter(|(open, _)| *open == number) else { return };
         one.open = None;
         match operation {
             Operation::Probe => self.probed(now, place, answer),

@@ -16,8 +16,9 @@ use tokio::time::sleep;
 
 /// What asks for the end.
 pub(super) const STOP: &str = "stop";
-/// No picture is longer, in bytes: a hundred resources with a reason each fit ten times.
-const LONGEST: u64 = 1024 * 1024;
+/// No picture is longer, in bytes: a hundred resources with a reason and ten long lines each fit,
+/// however much of them has to be escaped.
+const LONGEST: u64 = 8 * 1024 * 1024;
 /// How soon a connection is tried again.
 const AGAIN: Duration = Duration::from_millis(5);
 /// The longest such pause.

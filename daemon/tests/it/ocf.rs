@@ -272,3 +272,44 @@ fn the_command_refuses_what_it_does_not_know() {
     let list = text(stead(&["--root", root]));
     assert!(list.ends_with("1 of 1 can't be used as they are.\n"), "{list}");
 }
+
+/// What `stead lint` says of a file with these resources: its status, and what was found.
+fn lint(resources: &str) -> (Option<i32>, serde_json::Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cluster.toml");
+    let node = |number: u8| {
+        let (lan, back) = (format!("10.0.0.{number}"), format!("10.1.0.{number}"));
+        format!("[nodes.node{number}]\naddresses = {{ lan = {lan:?}, back = {back:?} }}\n")
+    };
+    let head = "[cluster]\nname = \"shop\"\n[links.lan]\n[links.back]\n";
+    let nodes: String = (1..=3).map(node).collect();
+    let service = "[services.web]\naddresses = [\"10.0.0.100/24\"]\n";
+    fs::write(&file, format!("{head}{nodes}{service}{resources}")).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
+    let output = command.arg("lint").arg(&file).arg("--json").output().expect("run");
+    let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.code(), found)
+}
+
+#[test]
+fn a_file_is_held_against_the_agents_of_this_machine() {
+    let resources = "[[services.web.resources]]\nname = \"front\"\nocf = \"heartbeat:nginx\"\n\
+                     parameters = { configfil = \"/etc/nginx.conf\" }\n\
+                     [[services.web.resources]]\nname = \"nowhere\"\nsafety = \"lease\"\n\
+                     ocf = \"heartbeat:Dumy\"\n";
+    let (status, found) = lint(resources);
+    assert_eq!((status, &found["usable"]), (Some(1), &false.into()), "{found}");
+    let problems = found["problems"].as_array().expect("a list");
+    assert_eq!(problems.len(), 1, "an agent that is not here is no mistake: {found}");
+    assert_eq!(problems[0]["message"], "the agent has no parameter `configfil`");
+    assert_eq!(problems[0]["line"], 16, "{found}");
+    let help = problems[0]["help"].as_str().unwrap_or_default();
+    assert!(help.starts_with("did you mean `configfile`?"), "{help}");
+
+    let (status, found) = lint(&resources.replace("configfil ", "configfile "));
+    assert_eq!((status, &found["usable"]), (Some(0), &true.into()), "{found}");
+    let warnings = found["problems"].as_array().expect("a list");
+    assert_eq!(warnings.len(), 1, "{found}");
+    let message = warnings[0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("no agent ocf:heartbeat:Dumy"), "{message}");
+}

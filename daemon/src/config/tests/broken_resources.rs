@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::{GOOD, report};
-use crate::config::{differences, read, read_asking, render};
+use crate::config::{differences, read, render};
 
 fn with(tables: &str) -> String {
     format!("{GOOD}{tables}")
@@ -422,30 +422,4 @@ fn a_program_beside_resources() {
           help: write it like this:  resources = [{ name = "web", ocf = "heartbeat:nginx" }]
     "#]]
     .assert_eq(&report(&text));
-}
-
-#[test]
-fn the_agents_of_this_machine_are_asked_if_that_is_wanted() {
-    let tables = r#"
-[[services.web.resources]]
-name = "front"
-ocf = "heartbeat:nginx"
-parameters = { configfil = "/etc/nginx.conf" }
-[[services.web.resources]]
-name = "nowhere"
-ocf = "heartbeat:Dumy"
-safety = "lease"
-"#;
-    assert!(read("cluster.toml", &with(tables)).is_ok(), "the file alone is right");
-    let rejected = read_asking("cluster.toml", &with(tables)).expect_err("the agent is asked");
-    let first = &rejected.problems()[0];
-    assert_eq!(rejected.problems().len(), 1, "one that is not here is no mistake: {rejected}");
-    assert_eq!(first.message, "the agent has no parameter `configfil`");
-    assert!(first.help.starts_with("did you mean `configfile`?"), "{}", first.help);
-    let line = with(tables).lines().position(|it| it.contains("configfil")).map(|at| at + 1);
-    assert_eq!(Some(first.line), line);
-    let right = with(tables).replace("configfil =", "configfile =");
-    let warnings = read_asking("cluster.toml", &right).expect("it is right").warnings;
-    assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].message.contains("no agent ocf:heartbeat:Dumy"), "{}", warnings[0].message);
 }
