@@ -79,8 +79,15 @@ impl Tailed for ConfigLater {
 /// What a configuration has in the tail of that. Only members from 0.5 on read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigNext {
-    /// What services consist of that are more than one program.
-    pub resources: BTreeMap<ServiceId, Vec<ResourceConfig>>,
+    /// What services have beside their [`ServiceConfig`]; only those that have any of it.
+    pub services: BTreeMap<ServiceId, ServiceMore>,
+}
+
+/// What a service has that 0.4 knows nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceMore {
+    /// What it consists of, if that is more than one program.
+    pub resources: Vec<ResourceConfig>,
 }
 
 /// One thing of which a service consists: a program, or what an agent looks after.
@@ -203,10 +210,16 @@ impl NetworkConfig {
 }
 
 impl Config {
+    /// What a service has beside its [`ServiceConfig`], if it has any of it.
+    #[must_use]
+    pub fn more_of(&self, service: &ServiceId) -> Option<&ServiceMore> {
+        self.later.next.services.get(service)
+    }
+
     /// What a service consists of, if it is more than one program.
     #[must_use]
     pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {
-        self.later.next.resources.get(service).map_or(&[], Vec::as_slice)
+        self.more_of(service).map_or(&[], |more| &more.resources)
     }
 }
 

@@ -121,7 +121,15 @@ pub struct StateLater {
     pub overrides: Vec<Override>,
     /// Nodes that an operator stopped, and that hold nothing until they are started.
     pub halted: BTreeSet<NodeId>,
+    /// What 0.4 knows nothing of.
+    #[serde(skip)]
+    pub next: StateNext,
 }
+
+/// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
+/// read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateNext {}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,18 +196,26 @@ impl Tailed for State {
     }
 }
 
+/// The tail of what stands behind the tail of a state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEndTail {
+    own: StateNext,
+    config: ConfigNext,
+}
+
 impl Tailed for StateEnd {
-    type More = ConfigNext;
+    type More = StateEndTail;
     type Later = ();
 
-    fn more(&self) -> ConfigNext {
-        self.config.more()
+    fn more(&self) -> StateEndTail {
+        StateEndTail { own: self.own.next.clone(), config: self.config.more() }
     }
 
     fn later(&self) {}
 
-    fn add(&mut self, more: ConfigNext) {
-        self.config.add(more);
+    fn add(&mut self, more: StateEndTail) {
+        self.own.next = more.own;
+        self.config.add(more.config);
     }
 
     fn add_later(&mut self, (): ()) {}

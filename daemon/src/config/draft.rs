@@ -11,7 +11,7 @@ use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
     Config, ConfigLater, ConfigMore, ConfigNext, ExecConfig, LinkConfig, Monitor, NodeConfig,
-    Program, ResourceConfig, ServiceAddress, ServiceConfig,
+    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -97,8 +97,8 @@ impl Draft {
     pub(super) fn config(self) -> Config {
         let satellites = self.nodes.iter().filter(|node| node.is_satellite());
         let satellites = satellites.map(|node| node.name.get_ref().clone()).collect();
-        let parts = self.services.iter().filter(|service| !service.resources.is_empty());
-        let parts = parts.map(Service::parts).collect();
+        let more = self.services.iter().map(Service::more);
+        let more = more.filter(|(_, more)| *more != ServiceMore::default()).collect();
         let link = |link: Link| (link.name.into_inner(), LinkConfig { port: link.port });
         Config {
             name: self.cluster.name,
@@ -114,7 +114,7 @@ impl Draft {
             later: ConfigLater {
                 quorum: self.quorum.map(Quorum::config).unwrap_or_default(),
                 satellites,
-                next: ConfigNext { resources: parts },
+                next: ConfigNext { services: more },
             },
         }
     }
@@ -136,9 +136,9 @@ impl Node {
 }
 
 impl Service {
-    fn parts(&self) -> (ServiceId, Vec<ResourceConfig>) {
-        let parts = self.resources.iter().map(|it| it.get_ref().clone()).collect();
-        (ServiceId(self.name.get_ref().clone()), parts)
+    fn more(&self) -> (ServiceId, ServiceMore) {
+        let resources = self.resources.iter().map(|it| it.get_ref().clone()).collect();
+        (ServiceId(self.name.get_ref().clone()), ServiceMore { resources })
     }
 
     fn config(self) -> (ServiceId, ServiceConfig) {

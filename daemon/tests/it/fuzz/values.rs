@@ -10,7 +10,7 @@ use stead_core::lease::{
 };
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigNext, LinkConfig, NodeConfig, ResourceConfig, ResourceTimes,
-    Safety, ServiceAddress, ServiceConfig,
+    Safety, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -222,13 +222,13 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         more: Default::default(),
         later: ConfigLater {
             satellites: satellites(draw),
-            next: ConfigNext { resources: maybe(draw, resources).unwrap_or_default() },
+            next: ConfigNext { services: maybe(draw, more).unwrap_or_default() },
             ..Default::default()
         },
     }
 }
 
-fn resources(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, Vec<ResourceConfig>> {
+fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
     let one = |draw: &mut Draw<'_>| ResourceConfig {
         name: format!("r{}", draw.below(3)),
         agent: if draw.flag() {
@@ -245,7 +245,8 @@ fn resources(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, Vec<ResourceConfig>> {
         forget_after: span(draw),
         safety: Safety::Lease,
     };
-    BTreeMap::from([(ServiceId::from("web"), several(draw, one))])
+    let resources = several(draw, one);
+    BTreeMap::from([(ServiceId::from("web"), ServiceMore { resources })])
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {
