@@ -137,6 +137,11 @@ pub enum Notice {
     RegisterTrusted,
     /// The cluster acts again: on which node that was asked for; the time was over if on none.
     Armed(Option<String>),
+    /// A service stays with a node that was lost: only proof that it is off lets it go elsewhere.
+    StaysWith(ServiceId, String),
+    /// A machine is off, by an operator's word: on which node that was said, and what was looked
+    /// at.
+    ConfirmedOff(String, String, String),
 }
 
 impl Notice {
@@ -149,6 +154,7 @@ impl Notice {
             | Self::ClockDistrusted
             | Self::Nowhere(_)
             | Self::NotGranted(_)
+            | Self::StaysWith(..)
             | Self::Conflict(..)
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
@@ -170,6 +176,7 @@ impl Notice {
             | Self::Quarantined(..)
             | Self::Halted(_, true)
             | Self::WentOn(..)
+            | Self::ConfirmedOff(..)
             | Self::RegisterLost
             | Self::RegisterDistrusted
             | Self::Refused(_) => Severity::Warning,
@@ -293,6 +300,14 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         }
         Notice::Halted(nodes, false) => {
             write!(f, "started by an operator: {}", nodes.join(", "))
+        }
+        Notice::StaysWith(service, node) => write!(
+            f,
+            "{service} stays with {node}, which is lost: only proof that {node} is off lets it \
+             start elsewhere"
+        ),
+        Notice::ConfirmedOff(node, by, reason) => {
+            write!(f, "{node} is off, by an operator's word on {by}: {reason}")
         }
         Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
         Notice::Armed(by) => armed(f, by.as_deref()),

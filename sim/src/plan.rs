@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, NetworkConfig, NodeConfig, Program, QuorumConfig,
-    ServiceAddress, ServiceConfig,
+    Agent, Config, ConfigLater, ConfigMore, ConfigNext, NetworkConfig, NodeConfig, Program,
+    QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
+    ServiceMore,
 };
 use stead_core::time::Span;
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub satellites: usize,
     /// How many services; every second one has a program.
     pub services: usize,
+    /// The services with a program look after something that no lease's end undoes.
+    pub fenced: bool,
     /// How many networks carry heartbeats.
     pub links: usize,
     /// How many reference points the services' segment has; none: it is not watched.
@@ -75,6 +78,7 @@ impl Plan {
             members: nodes,
             satellites: 0,
             services,
+            fenced: false,
             links: 1,
             points: 0,
             failback: None,
@@ -118,7 +122,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                ..Default::default()
+                next: ConfigNext { services: self.more() },
             },
         }
     }
@@ -129,6 +133,22 @@ impl Plan {
     #[must_use]
     pub fn is_satellite(&self, machine: usize) -> bool {
         machine + self.satellites >= self.nodes
+    }
+
+    /// What stays where it was until its machine is off, of the services that have a program.
+    fn more(&self) -> BTreeMap<ServiceId, ServiceMore> {
+        let mount = ResourceConfig {
+            name: "mount".into(),
+            agent: Agent::Process { command: vec!["/bin/service".into()], monitor: None },
+            needs: BTreeSet::new(),
+            times: ResourceTimes::default(),
+            restarts: 0,
+            forget_after: Span::from_millis(600_000),
+            safety: Safety::Fence,
+        };
+        let more = ServiceMore { resources: vec![mount] };
+        let fenced = (0..self.services).filter(|number| self.fenced && number % 2 == 1);
+        fenced.map(|number| (service(number), more.clone())).collect()
     }
 
     fn satellites(&self) -> BTreeSet<String> {

@@ -90,6 +90,7 @@ impl Seed {
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
             points: 0,
             failback: None,
+            fenced: false,
             register: false,
             probe: Span::from_millis(40),
         };
@@ -103,6 +104,7 @@ impl Seed {
         let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
         let satellites = (satellites as usize).min(nodes - 2);
         let plan = Plan { satellites, ..plan };
+        let plan = Plan { fenced: rng.below(3) == 0, ..plan };
         Self { plan, mix, faults }
     }
 }

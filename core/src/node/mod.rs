@@ -365,6 +365,9 @@ impl Node {
             }
             Change::Override(word) => Notice::WentOn(word.number, alloc::vec![name(&word.out)]),
             Change::Halt { nodes, on } => Notice::Halted(nodes.iter().map(name).collect(), *on),
+            Change::ConfirmOff(word) => {
+                Notice::ConfirmedOff(name(&word.node), word.by.clone(), word.reason.clone())
+            }
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.
@@ -377,6 +380,13 @@ impl Node {
             | Change::Observe { .. } => return,
         };
         self.notice(notice);
+        if let Change::Takeover(takeover) = change {
+            let node = self.state.name(takeover.node);
+            let waiting: Vec<_> = self.state.waiting_for(takeover.node).cloned().collect();
+            for service in waiting {
+                self.notice(Notice::StaysWith(service, node.clone()));
+            }
+        }
     }
 
     /// Gives everything up: the store can't be relied upon, so neither can this node's word.

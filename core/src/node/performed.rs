@@ -11,7 +11,7 @@ use crate::lease::PeerReport;
 use crate::notice::Notice;
 use crate::placement;
 use crate::redirect::Probing;
-use crate::state::{Cause, Reached};
+use crate::state::{Cause, ProofRecord, Reached};
 use crate::time::{Instant, Span};
 
 impl Node {
@@ -258,7 +258,9 @@ impl Node {
         let mut able = placement::Able { nodes, quarantined };
         for node in silent {
             able.nodes.remove(&node);
-            for (service, to) in placement::successors(&self.state, &able, &self.seen, node) {
+            let proof = ProofRecord::LeaseExpired;
+            for (service, to) in placement::successors(&self.state, &able, &self.seen, node, proof)
+            {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
                     let epoch = self.state.assignments.get(&service).map(|it| it.epoch);

@@ -22,7 +22,7 @@ pub use reach::unreachable;
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
 use crate::points::Seen;
-use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
+use crate::state::{Cause, Change, Holder, ProofRecord, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
 #[derive(Clone, Debug, Default)]
@@ -106,19 +106,21 @@ pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
     load
 }
 
-/// Where the services of `node` go when it is removed from the view.
+/// Where the services of `node` go when it is removed from the view by that proof.
 #[must_use]
 pub fn successors(
     state: &State,
     able: &Able,
     seen: &Seen,
     node: NodeId,
+    proof: ProofRecord,
 ) -> Vec<(ServiceId, Option<NodeId>)> {
     let mut load = load(state);
     let held = state.held_by(node).map(|(service, _)| service.clone());
     held.map(|service| {
-        // While nothing moves they wait for their node, or for the end of that.
-        let to = if state.is_disarmed() {
+        // While nothing moves they wait for their node, or for the end of that. What is bound to it
+        // waits for a stronger proof.
+        let to = if state.is_disarmed() || state.stays(&service, proof) {
             None
         } else {
             best(state, able, seen, &service, Some(node), &load)
@@ -152,7 +154,7 @@ pub fn takeover(
         base: state.epoch,
         proof: proof.record(),
         cause,
-        assignments: successors(state, able, seen, node),
+        assignments: successors(state, able, seen, node, proof.record()),
         stages,
     })
 }

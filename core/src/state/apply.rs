@@ -66,6 +66,7 @@ impl State {
             Change::Override(word) => self.override_by(word),
             Change::Steady { node } => self.steady(node),
             Change::Halt { nodes, on } => self.halt(&nodes, on),
+            Change::ConfirmOff(word) => self.confirm_off(word),
         }
     }
 
@@ -144,7 +145,7 @@ impl State {
         self.forget_unwanted();
     }
 
-    fn forget_unwanted(&mut self) {
+    pub(super) fn forget_unwanted(&mut self) {
         let Some(config) = &self.config else { return };
         self.assignments.retain(|service, assignment| {
             config.services.contains_key(service) || assignment.holder.node().is_some()
@@ -238,7 +239,7 @@ impl State {
     }
 
     fn take_over(&mut self, index: Index, takeover: Takeover) -> Applied {
-        let Takeover { node, term, incarnation, base, cause, assignments, stages, proof: _ } =
+        let Takeover { node, term, incarnation, base, cause, assignments, stages, proof } =
             takeover;
         let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
         if term != self.term || base != self.epoch || !admitted {
@@ -255,6 +256,18 @@ impl State {
             let to = to.filter(|_| wanted && !self.is_address_busy(&service));
             self.epoch = self.epoch.next();
             let (epoch, took) = (self.epoch, Span::ZERO);
+            if self.stays(&service, proof) {
+                if let Some(assignment) = self.assignments.get_mut(&service) {
+                    assignment.epoch = epoch;
+                    assignment.holder = Holder::Stopping { node, cause };
+                }
+                moved.push(Moved { service, to: None, epoch });
+                continue;
+            }
+            match to {
+                Some(_) => self.bind(&service),
+                None => self.unbind(&service),
+            }
             let addresses = self.configured_addresses(&service);
             if let Some(assignment) = self.assignments.get_mut(&service) {
                 assignment.epoch = epoch;
@@ -288,6 +301,7 @@ impl State {
             assignment.first_epoch = Some(epoch);
         }
         self.epoch = epoch;
+        self.bind(&service);
         match before {
             Holder::Stopped { node: from, cause, took } => {
                 let stage = Stage {
@@ -355,6 +369,7 @@ impl State {
         assignment.holder = Holder::Stopped { node, cause, took };
         self.epoch = self.epoch.next();
         assignment.epoch = self.epoch;
+        self.unbind(service);
         self.forget_unwanted();
         Ok(Outcome::Done)
     }

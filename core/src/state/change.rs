@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
 use super::incident::{Cause, Stage};
-use super::{Override, QuorumServer};
+use super::{Confirmation, Override, QuorumServer};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -186,6 +186,8 @@ pub enum Change {
         /// Whether.
         on: bool,
     },
+    /// A machine is off, by an operator's word: what stays with it may go elsewhere.
+    ConfirmOff(Confirmation),
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -213,6 +215,7 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::ConfirmOff(_) => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
             | Self::Enrol { .. }
@@ -316,6 +319,8 @@ pub enum ProofRecord {
     LeaseExpired,
     /// The node's guard gave its lease up.
     Released,
+    /// An operator says that the machine is off.
+    Confirmed,
 }
 
 impl fmt::Display for ProofRecord {
@@ -325,6 +330,7 @@ impl fmt::Display for ProofRecord {
             Self::NeverHeld => "nobody ever held it",
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
+            Self::Confirmed => "an operator says that it is off",
         })
     }
 }
@@ -377,6 +383,10 @@ pub enum Refusal {
     SpanUnusable(Span),
     /// Nobody would be left that votes.
     LastVoter,
+    /// The node is in the view: it is not off.
+    StillHere,
+    /// No service waits for that node.
+    NothingWaits,
 }
 
 impl fmt::Display for Refusal {
@@ -409,8 +419,14 @@ impl fmt::Display for Refusal {
             ),
             Self::StillServes(service) => write!(
                 f,
-                "it still serves {service}; put it on standby first with `stead standby NODE`"
+                "it still serves {service}; put it on standby first with `stead standby NODE`; if \
+                 the machine is off for good: `stead fence confirm-off NODE`"
             ),
+            Self::StillHere => f.write_str(
+                "that node is heard and in the view: it is not off. `stead standby NODE` has its \
+                 services moved",
+            ),
+            Self::NothingWaits => f.write_str("no service waits for that node to be off"),
             Self::Disarmed => f.write_str(
                 "ride-out and round trip can't change while the cluster is disarmed; arm it first \
                  with `stead disarm --off`",

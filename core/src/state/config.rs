@@ -216,6 +216,13 @@ impl Config {
         self.later.next.services.get(service)
     }
 
+    /// What makes it safe to start a service elsewhere: the strictest that one of its resources
+    /// asks for.
+    #[must_use]
+    pub fn safety(&self, service: &ServiceId) -> Safety {
+        self.resources(service).iter().map(|it| it.safety).max().unwrap_or_default()
+    }
+
     /// What a service consists of, if it is more than one program.
     #[must_use]
     pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {

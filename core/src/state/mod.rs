@@ -14,6 +14,7 @@ mod apply;
 mod change;
 pub mod config;
 mod disarm;
+mod fence;
 mod grant;
 mod halt;
 mod incident;
@@ -33,6 +34,7 @@ pub use change::{
 };
 use config::{Config, ConfigLater, ConfigMore, ConfigNext};
 pub use disarm::LONGEST_DISARMED;
+pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use sound::Unsound;
@@ -129,7 +131,13 @@ pub struct StateLater {
 /// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
 /// read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateNext {}
+pub struct StateNext {
+    /// Services whose holder may have something of them that only proof of its being off makes safe
+    /// elsewhere.
+    pub bound: BTreeSet<ServiceId>,
+    /// The newest words of operators that a machine is off, oldest first.
+    pub confirmations: Vec<Confirmation>,
+}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,6 +289,15 @@ impl Holder {
         match self {
             Self::Never | Self::Stopped { .. } => None,
             Self::Node(node) | Self::Stopping { node, .. } => Some(*node),
+        }
+    }
+
+    /// Why it is stopping or has stopped; lost, if it is neither.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Stopped { cause, .. } | Self::Stopping { cause, .. } => *cause,
+            Self::Never | Self::Node(_) => Cause::Lost,
         }
     }
 }

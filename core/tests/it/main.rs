@@ -2,6 +2,7 @@
 //! Together, in a cluster, they are tried in the simulator (`sim/`).
 
 mod beats;
+mod bound;
 mod chain;
 mod desk;
 mod disarmed;

@@ -36,7 +36,9 @@
 //! # Several resources
 //! A service that consists of more than one thing has an executor (`crate::executor`) as its
 //! program. What that tells is turned into the same events (`executed`), and a stop is an order to
-//! it; only what it leaves is stopped as above.
+//! it; only what it leaves is stopped as above. An executor that ended before everything had
+//! stopped (its lease was over) may leave what no process holds, a mount for one. If its resources
+//! are of class `fence`, a stop has their agents look, and stop what is there (`clear`).
 //!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
@@ -49,6 +51,7 @@
 //! resources, the keeper that ends a program together with the node's lease.
 
 pub(crate) mod cgroup;
+mod clear;
 mod executed;
 mod held;
 mod kept;
@@ -85,7 +88,7 @@ use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::executor::Picture;
+use crate::executor::{Picture, Wanted};
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -210,6 +213,12 @@ impl Programs {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|ending| ending == note::ENDING) {
                 self.take_over(&path)?;
+            }
+        }
+        for (service, epoch) in Wanted::all_left(&dir).map_err(failed)? {
+            // What runs was told of above.
+            if !self.services.contains_key(&service) {
+                self.place.tell(Event::Found { service, epoch });
             }
         }
         Ok(())

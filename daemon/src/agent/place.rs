@@ -163,18 +163,32 @@ impl Place {
             folder: self.dir.clone(),
             note: self.note(service),
             group: self.group(service).map(|group| group.folder().to_owned()),
+            ending: false,
         };
         let path = wanted.write()?;
         let forget = Forget(&path);
+        let held = self.launch_wanted(&path, service, epoch, &wish.config, page)?;
+        std::mem::forget(forget);
+        Ok(held)
+    }
+
+    /// Starts the executor that reads what it shall do in that file.
+    pub(super) fn launch_wanted(
+        &self,
+        path: &Path,
+        service: &ServiceId,
+        epoch: Epoch,
+        config: &ServiceConfig,
+        page: Option<&Page>,
+    ) -> Result<Held, LaunchError> {
         // The same program that keeps programs. Both paths are text, or nothing could be named.
-        let [program, path] = [&self.keepers.keeper.program, &path].map(|path| path.to_str());
+        let [program, path] =
+            [self.keepers.keeper.program.as_path(), path].map(|path| path.to_str());
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
-        let what = Launch { config: &wish.config, program: &program, executor: true };
-        let held = self.launch(service, epoch, what, page)?;
-        std::mem::forget(forget);
-        Ok(held)
+        let what = Launch { config, program: &program, executor: true };
+        self.launch(service, epoch, what, page)
     }
 
     /// Starts a program, under a keeper if there is a page for it; blocks until it runs.
@@ -236,7 +250,7 @@ impl Place {
     }
 
     /// The control group of a service's program; `None` where there can't be one.
-    fn group(&self, service: &ServiceId) -> Option<Group> {
+    pub(super) fn group(&self, service: &ServiceId) -> Option<Group> {
         let name = format!("{}{service}", self.prefix);
         match self.groups.as_ref()?.create(&name) {
             Ok(group) => {

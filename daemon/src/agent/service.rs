@@ -10,14 +10,14 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
 use super::executed::{self, Executed};
 use super::held::Held;
 use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::{Launch, Place};
-use super::{Wish, output, stop};
+use super::{Wish, clear, output, stop};
 use crate::chain::chain;
 use crate::executor::{Picture, Wanted};
 use crate::polled::Polled;
@@ -174,9 +174,41 @@ impl Service {
     async fn stop(&mut self, epoch: Epoch) {
         if self.current.as_ref().is_none_or(|current| current.epoch <= epoch) {
             self.end_current().await;
+            self.clear_away().await;
             self.stopped = self.stopped.max(Some(epoch));
         }
         self.place.tell(Event::Stopped { service: self.name.clone(), epoch });
+    }
+
+    /// Has the agents stop what an executor left that ended before its time, with the lease for
+    /// one: a mount, a volume. Waits for that, however long it takes.
+    async fn clear_away(&mut self) {
+        let mut pause = clear::PAUSE;
+        loop {
+            let (place, service) = (self.place.clone(), self.name.clone());
+            let begun = spawn_blocking(move || place.launch_ending(&service)).await;
+            match begun {
+                Ok(Ok(None)) => return,
+                Ok(Ok(Some(held))) => {
+                    let epoch = held.epoch;
+                    self.current = Some(Current::new(&self.place, &self.name, epoch, Some(held)));
+                    self.note_end();
+                    self.end_current().await;
+                    if matches!(Wanted::left(&self.place.dir, &self.name), Ok(None)) {
+                        return;
+                    }
+                    self.complain("its executor ended before it was done");
+                }
+                Ok(Err(error)) => self.complain(&chain(&error)),
+                Err(error) => self.complain(&error.to_string()),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(clear::LONGEST_PAUSE);
+        }
+    }
+
+    fn complain(&self, detail: &str) {
+        tracing::warn!("what is left of {} can't be stopped yet: {detail}", self.name);
     }
 
     /// Ends what was started, and waits until nothing of it is left.
@@ -293,11 +325,12 @@ impl Service {
             }
         }
         self.place.show(&self.name, None);
-        // Parameters may be secrets, and nobody needs them now.
+        // Parameters may be secrets, and nobody needs them now, unless something may be left.
         let (place, service) = (self.place.clone(), self.name.clone());
         let forget = move || {
-            for path in [Wanted::path(&place.dir, &service), Wanted::socket(&place.dir, &service)] {
-                let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(Wanted::socket(&place.dir, &service));
+            if matches!(Wanted::left(&place.dir, &service), Ok(None)) {
+                Wanted::forget(&place.dir, &service);
             }
         };
         let _ = spawn_blocking(forget).await;

@@ -93,6 +93,15 @@ pub enum Request {
         #[serde(default)]
         service: Option<String>,
     },
+    /// Take an operator's word that a machine is off, or say what waits for that: a
+    /// [`super::fence::ConfirmAnswer`].
+    ConfirmOff {
+        /// Which.
+        node: String,
+        /// What was looked at; nothing to ask only.
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// End a node's quarantine: a [`ChangeAnswer`].
     Steady {
         /// Which.

@@ -21,6 +21,7 @@ pub mod client;
 mod disarm;
 mod enrol;
 mod features;
+pub mod fence;
 pub mod halt;
 pub mod join;
 pub mod message;

@@ -90,12 +90,17 @@ fn check(span: Span, reason: &str) -> Answered<()> {
         );
         return Err(Failure::unchanged(message, "name another time with --for"));
     }
+    check_reason(reason, "say with --reason why the others are off")
+}
+
+/// A reason is a line that people read.
+pub(super) fn check_reason(reason: &str, next: &str) -> Answered<()> {
     let chars = reason.chars().count();
     if reason.trim().is_empty() || chars > LONGEST_REASON || reason.chars().any(char::is_control) {
         let message = format!(
             "the reason must be one line of 1 to {LONGEST_REASON} characters; nothing was changed"
         );
-        return Err(Failure::unchanged(message, "say with --reason why the others are off"));
+        return Err(Failure::unchanged(message, next));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, halt, overrule, report};
+use super::{Desk, disarm, enrol, features, fence, halt, overrule, report};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -46,6 +46,9 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         }
         Request::Clear { service } => json(&clear(desk, service).await?),
         Request::Halt { site, on } => json(&halt::halt(desk, site.as_deref(), on).await?),
+        Request::ConfirmOff { node, reason } => {
+            json(&fence::confirm_off(desk, &node, reason).await?)
+        }
         Request::Steady { node } => json(&steady(desk, node).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
@@ -171,7 +174,7 @@ pub fn addresses_of(config: &Config, node: &str) -> Vec<SocketAddr> {
     node.addresses.iter().filter_map(at).collect()
 }
 
-fn member(state: &State, name: &str) -> Answered<NodeId> {
+pub(super) fn member(state: &State, name: &str) -> Answered<NodeId> {
     state.node(name).ok_or_else(|| {
         let members: Vec<_> = state.members.values().map(|it| it.name.as_str()).collect();
         Failure::unchanged(
@@ -237,14 +240,33 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
         }
         Holder::Never | Holder::Stopped { .. } => Change::Assign { service: id, base, node: to },
         Holder::Stopping { .. } => {
-            return Err(Failure::unchanged(
-                format!("{service} is being stopped just now; nothing was changed"),
-                "wait a moment, then try again",
-            ));
+            return Err(stopping(&state, &id, service));
         }
     };
     let index = submit(desk, change).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: None })
+}
+
+/// Why a service can't be moved that is on its way down.
+fn stopping(state: &State, id: &ServiceId, service: &str) -> Failure {
+    let holder = state.assignments.get(id).and_then(|it| it.holder.node());
+    let away = holder.filter(|node| state.waiting_for(*node).any(|it| it == id));
+    match away.map(|node| state.name(node)) {
+        Some(node) => Failure::unchanged(
+            format!(
+                "{service} stays with {node}, which is lost: only proof that {node} is off lets it \
+                 start elsewhere; nothing was changed"
+            ),
+            format!(
+                "bring {node} back, or make sure that it is off, then: stead fence confirm-off \
+                 {node} --reason \"what you looked at\""
+            ),
+        ),
+        None => Failure::unchanged(
+            format!("{service} is being stopped just now; nothing was changed"),
+            "wait a moment, then try again",
+        ),
+    }
 }
 
 /// The reference point at which a node is behind, if placement would send the service elsewhere for

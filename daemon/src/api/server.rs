@@ -129,6 +129,7 @@ impl Client {
             | Request::Override { .. }
             | Request::Clear { .. }
             | Request::Halt { .. }
+            | Request::ConfirmOff { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

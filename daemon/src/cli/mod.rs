@@ -23,6 +23,7 @@ mod disarm;
 mod doctor;
 mod events;
 mod exit;
+mod fence;
 mod incident;
 mod init;
 mod join;
@@ -108,6 +109,7 @@ enum Command {
     Start(start_stop::Start),
     Disarm(disarm::Disarm),
     Clear(clear::Clear),
+    Fence(fence::Fence),
     Events(events::Events),
     Incident(incident::Incident),
     Doctor(doctor::Doctor),
@@ -161,6 +163,7 @@ impl Command {
             Self::Start(command) => command.run(context),
             Self::Disarm(command) => command.run(context),
             Self::Clear(command) => command.run(context),
+            Self::Fence(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
             Self::Doctor(command) => command.run(context),

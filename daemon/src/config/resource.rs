@@ -81,11 +81,7 @@ fn resource(
     let safety = safety(&section, findings);
     let times = times(&section, findings);
     let agent = agent?;
-    if let (Agent::Ocf { .. }, None) = (&agent, safety)
-        && let Some(mistake) = unsafe_by_default(&agent)
-    {
-        findings.error(&section.at("ocf"), mistake.0, mistake.1);
-    }
+    let default = safety_of(&agent, &section, safety.is_some(), findings);
     Some(ResourceConfig {
         name: name?.into_inner(),
         agent,
@@ -93,7 +89,7 @@ fn resource(
         times,
         restarts: restarts.map_or(DEFAULT_RESTARTS, |it| u32::from(it.into_inner())),
         forget_after,
-        safety: safety.unwrap_or(Safety::Lease),
+        safety: safety.unwrap_or(default),
     })
 }
 
@@ -266,44 +262,54 @@ fn safety(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Safety> 
     let word = section.text("safety", findings)?;
     match word.get_ref().as_str() {
         "lease" => Some(Safety::Lease),
-        "fence" => {
-            let help = "this version can't fence, so nothing of that class could start elsewhere: \
-                        run it outside of stead for now, or say  safety = \"lease\"  if two nodes \
-                        may touch it at once without harm";
-            findings.error(&word.span(), "`fence` is not there yet", help);
-            None
-        }
+        "fence" => Some(Safety::Fence),
         other => {
             let message = format!("`{}` is no class of safety", shown(other));
             let help = "it is  safety = \"lease\"  if nothing is lost when it starts elsewhere as \
-                        soon as this node's lease is over";
+                        soon as this node's lease is over, else  safety = \"fence\"";
             findings.error(&word.span(), message, help);
             None
         }
     }
 }
 
-/// What an agent looks after may be lost when two nodes have it at once, and fencing is not there.
-fn unsafe_by_default(agent: &Agent) -> Option<(String, String)> {
-    let Agent::Ocf { provider, kind, .. } = agent else { return None };
+/// The class of what nothing is said of: the safe one for what nobody has looked at.
+fn safety_of(
+    agent: &Agent,
+    section: &Section<'_, '_>,
+    said: bool,
+    findings: &mut Findings,
+) -> Safety {
+    let Agent::Ocf { provider, kind, .. } = agent else { return Safety::Lease };
     let name = AgentName { provider: provider.clone(), kind: kind.clone() };
-    if ocf::safety(&name) == Safety::Lease {
-        return None;
-    }
-    if ocf::adds_address(&name) {
+    if !said && ocf::adds_address(&name) {
         let help = "write the address into `addresses` of the service: there it falls silent with \
                     the node's lease";
-        return Some((format!("no lease ends an address that {name} adds"), help.to_owned()));
+        let message = format!("no lease ends an address that {name} adds");
+        findings.error(&section.at("ocf"), message, help);
     }
-    let message =
-        format!("{name} may look after data that two nodes must never write at the same time");
-    let help = "this version can't fence, which would make sure of that. If no harm is done when \
-                it starts elsewhere as soon as this node's lease is over, say  safety = \"lease\"";
-    Some((message, help.to_owned()))
+    ocf::safety(&name)
+}
+
+/// A service that goes nowhere when its node is lost should not be a surprise.
+fn tell_bound(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
+    let Some(bound) = resources.iter().find(|it| it.get_ref().safety == Safety::Fence) else {
+        return;
+    };
+    let name = &bound.get_ref().name;
+    let message = format!(
+        "service `{service}` stays with a node that is lost until that is proven to be off, for \
+         the sake of `{name}`"
+    );
+    let help = "this version can't fence: the proof is that the node is back, or your word  stead \
+                fence confirm-off NODE. If two nodes may touch it at once without harm:  safety = \
+                \"lease\"";
+    findings.warning(&bound.span(), message, help);
 }
 
 /// Holds the resources of a service against each other.
 pub(super) fn check(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
+    tell_bound(service, resources, findings);
     let all: Vec<ResourceConfig> = resources.iter().map(|it| it.get_ref().clone()).collect();
     let named = |name: &str| {
         let last = resources.iter().rev().find(|it| it.get_ref().name == name);

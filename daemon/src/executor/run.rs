@@ -96,7 +96,10 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
     drop(reports);
-    let life = Life::begin(resources.collect());
+    let mut life = Life::begin(resources.collect());
+    if wanted.ending {
+        life.stop(now());
+    }
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
@@ -172,6 +175,7 @@ impl Executor {
             }
             self.advance()?;
         }
+        Wanted::forget(&self.wanted.folder, &self.wanted.service);
         Ok(())
     }
 

@@ -79,6 +79,8 @@ kinds! {
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
+    StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
+    ConfirmedOff(..): "confirmed-off" "3ec1601e4c7c4d689d575e0f8359d657";
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
     Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
     NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
@@ -111,6 +113,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// The fields of a notice.
+#[expect(clippy::too_many_lines, reason = "a line for each kind: split, one could be forgotten")]
 pub(super) fn fields(notice: &Notice) -> Fields<'_> {
     let none = Fields::default();
     let cause = |it: &Cause| Some(name_of(*it));
@@ -153,6 +156,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::RoundTripExceeded(node, _)
         | Notice::Disarmed(node, ..)
         | Notice::VotesAgain(node)
+        | Notice::ConfirmedOff(node, ..)
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, why) => Fields { about: Some(node), cause: cause(why), ..none },
@@ -164,6 +168,9 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         }
         Notice::Stopped(service, node, why) => {
             Fields { service: Some(&service.0), about: Some(node), cause: cause(why), ..none }
+        }
+        Notice::StaysWith(service, node) => {
+            Fields { service: Some(&service.0), about: Some(node), ..none }
         }
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)

@@ -193,7 +193,15 @@ impl World {
             let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
             state.is_disarmed() && last.is_some_and(gone)
         };
-        let numbers = (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
+        // What is bound to a machine waits for it, whatever else there is.
+        let bound = |number: &usize| {
+            let service = crate::plan::service(*number);
+            let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
+            let at = holder.and_then(|holder| self.host_of(holder));
+            state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at))
+        };
+        let excused = |number: &usize| broken(number) || waits(number) || bound(number);
+        let numbers = (0..config.services.len()).filter(|number| !excused(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
     }
 

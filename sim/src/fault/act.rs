@@ -116,6 +116,8 @@ pub enum Act {
     Serve(Vec<Target>, bool),
     /// An operator makes a machine a satellite, or lets it vote.
     Satellite(Target, bool),
+    /// An operator says that a machine is off. It is, or nothing holds any more.
+    ConfirmOff(Target),
     /// An operator ends a node's quarantine.
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
@@ -170,6 +172,7 @@ impl Act {
             Self::Serve(_, false) => Kind::Stopped,
             Self::Override(..)
             | Self::Steady(_)
+            | Self::ConfirmOff(_)
             | Self::Serve(_, true)
             | Self::Way(.., true)
             | Self::Link(_, true)

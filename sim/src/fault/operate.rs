@@ -1,8 +1,8 @@
 //! What people do: they move, configure, remove, join and replace.
 
-use stead_core::id::Epoch;
+use stead_core::id::{Epoch, NodeId};
 use stead_core::node::{Event, Fate, Overridable, Word};
-use stead_core::state::{Cause, Change, Outcome};
+use stead_core::state::{Cause, Change, Confirmation, Outcome};
 use stead_core::time::Span;
 
 use super::{Act, ActError, Target};
@@ -11,6 +11,12 @@ use crate::world::World;
 
 /// A machine that waits to be a node: the token that was made for it, in each one's first byte.
 const JOINING: u8 = 100;
+
+/// An operator has seen that a machine is off.
+fn confirmation(node: NodeId) -> Change {
+    let (reason, by) = ("its plug was pulled".into(), "an operator".into());
+    Change::ConfirmOff(Confirmation { node, reason, by, wall: 0 })
+}
 
 impl World {
     /// A machine whose daemon takes an operator's word: the coordinator's, or any that runs.
@@ -67,6 +73,7 @@ impl World {
                 Change::Halt { nodes: nodes?, on: !*serve }
             }
             Act::Steady(it) => Change::Steady { node: node_of(self, *it)? },
+            Act::ConfirmOff(it) => confirmation(node_of(self, *it)?),
             Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
             _ => return Ok(()),
         };
@@ -143,7 +150,10 @@ impl World {
         let votes = |it: &crate::world::Host| it.disk.voters().iter().any(|set| set.contains(&id));
         let votes = self.hosts.iter().any(votes);
         let Some(helper) = self.helper() else { return };
-        if member && lost {
+        if member && lost && state.waiting_for(id).next().is_some() {
+            self.power_off(host);
+            self.operate(helper, confirmation(id));
+        } else if member && lost {
             self.operate(helper, Change::Leave { node: id });
         } else if !member && !votes && state.node(self.hosts[host].name).is_none() {
             self.join(host);
@@ -165,6 +175,7 @@ impl World {
         self.kill_guard(host);
         self.hosts[host].disk.renew();
         self.hosts[host].programs.clear();
+        self.hosts[host].left.clear();
         self.hosts[host].configured.clear();
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);

@@ -58,6 +58,7 @@ impl World {
             | Act::Disarm(_)
             | Act::Arm
             | Act::Steady(_)
+            | Act::ConfirmOff(_)
             | Act::Satellite(..)
             | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),

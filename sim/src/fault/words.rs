@@ -120,6 +120,7 @@ impl fmt::Display for Act {
             }
             Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
+            Self::ConfirmOff(it) => write!(f, "confirm-off {it}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
         }
@@ -303,6 +304,7 @@ impl Act {
             "deaf" => Self::Deaf(it(words)?),
             "record" => Self::Record(it(words)?),
             "steady" => Self::Steady(it(words)?),
+            "confirm-off" => Self::ConfirmOff(it(words)?),
             "freeze-guard" => Self::FreezeGuard(it(words)?, words.millis()?),
             "freeze-daemon" => Self::FreezeDaemon(it(words)?, words.millis()?),
             "freeze" => Self::Freeze(it(words)?, words.millis()?),
@@ -362,6 +364,7 @@ mod tests {
         "start-guard a",
         "kill-daemon a",
         "start-daemon a",
+        "confirm-off a",
         "power-off a b",
         "power-on a",
         "release a",

@@ -21,6 +21,7 @@
 //! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
 //! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
 //! | `quorum-server` | a register breaks ties |
+//! | `fenced` | services with a program have something that no lease's end undoes |
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |

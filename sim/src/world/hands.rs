@@ -4,9 +4,13 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::{Command, Event};
 use stead_core::redirect;
 use stead_core::state::State;
+use stead_core::state::config::Safety;
 
 use super::{DaemonIn, GuardIn, What, World};
 use crate::log::Rpc;
+
+/// How much longer the stop of a bound service takes.
+const UNDOING: u64 = 50;
 
 impl World {
     /// Performs one command of the node machine.
@@ -111,6 +115,10 @@ impl World {
     /// A start or stop: the newer one of a service overtakes the older.
     fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
         let time = if self.plan.rough { self.chance.hands.between(1_000, 41_000) } else { 2_000 };
+        // What no lease's end undoes takes its time to be undone.
+        let slow =
+            matches!(event, Event::Stopped { .. }) && self.hosts[host].left.contains(service);
+        let time = if slow { time * UNDOING } else { time };
         if let Some(daemon) = &mut self.hosts[host].daemon {
             *daemon.tokens.entry(service.clone()).or_default() += 1;
         }
@@ -156,6 +164,7 @@ impl World {
                     return;
                 }
                 let (service, epoch) = (service.clone(), *epoch);
+                self.hosts[host].left.remove(&service);
                 if self.hosts[host].programs.remove(&service).is_some() {
                     self.note(Some(host), || format!("> stop {service} (epoch {epoch})"));
                 }
@@ -197,6 +206,11 @@ impl World {
                 return Err("this node's lease ended before it began".to_string());
             }
             self.hosts[host].programs.insert(service.clone(), epoch);
+            let state = self.hosts[host].daemon.as_ref().map(|daemon| daemon.node.state());
+            let config = state.and_then(|state| state.config.as_ref());
+            if config.is_some_and(|config| config.safety(service) == Safety::Fence) {
+                self.hosts[host].left.insert(service.clone());
+            }
             self.judge_start(host, service, epoch);
         }
         self.note(Some(host), || format!("> start {service} (epoch {epoch})"));

@@ -71,6 +71,9 @@ pub struct Host {
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Bound services of which something may be left here, whether or not their programs run: only
+    /// their own stop takes it away, and the loss of power.
+    pub left: BTreeSet<ServiceId>,
     /// Whose page the keeper of each program watches: a run of the guard.
     pub kept: BTreeMap<ServiceId, u64>,
     /// What each run of the guard wrote for keepers.

@@ -23,6 +23,7 @@ impl World {
         let it = &mut self.hosts[host];
         let open: Vec<_> = it.gate.drain(..).map(|(address, _)| address).collect();
         it.programs.clear();
+        it.left.clear();
         it.kept.clear();
         it.permits.clear();
         it.configured.clear();
@@ -130,6 +131,7 @@ impl World {
     pub fn release(&mut self, host: usize) {
         self.kill_daemon(host);
         self.hosts[host].programs.clear();
+        self.hosts[host].left.clear();
         self.hosts[host].configured.clear();
         let run = self.hosts[host].guard_run;
         self.tell_guard_event(host, run, lease::Event::Order(Order::Release));

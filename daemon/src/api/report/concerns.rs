@@ -218,6 +218,16 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
             format!("{name} waits: another machine answers at its address{detail}"),
             "find the machine with that hardware address and take the address from it".to_owned(),
         ),
+        ServiceState::Lost if service.stays_with.is_some() => (
+            format!(
+                "{name} is not served: it stays with {node}, which is lost, until that is proven \
+                 to be off"
+            ),
+            format!(
+                "bring {node} back; or make sure that it is off and say so: stead fence \
+                 confirm-off {node} --reason \"what you looked at\""
+            ),
+        ),
         ServiceState::Lost => {
             let own = node == sight.view.identity.name;
             let why = if own { "has no lease" } else { "is not heard" };

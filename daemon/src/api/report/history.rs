@@ -105,6 +105,7 @@ impl History {
             | Notice::ClaimFailed(service)
             | Notice::AnnounceFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
+            Notice::StaysWith(service, _) => self.new_trouble(service, entry),
             Notice::Claimed(service, _) => {
                 if self.services.get(service).is_some_and(|it| !it.program) {
                     self.services.remove(service);
@@ -128,6 +129,7 @@ impl History {
             | Notice::Quarantined(..)
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)
+            | Notice::ConfirmedOff(..)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)
             | Notice::Granted(_)
@@ -151,6 +153,12 @@ impl History {
         } else {
             self.standby.remove(node);
         }
+    }
+
+    /// Whatever was told of it before was on another node, or is over.
+    fn new_trouble(&mut self, service: &ServiceId, entry: &Entry) {
+        self.services.remove(service);
+        self.trouble(service, entry, false);
     }
 
     fn trouble(&mut self, service: &ServiceId, entry: &Entry, program: bool) {

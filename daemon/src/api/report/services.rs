@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
-use stead_core::state::config::{Agent, ResourceConfig, ServiceConfig};
+use stead_core::state::config::{Agent, ResourceConfig, Safety, ServiceConfig};
 use stead_core::state::{Assignment, Holder, Reached};
 use stead_core::time::Span;
 
@@ -51,6 +51,9 @@ pub struct ServiceReport {
     pub watched_by: Vec<String>,
     /// The nodes that it would rather run on, best first.
     pub prefers: Vec<String>,
+    /// The lost node that it stays with until that is proven to be off.
+    #[serde(default)]
+    pub stays_with: Option<String>,
     /// How often it failed on which node since that was last cleared.
     pub failures: BTreeMap<String, u32>,
     /// The last lines that its program printed before it failed on the node that shows this, oldest
@@ -146,6 +149,12 @@ fn report(
         let who = watched_by.join(", ");
         noticed.push(format!("its network fails on its node: it is watched by {who}"));
     }
+    if config.is_some_and(|it| it.safety(name) == Safety::Fence) {
+        noticed.push(
+            "its node is lost: it stays there until that is proven to be off (class fence)"
+                .to_owned(),
+        );
+    }
     let name_of = |node: NodeId| sight.view.state.name(node);
     ServiceReport {
         name: name.0.clone(),
@@ -164,6 +173,11 @@ fn report(
         unnoticed,
         watched_by,
         prefers: wanted.map(|it| it.prefer.clone()).unwrap_or_default(),
+        stays_with: assignment
+            .holder
+            .node()
+            .filter(|node| sight.view.state.waits_for(name, *node))
+            .map(name_of),
         failures: assignment
             .failures
             .iter()
@@ -188,6 +202,8 @@ fn place(
 ) -> (ServiceState, Option<bool>) {
     let node = match assignment.holder {
         Holder::Never | Holder::Stopped { .. } => return (ServiceState::Stopped, None),
+        // Bound to a node that was lost: nothing is stopping there that anybody could see.
+        Holder::Stopping { node, .. } if sight.view.state.waits_for(name, node) => node,
         Holder::Stopping { .. } => return (ServiceState::Stopping, None),
         Holder::Node(node) => node,
     };

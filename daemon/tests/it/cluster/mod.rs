@@ -10,6 +10,7 @@
 //!
 //! A test that fails prints the last words of every guard and daemon.
 
+mod bound;
 mod clients;
 mod clock;
 mod daemon;
