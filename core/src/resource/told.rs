@@ -24,6 +24,8 @@ pub struct Shown<'a> {
 #[derive(Debug, Default)]
 pub struct Told {
     started: bool,
+    /// It was told that all work.
+    verified: bool,
     failed: bool,
     /// How often each had failed when that was told last.
     failures: BTreeMap<String, u64>,
@@ -32,11 +34,11 @@ pub struct Told {
 impl Told {
     /// The service is started: that it works is news again.
     pub fn begin(&mut self) {
-        self.started = false;
+        (self.started, self.verified) = (false, false);
     }
 
-    /// What is news, of how things are now. The first that works is a start, and a good monitor as
-    /// well unless the service has one of its own.
+    /// What is news, of how things are now. That all have worked is a start; that they work, a good
+    /// monitor, unless the service has one of its own.
     pub fn events<'a>(
         &mut self,
         (service, epoch): (&ServiceId, Epoch),
@@ -66,14 +68,16 @@ impl Told {
             }
         }
         let service = service.clone();
+        // They all worked once.
+        let has_begun = matches!(whole, Whole::Works | Whole::Restarting);
+        if has_begun && !core::mem::replace(&mut self.started, true) {
+            events.push(Event::Started { service: service.clone(), epoch, failed: None });
+        }
         match whole {
-            Whole::Works | Whole::Restarting if !self.started => {
-                self.started = true;
-                events.push(Event::Started { service: service.clone(), epoch, failed: None });
-                // They all worked: nobody else says that, if the service has no monitor of its own.
-                if !has_monitor {
-                    events.push(Event::Monitored { service, epoch, failed: None });
-                }
+            // Nobody else says that, if the service has no monitor of its own.
+            Whole::Works if !has_monitor && !self.verified => {
+                self.verified = true;
+                events.push(Event::Monitored { service, epoch, failed: None });
             }
             Whole::Failed(_, reason) if !self.failed => {
                 self.failed = true;
