@@ -11,6 +11,8 @@ use stead_core::state::config::{
 };
 use stead_core::time::Span;
 
+use crate::parts::Parts;
+
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 
@@ -36,7 +38,7 @@ pub struct Plan {
     pub members: usize,
     /// How many of the machines, the last ones, are satellites.
     pub satellites: usize,
-    /// How many services; every second one has a program.
+    /// How many services; every second one has a program, unless it consists of resources.
     pub services: usize,
     /// How many networks carry heartbeats.
     pub links: usize,
@@ -63,6 +65,8 @@ pub struct Plan {
     pub start_behind: usize,
     /// The time between two questions of a client.
     pub probe: Span,
+    /// The services that consist of several resources.
+    pub parts: Parts,
 }
 
 impl Plan {
@@ -87,6 +91,7 @@ impl Plan {
             snapshot_gap: 50,
             start_behind: 0,
             probe: Span::from_millis(1),
+            parts: Parts::default(),
         }
     }
 
@@ -95,9 +100,11 @@ impl Plan {
     pub fn config(&self) -> Config {
         let one = |number: usize| ServiceConfig {
             addresses: vec![ServiceAddress { ip: address(number), prefix: 24, interface: None }],
-            program: (number % 2 == 1).then(|| Program {
-                command: vec!["/bin/service".into()],
-                stop_timeout: Span::from_millis(1_000),
+            program: (number % 2 == 1 && !self.parts.services.contains_key(&number)).then(|| {
+                Program {
+                    command: vec!["/bin/service".into()],
+                    stop_timeout: Span::from_millis(1_000),
+                }
             }),
             monitor: None,
             prefer: self.failback.map(|machine| NAMES[machine].into()).into_iter().collect(),
@@ -118,7 +125,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                ..Default::default()
+                next: self.parts.config(),
             },
         }
     }

@@ -7,6 +7,7 @@ use stead_core::time::Span;
 use crate::check::{Verdict, Why};
 use crate::cover::Cover;
 use crate::fault::{Act, Mix, Target};
+use crate::parts::Parts;
 use crate::plan::{Gates, Plan};
 use crate::rng::Rng;
 use crate::world::World;
@@ -92,8 +93,9 @@ impl Seed {
             failback: None,
             register: false,
             probe: Span::from_millis(40),
+            parts: Parts::default(),
         };
-        let mix = Mix::draw(&mut rng);
+        let mut mix = Mix::draw(&mut rng);
         let faults = [rng.between(8_000, 16_000), rng.between(6_000, 10_000)];
         // Last, so that all else is what it would be without.
         let plan = Plan { points: [0, 1, 2][rng.index(3)], ..plan };
@@ -103,6 +105,14 @@ impl Seed {
         let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
         let satellites = (satellites as usize).min(nodes - 2);
         let plan = Plan { satellites, ..plan };
+        // Services that are more than one program.
+        let parts = if rng.below(3) == 0 {
+            mix.add_agents(&mut rng);
+            Parts::draw(&mut rng, plan.services)
+        } else {
+            Parts::default()
+        };
+        let plan = Plan { parts, ..plan };
         Self { plan, mix, faults }
     }
 }
