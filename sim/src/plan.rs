@@ -12,6 +12,8 @@ use stead_core::state::config::{
 };
 use stead_core::time::Span;
 
+use crate::parts::Parts;
+
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 
@@ -37,7 +39,7 @@ pub struct Plan {
     pub members: usize,
     /// How many of the machines, the last ones, are satellites.
     pub satellites: usize,
-    /// How many services; every second one has a program.
+    /// How many services; every second one has a program, unless it consists of resources.
     pub services: usize,
     /// The services with a program look after something that no lease's end undoes.
     pub fenced: bool,
@@ -66,6 +68,8 @@ pub struct Plan {
     pub start_behind: usize,
     /// The time between two questions of a client.
     pub probe: Span,
+    /// The services that consist of several resources.
+    pub parts: Parts,
 }
 
 impl Plan {
@@ -91,6 +95,7 @@ impl Plan {
             snapshot_gap: 50,
             start_behind: 0,
             probe: Span::from_millis(1),
+            parts: Parts::default(),
         }
     }
 
@@ -99,9 +104,11 @@ impl Plan {
     pub fn config(&self) -> Config {
         let one = |number: usize| ServiceConfig {
             addresses: vec![ServiceAddress { ip: address(number), prefix: 24, interface: None }],
-            program: (number % 2 == 1).then(|| Program {
-                command: vec!["/bin/service".into()],
-                stop_timeout: Span::from_millis(1_000),
+            program: (number % 2 == 1 && !self.parts.services.contains_key(&number)).then(|| {
+                Program {
+                    command: vec!["/bin/service".into()],
+                    stop_timeout: Span::from_millis(1_000),
+                }
             }),
             monitor: None,
             prefer: self.failback.map(|machine| NAMES[machine].into()).into_iter().collect(),
@@ -122,7 +129,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                next: ConfigNext { services: self.more() },
+                next: self.more(),
             },
         }
     }
@@ -135,8 +142,12 @@ impl Plan {
         machine + self.satellites >= self.nodes
     }
 
-    /// What stays where it was until its machine is off, of the services that have a program.
-    fn more(&self) -> BTreeMap<ServiceId, ServiceMore> {
+    /// What services consist of; or, where there are bound ones, what stays where it was until its
+    /// machine is off, of the services that have a program.
+    fn more(&self) -> ConfigNext {
+        if !self.fenced {
+            return self.parts.config();
+        }
         let mount = ResourceConfig {
             name: "mount".into(),
             agent: Agent::Process { command: vec!["/bin/service".into()], monitor: None },
@@ -148,7 +159,8 @@ impl Plan {
         };
         let more = ServiceMore { resources: vec![mount] };
         let fenced = (0..self.services).filter(|number| self.fenced && number % 2 == 1);
-        fenced.map(|number| (service(number), more.clone())).collect()
+        let services = fenced.map(|number| (service(number), more.clone())).collect();
+        ConfigNext { services }
     }
 
     fn satellites(&self) -> BTreeSet<String> {

@@ -50,6 +50,11 @@ impl One {
     fn is_there(&self) -> bool {
         !matches!(self.stage, Stage::Probing | Stage::Stopped)
     }
+
+    /// Whether what needs it may run, as far as it is up to this one.
+    fn works(&self) -> bool {
+        self.stage == Stage::Works && !self.bad
+    }
 }
 
 impl Life {
@@ -131,10 +136,12 @@ impl Life {
         if self.is_probing() {
             return Instant::NEVER;
         }
-        let due = self.all.iter().filter_map(|one| {
+        let carried = self.carried();
+        let due = self.all.iter().zip(carried).filter_map(|(one, carried)| {
+            let unwanted = self.is_unwanted(one, carried);
             let waits = match one.stage {
-                Stage::Works => one.open.is_none() && !one.bad && !self.is_unwanted(one),
-                Stage::Stopped => self.failed.is_none() && !self.is_unwanted(one),
+                Stage::Works => one.open.is_none() && !one.bad && !unwanted,
+                Stage::Stopped => self.failed.is_none() && !unwanted,
                 Stage::Stuck => true,
                 Stage::Probing
                 | Stage::Starting
@@ -208,6 +215,10 @@ impl Life {
     }
 
     fn started(&mut self, now: Instant, place: usize, answer: Answer) {
+        if self.all.get(place).is_some_and(|one| one.bad) {
+            // Its end was seen while the start ran: that is one failure, not two.
+            return;
+        }
         match answer {
             Answer::Works => self.ask(place, Stage::Checking, Operation::Monitor),
             Answer::Stopped => self.fail(now, place, "it stopped at once".to_string(), false),
@@ -267,6 +278,8 @@ impl Life {
     fn gone(&mut self, now: Instant, place: usize) {
         let Some(one) = self.all.get_mut(place) else { return };
         let pause = match one.failures {
+            // Another one failed, and it stopped for that one's sake.
+            _ if !one.bad => Span::ZERO,
             0 | 1 => Span::ZERO,
             count => Span(PAUSE.0 << (count - 2).min(16)).min(LONGEST_PAUSE),
         };
@@ -296,15 +309,16 @@ impl Life {
         if self.is_probing() {
             return;
         }
-        for place in 0..self.all.len() {
-            self.advance_one(now, place);
+        // What is asked for here changes nothing of it: what is stopped was no support before.
+        for (place, carried) in self.carried().into_iter().enumerate() {
+            self.advance_one(now, place, carried);
         }
         self.worked |= self.all_work();
     }
 
-    fn advance_one(&mut self, now: Instant, place: usize) {
+    fn advance_one(&mut self, now: Instant, place: usize, carried: bool) {
         let Some(one) = self.all.get(place) else { return };
-        let unwanted = self.is_unwanted(one);
+        let unwanted = self.is_unwanted(one, carried);
         match one.stage {
             Stage::Starting | Stage::Checking | Stage::Works if unwanted => {
                 if !self.is_needed(place) {
@@ -334,24 +348,32 @@ impl Life {
         self.all.iter().any(|one| one.stage == Stage::Probing)
     }
 
-    /// Whether what needs it may run: it works, and so does all that it needs in turn. Needs go in
-    /// no circle ([`super::order`]), so this ends.
-    fn carries(&self, one: &One) -> bool {
-        one.stage == Stage::Works && !one.bad && self.is_carried(one)
-    }
-
-    fn is_carried(&self, one: &One) -> bool {
-        let mut needs = one.resource.needs.iter().filter_map(|need| self.all.get(*need));
-        needs.all(|need| self.carries(need))
+    /// Whether all that each of them needs works, and all that those need in turn.
+    fn carried(&self) -> Vec<bool> {
+        let mut carried = alloc::vec![true; self.all.len()];
+        loop {
+            let falls = |(one, stands): (&One, &bool)| {
+                let mut needs = one.resource.needs.iter();
+                *stands
+                    && needs.any(|need| {
+                        let works = self.all.get(*need).is_none_or(One::works);
+                        !works || carried.get(*need) == Some(&false)
+                    })
+            };
+            // Needs go in no circle, so one that falls first is found before long.
+            let Some(place) = self.all.iter().zip(&carried).position(falls) else { return carried };
+            if let Some(stands) = carried.get_mut(place) {
+                *stands = false;
+            }
+        }
     }
 
     fn all_work(&self) -> bool {
-        self.all.iter().all(|one| self.carries(one))
+        self.all.iter().all(One::works)
     }
 
     /// Whether it must not be there now.
-    fn is_unwanted(&self, one: &One) -> bool {
-        let carried = self.is_carried(one);
+    fn is_unwanted(&self, one: &One, carried: bool) -> bool {
         // Given up: what works goes on until the end is wanted, which takes a moment.
         self.ending || (one.bad || !carried) && self.failed.is_none()
     }

@@ -4,7 +4,8 @@
 //! A service may consist of several things: a file system, a database on it, a program that asks
 //! the database. Each is started, looked after and stopped by an agent that can be slow, hang, lie
 //! or do half of what it was asked for. [`Life`] decides what is asked of which agent, and when.
-//! It runs in the executor (`stead executor`, one for each such service), and in tests.
+//! It runs in the executor (`stead executor`, one for each such service), in the simulator and in
+//! tests. [`Told`] says what of it is news to the node.
 //!
 //! # Happy path
 //! ```text
@@ -33,9 +34,11 @@
 
 mod life;
 mod order;
+mod told;
 
 pub use life::Life;
 pub use order::{OrderError, order};
+pub use told::{Shown, Told};
 
 use alloc::string::String;
 

@@ -1,10 +1,10 @@
 //! A service with an executor, as its task sees it: pictures in, events out.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
+use stead_core::resource::{Shown, Told};
 use stead_core::state::config::ServiceConfig;
 
 use crate::executor::{Line, Picture, State, Wanted};
@@ -16,10 +16,7 @@ pub(super) struct Executed {
     pub(super) newest: Option<Picture>,
     /// By what it was started; none until this daemon was told to start it.
     pub(super) config: Option<ServiceConfig>,
-    started: bool,
-    failed: bool,
-    /// How often each of its resources had failed when that was told last.
-    failures: BTreeMap<String, u64>,
+    told: Told,
 }
 
 impl Executed {
@@ -29,16 +26,14 @@ impl Executed {
             line: Line::open(Wanted::socket(folder, service)),
             newest: None,
             config: None,
-            started: false,
-            failed: false,
-            failures: BTreeMap::new(),
+            told: Told::default(),
         }
     }
 
     /// It shall run: from here on what it shows is told.
     pub(super) fn begin(&mut self, config: ServiceConfig) {
         self.config = Some(config);
-        self.started = false;
+        self.told.begin();
     }
 
     /// It shall end.
@@ -63,50 +58,14 @@ impl Executed {
 
     /// What the newest picture shows that was not told yet.
     pub(super) fn events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
-        let mut events = Vec::new();
-        let (Some(config), Some(picture)) = (&self.config, &self.newest) else { return events };
-        let given_up = matches!(picture.state, State::Failed { .. });
-        for part in &picture.resources {
-            let known = self.failures.insert(part.name.clone(), part.all_failures).unwrap_or(0);
-            if part.all_failures > known && !given_up {
-                let (service, resource) = (service.clone(), part.name.clone());
-                let reason = part.reason.clone().unwrap_or_default();
-                events.push(Event::Restarting { service, epoch, resource, reason });
-            }
-        }
-        let service = service.clone();
-        match &picture.state {
-            State::Works | State::Restarting if !self.started => {
-                self.started = true;
-                events.push(Event::Started { service: service.clone(), epoch, failed: None });
-                // They all worked: nobody else says that, if the service has no monitor of its own.
-                if config.monitor.is_none() {
-                    events.push(Event::Monitored { service, epoch, failed: None });
-                }
-            }
-            State::Failed { resource, reason } if !self.failed => {
-                self.failed = true;
-                let detail = format!("{resource}: {reason}");
-                events.push(if self.started {
-                    Event::Ended { service, epoch, detail }
-                } else {
-                    Event::Started { service, epoch, failed: Some(detail) }
-                });
-            }
-            // A former daemon was about to stop it.
-            State::Stopping | State::Stopped if !self.failed => {
-                self.failed = true;
-                let detail = "it was being stopped".to_owned();
-                events.push(Event::Ended { service, epoch, detail });
-            }
-            State::Starting
-            | State::Works
-            | State::Restarting
-            | State::Failed { .. }
-            | State::Stopping
-            | State::Stopped => {}
-        }
-        events
+        let (Some(config), Some(picture)) = (&self.config, &self.newest) else { return Vec::new() };
+        let parts = picture.resources.iter().map(|part| Shown {
+            name: &part.name,
+            all_failures: part.all_failures,
+            reason: part.reason.as_deref(),
+        });
+        let has_monitor = config.monitor.is_some();
+        self.told.events((service, epoch), has_monitor, &picture.whole(), parts)
     }
 }
 

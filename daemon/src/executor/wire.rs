@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::Epoch;
+use stead_core::resource::Whole;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -77,6 +78,24 @@ pub struct Picture {
     pub state: State,
     /// Each, in the order of the file.
     pub resources: Vec<ResourceView>,
+}
+
+impl Picture {
+    /// The same as the machine has it; a resource by its place.
+    #[must_use]
+    pub fn whole(&self) -> Whole {
+        match &self.state {
+            State::Starting => Whole::Starting,
+            State::Works => Whole::Works,
+            State::Restarting => Whole::Restarting,
+            State::Failed { resource, reason } => {
+                let place = self.resources.iter().position(|it| it.name == *resource);
+                Whole::Failed(place.unwrap_or_default(), reason.clone())
+            }
+            State::Stopping => Whole::Stopping,
+            State::Stopped => Whole::Stopped,
+        }
+    }
 }
 
 /// A daemon's end of the socket: connects, and connects again, for as long as it is there.

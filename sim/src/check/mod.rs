@@ -8,6 +8,7 @@
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
+//! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
 //! watches: a gate that changes, a program that starts, an entry that is applied, an answer to a
@@ -22,6 +23,7 @@
 mod address;
 mod durable;
 mod once;
+mod order;
 mod partition;
 mod proof;
 mod service;
@@ -29,6 +31,7 @@ mod service;
 use address::Address;
 use durable::Durable;
 use once::Once;
+use order::Order;
 use partition::Partition;
 use proof::Proof;
 use service::Service;
@@ -110,6 +113,8 @@ pub struct Judges {
     pub proof: Proof,
     /// I5.
     pub durable: Durable,
+    /// Services of several resources.
+    pub order: Order,
 }
 
 impl Judges {

@@ -179,7 +179,8 @@ impl World {
         block.iter().find(able)?;
         let broken = |number: &usize| {
             let service = crate::plan::service(*number);
-            block.iter().any(|host| self.hosts[*host].broken.contains(&service))
+            self.agents_excuse(block, state, *number)
+                || block.iter().any(|host| self.hosts[*host].broken.contains(&service))
         };
         // While nothing moves, what was on a machine elsewhere waits for it.
         let waits = |number: &usize| {

@@ -1,6 +1,6 @@
 //! One thing that is done to the world.
 
-use super::Kind;
+use super::{AgentAct, Kind};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::register::Fault;
@@ -122,6 +122,8 @@ pub enum Act {
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
     Override(Target, bool),
+    /// Something is done to agents, resources or executors.
+    Agents(AgentAct),
 }
 
 impl Act {
@@ -170,6 +172,7 @@ impl Act {
             Self::Disarm(_) => Kind::Disarm,
             Self::Satellite(..) => Kind::Satellite,
             Self::Serve(_, false) => Kind::Stopped,
+            Self::Agents(act) => return act.kind(),
             Self::Override(..)
             | Self::Steady(_)
             | Self::ConfirmOff(_)

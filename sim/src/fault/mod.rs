@@ -12,6 +12,7 @@
 //! clocks that are wrong and say nothing.
 
 mod act;
+mod agents;
 mod chaos;
 mod kind;
 mod operate;
@@ -19,6 +20,7 @@ mod perform;
 mod words;
 
 pub use act::{Act, Target};
+pub use agents::AgentAct;
 pub use chaos::{Chaos, Mix};
 pub use kind::Kind;
-pub use words::{ActError, read_service};
+pub use words::{ActError, millis, read_service};

@@ -62,6 +62,7 @@ impl World {
             | Act::Satellite(..)
             | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
+            Act::Agents(act) => self.act_on_agents(act),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)
             | Act::Freeze(it, _)
@@ -255,6 +256,7 @@ impl World {
             it.guard_cut = None;
             it.daemon_cut = None;
             it.broken.clear();
+            it.habits.clear();
             it.disk.mode = Mode::Good;
             it.powered = true;
             if it.slewed {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Act, Target};
+use super::{Act, AgentAct, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
@@ -24,9 +24,18 @@ pub enum ActError {
     /// Nobody is there to take an operator's word.
     #[error("no daemon runs that could take an operator's word")]
     NoDaemon,
+    /// There is no such resource.
+    #[error("s{0} has no resource {1}; say which at the top: resources s{0} NAME NAME:NEED")]
+    NoResource(usize, String),
     /// Nothing could be overridden there.
     #[error("nothing can be overridden there: {0}")]
     NotOverridable(String),
+}
+
+/// Microseconds as milliseconds, in words.
+#[must_use]
+pub fn millis(micros: u64) -> String {
+    Ms(micros).to_string()
 }
 
 /// Microseconds as milliseconds.
@@ -121,6 +130,7 @@ impl fmt::Display for Act {
             Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
             Self::ConfirmOff(it) => write!(f, "confirm-off {it}"),
+            Self::Agents(act) => write!(f, "{act}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
         }
@@ -322,7 +332,7 @@ impl Act {
             "lose-disk" => Self::LoseDisk(it(words)?),
             "leave" => Self::Leave(it(words)?),
             "join" => Self::Join(it(words)?),
-            _ => return Ok(None),
+            _ => return Ok(AgentAct::read(verb, words)?.map(Self::Agents)),
         }))
     }
 }

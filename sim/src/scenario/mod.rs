@@ -25,6 +25,9 @@
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
+//! | `resources sN A B:A C:A,B` | that service consists of resources; what each needs |
+//! | `restarts N`, `forget-after MS` | how often one is started again; when failures count no more |
+//! | `agent-timeout MS`, `monitor-interval MS` | of all agents |
 //! | `run MS`, `until MS` | time passes; up to that moment of the script |
 //! | `await MS` and `healthy`, `served sN`, `silent sN` or `said WORDS` | it has to come by then |
 //! | `lull MS` | if a whole partition is quorate, it has to serve within that time |

@@ -50,6 +50,12 @@ impl World {
             }
             Command::Announce { service, epoch } => self.announce(host, run, service, epoch, 0),
             Command::Quiet { service } => self.quiet(host, &service),
+            Command::Start { service, epoch } if self.has_parts(&service) => {
+                self.ask_task(host, &service, epoch, true);
+            }
+            Command::Stop { service, epoch } if self.has_parts(&service) => {
+                self.ask_task(host, &service, epoch, false);
+            }
             Command::Start { service, epoch } => {
                 let broken = self.hosts[host].broken.contains(&service);
                 let failed = broken.then(|| "no such file".to_string());
@@ -222,6 +228,9 @@ impl World {
 
     /// A program ends by itself.
     pub fn end_program(&mut self, host: usize, service: &ServiceId) {
+        if self.end_executor(host, service) {
+            return;
+        }
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
         self.hosts[host].ended.insert(service.clone(), epoch);
         self.tell_ended(host, service.clone(), epoch);

@@ -107,7 +107,11 @@ impl World {
         let Some(at) = self.host_of(node) else { return Some(format!("{service} is nowhere")) };
         let host = &self.hosts[at];
         let open = wanted.addresses.iter().all(|address| host.answers(address.ip, self.now));
-        let runs = host.programs.contains_key(&service) == wanted.program.is_some();
+        let parts = !self.plan.parts.of(&service).is_empty();
+        let runs = host.programs.contains_key(&service) == (parts || wanted.program.is_some());
+        if let Some(why) = self.parts_unwell(at, number) {
+            return Some(format!("{service} on {}: {why}", host.name));
+        }
         let running = self.node(at).is_some_and(|node| {
             node.local().any(|(name, local)| *name == service && local.phase == Phase::Running)
         });

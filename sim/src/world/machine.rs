@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::time::{Instant, Span};
 
-use super::{Daemon, Guard, Permit};
+use super::{Daemon, Executor, Guard, Habitual, Permit};
 use crate::clock::Clock;
 use crate::log::Disk;
 
@@ -76,6 +76,10 @@ pub struct Host {
     pub left: BTreeSet<ServiceId>,
     /// Whose page the keeper of each program watches: a run of the guard.
     pub kept: BTreeMap<ServiceId, u64>,
+    /// The executors among them, and what their agents started.
+    pub executors: BTreeMap<ServiceId, Executor>,
+    /// How agents go about what they are asked for, where they don't do it well.
+    pub habits: Vec<Habitual>,
     /// What each run of the guard wrote for keepers.
     pub permits: BTreeMap<u64, Permit>,
     /// Programs that ended by themselves, under which epoch, in this run of the daemon.

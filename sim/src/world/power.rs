@@ -24,6 +24,7 @@ impl World {
         let open: Vec<_> = it.gate.drain(..).map(|(address, _)| address).collect();
         it.programs.clear();
         it.left.clear();
+        it.executors.clear();
         it.kept.clear();
         it.permits.clear();
         it.configured.clear();
@@ -109,6 +110,7 @@ impl World {
             let found = node::Event::Found { service, epoch };
             self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
+        self.find_executors(host);
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
         if self.plan.points > 0 {
             self.after(0, What::AskPoints(host, run));
@@ -132,6 +134,7 @@ impl World {
         self.kill_daemon(host);
         self.hosts[host].programs.clear();
         self.hosts[host].left.clear();
+        self.hosts[host].executors.clear();
         self.hosts[host].configured.clear();
         let run = self.hosts[host].guard_run;
         self.tell_guard_event(host, run, lease::Event::Order(Order::Release));
