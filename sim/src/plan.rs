@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, NetworkConfig, NodeConfig, Program, QuorumConfig,
-    ServiceAddress, ServiceConfig,
+    Config, ConfigLater, ConfigMore, ConfigNext, NetworkConfig, NodeConfig, Program, QuorumConfig,
+    ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 
@@ -44,6 +44,8 @@ pub struct Plan {
     pub points: usize,
     /// The machine that all services prefer, and go back to, if there is one.
     pub failback: Option<usize>,
+    /// Whether each service but the first needs the one before it.
+    pub needs: bool,
     /// Whether a quorum server breaks ties.
     pub register: bool,
     /// The ride-out, R.
@@ -78,6 +80,7 @@ impl Plan {
             links: 1,
             points: 0,
             failback: None,
+            needs: false,
             register: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
@@ -118,7 +121,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                ..Default::default()
+                next: ConfigNext { services: self.more() },
             },
         }
     }
@@ -134,6 +137,16 @@ impl Plan {
     fn satellites(&self) -> BTreeSet<String> {
         let all = (0..self.nodes).filter(|machine| self.is_satellite(*machine));
         all.map(|machine| NAMES[machine].to_string()).collect()
+    }
+
+    /// Which service needs which.
+    fn more(&self) -> BTreeMap<ServiceId, ServiceMore> {
+        let needing = (1..self.services).filter(|_| self.needs);
+        let more = |number: usize| {
+            let needs = [service(number - 1)].into();
+            (service(number), ServiceMore { needs, ..ServiceMore::default() })
+        };
+        needing.map(more).collect()
     }
 
     /// Who breaks ties.

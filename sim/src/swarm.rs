@@ -90,6 +90,7 @@ impl Seed {
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
             points: 0,
             failback: None,
+            needs: false,
             register: false,
             probe: Span::from_millis(40),
         };
@@ -103,6 +104,8 @@ impl Seed {
         let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
         let satellites = (satellites as usize).min(nodes - 2);
         let plan = Plan { satellites, ..plan };
+        // Those that wait for each other.
+        let plan = Plan { needs: rng.below(3) == 0, ..plan };
         Self { plan, mix, faults }
     }
 }

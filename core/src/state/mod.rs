@@ -17,6 +17,7 @@ mod disarm;
 mod grant;
 mod halt;
 mod incident;
+mod rest;
 mod sound;
 mod votes;
 
@@ -35,6 +36,7 @@ use config::{Config, ConfigLater, ConfigMore, ConfigNext};
 pub use disarm::LONGEST_DISARMED;
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
+pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
 
@@ -129,7 +131,15 @@ pub struct StateLater {
 /// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
 /// read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateNext {}
+pub struct StateNext {
+    /// Services that an operator stopped, and that run nowhere until they are started.
+    pub stopped: BTreeSet<ServiceId>,
+    /// What stead leaves as it is, for work by hand.
+    pub maintenance: Maintenances,
+    /// Under which assignment a service's holder said that it works; only of those that need
+    /// another or are needed.
+    pub works: BTreeMap<ServiceId, Epoch>,
+}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ mod quarantine;
 mod register;
 mod reports;
 mod resource;
+mod rest;
 mod restart;
 mod satellites;
 mod state;

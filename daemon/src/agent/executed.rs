@@ -1,11 +1,12 @@
 //! A service with an executor, as its task sees it: pictures in, events out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::ServiceConfig;
+use stead_core::resource::Care;
+use stead_core::state::config::{Look, ServiceConfig};
 
 use crate::executor::{Line, Picture, State, Wanted};
 
@@ -15,11 +16,13 @@ pub(super) struct Executed {
     line: Line,
     pub(super) newest: Option<Picture>,
     /// By what it was started; none until this daemon was told to start it.
-    pub(super) config: Option<ServiceConfig>,
+    pub(super) config: Option<(ServiceConfig, Look)>,
     started: bool,
     failed: bool,
     /// How often each of its resources had failed when that was told last.
     failures: BTreeMap<String, u64>,
+    /// Which of its resources fail and are left as they are, as was told last.
+    unwell: BTreeSet<String>,
 }
 
 impl Executed {
@@ -32,18 +35,29 @@ impl Executed {
             started: false,
             failed: false,
             failures: BTreeMap::new(),
+            unwell: BTreeSet::new(),
         }
     }
 
     /// It shall run: from here on what it shows is told.
-    pub(super) fn begin(&mut self, config: ServiceConfig) {
-        self.config = Some(config);
+    pub(super) fn begin(&mut self, config: ServiceConfig, look: Look) {
+        self.config = Some((config, look));
         self.started = false;
     }
 
     /// It shall end.
     pub(super) fn stop(&self) {
         self.line.stop();
+    }
+
+    /// That may be done about what fails of it.
+    pub(super) fn care(&self, care: Care) {
+        self.line.care(care);
+    }
+
+    /// The failures of one of its resources are forgotten, or of all.
+    pub(super) fn forget(&self, which: Option<String>) {
+        self.line.forget(which);
     }
 
     /// Whether all of it works, as far as it was told.
@@ -64,7 +78,9 @@ impl Executed {
     /// What the newest picture shows that was not told yet.
     pub(super) fn events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
         let mut events = Vec::new();
-        let (Some(config), Some(picture)) = (&self.config, &self.newest) else { return events };
+        let (Some((config, _)), Some(picture)) = (&self.config, &self.newest) else {
+            return events;
+        };
         let given_up = matches!(picture.state, State::Failed { .. });
         for part in &picture.resources {
             let known = self.failures.insert(part.name.clone(), part.all_failures).unwrap_or(0);
@@ -72,6 +88,13 @@ impl Executed {
                 let (service, resource) = (service.clone(), part.name.clone());
                 let reason = part.reason.clone().unwrap_or_default();
                 events.push(Event::Restarting { service, epoch, resource, reason });
+            }
+            if !part.unwell {
+                self.unwell.remove(&part.name);
+            } else if self.unwell.insert(part.name.clone()) {
+                let reason = part.reason.as_deref().unwrap_or_default();
+                let detail = format!("{}: {reason}", part.name);
+                events.push(Event::Unwell { service: service.clone(), epoch, detail });
             }
         }
         let service = service.clone();

@@ -198,6 +198,8 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::Armed
         | Refusal::SpanUnusable(_)
         | Refusal::LastVoter
+        | Refusal::InMaintenance(_)
+        | Refusal::NoSuchResource(_)
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

@@ -129,6 +129,8 @@ impl Client {
             | Request::Override { .. }
             | Request::Clear { .. }
             | Request::Halt { .. }
+            | Request::Serve { .. }
+            | Request::Maintenance { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

@@ -7,6 +7,7 @@
 //! | `address` | I3: at most one node answers for an address |
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
+//! | `order` | nothing begins before what it needs, nor stops after it, nor begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
@@ -22,6 +23,7 @@
 mod address;
 mod durable;
 mod once;
+mod order;
 mod partition;
 mod proof;
 mod service;
@@ -29,6 +31,7 @@ mod service;
 use address::Address;
 use durable::Durable;
 use once::Once;
+use order::Order;
 use partition::Partition;
 use proof::Proof;
 use service::Service;
@@ -108,6 +111,8 @@ pub struct Judges {
     pub service: Service,
     /// What lies before I1 to I3.
     pub proof: Proof,
+    /// Order between services, and what operators leave alone.
+    pub order: Order,
     /// I5.
     pub durable: Durable,
 }

@@ -61,4 +61,6 @@ kinds! {
     Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
     Stopped "stopped" "An operator stops some nodes, or starts them again.",
     Satellite "satellite" "An operator makes a node a satellite, or lets it vote.",
+    ServiceStopped "service-stopped" "An operator stops services, or starts them again.",
+    Maintenance "maintenance" "An operator leaves something as it is for a while.",
 }

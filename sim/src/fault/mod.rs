@@ -18,7 +18,7 @@ mod operate;
 mod perform;
 mod words;
 
-pub use act::{Act, Target};
+pub use act::{Act, Care, Target};
 pub use chaos::{Chaos, Mix};
 pub use kind::Kind;
 pub use words::{ActError, read_service};

@@ -59,6 +59,8 @@ impl World {
             | Act::Arm
             | Act::Steady(_)
             | Act::Satellite(..)
+            | Act::Services(..)
+            | Act::Maintain(..)
             | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
             Act::FreezeGuard(it, _)
@@ -273,6 +275,7 @@ impl World {
         let standby: Vec<_> =
             self.state().map(|it| it.standby.iter().copied().collect()).unwrap_or_default();
         let halted = self.state().map(|it| it.later.halted.clone()).unwrap_or_default();
+        self.hand_back();
         if let Some(helper) = self.helper() {
             if !halted.is_empty() {
                 let change = stead_core::state::Change::Halt { nodes: halted, on: false };

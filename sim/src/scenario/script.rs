@@ -131,6 +131,7 @@ impl Script {
             "probe" => plan.probe = Span(words.millis()?.max(100)),
             "seed" => plan.seed = words.number("a seed")?,
             "quorum-server" => plan.register = true,
+            "needs" => plan.needs = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -243,6 +244,9 @@ impl fmt::Display for Script {
         }
         if plan.register {
             writeln!(f, "quorum-server")?;
+        }
+        if plan.needs {
+            writeln!(f, "needs")?;
         }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;

@@ -20,7 +20,10 @@ impl World {
                 }
             }
             Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
-            Command::Propose { ticket, change } => self.propose(host, ticket, change),
+            Command::Propose { ticket, change } => {
+                self.judge_turn(host, &change);
+                self.propose(host, ticket, change);
+            }
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
             Command::HandOver(node) => self.hand_over(host, node),
             // The model's log reaches every host.
@@ -56,6 +59,8 @@ impl World {
                 let event = Event::Stopped { service: service.clone(), epoch };
                 self.in_order(host, &service, event);
             }
+            // A service here is of one program.
+            Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
             Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
         }
     }
@@ -80,6 +85,7 @@ impl World {
         it.configured.extend(&addresses);
         if number == 0 {
             self.judge_announced(host, &service, epoch, &addresses);
+            self.judge_begun(host, &service, epoch);
         }
         let it = &self.hosts[host];
         if it.daemon_waits(self.now).is_none() {
@@ -177,6 +183,8 @@ impl World {
             | Event::Proposed { .. }
             | Event::Announced { .. }
             | Event::Restarting { .. }
+            | Event::Unwell { .. }
+            | Event::HookFailed { .. }
             | Event::Ended { .. }
             | Event::Monitored { .. }
             | Event::Found { .. }
