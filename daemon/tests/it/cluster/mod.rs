@@ -37,6 +37,7 @@ mod stopped;
 mod ties;
 mod tokens;
 mod upgrade;
+mod verbs;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
