@@ -7,6 +7,7 @@ mod desk;
 mod disarmed;
 mod earlier;
 mod guard;
+mod left_alone;
 mod parts;
 mod patience;
 mod points;
