@@ -142,6 +142,13 @@ pub enum Notice {
     /// A machine is off, by an operator's word: on which node that was said, and what was looked
     /// at.
     ConfirmedOff(String, String, String),
+    /// An operator stopped these services, or started them again.
+    ServicesStopped(Vec<String>, bool),
+    /// That is left as it is for work by hand: on which node that was asked for, and why; nothing
+    /// when it is over.
+    Maintenance(String, Option<(String, String)>),
+    /// What is run when a service comes or goes failed: which, and why.
+    HookFailed(ServiceId, String, String),
 }
 
 impl Notice {
@@ -175,6 +182,9 @@ impl Notice {
             | Self::VouchEnded(_)
             | Self::Quarantined(..)
             | Self::Halted(_, true)
+            | Self::ServicesStopped(_, true)
+            | Self::Maintenance(_, Some(_))
+            | Self::HookFailed(..)
             | Self::WentOn(..)
             | Self::ConfirmedOff(..)
             | Self::RegisterLost
@@ -202,6 +212,8 @@ impl Notice {
             | Self::Armed(_)
             | Self::QuarantineOver(..)
             | Self::Halted(_, false)
+            | Self::ServicesStopped(_, false)
+            | Self::Maintenance(_, None)
             | Self::Granted(_)
             | Self::VotesAgain(_)
             | Self::Enrolled(_)
@@ -309,6 +321,17 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::ConfirmedOff(node, by, reason) => {
             write!(f, "{node} is off, by an operator's word on {by}: {reason}")
         }
+        Notice::ServicesStopped(services, true) => {
+            write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))
+        }
+        Notice::ServicesStopped(services, false) => {
+            write!(f, "started by an operator, and to run again: {}", services.join(", "))
+        }
+        Notice::Maintenance(what, Some((by, reason))) => maintenance(f, what, by, reason),
+        Notice::Maintenance(what, None) => write!(f, "maintenance of {what} is over"),
+        Notice::HookFailed(service, hook, reason) => {
+            write!(f, "{service}: its {hook} hook failed, which changes nothing else: {reason}")
+        }
         Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
         Notice::Armed(by) => armed(f, by.as_deref()),
         _ => ties(f, notice),
@@ -373,6 +396,11 @@ fn clients_told(f: &mut fmt::Formatter<'_>, service: &ServiceId, count: u64) -> 
 
 fn disarmed(f: &mut fmt::Formatter<'_>, by: &str, span: Span, reason: &str) -> fmt::Result {
     write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
+    if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+}
+
+fn maintenance(f: &mut fmt::Formatter<'_>, what: &str, by: &str, reason: &str) -> fmt::Result {
+    write!(f, "maintenance of {what}, asked for on {by}: it is left as it is")?;
     if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
 }
 

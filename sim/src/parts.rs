@@ -85,6 +85,7 @@ impl Parts {
     pub fn config(&self) -> ConfigNext {
         let more = |parts: &Vec<Part>| ServiceMore {
             resources: parts.iter().map(|part| self.resource(part)).collect(),
+            ..ServiceMore::default()
         };
         let services = self.services.iter().map(|(number, parts)| (service(*number), more(parts)));
         ConfigNext { services: services.collect() }

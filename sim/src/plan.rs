@@ -49,6 +49,8 @@ pub struct Plan {
     pub points: usize,
     /// The machine that all services prefer, and go back to, if there is one.
     pub failback: Option<usize>,
+    /// Whether each service but the first needs the one before it.
+    pub needs: bool,
     /// Whether a quorum server breaks ties.
     pub register: bool,
     /// The ride-out, R.
@@ -86,6 +88,7 @@ impl Plan {
             links: 1,
             points: 0,
             failback: None,
+            needs: false,
             register: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
@@ -142,12 +145,18 @@ impl Plan {
         machine + self.satellites >= self.nodes
     }
 
-    /// What services consist of; or, where there are bound ones, what stays where it was until its
-    /// machine is off, of the services that have a program.
+    /// What services consist of, and which needs which. Where there are bound ones, those with a
+    /// program have something that stays where it was until its machine is off.
     fn more(&self) -> ConfigNext {
-        if !self.fenced {
-            return self.parts.config();
+        let mut all = if self.fenced { self.bound() } else { self.parts.config() };
+        for number in (1..self.services).filter(|_| self.needs) {
+            let more = all.services.entry(service(number)).or_default();
+            more.needs = [service(number - 1)].into();
         }
+        all
+    }
+
+    fn bound(&self) -> ConfigNext {
         let mount = ResourceConfig {
             name: "mount".into(),
             agent: Agent::Process { command: vec!["/bin/service".into()], monitor: None },
@@ -157,8 +166,8 @@ impl Plan {
             forget_after: Span::from_millis(600_000),
             safety: Safety::Fence,
         };
-        let more = ServiceMore { resources: vec![mount] };
-        let fenced = (0..self.services).filter(|number| self.fenced && number % 2 == 1);
+        let more = ServiceMore { resources: vec![mount], ..ServiceMore::default() };
+        let fenced = (0..self.services).filter(|number| number % 2 == 1);
         let services = fenced.map(|number| (service(number), more.clone())).collect();
         ConfigNext { services }
     }

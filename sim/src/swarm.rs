@@ -92,6 +92,7 @@ impl Seed {
             points: 0,
             failback: None,
             fenced: false,
+            needs: false,
             register: false,
             probe: Span::from_millis(40),
             parts: Parts::default(),
@@ -116,6 +117,8 @@ impl Seed {
         let plan = Plan { parts, ..plan };
         let plain = plan.parts == Parts::default();
         let plan = Plan { fenced: plain && rng.below(2) == 0, ..plan };
+        // Those that wait for each other.
+        let plan = Plan { needs: rng.below(3) == 0, ..plan };
         Self { plan, mix, faults }
     }
 }

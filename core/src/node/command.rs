@@ -1,12 +1,15 @@
 //! What goes out through the second door.
 
+use alloc::string::String;
+
 use crate::id::{Epoch, NodeId, ServiceId, Term};
 use crate::lease::Order;
 use crate::notice::Notice;
 use crate::quorum::ask::Question;
 use crate::quorum::vote::TieVote;
 use crate::redirect::Probing;
-use crate::state::Change;
+use crate::resource::Care;
+use crate::state::{Cause, Change};
 
 /// What to do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,56 @@ pub enum Command {
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// What may be done about its parts that fail, and whether what its monitor says is acted upon.
+    Care {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// That.
+        care: Care,
+    },
+    /// Forget how often parts of it failed, and try again what waits.
+    Forget {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Which part; all if none.
+        resource: Option<String>,
+    },
+    /// Run what the service has for that moment. It delays what follows for no longer than its
+    /// time.
+    Hook {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Which.
+        hook: Hook,
+        /// Why it came or goes; nothing if it never ran before.
+        cause: Option<Cause>,
+    },
     /// Tell people.
     Notice(Notice),
+}
+
+/// A moment at which something is run beside a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// It works here.
+    Takeover,
+    /// It is about to be stopped here.
+    Release,
+}
+
+impl Hook {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Takeover => "takeover",
+            Self::Release => "release",
+        }
+    }
 }

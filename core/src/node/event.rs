@@ -89,6 +89,24 @@ pub enum Event {
         /// What happened to it.
         reason: String,
     },
+    /// One of its resources fails, and nothing is done about it for now.
+    Unwell {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// The resource, and what its monitor said.
+        detail: String,
+    },
+    /// What is run when a service comes or goes failed, or took too long.
+    HookFailed {
+        /// Of which service.
+        service: ServiceId,
+        /// Which.
+        hook: super::Hook,
+        /// Why.
+        reason: String,
+    },
     /// The program ended by itself.
     Ended {
         /// Of which service.

@@ -16,6 +16,7 @@
 //!                             ├── voters       (who leads: who votes)
 //!                             ├── local        (everyone: the services of this node)
 //!                             │   performed    (results of its hands, what a former run left)
+//!                             │   care         (what it leaves alone, what waits, hooks)
 //!                             │   stages       (what became of a takeover, for people)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
@@ -33,6 +34,7 @@
 //!
 //! Absent on purpose: sockets, processes, files, clocks, randomness.
 
+mod care;
 mod command;
 mod coordinator;
 mod election;
@@ -51,11 +53,11 @@ mod voters;
 mod vouch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub use command::Command;
+pub use command::{Command, Hook};
 use coordinator::Coordinator;
 use election::Election;
 pub use event::{Event, Fate, LogView};
@@ -74,7 +76,7 @@ use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
 use crate::notice::Notice;
 use crate::points::Seen;
-use crate::state::{Cause, Change, Outcome, State};
+use crate::state::{Cause, Change, Outcome, Scope, State};
 use crate::time::{Instant, Span};
 
 /// How long a read of the log's end may take before it is asked for again.
@@ -187,6 +189,8 @@ impl Node {
             | Event::Announced { .. }
             | Event::Started { .. }
             | Event::Restarting { .. }
+            | Event::Unwell { .. }
+            | Event::HookFailed { .. }
             | Event::Ended { .. }
             | Event::Stopped { .. }
             | Event::Monitored { .. }
@@ -322,6 +326,7 @@ impl Node {
         match outcome {
             Outcome::Done | Outcome::Joined(_) => {
                 self.coordinator_applied(&change);
+                self.on_cleared(now, &change);
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
                     self.account_for(now, &change);
@@ -368,6 +373,18 @@ impl Node {
             Change::ConfirmOff(word) => {
                 Notice::ConfirmedOff(name(&word.node), word.by.clone(), word.reason.clone())
             }
+            Change::StopServices { services, on } => {
+                Notice::ServicesStopped(services.iter().map(ToString::to_string).collect(), *on)
+            }
+            Change::Maintain { scope, maintenance } => {
+                let what = match scope {
+                    Scope::Cluster => "the cluster".to_string(),
+                    Scope::Node(node) => name(node),
+                    Scope::Service(service) => service.to_string(),
+                };
+                let why = maintenance.as_ref().map(|it| (it.by.clone(), it.reason.clone()));
+                Notice::Maintenance(what, why)
+            }
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.
@@ -376,6 +393,8 @@ impl Node {
             | Change::AddToken { .. }
             | Change::Clear { .. }
             | Change::Lead { .. }
+            | Change::ClearResource { .. }
+            | Change::Works { .. }
             | Change::Steady { .. }
             | Change::Observe { .. } => return,
         };

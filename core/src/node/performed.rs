@@ -11,6 +11,7 @@ use crate::lease::PeerReport;
 use crate::notice::Notice;
 use crate::placement;
 use crate::redirect::Probing;
+use crate::resource::Care;
 use crate::state::{Cause, ProofRecord, Reached};
 use crate::time::{Instant, Span};
 
@@ -26,12 +27,17 @@ impl Node {
             let addresses = self.assigned_addresses(&service);
             let holds = self.has_lease(now) && self.guard_holds(&addresses, epoch);
             let open = !addresses.is_empty() && holds;
-            let program = self.program_wanted(&service);
-            if open && (!program || found.get(&service) == Some(&epoch)) {
+            let there = if self.program_wanted(&service) {
+                found.get(&service) == Some(&epoch)
+            } else {
+                !self.waits(&service)
+            };
+            if open && there {
                 self.command(Command::Announce { service: service.clone(), epoch });
                 self.command(Command::Start { service: service.clone(), epoch });
                 let mut local = Local::new(epoch, Phase::Running, now);
                 local.addresses = addresses;
+                (local.care, local.worked) = (None, true);
                 self.local.insert(service, local);
             } else {
                 let left = found.get(&service).copied().unwrap_or(epoch);
@@ -76,6 +82,9 @@ impl Node {
                 }
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Ended(service.clone(), detail));
+                    if self.stays_without(now, &service) {
+                        return;
+                    }
                     let cause = self.cause_of_failure(now, &service);
                     self.begin_stop(now, &service, cause);
                 }
@@ -84,6 +93,14 @@ impl Node {
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Restarting(service, resource, reason));
                 }
+            }
+            Event::Unwell { service, epoch, detail } => {
+                if self.is_up(&service, epoch) {
+                    self.notice(Notice::MonitorFailed(service, detail));
+                }
+            }
+            Event::HookFailed { service, hook, reason } => {
+                self.notice(Notice::HookFailed(service, hook.word().into(), reason));
             }
             Event::Stopped { service, epoch } => {
                 if let Some(local) = self.local.get_mut(&service)
@@ -118,6 +135,17 @@ impl Node {
             | Event::Vouched(_)
             | Event::StoreFailed(_) => {}
         }
+    }
+
+    /// Whether a service stays as it is though its program ended: it is in maintenance, and has not
+    /// lost its lease.
+    fn stays_without(&mut self, now: Instant, service: &ServiceId) -> bool {
+        let lost = self.local.get(service).is_none_or(|local| self.is_lost(now, local));
+        let stays = !lost && self.care(service) == Care::Nothing;
+        if let Some(local) = self.local.get_mut(service).filter(|_| stays) {
+            local.ended = true;
+        }
+        stays
     }
 
     /// A program that ended with the lease, by its keeper, has not failed.
@@ -194,12 +222,12 @@ impl Node {
         failed: Option<String>,
     ) {
         let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
-        let stays = self.state.is_disarmed();
+        let stays = self.care(service) != Care::Full;
         let Some(local) = self.local.get_mut(service).filter(running) else { return };
         let unwell = core::mem::replace(&mut local.unwell, stays && failed.is_some());
         if let Some(detail) = failed {
             if stays {
-                // Told once, and not acted upon (rule M5).
+                // Told once, and not acted upon (rules M5, A2).
                 if !unwell {
                     self.notice(Notice::MonitorFailed(service.clone(), detail));
                 }

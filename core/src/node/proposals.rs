@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Beginning,
     /// This node's record that it stopped a service.
     Stopped(ServiceId),
+    /// This node's word that a service works that others wait for.
+    Works(ServiceId),
     /// This node's stages of an incident.
     Observation,
 }

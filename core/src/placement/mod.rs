@@ -8,16 +8,20 @@
 //! every node. Rules, capacities and reasons per node come with a later step.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
-//! where an operator moves it (rule M5).
+//! where an operator moves it (rule M5). What is in maintenance stays as it is (section 15).
+//!
+//! The more important come first, and in planned stops what needs another goes before it (`turn`).
 //!
 //! Nothing here assigns anything without a [`Proof`].
 
 mod reach;
+mod turn;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 pub use reach::unreachable;
+pub(crate) use turn::by_importance;
 
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
@@ -53,7 +57,8 @@ pub fn best(
     let config = state.config.as_ref()?.services.get(service)?;
     let eligible = |node: &NodeId| {
         let shall = !state.standby.contains(node) && !state.is_halted(*node);
-        Some(*node) != without && state.view.contains_key(node) && shall
+        let free = shall && !state.is_node_maintained(*node);
+        Some(*node) != without && state.view.contains_key(node) && free
     };
     let rank = |node: NodeId| {
         let name = state.name(node);
@@ -79,6 +84,9 @@ pub fn place(
     load: &BTreeMap<NodeId, usize>,
 ) -> Option<NodeId> {
     let assignment = state.assignments.get(service)?;
+    if state.is_stopped(service) || state.is_maintained(service) {
+        return None;
+    }
     match assignment.holder {
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
@@ -116,21 +124,25 @@ pub fn successors(
     proof: ProofRecord,
 ) -> Vec<(ServiceId, Option<NodeId>)> {
     let mut load = load(state);
-    let held = state.held_by(node).map(|(service, _)| service.clone());
-    held.map(|service| {
-        // While nothing moves they wait for their node, or for the end of that. What is bound to it
-        // waits for a stronger proof.
-        let to = if state.is_disarmed() || state.stays(&service, proof) {
-            None
-        } else {
-            best(state, able, seen, &service, Some(node), &load)
-        };
-        if let Some(to) = to {
-            *load.entry(to).or_default() += 1;
-        }
-        (service, to)
-    })
-    .collect()
+    let held = state.held_by(node).map(|(service, _)| service);
+    turn::by_importance(state, held)
+        .cloned()
+        .map(|service| {
+            let kept = state.is_stopped(&service) || state.is_maintained(&service);
+            let stays = kept || state.stays(&service, proof);
+            // While nothing moves they wait for their node, or for the end of that. What is bound to
+            // it waits for a stronger proof.
+            let to = if state.is_disarmed() || stays {
+                None
+            } else {
+                best(state, able, seen, &service, Some(node), &load)
+            };
+            if let Some(to) = to {
+                *load.entry(to).or_default() += 1;
+            }
+            (service, to)
+        })
+        .collect()
 }
 
 /// The takeover of a node's services: its removal from the view and their new holders.
@@ -163,7 +175,8 @@ pub fn takeover(
 #[must_use]
 pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref()?;
-    state.assignments.iter().find_map(|(service, assignment)| {
+    turn::by_importance(state, state.assignments.keys()).find_map(|service| {
+        let assignment = state.assignments.get(service)?;
         Proof::unheld(state, service)?;
         if !config.services.contains_key(service) || state.is_address_busy(service) {
             return None;
@@ -173,28 +186,29 @@ pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     })
 }
 
-/// The next service that should leave its node though that works: the node is on standby or halted,
-/// or the service goes back to one that it prefers.
+/// The next service that should leave its node though that works: an operator stopped it, the node
+/// is on standby or halted, or the service goes back to one that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
-    state.assignments.iter().find_map(|(service, assignment)| {
+    turn::by_importance(state, state.assignments.keys()).find_map(|service| {
+        let assignment = state.assignments.get(service)?;
         let Holder::Node(node) = assignment.holder else { return None };
-        let wanted = config.services.get(service)?;
+        let wanted = config.services.get(service).filter(|_| !state.is_maintained(service))?;
         let stop = |cause, wish| {
             let (service, base) = (service.clone(), assignment.epoch);
             Some(Change::Stop { service, base, cause, wish })
         };
-        if state.is_halted(node) {
-            return stop(
-                Cause::Planned,
-                best(state, able, seen, service, Some(node), &load(state)),
-            );
-        }
-        if state.standby.contains(&node) {
-            // Nobody else could take it: then it is better here than nowhere.
-            let to = best(state, able, seen, service, Some(node), &load(state))?;
-            return stop(Cause::Planned, Some(to));
+        if turn::leaves(state, service, assignment) {
+            // Nobody else could take it: on a node on standby it is better than nowhere.
+            let to = best(state, able, seen, service, Some(node), &load(state));
+            let to = to.filter(|_| !state.is_stopped(service));
+            let must = state.is_stopped(service) || state.is_halted(node);
+            return if (must || to.is_some()) && turn::is_first(state, able, seen, service) {
+                stop(Cause::Planned, to)
+            } else {
+                None
+            };
         }
         if !wanted.failback {
             return None;

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Answer, Command, Operation, Resource, Stage, View, Whole};
+use super::{Answer, Care, Command, Operation, Resource, Stage, View, Whole};
 use crate::time::{Instant, Span};
 
 /// The pause before the second start in a row, doubled with each further one; the first waits for
@@ -23,6 +23,8 @@ pub struct Life {
     worked: bool,
     /// Given up: which one, and why.
     failed: Option<(usize, String)>,
+    /// What may be done about them.
+    care: Care,
     asked: u64,
     commands: VecDeque<Command>,
 }
@@ -43,6 +45,8 @@ struct One {
     /// Since when it works.
     works_since: Option<Instant>,
     reason: Option<String>,
+    /// It fails, and nothing is done about it for now.
+    unwell: bool,
 }
 
 impl One {
@@ -71,6 +75,7 @@ impl Life {
             all_failures: 0,
             works_since: None,
             reason: None,
+            unwell: false,
         };
         let all: Vec<One> = resources.into_iter().map(one).collect();
         let mut life = Self {
@@ -78,6 +83,7 @@ impl Life {
             ending: false,
             worked: false,
             failed: None,
+            care: Care::Full,
             asked: 0,
             commands: VecDeque::new(),
         };
@@ -95,6 +101,36 @@ impl Life {
     /// The end is wanted, and nothing starts from here on.
     pub fn stop(&mut self, now: Instant) {
         self.ending = true;
+        self.advance(now);
+    }
+
+    /// What may be done about them from here on. With more of it, all are looked at anew.
+    pub fn care(&mut self, now: Instant, care: Care) {
+        if core::mem::replace(&mut self.care, care) == care {
+            return;
+        }
+        for one in &mut self.all {
+            one.unwell = false;
+            if one.stage == Stage::Works {
+                one.due = now;
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Forgets the failures of one, or of all; what waits for its next try gets it now.
+    pub fn forget(&mut self, now: Instant, place: Option<usize>) {
+        let given_up = self.failed.as_ref().map(|(failed, _)| *failed);
+        let meant = |at: usize| place.is_none_or(|place| place == at);
+        for (at, one) in self.all.iter_mut().enumerate().filter(|(at, _)| meant(*at)) {
+            one.failures = 0;
+            if matches!(one.stage, Stage::Stopped | Stage::Stuck) {
+                one.due = now;
+            }
+            if given_up == Some(at) {
+                self.failed = None;
+            }
+        }
         self.advance(now);
     }
 
@@ -118,7 +154,10 @@ impl Life {
         let there = self.all.get(place).is_some_and(|it| {
             matches!(it.stage, Stage::Starting | Stage::Checking | Stage::Works) && !it.bad
         });
-        if there {
+        let works = self.all.get(place).is_some_and(|it| it.stage == Stage::Works);
+        if works && self.care == Care::Nothing {
+            self.let_be(place, detail);
+        } else if there {
             self.fail(now, place, detail, false);
             self.advance(now);
         }
@@ -141,8 +180,8 @@ impl Life {
             let unwanted = self.is_unwanted(one, carried);
             let waits = match one.stage {
                 Stage::Works => one.open.is_none() && !one.bad && !unwanted,
-                Stage::Stopped => self.failed.is_none() && !unwanted,
-                Stage::Stuck => true,
+                Stage::Stopped => self.may_start() && !unwanted,
+                Stage::Stuck => self.may_stop(),
                 Stage::Probing
                 | Stage::Starting
                 | Stage::Checking
@@ -178,6 +217,7 @@ impl Life {
             failures: one.failures,
             all_failures: one.all_failures,
             reason: one.reason.as_deref(),
+            unwell: one.unwell,
         })
     }
 
@@ -233,8 +273,39 @@ impl Life {
             // Its end was seen while the monitor ran: that is one failure, not two.
             return;
         }
+        let works = one.stage == Stage::Works;
+        match (answer, self.care) {
+            (Answer::Failed(reason) | Answer::Hopeless(reason), Care::Nothing | Care::Ended)
+                if works =>
+            {
+                self.let_be(place, reason);
+                self.look_again(now, place);
+            }
+            (Answer::Stopped, Care::Nothing) if works => {
+                self.let_be(place, "it is not running".to_string());
+                self.look_again(now, place);
+            }
+            (answer, _) => self.judge(now, place, answer),
+        }
+    }
+
+    /// It fails, and is left as it is.
+    fn let_be(&mut self, place: usize, reason: String) {
+        if let Some(one) = self.all.get_mut(place) {
+            (one.unwell, one.reason) = (true, Some(reason));
+        }
+    }
+
+    fn look_again(&mut self, now: Instant, place: usize) {
+        let interval = self.all.get(place).map(|one| one.resource.interval);
+        self.set(place, Stage::Works, now + interval.unwrap_or_default());
+    }
+
+    fn judge(&mut self, now: Instant, place: usize, answer: Answer) {
+        let Some(one) = self.all.get_mut(place) else { return };
         match answer {
             Answer::Works => {
+                one.unwell = false;
                 one.works_since.get_or_insert(now);
                 let interval = one.resource.interval;
                 self.set(place, Stage::Works, now + interval);
@@ -321,17 +392,19 @@ impl Life {
         let unwanted = self.is_unwanted(one, carried);
         match one.stage {
             Stage::Starting | Stage::Checking | Stage::Works if unwanted => {
-                if !self.is_needed(place) {
+                if !self.is_needed(place) && self.may_stop() {
                     self.ask(place, Stage::Stopping, Operation::Stop);
                 }
             }
             Stage::Works if one.open.is_none() && !one.bad && now >= one.due => {
                 self.ask(place, Stage::Works, Operation::Monitor);
             }
-            Stage::Stopped if !unwanted && self.failed.is_none() && now >= one.due => {
+            Stage::Stopped if !unwanted && self.may_start() && now >= one.due => {
                 self.ask(place, Stage::Starting, Operation::Start);
             }
-            Stage::Stuck if now >= one.due => self.ask(place, Stage::Stopping, Operation::Stop),
+            Stage::Stuck if now >= one.due && self.may_stop() => {
+                self.ask(place, Stage::Stopping, Operation::Stop)
+            }
             Stage::Probing
             | Stage::Stopped
             | Stage::Starting
@@ -346,6 +419,16 @@ impl Life {
     /// What is there is told before anything is decided.
     fn is_probing(&self) -> bool {
         self.all.iter().any(|one| one.stage == Stage::Probing)
+    }
+
+    /// Nothing is started in maintenance, nor when all is given up.
+    fn may_start(&self) -> bool {
+        self.failed.is_none() && self.care != Care::Nothing
+    }
+
+    /// Nothing is stopped in maintenance, but for the end of all.
+    fn may_stop(&self) -> bool {
+        self.ending || self.care != Care::Nothing
     }
 
     /// Whether all that each of them needs works, and all that those need in turn.

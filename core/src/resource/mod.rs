@@ -37,7 +37,7 @@ mod order;
 mod told;
 
 pub use life::Life;
-pub use order::{OrderError, order};
+pub use order::{OrderError, order, order_of};
 pub use told::{Shown, Told};
 
 use alloc::string::String;
@@ -55,6 +55,19 @@ pub struct Resource {
     pub restarts: u32,
     /// After how long a time of work without a failure those before count no more.
     pub forget_after: Span,
+}
+
+/// What may be done about resources by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Care {
+    /// What fails is stopped and started again.
+    #[default]
+    Full,
+    /// What ended is started again. What runs is left running, whatever its monitor says: the
+    /// cluster is disarmed.
+    Ended,
+    /// Monitors are asked, and nothing is started or stopped: it is in maintenance.
+    Nothing,
 }
 
 /// What an agent can be asked for.
@@ -181,4 +194,6 @@ pub struct View<'a> {
     pub all_failures: u64,
     /// Why it failed last; nothing if it never did.
     pub reason: Option<&'a str>,
+    /// It fails, and nothing is done about it for now.
+    pub unwell: bool,
 }

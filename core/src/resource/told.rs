@@ -1,6 +1,6 @@
 //! What of a service's resources is news to its node: each thing once, whichever daemon is there.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,6 +18,8 @@ pub struct Shown<'a> {
     pub all_failures: u64,
     /// Why it failed last.
     pub reason: Option<&'a str>,
+    /// It fails, and is left as it is.
+    pub unwell: bool,
 }
 
 /// What a daemon has told its node of a service's resources.
@@ -29,6 +31,8 @@ pub struct Told {
     failed: bool,
     /// How often each had failed when that was told last.
     failures: BTreeMap<String, u64>,
+    /// Which fail and are left as they are, as was told last.
+    unwell: BTreeSet<String>,
 }
 
 impl Told {
@@ -65,6 +69,12 @@ impl Told {
                 let (service, resource) = (service.clone(), part.name.to_string());
                 let reason = part.reason.unwrap_or_default().to_string();
                 events.push(Event::Restarting { service, epoch, resource, reason });
+            }
+            if !part.unwell {
+                self.unwell.remove(part.name);
+            } else if self.unwell.insert(part.name.to_string()) {
+                let detail = format!("{}: {}", part.name, part.reason.unwrap_or_default());
+                events.push(Event::Unwell { service: service.clone(), epoch, detail });
             }
         }
         let service = service.clone();

@@ -67,6 +67,10 @@ impl State {
             Change::Steady { node } => self.steady(node),
             Change::Halt { nodes, on } => self.halt(&nodes, on),
             Change::ConfirmOff(word) => self.confirm_off(word),
+            Change::StopServices { services, on } => self.stop_services(&services, on),
+            Change::Maintain { scope, maintenance } => self.maintain(scope, maintenance),
+            Change::Works { service, epoch } => self.note_works(service, epoch),
+            Change::ClearResource { service, resource } => self.clear_part(&service, &resource),
         }
     }
 
@@ -95,6 +99,9 @@ impl State {
         let missing = self.members.values().find(|it| !config.nodes.contains_key(&it.name));
         if let Some(member) = missing {
             return Err(Refusal::MemberMissing(member.name.clone()));
+        }
+        if let Some(service) = self.maintained_change(&config) {
+            return Err(Refusal::InMaintenance(service));
         }
         self.some_vote(|_, name| config.later.satellites.contains(name))?;
         let timers = self.with_lease(derive(&config)?);
@@ -125,13 +132,8 @@ impl State {
                 assignment.holder = Holder::Stopping { node, cause: Cause::Planned };
             }
         }
-        let changed = |service: &ServiceId| {
-            let old = self.config.as_ref().and_then(|old| old.services.get(service));
-            let parts = self.config.as_ref().map_or(&[][..], |old| old.resources(service));
-            old.is_some_and(|old| config.services.get(service) != Some(old))
-                || parts != config.resources(service)
-        };
-        let changed: Vec<_> = self.assignments.keys().filter(|it| changed(it)).cloned().collect();
+        let changed = self.assignments.keys().filter(|it| self.is_changed(&config, it));
+        let changed: Vec<_> = changed.cloned().collect();
         self.config = Some(config);
         self.revision += 1;
         // What runs by an old description is stopped and started by the new one, in place.
@@ -143,6 +145,17 @@ impl State {
             }
         }
         self.forget_unwanted();
+        self.forget_gone();
+    }
+
+    /// Whether what runs of a service has to start anew for that configuration.
+    pub(super) fn is_changed(&self, config: &Config, service: &ServiceId) -> bool {
+        let Some(known) = &self.config else { return false };
+        let look = |config: &Config| config.more_of(service).map(|it| it.look.clone());
+        let old = known.services.get(service);
+        old.is_some_and(|old| config.services.get(service) != Some(old))
+            || known.resources(service) != config.resources(service)
+            || look(known).unwrap_or_default() != look(config).unwrap_or_default()
     }
 
     pub(super) fn forget_unwanted(&mut self) {
@@ -212,6 +225,7 @@ impl State {
         self.standby.remove(&node);
         self.later.out.remove(&node);
         self.later.halted.remove(&node);
+        self.later.next.maintenance.nodes.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }
@@ -253,7 +267,8 @@ impl State {
             let planned = assignments.iter().find(|(name, _)| *name == service);
             let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
             let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
-            let to = to.filter(|_| wanted && !self.is_address_busy(&service));
+            let stays = self.is_stopped(&service) || self.is_maintained(&service);
+            let to = to.filter(|_| wanted && !stays && !self.is_address_busy(&service));
             self.epoch = self.epoch.next();
             let (epoch, took) = (self.epoch, Span::ZERO);
             if self.stays(&service, proof) {
@@ -285,6 +300,10 @@ impl State {
     fn assign(&mut self, index: Index, service: ServiceId, base: Epoch, node: NodeId) -> Applied {
         if !self.view.contains_key(&node) {
             return Err(Refusal::NotEligible(node));
+        }
+        // Decided upon before an operator said otherwise.
+        if self.is_stopped(&service) || self.is_maintained(&service) {
+            return Err(Refusal::Stale);
         }
         let epoch = self.epoch.next();
         let (busy, addresses) =
@@ -333,9 +352,10 @@ impl State {
         {
             return Err(Refusal::NotEligible(wish));
         }
+        let maintained = self.is_maintained(service);
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         let Holder::Node(node) = assignment.holder else { return Err(Refusal::Stale) };
-        if assignment.epoch != base {
+        if assignment.epoch != base || maintained {
             return Err(Refusal::Stale);
         }
         if wish == Some(node) && cause == Cause::Planned {
@@ -366,6 +386,10 @@ impl State {
             let failures = assignment.failures.entry(node).or_default();
             *failures = failures.saturating_add(1);
         }
+        if cause == Cause::Maintenance {
+            // It ended while it was left as it was: it goes on where it is.
+            assignment.wish = Some(node);
+        }
         assignment.holder = Holder::Stopped { node, cause, took };
         self.epoch = self.epoch.next();
         assignment.epoch = self.epoch;
@@ -395,6 +419,16 @@ impl State {
         }
         self.assignments.values_mut().for_each(|assignment| assignment.failures.clear());
         Ok(Outcome::Done)
+    }
+
+    /// The holder's account of one of its parts ends with it; nothing of that is in the state.
+    fn clear_part(&self, service: &ServiceId, resource: &str) -> Applied {
+        let config = self.config.as_ref().ok_or(Refusal::NotFounded)?;
+        if !config.services.contains_key(service) {
+            return Err(Refusal::NoSuchService);
+        }
+        let known = config.resources(service).iter().any(|it| it.name == resource);
+        if known { Ok(Outcome::Done) } else { Err(Refusal::NoSuchResource(resource.into())) }
     }
 
     fn observe(&mut self, service: &ServiceId, epoch: Epoch, stages: Vec<Stage>) -> Applied {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
 use super::incident::{Cause, Stage};
-use super::{Confirmation, Override, QuorumServer};
+use super::{Confirmation, Maintenance, Override, QuorumServer, Scope};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -188,6 +188,34 @@ pub enum Change {
     },
     /// A machine is off, by an operator's word: what stays with it may go elsewhere.
     ConfirmOff(Confirmation),
+    /// Services shall run nowhere, or may again.
+    StopServices {
+        /// Which.
+        services: BTreeSet<ServiceId>,
+        /// Whether.
+        on: bool,
+    },
+    /// Something is left as it is for a while, or no longer.
+    Maintain {
+        /// What.
+        scope: Scope,
+        /// Why and by whom; nothing when it is over.
+        maintenance: Option<Maintenance>,
+    },
+    /// The holder says that a service works that needs another or is needed.
+    Works {
+        /// Which.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// Forget how often a part of a service failed.
+    ClearResource {
+        /// The service.
+        service: ServiceId,
+        /// The part.
+        resource: String,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -222,6 +250,11 @@ impl Change {
             | Self::Override(_)
             | Self::Steady { .. }
             | Self::Halt { .. } => PROTOCOL_0_4,
+            Self::StopServices { .. }
+            | Self::Maintain { .. }
+            | Self::Works { .. }
+            | Self::ClearResource { .. }
+            | Self::Stopped { cause: Cause::Maintenance, .. } => PROTOCOL_0_5,
             Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }
@@ -387,6 +420,10 @@ pub enum Refusal {
     StillHere,
     /// No service waits for that node.
     NothingWaits,
+    /// That service is in maintenance, and so left as it is.
+    InMaintenance(ServiceId),
+    /// The service has no such part.
+    NoSuchResource(String),
 }
 
 impl fmt::Display for Refusal {
@@ -442,6 +479,12 @@ impl fmt::Display for Refusal {
                 "nobody would be left that votes: satellites do not, nor does who lost its vote in \
                  a tie before it is back; let another member vote first",
             ),
+            Self::InMaintenance(service) => write!(
+                f,
+                "{service} is in maintenance and left as it is; end that first with `stead \
+                 maintenance --off`"
+            ),
+            Self::NoSuchResource(name) => write!(f, "the service has no resource {name}"),
             Self::Unsettled => f.write_str(
                 "leases under the timers before these have not all run out; try again in a second",
             ),

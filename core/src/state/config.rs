@@ -6,7 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,10 +84,89 @@ pub struct ConfigNext {
 }
 
 /// What a service has that 0.4 knows nothing of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceMore {
     /// What it consists of, if that is more than one program.
     pub resources: Vec<ResourceConfig>,
+    /// The services that must run, wherever, before it starts; in planned stops they stop after it.
+    pub needs: BTreeSet<ServiceId>,
+    /// Who comes first when many have to be recovered: 1 to 100, the largest first.
+    pub importance: u8,
+    /// What is run beside it when it comes and goes.
+    pub hooks: Hooks,
+    /// How its monitor looks and judges, beyond its command.
+    pub look: Look,
+}
+
+impl Default for ServiceMore {
+    fn default() -> Self {
+        Self {
+            resources: Vec::new(),
+            needs: BTreeSet::new(),
+            importance: USUAL_IMPORTANCE,
+            hooks: Hooks::default(),
+            look: Look::default(),
+        }
+    }
+}
+
+/// How important a service is where the file doesn't say.
+pub const USUAL_IMPORTANCE: u8 = 50;
+
+/// What is run when a service comes to a node and when it is given up there in order. Neither can
+/// hold the service up for longer than its time, and neither is run when the lease has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// After it works.
+    pub takeover: Option<HookConfig>,
+    /// Before it is stopped.
+    pub release: Option<HookConfig>,
+}
+
+/// A command that is run once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookConfig {
+    /// The file to run, by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// How long it may take; then it is killed with all that it started.
+    pub timeout: Span,
+}
+
+/// How a service's monitor looks, and when what it saw counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// What the daemon asks itself; nothing if the monitor is a command.
+    pub probe: Option<Probe>,
+    /// An answer that takes longer counts as failed.
+    pub slower_than: Option<Span>,
+    /// How many runs in a row have to fail before the service counts as failed, from 1 on.
+    pub failures: u16,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { probe: None, slower_than: None, failures: 1 }
+    }
+}
+
+/// A question that a client of the service would ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// Whether a connection is accepted there.
+    Tcp(SocketAddr),
+    /// What a server of HTTP/1.1 answers to GET.
+    Http {
+        /// Where it listens.
+        at: SocketAddr,
+        /// Its name, as the URL has it.
+        host: String,
+        /// The path and what follows it.
+        path: String,
+        /// The status codes that are good; none: every one from 200 to 399.
+        expect: BTreeSet<u16>,
+        /// What has to stand in the answer.
+        contains: Option<String>,
+    },
 }
 
 /// One thing of which a service consists: a program, or what an agent looks after.
@@ -227,6 +306,38 @@ impl Config {
     #[must_use]
     pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {
         self.more_of(service).map_or(&[], |more| &more.resources)
+    }
+
+    /// The services that must run before that one starts.
+    pub fn needs(&self, service: &ServiceId) -> impl Iterator<Item = &ServiceId> {
+        self.more_of(service).into_iter().flat_map(|more| &more.needs)
+    }
+
+    /// The services that need that one.
+    pub fn needed_by(&self, service: &ServiceId) -> impl Iterator<Item = &ServiceId> {
+        let needing = move |(_, more): &(&ServiceId, &ServiceMore)| more.needs.contains(service);
+        self.later.next.services.iter().filter(needing).map(|(name, _)| name)
+    }
+
+    /// Whether it has to be told that the service works: another waits for that, or it waits for
+    /// others itself, so that its being assigned says little.
+    #[must_use]
+    pub fn waits_or_is_waited_for(&self, service: &ServiceId) -> bool {
+        self.needs(service).next().is_some() || self.needed_by(service).next().is_some()
+    }
+
+    /// How important that service is: the more the larger, from 1 to 100.
+    #[must_use]
+    pub fn importance(&self, service: &ServiceId) -> u8 {
+        self.more_of(service).map_or(USUAL_IMPORTANCE, |more| more.importance)
+    }
+
+    /// Whether anybody looks whether that service works: a monitor of the whole, or agents of its
+    /// parts.
+    #[must_use]
+    pub fn is_monitored(&self, service: &ServiceId) -> bool {
+        let alone = self.services.get(service).is_some_and(|it| it.monitor.is_some());
+        alone || !self.resources(service).is_empty()
     }
 }
 

@@ -18,6 +18,7 @@ mod fence;
 mod grant;
 mod halt;
 mod incident;
+mod rest;
 mod sound;
 mod votes;
 
@@ -37,6 +38,7 @@ pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
+pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
 
@@ -137,6 +139,13 @@ pub struct StateNext {
     pub bound: BTreeSet<ServiceId>,
     /// The newest words of operators that a machine is off, oldest first.
     pub confirmations: Vec<Confirmation>,
+    /// Services that an operator stopped, and that run nowhere until they are started.
+    pub stopped: BTreeSet<ServiceId>,
+    /// What stead leaves as it is, for work by hand.
+    pub maintenance: Maintenances,
+    /// Under which assignment a service's holder said that it works; only of those that need
+    /// another or are needed.
+    pub works: BTreeMap<ServiceId, Epoch>,
 }
 
 /// Where a quorum server is, and by what it is known.

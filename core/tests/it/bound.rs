@@ -28,7 +28,7 @@ fn mount(safety: Safety) -> ServiceMore {
         forget_after: Span::from_millis(600_000),
         safety,
     };
-    ServiceMore { resources: vec![mount] }
+    ServiceMore { resources: vec![mount], ..ServiceMore::default() }
 }
 
 /// Both services are with the second of two nodes, the second one has a mount of that class.

@@ -499,7 +499,8 @@ fn a_daemon_that_comes_to_a_restart_does_not_say_that_all_work() {
     let (service, epoch) = (ServiceId("web".to_owned()), Epoch(7));
     let mut told = Told::default();
     let mut events = |whole: &Whole, failures: u64| -> Vec<&str> {
-        let part = Shown { name: "db", all_failures: failures, reason: Some("killed") };
+        let part =
+            Shown { name: "db", all_failures: failures, reason: Some("killed"), unwell: false };
         let events = told.events((&service, epoch), false, whole, [part].into_iter());
         let word = |event: &Event| {
             if matches!(event, Event::Restarting { reason, .. } if reason == "killed") {

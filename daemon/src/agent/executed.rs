@@ -4,8 +4,8 @@ use std::path::Path;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::resource::{Shown, Told};
-use stead_core::state::config::ServiceConfig;
+use stead_core::resource::{Care, Shown, Told};
+use stead_core::state::config::{Look, ServiceConfig};
 
 use crate::executor::{Line, Picture, State, Wanted};
 
@@ -15,7 +15,7 @@ pub(super) struct Executed {
     line: Line,
     pub(super) newest: Option<Picture>,
     /// By what it was started; none until this daemon was told to start it.
-    pub(super) config: Option<ServiceConfig>,
+    pub(super) config: Option<(ServiceConfig, Look)>,
     told: Told,
 }
 
@@ -31,14 +31,24 @@ impl Executed {
     }
 
     /// It shall run: from here on what it shows is told.
-    pub(super) fn begin(&mut self, config: ServiceConfig) {
-        self.config = Some(config);
+    pub(super) fn begin(&mut self, config: ServiceConfig, look: Look) {
+        self.config = Some((config, look));
         self.told.begin();
     }
 
     /// It shall end.
     pub(super) fn stop(&self) {
         self.line.stop();
+    }
+
+    /// That may be done about what fails of it.
+    pub(super) fn care(&self, care: Care) {
+        self.line.care(care);
+    }
+
+    /// The failures of one of its resources are forgotten, or of all.
+    pub(super) fn forget(&self, which: Option<String>) {
+        self.line.forget(which);
     }
 
     /// Whether all of it works, as far as it was told.
@@ -58,11 +68,14 @@ impl Executed {
 
     /// What the newest picture shows that was not told yet.
     pub(super) fn events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
-        let (Some(config), Some(picture)) = (&self.config, &self.newest) else { return Vec::new() };
+        let (Some((config, _)), Some(picture)) = (&self.config, &self.newest) else {
+            return Vec::new();
+        };
         let parts = picture.resources.iter().map(|part| Shown {
             name: &part.name,
             all_failures: part.all_failures,
             reason: part.reason.as_deref(),
+            unwell: part.unwell,
         });
         let has_monitor = config.monitor.is_some();
         self.told.events((service, epoch), has_monitor, &picture.whole(), parts)

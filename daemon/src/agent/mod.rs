@@ -40,6 +40,10 @@
 //! stopped (its lease was over) may leave what no process holds, a mount for one. If its resources
 //! are of class `fence`, a stop has their agents look, and stop what is there (`clear`).
 //!
+//! # Hooks
+//! What a service has for its coming and going is a program of its own, under a keeper and in a
+//! control group of its own (`hook`). It has its time, and is ended with all that it started.
+//!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
 //! when it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
@@ -54,11 +58,13 @@ pub(crate) mod cgroup;
 mod clear;
 mod executed;
 mod held;
+mod hook;
 mod kept;
 mod monitor;
 mod note;
 pub(crate) mod output;
 mod place;
+mod probe;
 pub(crate) mod proc;
 pub(crate) mod run;
 mod service;
@@ -74,7 +80,8 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::{ResourceConfig, ServiceConfig};
+use stead_core::resource::Care;
+use stead_core::state::config::{Look, ResourceConfig, ServiceConfig};
 use stead_core::time::Span;
 use stead_linux::process::Process;
 use thiserror::Error;
@@ -82,6 +89,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use cgroup::{Group, Groups};
 use held::{Held, Main};
+pub use hook::HookRun;
 use kept::Keepers;
 pub use kept::{Keeper, Page};
 use place::Place;
@@ -120,12 +128,14 @@ pub struct Wish {
     pub config: ServiceConfig,
     /// What it consists of otherwise.
     pub resources: Vec<ResourceConfig>,
+    /// How its monitor looks and judges.
+    pub look: Look,
 }
 
 /// A service of one program, or of addresses alone.
 impl From<&ServiceConfig> for Wish {
     fn from(config: &ServiceConfig) -> Self {
-        Self { config: config.clone(), resources: Vec::new() }
+        Self { config: config.clone(), resources: Vec::new(), look: Look::default() }
     }
 }
 
@@ -179,8 +189,9 @@ impl Programs {
         }
         let (node, last_words) = (node.to_owned(), Default::default());
         let keepers = Keepers::new(keeper);
-        let pictures = Default::default();
-        let place = Place { dir, node, events, groups, prefix, last_words, pictures, keepers };
+        let (pictures, answers) = Default::default();
+        let place =
+            Place { dir, node, events, groups, prefix, last_words, pictures, answers, keepers };
         Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
     }
 
@@ -228,7 +239,9 @@ impl Programs {
         let failed = |step, source| ProgramsError { step, path: path.to_owned(), source };
         let found = note::read(path).map_err(|it| failed("read", it))?;
         let whole = found.filter(|it| {
-            self.place.note(&it.header.service) == path && it.header.boot == note::boot()
+            let (place, service) = (&self.place, &it.header.service);
+            let ours = place.note(service) == path || hook::note(place, service) == path;
+            ours && it.header.boot == note::boot()
         });
         let Some(note::Note { header, process, .. }) = whole else {
             return note::remove(path).map_err(|it| failed("remove", it));
@@ -246,6 +259,11 @@ impl Programs {
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
         if left.is_empty() {
             held.forget();
+            return Ok(());
+        }
+        if hook::is_one(path) {
+            // Nobody watches its time any more, and it is too late to begin it again.
+            tokio::spawn(hook::clear(header.service, held));
             return Ok(());
         }
         let (service, epoch) = (header.service, held.epoch);
@@ -269,6 +287,24 @@ impl Programs {
         self.ask(&service, Ask::Stop(epoch));
     }
 
+    /// From here on no more than that may be done about what fails of a service.
+    pub fn care(&mut self, service: &ServiceId, epoch: Epoch, care: Care) {
+        self.ask(service, Ask::Care(epoch, care));
+    }
+
+    /// Has the failures of a service's resource forgotten, or of all of them.
+    pub fn forget(&mut self, service: &ServiceId, epoch: Epoch, which: Option<String>) {
+        self.ask(service, Ask::Forget(epoch, which));
+    }
+
+    /// Runs what a service has for a moment of its life, kept as its program is. `HookFailed` comes
+    /// if it fails or takes too long. A start that is asked for afterwards does not wait for it, a
+    /// stop does.
+    pub fn hook(&mut self, service: &ServiceId, epoch: Epoch, what: HookRun) {
+        let page = self.page.clone();
+        self.ask(service, Ask::Hook(epoch, Box::new(what), page));
+    }
+
     /// The last lines that programs printed before they failed, oldest first: their start, their
     /// monitor, or by ending. Each is there before the event that tells of the failure, and until
     /// the next failure of the same service. Does not wait for a disk.
@@ -281,6 +317,12 @@ impl Programs {
     #[must_use]
     pub fn pictures(&self) -> BTreeMap<ServiceId, Arc<Picture>> {
         self.place.pictures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the newest good answers of monitors took, of services that run here.
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<ServiceId, Duration> {
+        self.place.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ask(&mut self, service: &ServiceId, ask: Ask) {

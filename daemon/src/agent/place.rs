@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::cgroup::{Group, Groups};
 use super::held::{Held, Main};
 use super::kept::{Keepers, Page};
-use super::{Wish, duration, note, output};
+use super::{Wish, duration, hook, note, output};
 use crate::executor::{self, Picture, Wanted, WantedError};
 use crate::paths::SEARCH;
 
@@ -76,6 +77,8 @@ pub(super) struct Launch<'a> {
     pub(super) program: &'a Program,
     /// It is an executor.
     pub(super) executor: bool,
+    /// It is run beside the service, with these variables; nothing if it is the service's own.
+    pub(super) beside: Option<&'a [(&'static str, String)]>,
 }
 
 /// A file that is removed unless all goes well.
@@ -100,6 +103,8 @@ pub(super) struct Place {
     pub(super) last_words: Mutex<BTreeMap<ServiceId, Arc<[String]>>>,
     /// How the resources of services are that have an executor.
     pub(super) pictures: Mutex<BTreeMap<ServiceId, Arc<Picture>>>,
+    /// How long the newest good answers of monitors took.
+    pub(super) answers: Mutex<BTreeMap<ServiceId, Duration>>,
     /// What keeps programs.
     pub(super) keepers: Keepers,
 }
@@ -124,6 +129,15 @@ impl Place {
         let mut all = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
         match picture {
             Some(picture) => drop(all.insert(service.clone(), Arc::new(picture.clone()))),
+            None => drop(all.remove(service)),
+        }
+    }
+
+    /// Keeps how long a monitor's answer took; nothing if the service is here no more.
+    pub(super) fn show_answer(&self, service: &ServiceId, took: Option<Duration>) {
+        let mut all = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match took {
+            Some(took) => drop(all.insert(service.clone(), took)),
             None => drop(all.remove(service)),
         }
     }
@@ -187,7 +201,7 @@ impl Place {
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
-        let what = Launch { config, program: &program, executor: true };
+        let what = Launch { config, program: &program, executor: true, beside: None };
         self.launch(service, epoch, what, page)
     }
 
@@ -199,16 +213,29 @@ impl Place {
         what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
-        let Launch { config, program, executor } = what;
+        let Launch { config, program, executor, beside } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
-        let path = self.log(service);
-        let old = self.file(service, "log.old");
+        // No service has a dot in its name, so what is run beside one is no other's.
+        let files = match beside {
+            Some(_) => hook::files(service),
+            None => service.clone(),
+        };
+        let path = self.log(&files);
+        let old = self.file(&files, "log.old");
         let log = output::begin(&path, Some(&old))
             .map_err(|source| LaunchError::Output { path, source })?;
         let mut spec = self.spec(service, epoch, config, &program.command, log)?;
-        let group = self.group(service);
+        let variables = spec.environment.get_or_insert_default();
+        for (name, value) in beside.into_iter().flatten() {
+            variables.push(((*name).into(), value.into()));
+        }
+        if beside.is_some() {
+            variables.retain(|(name, _)| name != NOTE);
+            variables.push((NOTE.into(), self.note(&files).into()));
+        }
+        let group = self.group(&files);
         let header = note::Header {
             service: service.clone(),
             epoch,
@@ -218,7 +245,7 @@ impl Place {
             group: group.as_ref().map(|group| group.folder().to_owned()),
             executor,
         };
-        let path = self.note(service);
+        let path = self.note(&files);
         let failed = |source| LaunchError::Note { path: path.clone(), source };
         let written = note::create(&path, &header).map_err(failed)?;
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
-use stead_core::node::Event;
+use stead_core::node::{Event, Hook};
+use stead_core::resource::Care;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
 use super::executed::{self, Executed};
 use super::held::Held;
+use super::hook::{HookRun, Hooking};
 use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::{Launch, Place};
@@ -36,6 +38,12 @@ pub(super) enum Ask {
     Start(Epoch, Box<Wish>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
+    /// No more than that may be done about what fails.
+    Care(Epoch, Care),
+    /// Forget the failures of that resource, or of all.
+    Forget(Epoch, Option<String>),
+    /// Run what the service has for that moment, kept by that page.
+    Hook(Epoch, Box<HookRun>, Option<Page>),
 }
 
 /// What was started.
@@ -60,6 +68,10 @@ pub(super) struct Service {
     current: Option<Current>,
     /// The newest epoch that was stopped: nothing is started under it or an older one.
     stopped: Option<Epoch>,
+    /// It is in maintenance: what ends is left so, and its monitor goes on.
+    left_alone: bool,
+    /// What is run beside it.
+    hook: Option<Hooking>,
 }
 
 impl Service {
@@ -71,7 +83,7 @@ impl Service {
         found: Option<Held>,
     ) -> Self {
         let current = found.map(|held| Current::new(&place, &name, held.epoch, Some(held)));
-        Self { name, place, asks, current, stopped: None }
+        Self { name, place, asks, current, stopped: None, left_alone: false, hook: None }
     }
 
     /// Runs until nobody can ask any more; the program is left running then.
@@ -84,6 +96,9 @@ impl Service {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Start(epoch, wish, page)) => self.start(epoch, *wish, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
+                    Some(Ask::Care(epoch, care)) => self.care(epoch, care),
+                    Some(Ask::Forget(epoch, which)) => self.forget(epoch, which),
+                    Some(Ask::Hook(epoch, what, page)) => self.hook(epoch, *what, page).await,
                     None => return,
                 },
                 news = news(&mut self.current) => match news {
@@ -127,7 +142,7 @@ impl Service {
             }
         }
         if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
-            executed.begin(wish.config.clone());
+            executed.begin(wish.config.clone(), wish.look.clone());
         } else {
             self.tell_started(epoch, None);
         }
@@ -143,8 +158,8 @@ impl Service {
         };
         // The former one ends first: two would write to the same file.
         current.monitor = None;
-        current.monitor =
-            Monitoring::begin(&self.place, &self.name, epoch, &wish.config, current.held.as_ref());
+        let (what, held) = ((&wish.config, &wish.look), current.held.as_ref());
+        current.monitor = Monitoring::begin(&self.place, &self.name, epoch, what, held);
     }
 
     async fn launch(
@@ -159,7 +174,7 @@ impl Service {
         let (place, service, wish) = (self.place.clone(), self.name.clone(), wish.clone());
         let launch = move || match &wish.config.program {
             Some(program) => {
-                let what = Launch { config: &wish.config, program, executor: false };
+                let what = Launch { config: &wish.config, program, executor: false, beside: None };
                 place.launch(&service, epoch, what, page.as_ref())
             }
             None => place.launch_executor(&service, epoch, &wish, page.as_ref()),
@@ -211,12 +226,46 @@ impl Service {
         tracing::warn!("what is left of {} can't be stopped yet: {detail}", self.name);
     }
 
+    fn care(&mut self, epoch: Epoch, care: Care) {
+        let Some(current) = self.current.as_ref().filter(|it| it.epoch == epoch) else { return };
+        self.left_alone = care == Care::Nothing;
+        if let Some(executed) = &current.executed {
+            executed.care(care);
+        }
+    }
+
+    fn forget(&self, epoch: Epoch, which: Option<String>) {
+        let current = self.current.as_ref().filter(|it| it.epoch == epoch);
+        if let Some(executed) = current.and_then(|it| it.executed.as_ref()) {
+            executed.forget(which);
+        }
+    }
+
+    /// Before it goes it waits for what is run, for as long as that may take; after it came it does
+    /// not.
+    async fn hook(&mut self, epoch: Epoch, what: HookRun, page: Option<Page>) {
+        if let Some(former) = self.hook.take() {
+            former.end().await;
+        }
+        let hook = what.hook;
+        let running = Hooking::begin(&self.place, &self.name, epoch, what, page);
+        match hook {
+            Hook::Takeover => self.hook = Some(running),
+            Hook::Release => running.over().await,
+        }
+    }
+
     /// Ends what was started, and waits until nothing of it is left.
     async fn end_current(&mut self) {
+        if let Some(hook) = self.hook.take() {
+            hook.end().await;
+        }
+        self.left_alone = false;
         let Some(mut current) = self.current.take() else { return };
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
         }
+        self.place.show_answer(&self.name, None);
         if current.executed.is_some() {
             self.end_executor(&mut current).await;
         }
@@ -248,7 +297,9 @@ impl Service {
         let lines = &words[words.len().saturating_sub(TOLD_LINES)..];
         let Some(current) = &mut self.current else { return };
         current.end = None;
-        current.monitor = None;
+        if !self.left_alone {
+            current.monitor = None;
+        }
         let how = current.held.as_ref().map(Held::how_it_ended).unwrap_or_default();
         let detail =
             if lines.is_empty() { how } else { format!("{how}, it said: {}", lines.join(" / ")) };
@@ -293,9 +344,9 @@ impl Service {
             if let Some(monitor) = current.monitor.take() {
                 monitor.end().await;
             }
-        } else if let Some(config) = config.filter(|_| current.monitor.is_none()) {
-            let held = current.held.as_ref();
-            current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
+        } else if let Some((config, look)) = config.filter(|_| current.monitor.is_none()) {
+            let (what, held) = ((config, look), current.held.as_ref());
+            current.monitor = Monitoring::begin(&self.place, &self.name, epoch, what, held);
         }
     }
 

@@ -200,6 +200,8 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::LastVoter
         | Refusal::StillHere
         | Refusal::NothingWaits
+        | Refusal::InMaintenance(_)
+        | Refusal::NoSuchResource(_)
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

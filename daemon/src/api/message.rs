@@ -61,6 +61,27 @@ pub enum Request {
         /// Stop, or start.
         on: bool,
     },
+    /// Stop services everywhere, or let them run again: a [`ServicesAnswer`].
+    Serve {
+        /// Which.
+        services: Vec<String>,
+        /// Whether they shall run.
+        on: bool,
+    },
+    /// Leave something as it is for work by hand, or no longer: a [`ChangeAnswer`].
+    Maintenance {
+        /// A service or a node; everything if none.
+        #[serde(default)]
+        what: Option<String>,
+        /// It is a node, and not the service of that name.
+        #[serde(default)]
+        node: bool,
+        /// Begin, or end.
+        on: bool,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
     /// Let nothing move for a while: a [`ChangeAnswer`].
     Disarm {
         /// For how long.
@@ -92,6 +113,9 @@ pub enum Request {
         /// Which; all if none.
         #[serde(default)]
         service: Option<String>,
+        /// Only this part of it.
+        #[serde(default)]
+        resource: Option<String>,
     },
     /// Take an operator's word that a machine is off, or say what waits for that: a
     /// [`super::fence::ConfirmAnswer`].
@@ -230,6 +254,15 @@ pub struct ChangeAnswer {
     pub node: Option<String>,
     /// What the operator should know or do now, if anything.
     pub next: Option<String>,
+}
+
+/// Services were stopped or started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicesAnswer {
+    /// They.
+    pub services: Vec<String>,
+    /// It was so already: nothing was changed.
+    pub already: bool,
 }
 
 /// What an override means, or what became of it.

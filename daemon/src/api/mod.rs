@@ -29,6 +29,7 @@ mod overrule;
 pub mod report;
 mod requests;
 mod server;
+mod services;
 pub(crate) mod socket;
 #[cfg(test)]
 pub(crate) mod tests;

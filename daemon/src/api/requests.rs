@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, fence, halt, overrule, report};
+use super::{Desk, disarm, enrol, features, fence, halt, overrule, report, services};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 
@@ -25,6 +25,9 @@ use crate::driver::handle::{Handle, SubmitError};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long this node may take to apply what it submitted itself.
 const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// The longest reason, in characters: a line of a screen or two.
+const LONGEST_REASON: usize = 200;
 
 pub(super) type Answered<T> = Result<T, Failure>;
 
@@ -44,7 +47,13 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Override { seconds, force, reason } => {
             json(&overrule::overrule(desk, seconds, force, reason).await?)
         }
-        Request::Clear { service } => json(&clear(desk, service).await?),
+        Request::Clear { service, resource } => {
+            json(&services::clear(desk, service, resource).await?)
+        }
+        Request::Serve { services, on } => json(&services::serve(desk, &services, on).await?),
+        Request::Maintenance { what, node, on, reason } => {
+            json(&services::maintenance(desk, what.as_deref(), node, on, reason).await?)
+        }
         Request::Halt { site, on } => json(&halt::halt(desk, site.as_deref(), on).await?),
         Request::ConfirmOff { node, reason } => {
             json(&fence::confirm_off(desk, &node, reason).await?)
@@ -184,29 +193,35 @@ pub(super) fn member(state: &State, name: &str) -> Answered<NodeId> {
     })
 }
 
+/// A node that no operator keeps from taking services.
+fn takes(state: &State, to: NodeId, node: &str) -> Answered<()> {
+    let (why, next) = if state.standby.contains(&to) {
+        ("is on standby", format!("`stead standby {node} --off` first"))
+    } else if state.is_halted(to) {
+        let next = "`stead start --all` or `stead start --site SITE` first";
+        ("is stopped by an operator", next.to_owned())
+    } else if state.is_node_maintained(to) {
+        let next = format!("`stead maintenance --node {node} --off` first");
+        ("is in maintenance, and nothing comes to it", next)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::unchanged(format!("{node} {why}; nothing was changed"), next))
+}
+
 async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<ChangeAnswer> {
     let state = state(desk);
     let to = member(&state, node)?;
-    let id = ServiceId::from(service);
-    let Some(assignment) = state.assignments.get(&id) else {
-        let services: Vec<_> = state.assignments.keys().map(|it| it.0.as_str()).collect();
+    let id = services::known(&state, service)?;
+    let assignment = state.assignments.get(&id).cloned().unwrap_or_default();
+    services::untouched(&state, [&id])?;
+    if state.is_stopped(&id) {
         return Err(Failure::unchanged(
-            format!("there is no service {service}; nothing was changed"),
-            format!("the services are: {}", services.join(", ")),
-        ));
-    };
-    if state.standby.contains(&to) {
-        return Err(Failure::unchanged(
-            format!("{node} is on standby; nothing was changed"),
-            format!("`stead standby {node} --off` first"),
+            format!("{service} is stopped by an operator; nothing was changed"),
+            format!("`stead start {service}` first"),
         ));
     }
-    if state.is_halted(to) {
-        return Err(Failure::unchanged(
-            format!("{node} is stopped by an operator; nothing was changed"),
-            "`stead start --all` or `stead start --site SITE` first",
-        ));
-    }
+    takes(&state, to, node)?;
     let quarantined = desk.handle.view().quarantined.get(&to).copied();
     if let Some(it) = quarantined.filter(|_| !state.is_disarmed()) {
         return Err(Failure::unchanged(
@@ -280,7 +295,10 @@ fn out_of_reach(seen: &Seen, state: &State, to: NodeId, service: &ServiceId) -> 
 async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
     let state = state(desk);
     let id = member(&state, node)?;
-    let next = if on && state.is_disarmed() {
+    let stays = state.held_by(id).find(|(service, _)| state.is_maintained(service));
+    let next = if let Some((service, _)) = stays.filter(|_| on) {
+        format!("{service} is in maintenance: it moves away when that is over, see `stead status`")
+    } else if on && state.is_disarmed() {
         "the cluster is disarmed: its services move away when that is over, see `stead status`"
             .to_owned()
     } else if on {
@@ -293,12 +311,6 @@ async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
     }
     let index = submit(desk, Change::Standby { node: id, on }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: Some(next) })
-}
-
-async fn clear(desk: &Desk, service: Option<String>) -> Answered<ChangeAnswer> {
-    let service = service.map(ServiceId);
-    let index = submit(desk, Change::Clear { service }).await?;
-    Ok(ChangeAnswer { index: Some(index.0), node: None, next: None })
 }
 
 async fn steady(desk: &Desk, node: String) -> Answered<ChangeAnswer> {
@@ -369,6 +381,20 @@ fn failed(error: &SubmitError) -> Failure {
         SubmitError::Ending => (Changed::Unknown, "look at `stead status` on another node"),
     };
     Failure { message: error.to_string(), changed, next: next.to_owned(), problems: Vec::new() }
+}
+
+/// A reason that fits into a line or two of a screen.
+///
+/// # Errors
+/// It is longer, or no line. Nothing was changed.
+pub(super) fn reason_of(reason: String) -> Answered<String> {
+    if reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control) {
+        return Ok(reason);
+    }
+    let message = format!(
+        "the reason must be one line of at most {LONGEST_REASON} characters; nothing was changed"
+    );
+    Err(Failure::unchanged(message, "say it shorter"))
 }
 
 /// Waits until this node has applied an entry, so that what is shown next has it; not for ever.

@@ -130,6 +130,8 @@ impl Client {
             | Request::Clear { .. }
             | Request::Halt { .. }
             | Request::ConfirmOff { .. }
+            | Request::Serve { .. }
+            | Request::Maintenance { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }

@@ -21,6 +21,7 @@ mod context;
 mod demo;
 mod disarm;
 mod doctor;
+mod drain;
 mod events;
 mod exit;
 mod fence;
@@ -30,6 +31,7 @@ mod join;
 mod leave;
 mod lint;
 mod look;
+mod maintenance;
 mod metrics;
 mod moves;
 mod plan;
@@ -105,8 +107,10 @@ enum Command {
     Quorum(quorum::Quorum),
     Move(moves::Move),
     Standby(standby::Standby),
+    Drain(drain::Drain),
     Stop(start_stop::Stop),
     Start(start_stop::Start),
+    Maintenance(maintenance::Maintenance),
     Disarm(disarm::Disarm),
     Clear(clear::Clear),
     Fence(fence::Fence),
@@ -159,6 +163,8 @@ impl Command {
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
             Self::Standby(command) => command.run(context),
+            Self::Drain(command) => command.run(context),
+            Self::Maintenance(command) => command.run(context),
             Self::Stop(command) => command.run(context),
             Self::Start(command) => command.run(context),
             Self::Disarm(command) => command.run(context),

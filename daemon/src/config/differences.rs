@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, QuorumConfig, ServiceAddress,
-    ServiceConfig,
+    Config, HookConfig, LinkConfig, Look, Monitor, NetworkConfig, NodeConfig, Probe, Program,
+    QuorumConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 
@@ -89,6 +89,9 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         if both {
             let parts = parts::changes(&name.0, old.resources(name), new.resources(name));
             parts.into_iter().for_each(|what| changes.live(what));
+            let usual = ServiceMore::default();
+            let [old, new] = [old, new].map(|it| it.more_of(name).unwrap_or(&usual));
+            changes.more(&name.0, old, new);
         }
     }
     for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
@@ -230,6 +233,31 @@ impl Changes {
         self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
     }
 
+    /// What a service has beside its program, addresses and wishes.
+    fn more(&mut self, name: &str, old: &ServiceMore, new: &ServiceMore) {
+        let needs = |more: &ServiceMore| match more.needs.iter().collect::<Vec<_>>()[..] {
+            [] => "nothing".to_owned(),
+            ref all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        self.value(&format!("service {name}: needs"), &needs(old), &needs(new));
+        let importance = |more: &ServiceMore| more.importance.to_string();
+        self.value(&format!("service {name}: importance"), &importance(old), &importance(new));
+        let hook = |hook: &Option<HookConfig>| match hook {
+            Some(hook) => format!("{} for {} at most", command(&hook.command), say(hook.timeout)),
+            None => "nothing".to_owned(),
+        };
+        for (key, old, new) in [
+            ("takeover", &old.hooks.takeover, &new.hooks.takeover),
+            ("release", &old.hooks.release, &new.hooks.release),
+        ] {
+            self.value(&format!("service {name}: {key} hook runs"), &hook(old), &hook(new));
+        }
+        if old.look != new.look {
+            let (old, new) = (looks(&old.look), looks(&new.look));
+            self.live(format!("service {name}: its monitor asks {old} -> {new}; it restarts"));
+        }
+    }
+
     fn satellites(&mut self, old: &Config, new: &Config) {
         let is = |config: &Config, name: &String| config.later.satellites.contains(name);
         for name in new.nodes.keys() {
@@ -331,6 +359,22 @@ impl Changes {
             }
         }
     }
+}
+
+/// How a monitor looks, in words.
+fn looks(look: &Look) -> String {
+    let asks = match &look.probe {
+        None => "a command".to_owned(),
+        Some(Probe::Tcp(at)) => format!("{at} for a connection"),
+        Some(Probe::Http { host, path, expect, contains, .. }) => {
+            let codes: Vec<_> = expect.iter().map(ToString::to_string).collect();
+            let codes = if codes.is_empty() { "2xx or 3xx".to_owned() } else { codes.join(" or ") };
+            let text = contains.as_ref().map(|it| format!(" with {it:?}")).unwrap_or_default();
+            format!("http://{host}{path} for {codes}{text}")
+        }
+    };
+    let slow = look.slower_than.map(|it| format!(" within {}", say(it))).unwrap_or_default();
+    format!("{asks}{slow}, {} in a row", look.failures)
 }
 
 fn place(network: &NetworkConfig) -> String {

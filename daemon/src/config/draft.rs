@@ -10,8 +10,8 @@ use std::ops::Range;
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, ConfigNext, ExecConfig, LinkConfig, Monitor, NodeConfig,
-    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    Config, ConfigLater, ConfigMore, ConfigNext, ExecConfig, Hooks, LinkConfig, Look, Monitor,
+    NodeConfig, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -68,6 +68,10 @@ pub(super) struct Service {
     pub(super) prefer: Vec<Spanned<String>>,
     pub(super) failback: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<ResourceConfig>>,
+    pub(super) needs: Vec<Spanned<String>>,
+    pub(super) importance: u8,
+    pub(super) hooks: Hooks,
+    pub(super) look: Look,
 }
 
 /// The table `[quorum]`.
@@ -138,7 +142,10 @@ impl Node {
 impl Service {
     fn more(&self) -> (ServiceId, ServiceMore) {
         let resources = self.resources.iter().map(|it| it.get_ref().clone()).collect();
-        (ServiceId(self.name.get_ref().clone()), ServiceMore { resources })
+        let needs = self.needs.iter().map(|it| ServiceId(it.get_ref().clone())).collect();
+        let (importance, hooks, look) = (self.importance, self.hooks.clone(), self.look.clone());
+        let more = ServiceMore { resources, needs, importance, hooks, look };
+        (ServiceId(self.name.get_ref().clone()), more)
     }
 
     fn config(self) -> (ServiceId, ServiceConfig) {

@@ -49,6 +49,9 @@ pub(super) const SERVICE: &[Key] = keys! {
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
     "resources": "resources = [{ name = \"web\", ocf = \"heartbeat:nginx\" }]",
+    "needs": "needs = [\"db\"]",
+    "importance": "importance = 80",
+    "hooks": "hooks = { takeover = [\"/usr/local/bin/tell-the-router\"] }",
 };
 /// The keys of `[[services.NAME.resources]]`.
 pub(super) const RESOURCE: &[Key] = keys! {
@@ -98,12 +101,28 @@ pub(super) const PROGRAM: &[Key] = keys! {
 /// The keys of a monitor.
 pub(super) const MONITOR: &[Key] = keys! {
     "command": "command = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "tcp": "tcp = \"10.0.0.100:5432\"",
+    "http": "http = \"http://10.0.0.100/health\"",
+    "expect": "expect = [200]",
+    "contains": "contains = \"ready\"",
     "interval": "interval = \"1s\"",
     "timeout": "timeout = \"2s\"",
+    "slower-than": "slower-than = \"500ms\"",
+    "failures": "failures = 2",
+};
+/// The keys of `hooks`.
+pub(super) const HOOKS: &[Key] = keys! {
+    "takeover": "takeover = [\"/usr/local/bin/tell-the-router\", \"here\"]",
+    "release": "release = [\"/usr/local/bin/tell-the-router\", \"gone\"]",
+};
+/// The keys of one of them.
+pub(super) const HOOK: &[Key] = keys! {
+    "command": "command = [\"/usr/local/bin/tell-the-router\", \"here\"]",
+    "timeout": "timeout = \"10s\"",
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 11] = [
+pub(super) const HOMES: [(&str, &[Key]); 13] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -114,6 +133,8 @@ pub(super) const HOMES: [(&str, &[Key]); 11] = [
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("[[services.NAME.resources]]", RESOURCE),
+    ("`hooks` of [services.NAME]", HOOKS),
+    ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
 ];
 

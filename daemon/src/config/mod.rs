@@ -18,13 +18,16 @@
 //! differs from node to node by itself.
 
 mod address;
+mod between;
 mod checks;
 mod command;
 mod differences;
 mod draft;
 mod duration;
 mod example;
+mod hooks;
 mod keys;
+mod monitor;
 mod name;
 mod network;
 mod parts;
@@ -53,6 +56,7 @@ use crate::ocf::{self, AgentName};
 
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
+pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
 pub use render::render;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::{Epoch, NodeId, ServiceId};
-use stead_core::node::{Command, Event, Fate};
+use stead_core::node::{Command, Event, Fate, Hook};
 use stead_core::notice::Notice;
 use stead_core::state::config::ServiceConfig;
-use stead_core::state::{Change, State};
+use stead_core::state::{Cause, Change, State};
 use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_log::Log;
@@ -18,7 +18,7 @@ use super::elections::{Elections, Word};
 use super::guard_link::Door;
 use super::machine::encode;
 use super::peers::Proposer;
-use crate::agent::{Programs, Wish};
+use crate::agent::{HookRun, Programs, Wish};
 use crate::chain::chain;
 use crate::connections::Resets;
 use crate::departure::Departure;
@@ -92,6 +92,13 @@ impl Performers {
             }
             Command::Start { service, epoch } => self.start(state, service, epoch),
             Command::Stop { service, epoch } => self.programs.stop(service, epoch),
+            Command::Care { service, epoch, care } => self.programs.care(&service, epoch, care),
+            Command::Forget { service, epoch, resource } => {
+                self.programs.forget(&service, epoch, resource);
+            }
+            Command::Hook { service, epoch, hook, cause } => {
+                self.hook(state, &service, epoch, hook, cause);
+            }
             Command::Notice(notice) => self.notice(&notice),
         }
     }
@@ -206,10 +213,31 @@ impl Performers {
         }
     }
 
+    fn hook(
+        &mut self,
+        state: &State,
+        service: &ServiceId,
+        epoch: Epoch,
+        hook: Hook,
+        cause: Option<Cause>,
+    ) {
+        let Some(config) = Self::config(state, service).cloned() else { return };
+        let more = state.config.as_ref().and_then(|config| config.more_of(service));
+        let command = more.and_then(|more| match hook {
+            Hook::Takeover => more.hooks.takeover.clone(),
+            Hook::Release => more.hooks.release.clone(),
+        });
+        if let Some(command) = command {
+            self.programs.hook(service, epoch, HookRun { config, command, hook, cause });
+        }
+    }
+
     fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
         if let Some(config) = Self::config(state, &service) {
             let parts = state.config.as_ref().map_or(&[][..], |it| it.resources(&service));
-            let wish = Wish { config: config.clone(), resources: parts.to_vec() };
+            let more = state.config.as_ref().and_then(|it| it.more_of(&service));
+            let look = more.map(|more| more.look.clone()).unwrap_or_default();
+            let wish = Wish { config: config.clone(), resources: parts.to_vec(), look };
             self.programs.start(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());

@@ -54,6 +54,8 @@ pub struct View {
     pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// How long the newest good answers of monitors took here.
+    pub answers: BTreeMap<ServiceId, Duration>,
     /// How the resources of services are that consist of several, of those that run here.
     pub pictures: BTreeMap<ServiceId, Arc<Picture>>,
     /// Who else uses an address that this node answers for, and defends.

@@ -20,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::operator::{self, Report};
 use super::say;
 use super::wanted::Wanted;
-use super::wire::{Picture, ResourceView, STOP, State};
+use super::wire::{Order, Picture, ResourceView, State};
 use crate::agent::output;
 use crate::chain::chain;
 use crate::keeper;
@@ -32,7 +32,7 @@ const LINES: usize = 10;
 /// How often the length of outputs is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// What a client may say at once, in bytes.
-const LONGEST: u64 = 64;
+const LONGEST: u64 = 256;
 /// The kernel begins again at 300 when its numbers are used up; we stay away from either end.
 const FIRST_NUMBER: u64 = 1_000;
 /// How this ends when it can't begin.
@@ -131,6 +131,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
         failures: 0,
         all_failures: 0,
         reason: None,
+        unwell: false,
         lines: Vec::new(),
     }
 }
@@ -147,7 +148,7 @@ impl Executor {
     async fn run(
         mut self,
         mut reported: UnboundedReceiver<Report>,
-        mut ordered: UnboundedReceiver<()>,
+        mut ordered: UnboundedReceiver<Order>,
     ) -> io::Result<()> {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut trim = interval(TRIM);
@@ -163,7 +164,7 @@ impl Executor {
                     Some(Report::Ended { place, detail }) => self.life.ended(now(), place, detail),
                     None => return Err(io::Error::other("nobody looks after its resources")),
                 },
-                Some(()) = ordered.recv() => self.life.stop(now()),
+                Some(order) = ordered.recv() => self.obey(order),
                 _ = terminated.recv() => self.life.stop(now()),
                 () = sleep(wait) => self.life.tick(now()),
                 _ = trim.tick() => {
@@ -177,6 +178,20 @@ impl Executor {
         }
         Wanted::forget(&self.wanted.folder, &self.wanted.service);
         Ok(())
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Stop => self.life.stop(now()),
+            Order::Care(care) => self.life.care(now(), care),
+            Order::Forget(None) => self.life.forget(now(), None),
+            Order::Forget(Some(name)) => {
+                let place = self.parts.iter().position(|part| part.name == name);
+                if place.is_some() {
+                    self.life.forget(now(), place);
+                }
+            }
+        }
     }
 
     /// Hands on what is asked for, and tells how things are now.
@@ -234,6 +249,7 @@ fn renew(part: &mut ResourceView, view: &View<'_>, wanted: &Wanted) {
         }
     }
     part.stage = view.stage.word().to_owned();
+    part.unwell = view.unwell;
     (part.failures, part.all_failures, part.reason) = (view.failures, view.all_failures, reason);
 }
 
@@ -252,7 +268,7 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 async fn accept(
     listener: UnixListener,
     pictures: watch::Receiver<String>,
-    orders: UnboundedSender<()>,
+    orders: UnboundedSender<Order>,
 ) {
     loop {
         match listener.accept().await {
@@ -269,7 +285,7 @@ async fn accept(
 async fn talk(
     stream: UnixStream,
     mut pictures: watch::Receiver<String>,
-    orders: UnboundedSender<()>,
+    orders: UnboundedSender<Order>,
 ) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from.take(LONGEST));
@@ -281,8 +297,8 @@ async fn talk(
                 if read? == 0 {
                     return Ok(());
                 }
-                if word.trim_ascii_end() == STOP.as_bytes() {
-                    let _ = orders.send(());
+                if let Some(order) = Order::read(&word) {
+                    let _ = orders.send(order);
                 }
                 word.clear();
                 from.get_mut().set_limit(LONGEST);

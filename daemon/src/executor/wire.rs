@@ -7,16 +7,73 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::Epoch;
-use stead_core::resource::Whole;
+use stead_core::resource::{Care, Whole};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 /// What asks for the end.
-pub(super) const STOP: &str = "stop";
+const STOP: &str = "stop";
+/// What says what may be done about resources; a word of [`care_word`] follows.
+const CARE: &str = "care ";
+/// What has failures forgotten; the name of a resource follows, or nothing.
+const FORGET: &str = "forget ";
+
+/// What an executor is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Stop everything and end.
+    Stop,
+    /// From here on no more than that may be done about resources.
+    Care(Care),
+    /// Forget the failures of one, or of all.
+    Forget(Option<String>),
+}
+
+impl Order {
+    /// It as a line, without its end.
+    fn line(&self) -> String {
+        match self {
+            Self::Stop => STOP.to_owned(),
+            Self::Care(care) => format!("{CARE}{}", care_word(*care)),
+            Self::Forget(which) => format!("{FORGET}{}", which.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// Reads a line; nothing if it is no order.
+    pub(super) fn read(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?.trim_end_matches(['\n', '\r']);
+        if line == STOP {
+            return Some(Self::Stop);
+        }
+        if let Some(word) = line.strip_prefix(CARE) {
+            let all = [Care::Full, Care::Ended, Care::Nothing];
+            return all.into_iter().find(|care| care_word(*care) == word).map(Self::Care);
+        }
+        let which = line.strip_prefix(FORGET)?;
+        Some(Self::Forget((!which.is_empty()).then(|| which.to_owned())))
+    }
+}
+
+const fn care_word(care: Care) -> &'static str {
+    match care {
+        Care::Full => "full",
+        Care::Ended => "ended",
+        Care::Nothing => "nothing",
+    }
+}
+
+/// What a daemon wants of an executor, whichever connection it is told by.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    stop: bool,
+    /// Nothing as long as it is not known: what a former daemon said stays so.
+    care: Option<Care>,
+}
 /// No picture is longer, in bytes: a hundred resources with a reason and ten long lines each fit,
 /// however much of them has to be escaped.
 const LONGEST: u64 = 8 * 1024 * 1024;
@@ -63,6 +120,9 @@ pub struct ResourceView {
     pub all_failures: u64,
     /// Why it failed last.
     pub reason: Option<String>,
+    /// It fails, and nothing is done about it for now.
+    #[serde(default)]
+    pub unwell: bool,
     /// The last lines that it or its agent printed when it failed, oldest first.
     #[serde(default)]
     pub lines: Vec<String>,
@@ -102,7 +162,8 @@ impl Picture {
 #[derive(Debug)]
 pub struct Line {
     pictures: watch::Receiver<Option<Picture>>,
-    stop: watch::Sender<bool>,
+    standing: watch::Sender<Standing>,
+    once: UnboundedSender<Order>,
     task: AbortHandle,
 }
 
@@ -117,14 +178,26 @@ impl Line {
     #[must_use]
     pub fn open(socket: PathBuf) -> Self {
         let (told, pictures) = watch::channel(None);
-        let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(talk(socket, told, stopping)).abort_handle();
-        Self { pictures, stop, task }
+        let (standing, wanted) = watch::channel(Standing::default());
+        let (once, orders) = unbounded_channel();
+        let task = tokio::spawn(talk(socket, told, wanted, orders)).abort_handle();
+        Self { pictures, standing, once, task }
     }
 
     /// Asks for the end, now and after each new connection.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.standing.send_modify(|it| it.stop = true);
+    }
+
+    /// Says what may be done about resources, now and after each new connection.
+    pub fn care(&self, care: Care) {
+        self.standing.send_modify(|it| it.care = Some(care));
+    }
+
+    /// Has the failures of one resource forgotten, or of all.
+    pub fn forget(&self, which: Option<String>) {
+        // The other end is there for as long as this is.
+        let _ = self.once.send(Order::Forget(which));
     }
 
     /// The next picture that was not seen yet. Waits for ever if the executor is gone.
@@ -144,7 +217,8 @@ impl Line {
 async fn talk(
     socket: PathBuf,
     told: watch::Sender<Option<Picture>>,
-    mut stopping: watch::Receiver<bool>,
+    mut wanted: watch::Receiver<Standing>,
+    mut orders: UnboundedReceiver<Order>,
 ) {
     let mut pause = AGAIN;
     loop {
@@ -153,7 +227,7 @@ async fn talk(
             let (from, to) = stream.into_split();
             let from = BufReader::new(from.take(LONGEST));
             // Whatever ends it, another connection is tried.
-            let _ = listen(from, to, &told, &mut stopping).await;
+            let _ = listen(from, to, &told, &mut wanted, &mut orders).await;
         }
         sleep(pause).await;
         pause = (pause * 2).min(AGAIN_MAX);
@@ -164,9 +238,10 @@ async fn listen(
     mut from: BufReader<Take<OwnedReadHalf>>,
     mut to: OwnedWriteHalf,
     told: &watch::Sender<Option<Picture>>,
-    stopping: &mut watch::Receiver<bool>,
+    wanted: &mut watch::Receiver<Standing>,
+    orders: &mut UnboundedReceiver<Order>,
 ) -> io::Result<()> {
-    stopping.mark_changed();
+    wanted.mark_changed();
     let mut line = Vec::new();
     loop {
         tokio::select! {
@@ -180,13 +255,18 @@ async fn listen(
                 line.clear();
                 from.get_mut().set_limit(LONGEST);
             }
-            changed = stopping.changed() => {
+            changed = wanted.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
-                if *stopping.borrow_and_update() {
-                    to.write_all(format!("{STOP}\n").as_bytes()).await?;
+                let Standing { stop, care } = *wanted.borrow_and_update();
+                let care = care.map(Order::Care);
+                for order in care.into_iter().chain(stop.then_some(Order::Stop)) {
+                    to.write_all(format!("{}\n", order.line()).as_bytes()).await?;
                 }
+            }
+            Some(order) = orders.recv() => {
+                to.write_all(format!("{}\n", order.line()).as_bytes()).await?;
             }
         }
     }

@@ -4,6 +4,7 @@
 //! A message id is the same in every version as long as the kind means the same: whoever filters by
 //! it (`journalctl MESSAGE_ID=...`) need not read sentences. `systemd-id128 new` makes one.
 
+use stead_core::id::ServiceId;
 use stead_core::notice::Notice;
 use stead_core::state::Cause;
 
@@ -74,6 +75,9 @@ kinds! {
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
+    ServicesStopped(..): "services-stopped" "5aa3fdfb19d947c89a61e6221c4461d3";
+    Maintenance(..): "maintenance" "1971a4abb6a34204bc7c47eb470dc3a2";
+    HookFailed(..): "hook-failed" "cec51c7cef8e4b19aac647a2358498bf";
     Halted(..): "halted" "c3d8a6f1e7b2405a9d1f6e8b7c4a2035";
     Quarantined(..): "quarantined" "b4c1d7f06a3e4d5f9e28a07c51d36b92";
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
@@ -132,6 +136,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::PointBack(_)
         | Notice::Tied(..)
         | Notice::Halted(..)
+        | Notice::ServicesStopped(..)
+        | Notice::Maintenance(_, None)
         | Notice::Granted(_)
         | Notice::NotGranted(_)
         | Notice::Vouched(..)
@@ -157,17 +163,16 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Disarmed(node, ..)
         | Notice::VotesAgain(node)
         | Notice::ConfirmedOff(node, ..)
+        | Notice::Maintenance(_, Some((node, _)))
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, why) => Fields { about: Some(node), cause: cause(why), ..none },
         Notice::Assigned(service, node, epoch) => {
-            Fields { service: Some(&service.0), about: Some(node), epoch: Some(epoch.0), ..none }
+            Fields { about: Some(node), epoch: Some(epoch.0), ..of(service) }
         }
-        Notice::Stopping(service, why) => {
-            Fields { service: Some(&service.0), cause: cause(why), ..none }
-        }
+        Notice::Stopping(service, why) => Fields { cause: cause(why), ..of(service) },
         Notice::Stopped(service, node, why) => {
-            Fields { service: Some(&service.0), about: Some(node), cause: cause(why), ..none }
+            Fields { about: Some(node), cause: cause(why), ..of(service) }
         }
         Notice::StaysWith(service, node) => {
             Fields { service: Some(&service.0), about: Some(node), ..none }
@@ -180,14 +185,18 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
         | Notice::Restarting(service, ..)
+        | Notice::HookFailed(service, ..)
         | Notice::Ended(service, _)
         | Notice::ClientsTold(service, _)
-        | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },
-        Notice::Claimed(service, epoch) => {
-            Fields { service: Some(&service.0), epoch: Some(epoch.0), ..none }
-        }
+        | Notice::ClaimFailed(service) => of(service),
+        Notice::Claimed(service, epoch) => Fields { epoch: Some(epoch.0), ..of(service) },
         Notice::Configured(revision) => Fields { revision: Some(*revision), ..none },
     }
+}
+
+/// The fields of a notice of a service.
+fn of(service: &ServiceId) -> Fields<'_> {
+    Fields { service: Some(&service.0), ..Fields::default() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Programs: real processes, in folders of their own.
 
 pub mod bed;
+mod beside;
 mod executor;
 mod survival;
 

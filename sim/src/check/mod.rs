@@ -7,6 +7,7 @@
 //! | `address` | I3: at most one node answers for an address |
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
+//! | `turn` | no service begins before what it needs, nor stops after it, nor begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
 //! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!
@@ -27,6 +28,7 @@ mod order;
 mod partition;
 mod proof;
 mod service;
+mod turn;
 
 use address::Address;
 use durable::Durable;
@@ -35,6 +37,7 @@ use order::Order;
 use partition::Partition;
 use proof::Proof;
 use service::Service;
+use turn::Turn;
 
 use crate::world::World;
 
@@ -111,6 +114,8 @@ pub struct Judges {
     pub service: Service,
     /// What lies before I1 to I3.
     pub proof: Proof,
+    /// Order between services, and what operators leave alone.
+    pub turn: Turn,
     /// I5.
     pub durable: Durable,
     /// Services of several resources.

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::ServiceId;
-use stead_core::resource::{Answer, Operation, Whole};
+use stead_core::resource::{Answer, Care, Operation, Whole};
 use stead_core::state::State;
 use stead_core::time::{Instant, Span};
 
@@ -48,6 +48,8 @@ struct Record {
     /// The end is wanted.
     ending: bool,
     given_up: bool,
+    /// How it is looked after.
+    care: Care,
     parts: Vec<Known>,
 }
 
@@ -63,6 +65,8 @@ struct Known {
     /// It failed and was not stopped since.
     bad: bool,
     failures: u32,
+    /// It failed and is left as it is: nothing was to be done about it then.
+    left: bool,
     works_since: Option<Instant>,
     /// What its agent was asked last.
     asked: Operation,
@@ -110,6 +114,7 @@ impl World {
             gone: false,
             bad: false,
             failures: 0,
+            left: false,
             works_since: None,
             asked: Operation::Probe,
         });
@@ -119,6 +124,7 @@ impl World {
             forget_after: self.plan.parts.forget_after,
             ending: false,
             given_up: false,
+            care: Care::Full,
             parts: known.collect(),
         };
         self.judges.order.records.insert((host, service.clone()), record);
@@ -180,8 +186,9 @@ impl World {
             let need = &parts[*need].name;
             return Some(("order", format!("{name} starts before {need} works")));
         }
-        let needs: Vec<_> =
-            it.needs.iter().map(|need| (*need, parts[*need].name.clone())).collect();
+        // What was left as it is counts as it counted before.
+        let needs = it.needs.iter().filter(|need| !parts[**need].left);
+        let needs: Vec<_> = needs.map(|need| (*need, parts[*need].name.clone())).collect();
         let name = name.clone();
         let executor = self.hosts[host].executors.get(service)?;
         let down = needs.iter().find(|(need, _)| {
@@ -221,8 +228,19 @@ impl World {
         let now = self.local(host);
         let Some(record) = self.record(host, service) else { return };
         let hopeless = matches!(answer, Answer::Hopeless(_));
+        let care = record.care;
         let it = &mut record.parts[place];
         let mut failed = false;
+        if it.works && !it.bad && operation == Operation::Monitor {
+            it.left = match answer {
+                Answer::Failed(_) | Answer::Hopeless(_) => care != Care::Full,
+                Answer::Stopped => care == Care::Nothing,
+                Answer::Works => false,
+            };
+            if it.left {
+                return;
+            }
+        }
         match (operation, answer) {
             (Operation::Probe, Answer::Works) => it.works = true,
             (Operation::Monitor, Answer::Works) if !it.bad => {
@@ -254,10 +272,38 @@ impl World {
         let it = &record.parts[place];
         let up = matches!(it.asked, Operation::Start | Operation::Monitor)
             || it.asked == Operation::Probe && it.works;
+        if up && it.works && record.care == Care::Nothing {
+            record.parts[place].left = true;
+            return;
+        }
         if up && !it.gone {
             let failed = record.fail(now, place, false);
             self.judges.order.failures += u64::from(failed);
         }
+    }
+
+    /// The executor was told how it looks after everything from now on.
+    pub(crate) fn judge_care(&mut self, host: usize, service: &ServiceId, care: Care) {
+        if let Some(record) = self.record(host, service) {
+            record.care = care;
+        }
+    }
+
+    /// Failures of a resource, or of all, are forgotten.
+    pub(crate) fn judge_forgotten(
+        &mut self,
+        host: usize,
+        service: &ServiceId,
+        place: Option<usize>,
+    ) {
+        let Some(record) = self.record(host, service) else { return };
+        for (at, it) in record.parts.iter_mut().enumerate() {
+            if place.is_none_or(|place| place == at) {
+                it.failures = 0;
+            }
+        }
+        let restarts = record.restarts;
+        record.given_up &= record.parts.iter().any(|it| it.failures > restarts);
     }
 
     /// The executor was told to stop everything.

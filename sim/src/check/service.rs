@@ -151,6 +151,9 @@ impl World {
         services.into_iter().find_map(|number| {
             let holder = state.assignments.get(&crate::plan::service(number))?.holder.node()?;
             let at = self.host_of(holder).filter(|at| !self.lan.up[*at])?;
+            if state.is_maintained(&crate::plan::service(number)) {
+                return None;
+            }
             let better = all().find(|host| {
                 let it = &self.hosts[*host];
                 self.lan.up[*host]
@@ -158,6 +161,7 @@ impl World {
                     && state.view.contains_key(&it.id)
                     && !state.standby.contains(&it.id)
                     && !state.is_halted(it.id)
+                    && !state.is_node_maintained(it.id)
             })?;
             let (at, better) = (self.hosts[at].name, self.hosts[better].name);
             Some(format!(
@@ -173,7 +177,9 @@ impl World {
         let able = |host: &&usize| {
             let it = &self.hosts[**host];
             let broken = !it.broken.is_empty();
-            let shall = !state.standby.contains(&it.id) && !state.is_halted(it.id);
+            let shall = !state.standby.contains(&it.id)
+                && !state.is_halted(it.id)
+                && !state.is_node_maintained(it.id);
             state.members.contains_key(&it.id) && shall && !broken
         };
         block.iter().find(able)?;
@@ -201,8 +207,17 @@ impl World {
             let at = holder.and_then(|holder| self.host_of(holder));
             state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at))
         };
-        let excused = |number: &usize| broken(number) || waits(number) || bound(number);
-        let numbers = (0..config.services.len()).filter(|number| !excused(number));
+        // What an operator keeps from running.
+        let kept = |number: &usize| {
+            let service = crate::plan::service(*number);
+            state.is_stopped(&service) || state.is_maintained(&service)
+        };
+        let excused =
+            |number: &usize| broken(number) || waits(number) || bound(number) || kept(number);
+        // What needs another waits for it, and for all before it.
+        let missed = |number: &usize| self.plan.needs && (0..*number).any(|it| excused(&it));
+        let numbers =
+            (0..config.services.len()).filter(|number| !excused(number) && !missed(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
     }
 

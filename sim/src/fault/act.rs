@@ -19,6 +19,17 @@ pub enum Target {
     Other,
 }
 
+/// What is in maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Everything.
+    Cluster,
+    /// A machine.
+    Machine(Target),
+    /// A service.
+    Service(usize),
+}
+
 /// One thing that is done to the world. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -114,6 +125,10 @@ pub enum Act {
     Arm,
     /// An operator stops nodes for good, or lets them serve again.
     Serve(Vec<Target>, bool),
+    /// An operator stops services, or starts them again.
+    Services(Vec<usize>, bool),
+    /// An operator leaves something as it is, or no longer.
+    Maintain(Care, bool),
     /// An operator makes a machine a satellite, or lets it vote.
     Satellite(Target, bool),
     /// An operator says that a machine is off. It is, or nothing holds any more.
@@ -173,10 +188,14 @@ impl Act {
             Self::Satellite(..) => Kind::Satellite,
             Self::Serve(_, false) => Kind::Stopped,
             Self::Agents(act) => return act.kind(),
+            Self::Services(_, false) => Kind::ServiceStopped,
+            Self::Maintain(_, true) => Kind::Maintenance,
             Self::Override(..)
             | Self::Steady(_)
             | Self::ConfirmOff(_)
             | Self::Serve(_, true)
+            | Self::Services(_, true)
+            | Self::Maintain(_, false)
             | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)

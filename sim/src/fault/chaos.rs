@@ -2,7 +2,7 @@
 
 use stead_core::time::Span;
 
-use super::{Act, AgentAct, Kind, Target};
+use super::{Act, AgentAct, Care, Kind, Target};
 use crate::log::Mode;
 use crate::register::Fault;
 use crate::rng::Rng;
@@ -259,9 +259,26 @@ impl World {
                 return (!group.is_empty()).then_some(Act::Serve(group, serve));
             }
             Kind::Agent | Kind::Part | Kind::Executor => return self.draw_agents(kind),
+            Kind::ServiceStopped | Kind::Maintenance => return self.draw_kept(kind, host),
             Kind::Satellite if rng.chance(2) => Act::Satellite(host, false),
             Kind::Satellite => return self.demotable(host).then_some(Act::Satellite(host, true)),
         })
+    }
+
+    /// Something that an operator keeps from running, or from being touched, or no longer.
+    fn draw_kept(&mut self, kind: Kind, host: Target) -> Option<Act> {
+        let (services, rng) = (self.plan.services, &mut self.chance.faults);
+        let on = rng.chance(2);
+        if kind == Kind::ServiceStopped {
+            let some = some_of(rng, services);
+            return (!some.is_empty()).then_some(Act::Services(some, on));
+        }
+        let what = match rng.below(4) {
+            0 => Care::Cluster,
+            1 => Care::Machine(host),
+            _ => Care::Service(rng.index(services)),
+        };
+        Some(Act::Maintain(what, on))
     }
 
     /// Short enough to run out within a seed, and longer than the faults that it is for.

@@ -64,6 +64,8 @@ kinds! {
     Agent "agent" "An agent fails, hangs, is slow, lies, or does half of what it is asked for.",
     Part "part" "A resource ends by itself, or works no longer.",
     Executor "executor" "The executor of a service is killed.",
+    ServiceStopped "service-stopped" "An operator stops services, or starts them again.",
+    Maintenance "maintenance" "An operator leaves something as it is for a while.",
 }
 
 impl Kind {

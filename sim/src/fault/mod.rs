@@ -19,7 +19,7 @@ mod operate;
 mod perform;
 mod words;
 
-pub use act::{Act, Target};
+pub use act::{Act, Care, Target};
 pub use agents::AgentAct;
 pub use chaos::{Chaos, Mix};
 pub use kind::Kind;

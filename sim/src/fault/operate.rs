@@ -2,10 +2,10 @@
 
 use stead_core::id::{Epoch, NodeId};
 use stead_core::node::{Event, Fate, Overridable, Word};
-use stead_core::state::{Cause, Change, Confirmation, Outcome};
+use stead_core::state::{Cause, Change, Confirmation, Maintenance, Outcome, Scope};
 use stead_core::time::Span;
 
-use super::{Act, ActError, Target};
+use super::{Act, ActError, Care, Target};
 use crate::plan::{address, service};
 use crate::world::World;
 
@@ -72,6 +72,20 @@ impl World {
                     group.iter().map(|it| node_of(self, *it)).collect();
                 Change::Halt { nodes: nodes?, on: !*serve }
             }
+            Act::Services(numbers, on) => {
+                let services = numbers.iter().map(|number| service(*number)).collect();
+                Change::StopServices { services, on: !*on }
+            }
+            Act::Maintain(what, on) => {
+                let scope = match what {
+                    Care::Cluster => Scope::Cluster,
+                    Care::Machine(it) => Scope::Node(node_of(self, *it)?),
+                    Care::Service(number) => Scope::Service(service(*number)),
+                };
+                let why = || ("an upgrade by hand".to_string(), "an operator".to_string());
+                let begun = |(reason, by)| Maintenance { reason, by, wall: 0 };
+                Change::Maintain { scope, maintenance: on.then(why).map(begun) }
+            }
             Act::Steady(it) => Change::Steady { node: node_of(self, *it)? },
             Act::ConfirmOff(it) => confirmation(node_of(self, *it)?),
             Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
@@ -95,6 +109,21 @@ impl World {
         self.hosts[host].overruled = true;
         self.node_handle(host, Event::Vouched(Word { span, forced, reason, wall: 0 }));
         Ok(())
+    }
+
+    /// Services run again, and nothing is left as it is any more.
+    pub(super) fn hand_back(&mut self) {
+        let next = self.state().map(|it| it.later.next.clone()).unwrap_or_default();
+        let Some(helper) = self.helper() else { return };
+        let nodes = next.maintenance.nodes.into_keys().map(Scope::Node);
+        let services = next.maintenance.services.into_keys().map(Scope::Service);
+        let cluster = next.maintenance.cluster.map(|_| Scope::Cluster);
+        for scope in nodes.chain(services).chain(cluster) {
+            self.operate(helper, Change::Maintain { scope, maintenance: None });
+        }
+        if !next.stopped.is_empty() {
+            self.operate(helper, Change::StopServices { services: next.stopped, on: false });
+        }
     }
 
     fn epoch_of(&self, service: &stead_core::id::ServiceId) -> Epoch {

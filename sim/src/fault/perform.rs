@@ -60,6 +60,8 @@ impl World {
             | Act::Steady(_)
             | Act::ConfirmOff(_)
             | Act::Satellite(..)
+            | Act::Services(..)
+            | Act::Maintain(..)
             | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
             Act::Agents(act) => self.act_on_agents(act),
@@ -276,6 +278,7 @@ impl World {
         let standby: Vec<_> =
             self.state().map(|it| it.standby.iter().copied().collect()).unwrap_or_default();
         let halted = self.state().map(|it| it.later.halted.clone()).unwrap_or_default();
+        self.hand_back();
         if let Some(helper) = self.helper() {
             if !halted.is_empty() {
                 let change = stead_core::state::Change::Halt { nodes: halted, on: false };

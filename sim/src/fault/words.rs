@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Act, AgentAct, Target};
+use super::{Act, AgentAct, Care, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
@@ -63,6 +63,7 @@ fn names(group: &[Target]) -> String {
 }
 
 impl fmt::Display for Act {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands below")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cut = |pause: &Option<u64>| pause.map_or("kill".into(), |it| Ms(it).to_string());
         match self {
@@ -115,6 +116,16 @@ impl fmt::Display for Act {
             Self::End(number) => write!(f, "end s{number}"),
             Self::Break(number, it) => write!(f, "break s{number} {it}"),
             Self::Unbreak => f.write_str("unbreak"),
+            _ => self.of_operators(f),
+        }
+    }
+}
+
+impl Act {
+    /// What people do, as words.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above")]
+    fn of_operators(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Move(number, it) => write!(f, "move s{number} {it}"),
             Self::Standby(it, on) => write!(f, "standby {it} {}", switch(*on)),
             Self::RideOut(millis) => write!(f, "ride-out {millis}"),
@@ -127,12 +138,28 @@ impl fmt::Display for Act {
             Self::Serve(group, on) => {
                 write!(f, "{}{}", if *on { "unhalt" } else { "halt" }, names(group))
             }
+            Self::Services(numbers, on) => {
+                let names: String = numbers.iter().map(|it| format!(" s{it}")).collect();
+                write!(f, "{}{names}", if *on { "start" } else { "stop" })
+            }
+            Self::Maintain(what, on) => write!(f, "maintenance {what} {}", switch(*on)),
             Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
             Self::ConfirmOff(it) => write!(f, "confirm-off {it}"),
             Self::Agents(act) => write!(f, "{act}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Care {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("cluster"),
+            Self::Machine(it) => write!(f, "node {it}"),
+            Self::Service(number) => write!(f, "service s{number}"),
         }
     }
 }
@@ -184,6 +211,26 @@ fn read_group(words: &mut Reader<'_>) -> Result<Vec<Target>, ScriptError> {
         group.push(Target::read(words)?);
     }
     Ok(group)
+}
+
+fn read_services(words: &mut Reader<'_>) -> Result<Vec<usize>, ScriptError> {
+    let mut services = vec![read_service(words)?];
+    while !words.is_done() {
+        services.push(read_service(words)?);
+    }
+    Ok(services)
+}
+
+fn read_care(words: &mut Reader<'_>) -> Result<Care, ScriptError> {
+    Ok(match words.word("cluster, node or service")? {
+        "cluster" => Care::Cluster,
+        "node" => Care::Machine(Target::read(words)?),
+        "service" => Care::Service(read_service(words)?),
+        other => {
+            let what = format!("maintenance is of the cluster, a node or a service: {other}");
+            return Err(words.wrong(&what));
+        }
+    })
 }
 
 fn read_count(words: &mut Reader<'_>) -> Result<usize, ScriptError> {
@@ -281,6 +328,9 @@ impl Act {
             "power-off" => Self::PowerOff(read_group(words)?),
             "halt" => Self::Serve(read_group(words)?, false),
             "unhalt" => Self::Serve(read_group(words)?, true),
+            "stop" => Self::Services(read_services(words)?, false),
+            "start" => Self::Services(read_services(words)?, true),
+            "maintenance" => Self::Maintain(read_care(words)?, words.either("on", "off")?),
             "disk" => read_disk(words)?,
             "clock" => {
                 let (it, ppm) = (it(words)?, words.signed("millionths")?);
@@ -406,6 +456,11 @@ mod tests {
         "steady b",
         "halt a c",
         "unhalt b",
+        "stop s0 s2",
+        "start s1",
+        "maintenance cluster on",
+        "maintenance node b off",
+        "maintenance service s3 on",
     ];
 
     #[test]

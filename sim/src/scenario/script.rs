@@ -136,6 +136,7 @@ impl Script {
             "seed" => plan.seed = words.number("a seed")?,
             "quorum-server" => plan.register = true,
             "fenced" => plan.fenced = true,
+            "needs" => plan.needs = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -244,6 +245,9 @@ impl fmt::Display for Script {
         }
         if plan.fenced {
             writeln!(f, "fenced")?;
+        }
+        if plan.needs {
+            writeln!(f, "needs")?;
         }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;

@@ -6,6 +6,7 @@ use stead_core::redirect;
 use stead_core::state::State;
 use stead_core::state::config::Safety;
 
+use super::agents::Ask;
 use super::{DaemonIn, GuardIn, What, World};
 use crate::log::Rpc;
 
@@ -24,7 +25,10 @@ impl World {
                 }
             }
             Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
-            Command::Propose { ticket, change } => self.propose(host, ticket, change),
+            Command::Propose { ticket, change } => {
+                self.judge_turn(host, &change);
+                self.propose(host, ticket, change);
+            }
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
             Command::HandOver(node) => self.hand_over(host, node),
             // The model's log reaches every host.
@@ -51,10 +55,10 @@ impl World {
             Command::Announce { service, epoch } => self.announce(host, run, service, epoch, 0),
             Command::Quiet { service } => self.quiet(host, &service),
             Command::Start { service, epoch } if self.has_parts(&service) => {
-                self.ask_task(host, &service, epoch, true);
+                self.ask_task(host, &service, Ask::Start(epoch));
             }
             Command::Stop { service, epoch } if self.has_parts(&service) => {
-                self.ask_task(host, &service, epoch, false);
+                self.ask_task(host, &service, Ask::Stop(epoch));
             }
             Command::Start { service, epoch } => {
                 let broken = self.hosts[host].broken.contains(&service);
@@ -66,6 +70,14 @@ impl World {
                 let event = Event::Stopped { service: service.clone(), epoch };
                 self.in_order(host, &service, event);
             }
+            // A service here is of one program.
+            Command::Care { service, epoch, care } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Care(epoch, care));
+            }
+            Command::Forget { service, epoch, resource } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Forget(epoch, resource));
+            }
+            Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
             Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
         }
     }
@@ -90,6 +102,7 @@ impl World {
         it.configured.extend(&addresses);
         if number == 0 {
             self.judge_announced(host, &service, epoch, &addresses);
+            self.judge_begun(host, &service, epoch);
         }
         let it = &self.hosts[host];
         if it.daemon_waits(self.now).is_none() {
@@ -192,6 +205,8 @@ impl World {
             | Event::Proposed { .. }
             | Event::Announced { .. }
             | Event::Restarting { .. }
+            | Event::Unwell { .. }
+            | Event::HookFailed { .. }
             | Event::Ended { .. }
             | Event::Monitored { .. }
             | Event::Found { .. }

@@ -126,7 +126,9 @@ impl World {
         }
         // A client that got no answer for a while would notice.
         let patience = self.plan.probe.0 * 3 + 5_000;
-        (!self.lan.is_served(number, self.now, patience))
+        // Its clients ask at the address that it has now, which was perhaps another's.
+        let asked = (0..self.plan.services).find(|it| address(*it) == wanted.addresses[0].ip);
+        (!self.lan.is_served(asked.unwrap_or(number), self.now, patience))
             .then(|| format!("{service} on {}: its client gets no answer", host.name))
     }
 

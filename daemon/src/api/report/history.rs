@@ -106,11 +106,7 @@ impl History {
             | Notice::AnnounceFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
             Notice::StaysWith(service, _) => self.new_trouble(service, entry),
-            Notice::Claimed(service, _) => {
-                if self.services.get(service).is_some_and(|it| !it.program) {
-                    self.services.remove(service);
-                }
-            }
+            Notice::Claimed(service, _) => self.claimed(service),
             Notice::Started(it) | Notice::Verified(it) => drop(self.services.remove(it)),
             Notice::LeaseLost
             | Notice::Restarting(..)
@@ -126,6 +122,9 @@ impl History {
             | Notice::RoundTripExceeded(..)
             | Notice::Disarmed(..)
             | Notice::Halted(..)
+            | Notice::ServicesStopped(..)
+            | Notice::Maintenance(..)
+            | Notice::HookFailed(..)
             | Notice::Quarantined(..)
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)
@@ -144,6 +143,13 @@ impl History {
             | Notice::RegisterDistrusted
             | Notice::RegisterTrusted
             | Notice::Departing(_) => {}
+        }
+    }
+
+    /// Its addresses are there: what was said of those is over.
+    fn claimed(&mut self, service: &ServiceId) {
+        if self.services.get(service).is_some_and(|it| !it.program) {
+            self.services.remove(service);
         }
     }
 

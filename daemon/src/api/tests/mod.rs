@@ -110,6 +110,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         local: local.collect(),
         keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
+        answers: BTreeMap::new(),
         pictures: BTreeMap::new(),
         strangers: Vec::new(),
         clients: Default::default(),

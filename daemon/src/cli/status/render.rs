@@ -11,9 +11,12 @@ use crate::api::report::{
 use crate::executor::ResourceView;
 use crate::journal::parse;
 
+/// The width of what stands before a detail.
+const DETAIL: usize = 13;
+
 /// The screen.
 #[must_use]
-pub(crate) fn render(report: &StatusReport, look: Look) -> String {
+pub(crate) fn render(report: &StatusReport, look: Look, verbose: bool) -> String {
     let mut text = String::new();
     if report.protected {
         text.push_str(&look.paint(Tone::Good, "Protected. Nothing to do."));
@@ -34,7 +37,11 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
         if let Some(resources) = resources(look, &report.services) {
             text.push_str(&format!("\n{resources}"));
         }
-        unnoticed(look, &mut text, &report.services);
+        if verbose {
+            details(look, &mut text, &report.services);
+        } else {
+            unnoticed(look, &mut text, &report.services);
+        }
         printed(look, &mut text, &report.seen_by, &report.services);
     }
     if !report.points.is_empty() {
@@ -232,6 +239,8 @@ fn works(works: Option<bool>) -> Cell {
 fn services(look: Look, services: &[ServiceReport]) -> String {
     let row = |service: &ServiceReport| {
         let tone = match service.state {
+            _ if service.maintenance.is_some() => Tone::Warn,
+            ServiceState::Stopped if service.stopped => Tone::Warn,
             ServiceState::Runs | ServiceState::Held => Tone::Good,
             ServiceState::Starting | ServiceState::Stopping | ServiceState::Unknown => Tone::Warn,
             ServiceState::Conflict | ServiceState::Stopped | ServiceState::Lost => Tone::Bad,
@@ -247,10 +256,14 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
         };
         vec![
             service.name.as_str().into(),
-            Cell::new(tone, service.state.to_string()),
+            Cell::new(tone, state_of(service)),
             service.node.as_deref().unwrap_or("-").into(),
             service.epoch.to_string().into(),
-            if service.state.serves() { program.into() } else { "".into() },
+            if service.state.serves() {
+                answers(program, service.answer_ms).into()
+            } else {
+                "".into()
+            },
             service.addresses.join(" ").into(),
         ]
     };
@@ -258,15 +271,29 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
     table(look, &["SERVICE", "STATE", "NODE", "EPOCH", "PROGRAM", "ADDRESSES"], &rows)
 }
 
+/// How long its monitor's newest answer took, behind what is said of that.
+fn answers(program: &str, took: Option<f64>) -> String {
+    took.map_or_else(|| program.to_owned(), |took| format!("{program}, {took:.0} ms"))
+}
+
+fn state_of(service: &ServiceReport) -> String {
+    match (service.stopped, &service.maintenance) {
+        (_, Some(_)) => format!("{}, maintenance", service.state),
+        (true, None) if service.state == ServiceState::Stopped => "stopped by operator".to_owned(),
+        (_, None) => service.state.to_string(),
+    }
+}
+
 /// What services consist of that are more than one program and run here.
 fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
     let row = |service: &ServiceReport, part: &ResourceView| {
         let tone = match part.stage.as_str() {
-            "works" => Tone::Good,
+            "works" if !part.unwell => Tone::Good,
             "stuck" => Tone::Bad,
             _ => Tone::Warn,
         };
         let failed = match &part.reason {
+            Some(reason) if part.unwell => format!("left as it is: {reason}"),
             Some(reason) if part.failures > 0 => format!("{} times: {reason}", part.failures),
             Some(reason) if ["killing", "stuck"].contains(&&*part.stage) => reason.clone(),
             Some(_) | None => String::new(),
@@ -274,7 +301,7 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
         vec![
             service.name.as_str().into(),
             part.name.as_str().into(),
-            Cell::new(tone, part.stage.clone()),
+            Cell::new(tone, if part.unwell { "failing".to_owned() } else { part.stage.clone() }),
             part.agent.as_str().into(),
             failed.into(),
         ]
@@ -294,6 +321,30 @@ fn printed(look: Look, text: &mut String, here: &str, services: &[ServiceReport]
             let line: String = harmless(line).chars().take(look.width.saturating_sub(2)).collect();
             text.push_str(&look.paint(Tone::Dim, &format!("  {line}")));
             text.push('\n');
+        }
+    }
+}
+
+/// All that is known of each service and stands in no column.
+fn details(look: Look, text: &mut String, services: &[ServiceReport]) {
+    for service in services {
+        text.push_str(&format!("\n{}\n", look.paint(Tone::Head, &harmless(&service.name))));
+        let mut lines = vec![("importance", service.importance.to_string())];
+        if !service.needs.is_empty() {
+            lines.push(("needs", service.needs.join(", ")));
+        }
+        if let Some(took) = service.answer_ms {
+            lines.push(("answers in", format!("{took:.1} ms")));
+        }
+        lines.extend(service.noticed.iter().map(|it| ("noticed", it.clone())));
+        lines.extend(service.unnoticed.iter().map(|it| ("not noticed", it.clone())));
+        for (head, line) in lines {
+            let room = look.width.saturating_sub(DETAIL + 2);
+            for (number, line) in wrap(&harmless(&line), room).iter().enumerate() {
+                let head = if number == 0 { head } else { "" };
+                let head = look.paint(Tone::Dim, &format!("  {head:<DETAIL$}"));
+                text.push_str(&format!("{head}{line}\n"));
+            }
         }
     }
 }

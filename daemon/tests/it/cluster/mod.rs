@@ -38,6 +38,7 @@ mod stopped;
 mod ties;
 mod tokens;
 mod upgrade;
+mod verbs;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -59,6 +59,9 @@ impl Daemon {
                 | Command::Probe { .. }
                 | Command::Announce { .. }
                 | Command::Quiet { .. }
+                | Command::Care { .. }
+                | Command::Forget { .. }
+                | Command::Hook { .. }
                 | Command::Stop { .. } => self.acts += 1,
             }
         }

@@ -9,8 +9,8 @@ use stead_core::lease::{
     VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, LinkConfig, NodeConfig, ResourceConfig, ResourceTimes,
-    Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    Agent, Config, ConfigLater, ConfigNext, HookConfig, Hooks, LinkConfig, Look, NodeConfig, Probe,
+    ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -46,7 +46,7 @@ fn near_instant(draw: &mut Draw<'_>, now: Instant) -> Instant {
     }
 }
 
-fn maybe<T>(draw: &mut Draw<'_>, some: impl FnOnce(&mut Draw<'_>) -> T) -> Option<T> {
+pub fn maybe<T>(draw: &mut Draw<'_>, some: impl FnOnce(&mut Draw<'_>) -> T) -> Option<T> {
     (draw.below(4) != 0).then(|| some(draw))
 }
 
@@ -246,7 +246,29 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
         safety: Safety::Lease,
     };
     let resources = several(draw, one);
-    BTreeMap::from([(ServiceId::from("web"), ServiceMore { resources })])
+    let hook = |draw: &mut Draw<'_>| {
+        let command = several(draw, |draw| format!("/bin/{}", draw.below(3)));
+        HookConfig { command, timeout: span(draw) }
+    };
+    let http = |draw: &mut Draw<'_>| Probe::Http {
+        at: (address(draw), 80).into(),
+        host: "10.0.0.100".to_owned(),
+        path: "/health".to_owned(),
+        expect: several(draw, |draw| u16::from(draw.byte())).into_iter().collect(),
+        contains: maybe(draw, |_| "ready".to_owned()),
+    };
+    let more = ServiceMore {
+        resources,
+        needs: several(draw, service).into_iter().collect(),
+        importance: draw.byte(),
+        hooks: Hooks { takeover: maybe(draw, hook), release: maybe(draw, hook) },
+        look: Look {
+            probe: maybe(draw, http),
+            slower_than: maybe(draw, span),
+            failures: u16::from(draw.byte()),
+        },
+    };
+    BTreeMap::from([(ServiceId::from("web"), more)])
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {

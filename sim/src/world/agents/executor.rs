@@ -3,6 +3,7 @@
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::resource::{Command, Life, Shown, Stage, Whole};
 use stead_core::state::config::ResourceConfig;
+use stead_core::time::Instant;
 
 use super::{AgentsIn, Part, Truth, World};
 use crate::parts::resources;
@@ -36,24 +37,26 @@ pub struct Executor {
 pub struct Picture {
     /// All together.
     pub whole: Whole,
-    /// Each: name, stage, failures, reason.
-    parts: Vec<(String, Stage, u64, Option<String>)>,
+    /// Each: name, stage, failures, reason, whether it is left as it is though it fails.
+    parts: Vec<(String, Stage, u64, Option<String>, bool)>,
 }
 
 impl Picture {
     fn of(executor: &Executor) -> Self {
         let parts = executor.names.iter().zip(executor.life.views()).map(|(name, view)| {
-            (name.clone(), view.stage, view.all_failures, view.reason.map(str::to_string))
+            let reason = view.reason.map(str::to_string);
+            (name.clone(), view.stage, view.all_failures, reason, view.unwell)
         });
         Self { whole: executor.life.whole(), parts: parts.collect() }
     }
 
     /// Each resource, as far as it may be news.
     pub(super) fn shown(&self) -> impl Iterator<Item = Shown<'_>> {
-        self.parts.iter().map(|(name, _, all_failures, reason)| Shown {
+        self.parts.iter().map(|(name, _, all_failures, reason, unwell)| Shown {
             name,
             all_failures: *all_failures,
             reason: reason.as_deref(),
+            unwell: *unwell,
         })
     }
 }
@@ -147,6 +150,21 @@ impl World {
         let Some(executor) = self.executor(host, service, number) else { return };
         executor.life.stop(now);
         self.judge_end_wanted(host, service);
+        self.executor_goes_on(host, service);
+    }
+
+    /// A daemon says something to the executor of that assignment.
+    pub(super) fn tell_executor(
+        &mut self,
+        host: usize,
+        service: &ServiceId,
+        epoch: Epoch,
+        say: impl FnOnce(&mut Life, Instant),
+    ) {
+        let now = self.local(host);
+        let executor = self.hosts[host].executors.get_mut(service);
+        let Some(executor) = executor.filter(|it| it.epoch == epoch && it.main) else { return };
+        say(&mut executor.life, now);
         self.executor_goes_on(host, service);
     }
 

@@ -28,6 +28,7 @@ mod task;
 pub use agent::{Habit, Habitual, Harm, Part, Truth};
 pub use executor::{Executor, Picture};
 use stead_core::id::ServiceId;
+pub(super) use task::Ask;
 pub use task::Task;
 
 use super::{What, World};

@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::resource::Told;
+use stead_core::resource::{Care, Told};
 
 use super::{AgentsIn, Executor, Picture, World};
 use crate::world::{DaemonIn, Host};
 
 /// What a service is asked to do.
-#[derive(Clone, Copy, Debug)]
-enum Ask {
+#[derive(Clone, Debug)]
+pub(in crate::world) enum Ask {
     Start(Epoch),
     Stop(Epoch),
+    Care(Epoch, Care),
+    Forget(Epoch, Option<String>),
 }
 
 /// What was started, as the daemon knows it.
@@ -75,20 +77,14 @@ impl World {
         !self.plan.parts.of(service).is_empty()
     }
 
-    /// The node machine has a service started, or stopped if `start` is false.
-    pub(in crate::world) fn ask_task(
-        &mut self,
-        host: usize,
-        service: &ServiceId,
-        epoch: Epoch,
-        start: bool,
-    ) {
+    /// The node machine has a service started or stopped, or says how it is looked after.
+    pub(in crate::world) fn ask_task(&mut self, host: usize, service: &ServiceId, ask: Ask) {
         let late = self.agents_take(2_000, 20_000);
         let it = &mut self.hosts[host];
         let run = it.daemon_run;
         let Some(daemon) = &mut it.daemon else { return };
         let task = daemon.tasks.entry(service.clone()).or_default();
-        task.asks.push_back(if start { Ask::Start(epoch) } else { Ask::Stop(epoch) });
+        task.asks.push_back(ask);
         self.agents_after(late, host, service, AgentsIn::Task(run));
     }
 
@@ -201,7 +197,7 @@ impl World {
             }
             Some(_) | None => {}
         }
-        match task.asks.front().copied() {
+        match task.asks.front().cloned() {
             Some(Ask::Start(epoch)) => self.task_starts(host, service, task, epoch),
             Some(Ask::Stop(epoch)) => {
                 if let Some(current) = task.current.as_mut().filter(|it| it.epoch <= epoch) {
@@ -217,6 +213,23 @@ impl World {
                 }
                 self.note(Some(host), || format!("> stop {service} (epoch {epoch})"));
                 self.tell(host, Event::Stopped { service: service.clone(), epoch });
+            }
+            Some(Ask::Care(epoch, care)) => {
+                task.asks.pop_front();
+                self.judge_care(host, service, care);
+                self.tell_executor(host, service, epoch, |life, now| life.care(now, care));
+            }
+            Some(Ask::Forget(epoch, which)) => {
+                task.asks.pop_front();
+                let names = self.hosts[host].executors.get(service).map(|it| it.names.clone());
+                let names = names.unwrap_or_default();
+                let place = which.map(|name| names.iter().position(|it| *it == name));
+                // What it has none of is forgotten by nobody.
+                if place != Some(None) {
+                    let place = place.flatten();
+                    self.judge_forgotten(host, service, place);
+                    self.tell_executor(host, service, epoch, |life, now| life.forget(now, place));
+                }
             }
             None => return false,
         }
