@@ -20,5 +20,6 @@ mod rest;
 mod restart;
 mod satellites;
 mod state;
+mod told;
 mod wanted;
 mod wire;

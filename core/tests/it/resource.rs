@@ -1,10 +1,8 @@
 //! The life of a service's resources, with agents that are slow, fail, hang, lie and do half of
 //! what they are asked for.
 
-use stead_core::id::{Epoch, ServiceId};
-use stead_core::node::Event;
 use stead_core::resource::{
-    Answer, Command, Life, Operation, OrderError, Resource, Shown, Stage, Told, Whole, order,
+    Answer, Command, Life, Operation, OrderError, Resource, Stage, Whole, order,
 };
 use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::{Instant, Span};
@@ -351,28 +349,6 @@ fn many_ways_from_one_to_another_are_no_more_work() {
 }
 
 #[test]
-fn a_start_that_fails_after_its_end_was_seen_is_one_failure() {
-    // What needs it was found there, so it can't be stopped at once.
-    let mut life = Life::begin(vec![resource(&[], 1), resource(&[0], 1)]);
-    let now = Instant(5);
-    let asked = |life: &mut Life| match life.poll() {
-        Some(Command::Ask { resource, operation, number }) => (resource, operation, number),
-        None => panic!("nothing was asked: {life:?}"),
-    };
-    let (first, second) = (asked(&mut life), asked(&mut life));
-    life.answered(now, 0, first.2, Answer::Stopped);
-    life.answered(now, 1, second.2, Answer::Works);
-    let start = asked(&mut life);
-    assert_eq!((start.0, start.1), (0, Operation::Start));
-    assert_eq!(asked(&mut life).1, Operation::Stop);
-    life.ended(now, 0, "killed".to_owned());
-    life.answered(now, 0, start.2, Answer::Failed("it ended".to_owned()));
-    let view = life.views().next().expect("there are two");
-    assert_eq!((view.failures, view.reason), (1, Some("killed")));
-    assert_eq!(life.whole(), Whole::Starting);
-}
-
-#[test]
 fn what_stops_for_another_waits_for_no_failure_of_its_own() {
     let mut bed = Bed::new(chain_of(2), 5, 1, 0);
     for _ in 0..3 {
@@ -492,37 +468,6 @@ fn whatever_agents_do_the_order_holds_and_in_the_end_all_is_down() {
         bed.stop();
     }
     assert!(given_up > 100 && stuck > 100, "{given_up} {stuck}");
-}
-
-#[test]
-fn a_daemon_that_comes_to_a_restart_does_not_say_that_all_work() {
-    let (service, epoch) = (ServiceId("web".to_owned()), Epoch(7));
-    let mut told = Told::default();
-    let mut events = |whole: &Whole, failures: u64| -> Vec<&str> {
-        let part =
-            Shown { name: "db", all_failures: failures, reason: Some("killed"), unwell: false };
-        let events = told.events((&service, epoch), false, whole, [part].into_iter());
-        let word = |event: &Event| {
-            if matches!(event, Event::Restarting { reason, .. } if reason == "killed") {
-                "db is restarted"
-            } else if matches!(event, Event::Started { failed: None, .. }) {
-                "started"
-            } else if matches!(event, Event::Monitored { failed: None, .. }) {
-                "works"
-            } else if matches!(event, Event::Ended { detail, .. } if detail == "db: killed") {
-                "given up"
-            } else {
-                panic!("{event:?}")
-            }
-        };
-        events.iter().map(word).collect()
-    };
-    assert_eq!(events(&Whole::Restarting, 1), ["db is restarted", "started"]);
-    assert!(events(&Whole::Restarting, 1).is_empty());
-    assert_eq!(events(&Whole::Works, 1), ["works"]);
-    assert!(events(&Whole::Works, 1).is_empty());
-    assert_eq!(events(&Whole::Failed(0, "killed".to_owned()), 2), ["given up"]);
-    assert!(events(&Whole::Stopping, 2).is_empty());
 }
 
 fn named(name: &str, needs: &[&str]) -> ResourceConfig {

@@ -1,11 +1,11 @@
 //! Services of several resources: order, ends, bounds.
 //!
-//! | word | speaks when |
-//! |---|---|
-//! | `order` | a resource starts before what it needs works, or before its own end; one stops before what needs it has stopped |
-//! | `gone` | an executor says that all has stopped, and an honest agent could show something |
-//! | `bounds` | a resource failed more often than is allowed and the service goes on here, or it is given up before |
-//! | I1, I2 | resources of one service are on two nodes; some are there after the lease |
+//! - `order`: a resource starts before what it needs works, before its own end, or after the end is
+//!   wanted; one stops before what needs it has stopped.
+//! - `gone`: an executor says that all has stopped, and an honest agent could show something.
+//! - `bounds`: a resource failed more often than is allowed and the service goes on here, or it is
+//!   given up before.
+//! - I1, I2: resources of one service are on two nodes; some are there after the lease.
 //!
 //! The judge hears what agents are asked and what they answer, and knows how things really are. It
 //! takes no word of the machine for it. Where an agent lied, nobody could know better: a resource

@@ -26,7 +26,7 @@
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
 //! | `resources sN A B:A C:A,B` | that service consists of resources; what each needs |
-//! | `restarts N`, `forget-after MS` | how often one is started again; when failures count no more |
+//! | `restarts N`, `forget-after MS` | of each resource: tries in place; failures are forgotten |
 //! | `agent-timeout MS`, `monitor-interval MS` | of all agents |
 //! | `run MS`, `until MS` | time passes; up to that moment of the script |
 //! | `await MS` and `healthy`, `served sN`, `silent sN` or `said WORDS` | it has to come by then |
