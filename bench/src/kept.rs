@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::bench::{failover, idle, quiet, quorum, server, stages, timelines};
+use crate::bench::{agents, failover, idle, operations, quiet, quorum, server, stages, timelines};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Machine, Row, Session};
 
 /// The benches that `table` knows, in its order.
-pub(crate) const BENCHES: [&str; 7] = [
+pub(crate) const BENCHES: [&str; 9] = [
     failover::NAME,
     quorum::NAME,
     timelines::NAME,
@@ -16,6 +16,8 @@ pub(crate) const BENCHES: [&str; 7] = [
     idle::NAME,
     stages::NAME,
     server::NAME,
+    agents::NAME,
+    operations::NAME,
 ];
 
 /// The newest session of a bench, or all of them.
@@ -76,6 +78,12 @@ pub(crate) fn pictures(all: bool, folder: &Path, results: &Path) -> Result<(), B
     drawn.iter().try_for_each(|(scenario, picture)| {
         write(&folder.join(format!("{}.svg", timelines::file(scenario))), picture)
     })
+}
+
+/// Writes the page of the book about the agents, of the newest session.
+pub(crate) fn page(out: &Path, results: &Path) -> Result<(), BenchError> {
+    let session = kept(agents::NAME, false, results)?.pop().ok_or_else(|| nothing(results))?;
+    write(out, &agents::page(session.machine.as_ref(), &session.rows))
 }
 
 /// Whoever reads the output may have seen enough: that is no failure.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bench::{failover, idle, quiet, quorum, server, stages, timelines};
+use crate::bench::{agents, failover, idle, operations, quiet, quorum, server, stages, timelines};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results};
 use crate::subject::{self, Choice, Failure, Spec};
@@ -88,6 +88,35 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// A hundred things done to a cluster by chance, with the outside watching
+    Operations {
+        #[command(flatten)]
+        place: Place,
+        /// What is drawn follows from it; without it, from the clock
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// How many operations
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        count: u32,
+    },
+    /// Every resource agent: its meta-data, its validation, and a round of it where it can be had
+    Agents {
+        #[command(flatten)]
+        place: Place,
+        /// Only agents with one of these words in their names
+        only: Vec<String>,
+        /// What each of them needs
+        #[arg(
+            long,
+            env = "STEAD_BENCH_AGENTS",
+            default_value = "bench/agents.toml",
+            value_name = "FILE"
+        )]
+        list: PathBuf,
+        /// Write the page of the book into this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Print tables in Markdown out of the rows that are kept
     Table {
         /// Of one bench only
@@ -139,6 +168,7 @@ enum Part {
     Write { file: PathBuf },
     Live { name: String, root: PathBuf },
     Clients { orders: PathBuf },
+    Agent { list: PathBuf, name: String, stead: PathBuf, folder: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +269,18 @@ impl Cli {
                 place.run(timelines::NAME, timelines::run)?;
                 out.map_or(Ok(()), |out| kept::pictures(false, &out, &place.results))
             }
+            Command::Operations { place, seed, count } => {
+                let seed = seed.unwrap_or_else(|| stead_lab::prober::now() % 1_000_000);
+                place.run(operations::NAME, |tools, results| {
+                    operations::run(tools, seed, count, results)
+                })
+            }
+            Command::Agents { place, only, list, out } => {
+                place.run(agents::NAME, |tools, results| {
+                    agents::run(tools, &list, &only, results)
+                })?;
+                out.map_or(Ok(()), |out| kept::page(&out, &place.results))
+            }
             Command::Table { bench, all, results } => kept::table(bench.as_deref(), all, &results),
             Command::Plot { bench, all, out, results } => {
                 kept::plot(&bench, all, out.as_deref(), &results)
@@ -256,6 +298,9 @@ impl Part {
             Self::Write { file } => part::write(&file),
             Self::Live { name, root } => match subject::live(&name, &root)? {},
             Self::Clients { orders } => server::attend(&orders),
+            Self::Agent { list, name, stead, folder } => {
+                agents::play(&list, &name, &stead, &folder)
+            }
         }
     }
 }
@@ -360,7 +405,7 @@ mod tests {
 
     #[test]
     fn every_bench_takes_the_common_words() {
-        let alone = [server::NAME, timelines::NAME];
+        let alone = [server::NAME, timelines::NAME, agents::NAME, operations::NAME];
         for name in kept::BENCHES.into_iter().filter(|name| !alone.contains(name)) {
             let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
             Cli::try_parse_from(words).expect(name);
@@ -369,6 +414,10 @@ mod tests {
         Cli::try_parse_from(words).expect("no peer has such a server");
         let words = ["bench/run", "timelines", "--json", "--out", "img"];
         Cli::try_parse_from(words).expect("nothing is compared");
+        let words = ["bench/run", "agents", "nginx", "--json", "--out", "page.md"];
+        Cli::try_parse_from(words).expect("no peer runs them differently");
+        let words = ["bench/run", "operations", "--seed", "7", "--count", "12", "--json"];
+        Cli::try_parse_from(words).expect("it is no comparison");
         assert!(Cli::try_parse_from(["bench/run", "other"]).is_err());
         assert!(Cli::try_parse_from(["bench/run", "plot", "failover", "--out", "x.svg"]).is_ok());
         assert!(Cli::try_parse_from(["bench/run", "plot", "idle"]).is_err(), "it has no outages");

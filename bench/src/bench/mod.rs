@@ -4,7 +4,9 @@
 //! breaks their ties live by, [`quiet`] (`false`) breaks nothing and
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
 //! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
-//! bears, [`timelines`] tells what happens to two sites, moment by moment. Each of the others takes
+//! bears, [`timelines`] tells what happens to two sites, moment by moment,
+//! [`agents`] tries every resource agent, [`operations`] does a hundred things to a cluster by
+//! chance. Each of the others takes
 //! the subjects one after the other, run by run, so that the machine's noise meets all of them
 //! alike.
 //!
@@ -14,8 +16,10 @@
 //!
 //! Deliberately absent: trials of two subjects at once. They would measure each other.
 
+pub mod agents;
 pub mod failover;
 pub mod idle;
+pub mod operations;
 pub mod quiet;
 pub mod quorum;
 pub mod server;

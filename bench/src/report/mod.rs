@@ -29,6 +29,7 @@ use crate::error::{BenchError, Step};
 pub use machine::Machine;
 pub use plot::plot;
 pub use spread::{Spread, quantile, spread};
+pub(crate) use tables::table;
 pub use tables::tables;
 pub use timeline::{About, Bar, Lane, Mark, Shows, TIMELINE, Timeline, pictures};
 
@@ -162,6 +163,12 @@ fn in_short(row: &Row) -> String {
     }
     if let Some(ms) = double_ms {
         text.push_str(&format!(", two answered {ms:.0} ms"));
+    }
+    let keys = [("none", "no round"), ("round", "round"), ("operations", "done")];
+    for (key, what) in keys {
+        if let Some(value) = row.more.get(key) {
+            text.push_str(&format!(": {what}: {value}"));
+        }
     }
     if let Some(error) = error {
         text.push_str(&format!(": {error}"));

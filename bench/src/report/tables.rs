@@ -25,6 +25,8 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
         "idle" => idle(&rows),
         "stages" => stages(&rows),
         "server" => server(&rows),
+        "operations" => crate::bench::operations::tables(&rows),
+        "agents" => crate::bench::agents::tables(&rows),
         "timelines" => super::timeline::tables(&rows),
         _ => String::new(),
     }
@@ -46,7 +48,7 @@ pub(super) fn groups<'a, K: PartialEq>(
     groups
 }
 
-pub(super) fn table(head: &[&str], lines: Vec<Vec<String>>) -> String {
+pub(crate) fn table(head: &[&str], lines: Vec<Vec<String>>) -> String {
     if lines.is_empty() {
         return String::new();
     }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use stead_core::id::{ClusterId, NodeId};
 
 use super::writer::{Op, Writing};
-use super::{Disk, StoreError, make_directory, sync_directory};
+use super::{Disk, StoreError, make_directory, stall, sync_directory};
 use crate::codec::{decode, encode};
 use crate::record;
 use crate::types::Entry;
@@ -74,9 +74,12 @@ impl StoreFile {
             let mut builder = Builder::new();
             builder.set_cache_size(CACHE_BYTES);
             let (database, writing) = match disk {
-                Disk::Directory(path) => (in_directory(&builder, &path, used)?, Writing::Thread),
+                Disk::Directory(path) => {
+                    (in_directory(&builder, &path, used)?, Writing::Thread(stall::PATIENCE))
+                }
                 Disk::Backend { backend, threaded } => {
-                    let writing = if threaded { Writing::Thread } else { Writing::Caller };
+                    let writing =
+                        if threaded { Writing::Thread(stall::PATIENCE) } else { Writing::Caller };
                     (builder.create_with_backend(Boxed(backend)), writing)
                 }
                 Disk::Paced { backend, pace } => {

@@ -12,12 +12,14 @@
 //! **Failures.** The first error of the disk is the last thing written: it is published, each
 //! waiting and each later request is refused with it, and openraft stops. Nothing is retried; what
 //! a failed fsync left behind is not known to anyone. After a restart the file is as of some
-//! commit, never between two, and never before one that was acknowledged.
+//! commit, never between two, and never before one that was acknowledged. A disk that neither
+//! writes nor fails is called a failed one after ten seconds (`stall.rs`).
 //!
 //! **Deliberately absent**: reads from disk after the start, compaction while running (the file
 //! stays near its greatest size), and repair: a damaged file is refused, and the node joins anew.
 
 mod file;
+mod stall;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +105,10 @@ pub enum StoreError {
     /// whether the last transaction is, is not known. The log stops.
     #[error("the log's disk failed")]
     Disk(#[source] Box<redb::Error>),
+    /// A transaction takes longer than that, and nobody knows how it will end: a disk that is gone,
+    /// or a file system that is frozen. What was acknowledged is on disk. The log stops.
+    #[error("the log's disk hangs: it has taken nothing for {} s", .0.as_secs())]
+    Hangs(Duration),
     /// The store belongs to another node or cluster. Nothing was changed.
     #[error(
         "this store belongs to node {node} of cluster {cluster}: wrong directory, or a copied disk"

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::file::guarded;
-use super::{StoreError, StoreFile};
+use super::{StoreError, StoreFile, stall};
 use crate::machine::Failure;
 use crate::record;
 use crate::types::Types;
@@ -63,8 +63,8 @@ const GROUP: usize = 256;
 
 /// Who does the writing.
 pub(super) enum Writing {
-    /// A thread of its own.
-    Thread,
+    /// A thread of its own. A transaction that takes longer than that is one of a disk that hangs.
+    Thread(Duration),
     /// Whoever asks for it.
     Caller,
     /// A task of its own, which waits before each transaction.
@@ -110,6 +110,11 @@ impl Writer {
             });
             return Ok(Self::Queue(queue));
         }
+        let told = match writing {
+            Writing::Thread(patience) => Some(stall::watch(patience, engine.failure.clone())?),
+            // Those have returned above.
+            Writing::Caller | Writing::Task(_) => None,
+        };
         let thread = std::thread::Builder::new().name("stead-log-disk".into());
         let spawned = thread.spawn(move || {
             while let Some(job) = jobs.blocking_recv() {
@@ -120,7 +125,9 @@ impl Writer {
                         Err(_empty_or_closed) => break,
                     }
                 }
+                told.iter().for_each(stall::Told::begins);
                 engine.run(group.drain(..));
+                told.iter().for_each(stall::Told::ended);
             }
         });
         spawned.map_err(|error| StoreError::open(redb::Error::Io(error)))?;
@@ -203,6 +210,10 @@ impl Engine {
 
     fn commit(&mut self, ops: &[Op]) -> Result<(), Arc<StoreError>> {
         if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        // The disk hung, and somebody else said so: it is back, too late.
+        if let Some(Failure::Store(failed)) = &*self.failure.borrow() {
             return Err(failed.clone());
         }
         let Some(file) = &self.file else { return Err(Arc::new(StoreError::Closed)) };
