@@ -4,7 +4,7 @@
 use stead_core::resource::{
     Answer, Command, Life, Operation, OrderError, Resource, Stage, Whole, order,
 };
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::{Instant, Span};
 
 /// Numbers that look as if by chance, and are the same each time.
@@ -443,7 +443,11 @@ fn whatever_agents_do_the_order_holds_and_in_the_end_all_is_down() {
 fn named(name: &str, needs: &[&str]) -> ResourceConfig {
     ResourceConfig {
         name: name.to_owned(),
-        agent: Agent::Process { command: vec!["/bin/true".to_owned()], monitor: None },
+        agent: Agent::Process {
+            command: vec!["/bin/true".to_owned()],
+            monitor: None,
+            how: ProcessHow::default(),
+        },
         needs: needs.iter().map(|it| (*it).to_owned()).collect(),
         times: ResourceTimes::default(),
         restarts: 3,

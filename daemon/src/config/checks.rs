@@ -18,6 +18,7 @@ use super::network;
 use super::problem::Findings;
 use super::resource;
 use super::section::shown;
+use super::unit;
 
 /// The most links: every node sends its heartbeats on each of them.
 const MOST_LINKS: usize = 8;
@@ -39,6 +40,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     for service in &draft.services {
         resource::check(service.name.get_ref(), &service.resources, findings);
     }
+    unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
 }

@@ -24,6 +24,7 @@ mod differences;
 mod draft;
 mod duration;
 mod example;
+mod how;
 mod keys;
 mod name;
 mod network;
@@ -38,6 +39,7 @@ mod syntax;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -11,9 +11,9 @@ use toml::de::DeValue;
 
 use super::command::Command;
 use super::keys::{self, nearest};
-use super::name;
 use super::problem::{Findings, Severity};
 use super::section::{Section, shown};
+use super::{how, name, unit};
 use crate::ocf::{self, AgentName, NameError};
 
 /// How often a resource is started again where it is, where the file doesn't say.
@@ -81,10 +81,11 @@ fn resource(
     let safety = safety(&section, findings);
     let times = times(&section, findings);
     let agent = agent?;
-    if let (Agent::Ocf { .. }, None) = (&agent, safety)
+    if safety.is_none()
         && let Some(mistake) = unsafe_by_default(&agent)
     {
-        findings.error(&section.at("ocf"), mistake.0, mistake.1);
+        let kind = if let Agent::Unit { .. } = agent { "unit" } else { "ocf" };
+        findings.error(&section.at(kind), mistake.0, mistake.1);
     }
     Some(ResourceConfig {
         name: name?.into_inner(),
@@ -110,33 +111,49 @@ fn times(section: &Section<'_, '_>, findings: &mut Findings) -> ResourceTimes {
     }
 }
 
+/// What a resource can be; it is exactly one of these.
+const KINDS: [&str; 3] = ["program", "ocf", "unit"];
+
 fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
-    match (section.get("program").is_some(), section.get("ocf").is_some()) {
-        (true, true) => {
-            let message = format!("{} has both `program` and `ocf`", section.place);
-            let help = "make two resources of it, one for each";
-            findings.error(&section.at("ocf"), message, help);
-            None
-        }
-        (false, false) => {
-            if !section.mistyped("program") && !section.mistyped("ocf") {
-                let message = format!("{} has neither `program` nor `ocf`", section.place);
-                let help = format!(
-                    "say what it is:  {}  or  {}",
-                    section.example("program"),
-                    section.example("ocf")
-                );
-                findings.error(&section.at, message, help);
+    let kinds: Vec<_> = KINDS.into_iter().filter(|kind| section.get(kind).is_some()).collect();
+    let kind = match kinds[..] {
+        [kind] => kind,
+        [] => {
+            if !KINDS.iter().any(|kind| section.mistyped(kind)) {
+                let message = format!("{} has none of `{}`", section.place, KINDS.join("`, `"));
+                let examples = KINDS.map(|kind| section.example(kind)).join("  or  ");
+                findings.error(&section.at, message, format!("say what it is:  {examples}"));
             }
-            None
+            return None;
         }
-        (true, false) => {
-            no_key(section, "parameters", "a program gets arguments", findings);
+        [first, second, ..] => {
+            let message = format!("{} has both `{first}` and `{second}`", section.place);
+            let help = "make two resources of it, one for each";
+            findings.error(&section.at(second), message, help);
+            return None;
+        }
+    };
+    if kind != "ocf" {
+        no_key(section, "parameters", "only an OCF agent gets parameters", findings);
+    }
+    if kind != "program" {
+        for (key, why) in how::KEYS {
+            no_key(section, key, why, findings);
+        }
+    }
+    match kind {
+        "program" => {
             let command = words(section, "program", findings)?;
             let monitor = words(section, "monitor", findings);
-            Some(Agent::Process { command, monitor })
+            Some(Agent::Process { command, monitor, how: how::how(section, findings) })
         }
-        (false, true) => {
+        "unit" => {
+            let monitor = words(section, "monitor", findings);
+            let unit = unit::unit(section, findings)?;
+            unit::ask(section, &unit, findings);
+            Some(Agent::Unit { unit, monitor })
+        }
+        _ => {
             no_key(section, "monitor", "the agent has a monitor of its own", findings);
             let name = section.text("ocf", findings)?;
             let parameters = parameters(section, findings);
@@ -285,16 +302,24 @@ fn safety(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Safety> 
 
 /// What an agent looks after may be lost when two nodes have it at once, and fencing is not there.
 fn unsafe_by_default(agent: &Agent) -> Option<(String, String)> {
-    let Agent::Ocf { provider, kind, .. } = agent else { return None };
-    let name = AgentName { provider: provider.clone(), kind: kind.clone() };
-    if ocf::safety(&name) == Safety::Lease {
-        return None;
-    }
-    if ocf::adds_address(&name) {
-        let help = "write the address into `addresses` of the service: there it falls silent with \
-                    the node's lease";
-        return Some((format!("no lease ends an address that {name} adds"), help.to_owned()));
-    }
+    let name = match agent {
+        Agent::Process { .. } => return None,
+        // What a unit does is not known.
+        Agent::Unit { unit, .. } => unit.clone(),
+        Agent::Ocf { provider, kind, .. } => {
+            let name = AgentName { provider: provider.clone(), kind: kind.clone() };
+            if ocf::safety(&name) == Safety::Lease {
+                return None;
+            }
+            if ocf::adds_address(&name) {
+                let help = "write the address into `addresses` of the service: there it falls \
+                            silent with the node's lease";
+                let message = format!("no lease ends an address that {name} adds");
+                return Some((message, help.to_owned()));
+            }
+            name.to_string()
+        }
+    };
     let message =
         format!("{name} may look after data that two nodes must never write at the same time");
     let help = "this version can't fence, which would make sure of that. If no harm is done when \

@@ -3,6 +3,9 @@
 pub mod bed;
 mod executor;
 mod survival;
+mod systemd;
+mod units;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,11 +5,11 @@ use expect_test::{Expect, expect};
 use super::{GOOD, report};
 use crate::config::{differences, read, render};
 
-fn with(tables: &str) -> String {
+pub(super) fn with(tables: &str) -> String {
     format!("{GOOD}{tables}")
 }
 
-fn check(tables: &str, expected: Expect) {
+pub(super) fn check(tables: &str, expected: Expect) {
     expected.assert_eq(&report(&with(tables)));
 }
 
@@ -86,7 +86,7 @@ ocf = "heartbeat:Dummy"
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
-              x resource `nothing` has neither `program` nor `ocf`
+              x resource `nothing` has none of `program`, `ocf`, `unit`
                 ,-[cluster.toml:17:1]
              16 |
              17 | [[services.web.resources]]

@@ -8,12 +8,12 @@ use nix::unistd::Pid;
 use stead::agent::Wish;
 use stead::executor::{Picture, State};
 use stead_core::id::Epoch;
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::Span;
 
 use super::bed::{BOTH, Bed, config, is_alive, monitored, processes, short, web};
 
-fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
+pub fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
     let second = Some(Span::from_millis(20_000));
     ResourceConfig {
         name: name.to_owned(),
@@ -43,7 +43,7 @@ fn program(bed: &Bed, name: &str) -> Agent {
     // Not before this start of it has written its number: a former one's is nobody's.
     let begun = format!("kill -0 \"$(cat {}/{name}.pid)\"", bed.dir.path().display());
     let monitor = Some(["/bin/sh", "-c", &begun].map(str::to_owned).to_vec());
-    Agent::Process { command, monitor }
+    Agent::Process { command, monitor, how: ProcessHow::default() }
 }
 
 fn dummy(parameters: &[(&str, &str)]) -> Agent {
@@ -189,7 +189,7 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
 }
 
 /// The processes of executors.
-fn executors(bed: &Bed) -> BTreeSet<i32> {
+pub fn executors(bed: &Bed) -> BTreeSet<i32> {
     let is_one = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains("\0executor\0")
@@ -326,7 +326,8 @@ async fn a_stop_in_the_middle_of_a_start_leaves_nothing() {
         let text = format!("sleep 599 & echo half >> {}; wait", bed.path("half").display());
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
         let never = ["/bin/sh", "-c", "exit 1"].map(str::to_owned).to_vec();
-        let slow = Agent::Process { command, monitor: Some(never) };
+        let how = ProcessHow::default();
+        let slow = Agent::Process { command, monitor: Some(never), how };
         let resources =
             [resource("data", &[], program(&bed, "data")), resource("slow", &["data"], slow)];
         begin(&mut bed, 3, &resources);
@@ -347,7 +348,8 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
             bed.path("deaf.pid").display()
         );
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
-        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None });
+        let how = ProcessHow::default();
+        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None, how });
         deaf.times.stop = Some(Span::from_millis(100));
         let resources = [resource("data", &[], program(&bed, "data")), deaf];
         begin(&mut bed, 3, &resources);
