@@ -94,7 +94,7 @@ ocf = "heartbeat:Dummy"
              18 | name = "nothing"
                 `----
               help: say what it is:  program = ["/usr/sbin/nginx", "-g", "daemon off;"]  or  ocf =
-                    "heartbeat:nginx"
+                    "heartbeat:nginx"  or  unit = "nginx.service"
 
             Error:
               x resource `both` has both `program` and `ocf`
@@ -255,8 +255,8 @@ restarts = -1
              25 | restarts = -1
                 `----
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
-                    parameters, needs, start-timeout, stop-timeout, monitor-timeout, monitor-
-                    interval, restarts, forget-after, safety
+                    unit, ready, user, group, stop-signal, parameters, needs, start-timeout, stop-
+                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety
 
             Error:
               x `restarts = -1` is out of range in resource `d`
