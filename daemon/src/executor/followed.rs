@@ -1,7 +1,7 @@
 //! Where a unit is, by systemd's signals: nobody asks again and again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -29,8 +29,8 @@ pub(super) struct Followed {
     pub(super) surroundings: Surroundings,
     /// Where it is by the newest signal; nothing before the first.
     pub(super) at: watch::Sender<Option<At>>,
-    /// It was started and is not being stopped: its end is news.
-    pub(super) wanted: AtomicBool,
+    /// The number of the start whose end is news; zero if it is being stopped, or is not there.
+    pub(super) wanted: AtomicU64,
     pub(super) place: usize,
     pub(super) reports: UnboundedSender<Report>,
 }
@@ -60,7 +60,8 @@ async fn listen(shared: &Followed) -> zbus::Result<()> {
 
 impl Followed {
     async fn is_now(&self, systemd: &Systemd, at: At) {
-        if at.works() || !self.wanted.load(Ordering::Relaxed) {
+        let start = self.wanted.load(Ordering::Relaxed);
+        if at.works() || start == 0 {
             self.at.send_replace(Some(at));
             return;
         }
@@ -74,7 +75,9 @@ impl Followed {
             Ok(Err(_)) | Err(_) => at.active.clone(),
         };
         self.at.send_replace(Some(at));
-        if !self.wanted.swap(false, Ordering::Relaxed) {
+        // It took a while to learn why: it may be another start's turn by now.
+        let news = self.wanted.compare_exchange(start, 0, Ordering::Relaxed, Ordering::Relaxed);
+        if news.is_err() {
             return;
         }
         let detail = format!("{} ended: {why}", self.unit);

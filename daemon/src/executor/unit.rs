@@ -4,7 +4,7 @@
 //! given a control group of its own ([`drop_in`]), and that is written down for the keeper
 //! ([`Beside`]), which seals it when the lease ends. It is unsealed here alone, by the next start.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(super) struct Unit {
     monitor: Option<Vec<String>>,
     times: ResourceTimes,
     beside: Beside,
+    /// How often it was started.
+    starts: AtomicU64,
     held: Mutex<Held>,
     systemd: tokio::sync::Mutex<Option<Systemd>>,
     follower: AbortHandle,
@@ -86,13 +88,14 @@ impl Unit {
             unit: unit.to_owned(),
             surroundings,
             at: watch::Sender::new(None),
-            wanted: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
             place,
             reports,
         });
         let follower = tokio::spawn(followed::follow(shared.clone())).abort_handle();
         let (held, systemd) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { shared, monitor, times, beside, held, systemd, follower }
+        let starts = AtomicU64::new(0);
+        Self { shared, monitor, times, beside, starts, held, systemd, follower }
     }
 
     pub(super) async fn perform(&self, operation: Operation) -> Answer {
@@ -115,7 +118,7 @@ impl Unit {
             }
             Operation::Monitor => self.look().await,
             Operation::Stop => {
-                self.shared.wanted.store(false, Ordering::Relaxed);
+                self.shared.wanted.store(0, Ordering::Relaxed);
                 let within = self.times.stop.unwrap_or(TIMEOUT);
                 match timeout(duration(within), self.stop()).await {
                     Ok(Ok(answer) | Err(answer)) => answer,
@@ -123,7 +126,7 @@ impl Unit {
                 }
             }
             Operation::Kill => {
-                self.shared.wanted.store(false, Ordering::Relaxed);
+                self.shared.wanted.store(0, Ordering::Relaxed);
                 self.kill().await
             }
         }
@@ -293,7 +296,8 @@ impl Unit {
                 break;
             }
         }
-        self.shared.wanted.store(true, Ordering::Relaxed);
+        let start = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shared.wanted.store(start, Ordering::Relaxed);
         let mut tries = Tries::until(until);
         loop {
             let answer = self.look().await;

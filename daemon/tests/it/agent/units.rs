@@ -199,7 +199,12 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
     trial.stopped(10).await;
     trial.assert_given_back();
 
-    // What can't be had is said with its reason.
+    cannot_be_had(&mut trial).await;
+    trial.assert_given_back();
+}
+
+/// It is said, with the reason.
+async fn cannot_be_had(trial: &mut Trial) {
     trial.start(11, "bad");
     let told = trial.next().await;
     let said = "not started 11: bad: bad.service did not start (failed): exit-code";
@@ -208,5 +213,4 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
     trial.start(12, "absent");
     trial.told("not started 12: absent: there is no unit absent.service on this node").await;
     trial.stopped(12).await;
-    trial.assert_given_back();
 }
