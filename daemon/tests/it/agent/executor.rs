@@ -192,7 +192,9 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
 pub fn executors(bed: &Bed) -> BTreeSet<i32> {
     let is_one = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains("\0executor\0")
+        let line = String::from_utf8_lossy(&line);
+        // A keeper has the executor's command line in its own.
+        line.contains("\0executor\0") && !line.contains("\0keeper\0")
     };
     processes(&bed.run()).into_iter().filter(is_one).collect()
 }
