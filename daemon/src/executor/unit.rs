@@ -192,8 +192,8 @@ impl Unit {
         }
         if shown.file.starts_with("enabled") {
             say(format_args!(
-                "{unit} is enabled: it starts by itself when this machine boots, also while another \
-                 node has the service; type  systemctl disable {unit}"
+                "{unit} is enabled: it starts by itself when this machine boots, also while \
+                 another node has the service; type  systemctl disable {unit}"
             ));
         }
         let was_held = drop_in::exists(unit);

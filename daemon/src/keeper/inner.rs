@@ -204,8 +204,8 @@ impl Inner {
         beside::is_populated(note) || beside::seal(note).is_err()
     }
 
-    /// Ends what runs beside: at once, and again when the program is gone, which could have unsealed
-    /// it in between. What is not sealed then the outer process goes on with, and the daemon.
+    /// Ends what runs beside: at once, and again when the program is gone, which could have
+    /// unsealed it in between. What is not sealed then the outer process goes on with, and the daemon.
     fn seal(&self, main: Option<i32>) {
         let note = &self.args.note;
         let _ = beside::seal(note);
