@@ -72,7 +72,8 @@ fn stop_signal(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Str
 fn ready(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Ready> {
     let value = section.get("ready")?;
     let help = "write  ready = \"notify\"  if it says so itself, or  \
-                ready = { tcp = \"127.0.0.1:6380\" }  if it is ready when it takes connections there";
+                ready = { tcp = \"127.0.0.1:6380\" }  if it is ready when it takes \
+                connections there";
     if let Some(word) = value.get_ref().as_str() {
         if word == NOTIFY {
             return Some(Ready::Notify);

@@ -205,7 +205,7 @@ impl Inner {
     }
 
     /// Ends what runs beside: at once, and again when the program is gone, which could have
-    /// unsealed it in between. What is not sealed then the outer process goes on with, and the daemon.
+    /// unsealed it in between. What is not sealed then the outer process and the daemon go on with.
     fn seal(&self, main: Option<i32>) {
         let note = &self.args.note;
         let _ = beside::seal(note);
