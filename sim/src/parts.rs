@@ -95,7 +95,11 @@ impl Parts {
         let within = Some(self.timeout);
         ResourceConfig {
             name: part.name.clone(),
-            agent: Agent::Process { command: vec!["/bin/part".into()], monitor: None },
+            agent: Agent::Process {
+                command: vec!["/bin/part".into()],
+                monitor: None,
+                how: Default::default(),
+            },
             needs: part.needs.clone(),
             times: ResourceTimes {
                 start: within,

@@ -159,7 +159,11 @@ impl Plan {
     fn bound(&self) -> ConfigNext {
         let mount = ResourceConfig {
             name: "mount".into(),
-            agent: Agent::Process { command: vec!["/bin/service".into()], monitor: None },
+            agent: Agent::Process {
+                command: vec!["/bin/service".into()],
+                monitor: None,
+                how: Default::default(),
+            },
             needs: BTreeSet::new(),
             times: ResourceTimes::default(),
             restarts: 0,

@@ -130,8 +130,8 @@ pub fn successors(
         .map(|service| {
             let kept = state.is_stopped(&service) || state.is_maintained(&service);
             let stays = kept || state.stays(&service, proof);
-            // While nothing moves they wait for their node, or for the end of that. What is bound to
-            // it waits for a stronger proof.
+            // While nothing moves they wait for their node, or for the end of that. What is bound
+            // to it waits for a stronger proof.
             let to = if state.is_disarmed() || stays {
                 None
             } else {

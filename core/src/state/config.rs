@@ -209,6 +209,8 @@ pub enum Agent {
         command: Vec<String>,
         /// A command that ends with status 0 when it works.
         monitor: Option<Vec<String>>,
+        /// How it is run, where that is not as usual.
+        how: ProcessHow,
     },
     /// An OCF resource agent.
     Ocf {
@@ -219,6 +221,38 @@ pub enum Agent {
         /// What it is told (`OCF_RESKEY_*`).
         parameters: BTreeMap<String, String>,
     },
+    /// A unit of the node's service manager (systemd).
+    Unit {
+        /// Its whole name.
+        unit: String,
+        /// A command that ends with status 0 when it works.
+        monitor: Option<Vec<String>>,
+    },
+}
+
+/// How a program is run that stays in the foreground.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessHow {
+    /// By what it is known that it has started.
+    pub ready: Ready,
+    /// As whom it runs; if none, as stead does.
+    pub user: Option<String>,
+    /// In whose group; if none, in the user's own.
+    pub group: Option<String>,
+    /// The name of the signal that asks it to end, where it is not SIGTERM.
+    pub stop_signal: Option<String>,
+}
+
+/// By what it is known of a program that it has started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ready {
+    /// Its monitor succeeds; without one, it runs.
+    #[default]
+    Monitor,
+    /// It says so itself (`READY=1`, sd_notify(3)).
+    Notify,
+    /// It takes connections there.
+    Tcp(SocketAddr),
 }
 
 /// How long operations may take; what is not said comes from the agent's meta-data or is the

@@ -1,10 +1,9 @@
-//! The life of a service's resources, with agents that are slow, fail, hang, lie and do half of
-//! what they are asked for.
+//! The life of a service's resources, with agents that fail, hang, lie and do half of what they do.
 
 use stead_core::resource::{
     Answer, Command, Life, Operation, OrderError, Resource, Stage, Whole, order,
 };
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::{Instant, Span};
 
 /// Numbers that look as if by chance, and are the same each time.
@@ -473,7 +472,11 @@ fn whatever_agents_do_the_order_holds_and_in_the_end_all_is_down() {
 fn named(name: &str, needs: &[&str]) -> ResourceConfig {
     ResourceConfig {
         name: name.to_owned(),
-        agent: Agent::Process { command: vec!["/bin/true".to_owned()], monitor: None },
+        agent: Agent::Process {
+            command: vec!["/bin/true".to_owned()],
+            monitor: None,
+            how: ProcessHow::default(),
+        },
         needs: needs.iter().map(|it| (*it).to_owned()).collect(),
         times: ResourceTimes::default(),
         restarts: 3,

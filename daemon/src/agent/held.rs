@@ -12,7 +12,7 @@ use stead_linux::process::{Identity, Process, Running, Signal};
 
 use super::cgroup::Group;
 use super::proc::{self, Stat};
-use super::{note, place};
+use super::{beside, note, place};
 use crate::keeper::report::End;
 
 /// The process that was started.
@@ -104,14 +104,16 @@ impl Held {
         }
     }
 
-    /// All processes of the program that still run: the main one, those in its control group, those
-    /// in its session (if `by_session`: its number is certain), those that have its environment,
-    /// and all that these started.
+    /// All processes of the program that still run: the main one, those in its control group and in
+    /// the groups beside it, those in its session (if `by_session`: its number is certain), those
+    /// that have its environment, and all that these started.
     pub(super) fn left(&self, by_session: bool) -> io::Result<Vec<Stat>> {
         let main = self.identity();
         let session = main.filter(|_| by_session).map(|main| main.pid);
-        let group = self.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
-        let group: BTreeSet<i32> = group.into_iter().collect();
+        let mut group = BTreeSet::new();
+        for one in self.group.iter().chain(&beside::read(&self.note)?) {
+            group.extend(one.members()?);
+        }
         let variables = place::variables(&self.note, self.epoch);
         let is_of_it = |stat: &Stat| {
             main == Some(stat.identity)
@@ -144,9 +146,20 @@ impl Held {
         if let Some(group) = &self.group {
             group.kill();
         }
+        if let Err(error) = self.seal() {
+            tracing::debug!("{error}");
+        }
         for stat in left {
             signal(stat, Signal::SIGKILL);
         }
+    }
+
+    /// Lets nothing start any more in the groups beside it.
+    ///
+    /// # Errors
+    /// The kernel's, or something runs there still.
+    pub(super) fn seal(&self) -> io::Result<()> {
+        beside::seal(&self.note)
     }
 
     /// Nothing of it runs: forgets it. What can't be removed is told in the log, and does no harm:
@@ -161,6 +174,9 @@ impl Held {
             && let Err(error) = group.remove()
         {
             tracing::warn!("can't remove {}: {error}", group.folder().display());
+        }
+        if let Err(error) = beside::forget(&self.note) {
+            tracing::warn!("can't remove {}: {error}", beside::path(&self.note).display());
         }
         if let Err(error) = note::remove(&self.note) {
             tracing::warn!("can't remove {}: {error}", self.note.display());

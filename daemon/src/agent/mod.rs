@@ -54,6 +54,7 @@
 //! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
 //! resources, the keeper that ends a program together with the node's lease.
 
+pub(crate) mod beside;
 pub(crate) mod cgroup;
 mod clear;
 mod executed;
@@ -257,7 +258,7 @@ impl Programs {
             executor: header.executor,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
-        if left.is_empty() {
+        if left.is_empty() && held.seal().is_ok() {
             held.forget();
             return Ok(());
         }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::cgroup::{Group, Groups};
 use super::held::{Held, Main};
 use super::kept::{Keepers, Page};
-use super::{Wish, duration, hook, note, output};
+use super::{Wish, beside, duration, hook, note, output};
 use crate::executor::{self, Picture, Wanted, WantedError};
 use crate::paths::SEARCH;
 
@@ -59,6 +59,9 @@ pub(super) enum LaunchError {
     /// What it shall run can't be told to its executor.
     #[error(transparent)]
     Wanted(#[from] WantedError),
+    /// What an earlier run had others start.
+    #[error("what an earlier run of it had others start can't be ended")]
+    Beside(#[source] io::Error),
     /// The lease that permits it has ended.
     #[error("this node's lease ended before it began")]
     Lease,
@@ -246,6 +249,8 @@ impl Place {
             executor,
         };
         let path = self.note(&files);
+        // Its note was lost, or it would have been ended with that.
+        beside::seal(&path).and_then(|()| beside::forget(&path)).map_err(LaunchError::Beside)?;
         let failed = |source| LaunchError::Note { path: path.clone(), source };
         let written = note::create(&path, &header).map_err(failed)?;
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };

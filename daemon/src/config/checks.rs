@@ -19,6 +19,7 @@ use super::network;
 use super::problem::Findings;
 use super::resource;
 use super::section::shown;
+use super::unit;
 
 /// The most links: every node sends its heartbeats on each of them.
 const MOST_LINKS: usize = 8;
@@ -41,6 +42,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         resource::check(service.name.get_ref(), &service.resources, findings);
     }
     between::check(draft, findings);
+    unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
 }

@@ -59,6 +59,11 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
     "ocf": "ocf = \"heartbeat:nginx\"",
+    "unit": "unit = \"nginx.service\"",
+    "ready": "ready = { tcp = \"127.0.0.1:6380\" }",
+    "user": "user = \"www-data\"",
+    "group": "group = \"www-data\"",
+    "stop-signal": "stop-signal = \"SIGINT\"",
     "parameters": "parameters = { configfile = \"/etc/nginx/nginx.conf\" }",
     "needs": "needs = [\"data\"]",
     "start-timeout": "start-timeout = \"20s\"",
@@ -69,6 +74,8 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "forget-after": "forget-after = \"10min\"",
     "safety": "safety = \"lease\"",
 };
+/// The keys of `ready` of a resource.
+pub(super) const READY: &[Key] = keys! { "tcp": "tcp = \"127.0.0.1:6380\"" };
 /// The keys of `[networks.NAME]`.
 pub(super) const NETWORK: &[Key] = keys! {
     "prefix": "prefix = \"10.0.0.0/24\"",
@@ -122,7 +129,7 @@ pub(super) const HOOK: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 13] = [
+pub(super) const HOMES: [(&str, &[Key]); 14] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -133,6 +140,7 @@ pub(super) const HOMES: [(&str, &[Key]); 13] = [
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("[[services.NAME.resources]]", RESOURCE),
+    ("`ready` of [[services.NAME.resources]]", READY),
     ("`hooks` of [services.NAME]", HOOKS),
     ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),

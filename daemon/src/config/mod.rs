@@ -26,6 +26,7 @@ mod draft;
 mod duration;
 mod example;
 mod hooks;
+mod how;
 mod keys;
 mod monitor;
 mod name;
@@ -41,6 +42,7 @@ mod syntax;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

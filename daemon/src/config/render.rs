@@ -3,9 +3,9 @@
 use std::fmt::{self, Write};
 
 use stead_core::state::config::{
-    Agent, Config, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe, Program,
-    QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
-    ServiceMore, USUAL_IMPORTANCE,
+    Agent, Config, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe, ProcessHow,
+    Program, QuorumConfig, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
+    ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
 };
 
 use super::duration;
@@ -160,8 +160,15 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
     let ResourceConfig { name, agent, needs, times, restarts, forget_after, safety } = resource;
     writeln!(out, "name = {}", quoted(name))?;
     match agent {
-        Agent::Process { command, monitor } => {
+        Agent::Process { command, monitor, how } => {
             writeln!(out, "program = {}", list(command))?;
+            if let Some(monitor) = monitor {
+                writeln!(out, "monitor = {}", list(monitor))?;
+            }
+            write_how(out, how)?;
+        }
+        Agent::Unit { unit, monitor } => {
+            writeln!(out, "unit = {}", quoted(unit))?;
             if let Some(monitor) = monitor {
                 writeln!(out, "monitor = {}", list(monitor))?;
             }
@@ -194,6 +201,21 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
         Safety::Lease => writeln!(out, "safety = \"lease\""),
         Safety::Fence => writeln!(out, "safety = \"fence\""),
     }
+}
+
+fn write_how(out: &mut String, how: &ProcessHow) -> fmt::Result {
+    let ProcessHow { ready, user, group, stop_signal } = how;
+    match ready {
+        Ready::Monitor => {}
+        Ready::Notify => writeln!(out, "ready = \"notify\"")?,
+        Ready::Tcp(address) => writeln!(out, "ready = {{ tcp = \"{address}\" }}")?,
+    }
+    for (key, text) in [("user", user), ("group", group), ("stop-signal", stop_signal)] {
+        if let Some(text) = text {
+            writeln!(out, "{key} = {}", quoted(text))?;
+        }
+    }
+    Ok(())
 }
 
 fn address(address: &ServiceAddress) -> String {

@@ -11,9 +11,9 @@ use toml::de::DeValue;
 
 use super::command::Command;
 use super::keys::{self, nearest};
-use super::name;
 use super::problem::{Findings, Severity};
 use super::section::{Section, shown};
+use super::{how, name, unit};
 use crate::ocf::{self, AgentName, NameError};
 
 /// How often a resource is started again where it is, where the file doesn't say.
@@ -106,33 +106,49 @@ fn times(section: &Section<'_, '_>, findings: &mut Findings) -> ResourceTimes {
     }
 }
 
+/// What a resource can be; it is exactly one of these.
+const KINDS: [&str; 3] = ["program", "ocf", "unit"];
+
 fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
-    match (section.get("program").is_some(), section.get("ocf").is_some()) {
-        (true, true) => {
-            let message = format!("{} has both `program` and `ocf`", section.place);
-            let help = "make two resources of it, one for each";
-            findings.error(&section.at("ocf"), message, help);
-            None
-        }
-        (false, false) => {
-            if !section.mistyped("program") && !section.mistyped("ocf") {
-                let message = format!("{} has neither `program` nor `ocf`", section.place);
-                let help = format!(
-                    "say what it is:  {}  or  {}",
-                    section.example("program"),
-                    section.example("ocf")
-                );
-                findings.error(&section.at, message, help);
+    let kinds: Vec<_> = KINDS.into_iter().filter(|kind| section.get(kind).is_some()).collect();
+    let kind = match kinds[..] {
+        [kind] => kind,
+        [] => {
+            if !KINDS.iter().any(|kind| section.mistyped(kind)) {
+                let message = format!("{} has none of `{}`", section.place, KINDS.join("`, `"));
+                let examples = KINDS.map(|kind| section.example(kind)).join("  or  ");
+                findings.error(&section.at, message, format!("say what it is:  {examples}"));
             }
-            None
+            return None;
         }
-        (true, false) => {
-            no_key(section, "parameters", "a program gets arguments", findings);
+        [first, second, ..] => {
+            let message = format!("{} has both `{first}` and `{second}`", section.place);
+            let help = "make two resources of it, one for each";
+            findings.error(&section.at(second), message, help);
+            return None;
+        }
+    };
+    if kind != "ocf" {
+        no_key(section, "parameters", "only an OCF agent gets parameters", findings);
+    }
+    if kind != "program" {
+        for (key, why) in how::KEYS {
+            no_key(section, key, why, findings);
+        }
+    }
+    match kind {
+        "program" => {
             let command = words(section, "program", findings)?;
             let monitor = words(section, "monitor", findings);
-            Some(Agent::Process { command, monitor })
+            Some(Agent::Process { command, monitor, how: how::how(section, findings) })
         }
-        (false, true) => {
+        "unit" => {
+            let monitor = words(section, "monitor", findings);
+            let unit = unit::unit(section, findings)?;
+            unit::ask(section, &unit, findings);
+            Some(Agent::Unit { unit, monitor })
+        }
+        _ => {
             no_key(section, "monitor", "the agent has a monitor of its own", findings);
             let name = section.text("ocf", findings)?;
             let parameters = parameters(section, findings);
@@ -280,7 +296,12 @@ fn safety_of(
     said: bool,
     findings: &mut Findings,
 ) -> Safety {
-    let Agent::Ocf { provider, kind, .. } = agent else { return Safety::Lease };
+    let (provider, kind) = match agent {
+        Agent::Process { .. } => return Safety::Lease,
+        // What a unit does is not known.
+        Agent::Unit { .. } => return Safety::Fence,
+        Agent::Ocf { provider, kind, .. } => (provider, kind),
+    };
     let name = AgentName { provider: provider.clone(), kind: kind.clone() };
     if !said && ocf::adds_address(&name) {
         let help = "write the address into `addresses` of the service: there it falls silent with \

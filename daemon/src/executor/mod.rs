@@ -11,8 +11,9 @@
 //! # Happy path
 //! ```text
 //!   daemon ──▶ keeper ──▶ executor ──┬─▶ agent start, monitor, stop ─▶ what agents leave running
-//!     ▲                   core::     └─▶ program ◀── monitor
-//!     └──── socket ────── resource::Life
+//!     ▲                   core::     ├─▶ program ◀── monitor
+//!     └──── socket ────── resource:: └─▶ systemd ─▶ unit, in a group that the keeper knows
+//!                         Life
 //!       pictures ▲  ▼ stop
 //! ```
 //! The daemon writes what is wanted into a file ([`Wanted`]) and starts this as the service's
@@ -30,12 +31,21 @@
 //! # Deliberately absent
 //! Decisions about nodes, leases and epochs; the network.
 
+mod beside;
+mod check;
+mod drop_in;
+mod followed;
+#[cfg(test)]
+mod fuzz;
 mod members;
 mod ocf;
 mod operator;
 mod process;
+mod ready;
 mod run;
 mod surroundings;
+mod systemd;
+mod unit;
 mod wanted;
 mod wire;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
-use stead_core::resource::{Command, Life, Operation, Resource, View, Whole, order};
+use stead_core::resource::{Command, Life, Resource, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
@@ -17,7 +17,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::operator::{self, Report};
+use super::beside::Beside;
+use super::operator::{self, Operator, Report};
 use super::say;
 use super::wanted::Wanted;
 use super::wire::{Order, Picture, ResourceView, State};
@@ -90,8 +91,9 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("no order of its resources: {error:?}")))?;
     let resources = wanted.resources.iter().zip(needs).map(|(it, needs)| resource(it, needs));
     let (reports, reported) = unbounded_channel();
+    let beside = Beside::new(wanted.note.clone());
     let begin = |(place, resource): (usize, &ResourceConfig)| {
-        operator::begin(place, &wanted, resource, reports.clone())
+        operator::begin(place, &wanted, &beside, resource, reports.clone())
     };
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
@@ -123,6 +125,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
     let agent = match &config.agent {
         Agent::Process { .. } => "process".to_owned(),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
+        Agent::Unit { unit, .. } => format!("unit:{unit}"),
     };
     ResourceView {
         name: config.name.clone(),
@@ -139,7 +142,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
 struct Executor {
     life: Life,
     parts: Vec<ResourceView>,
-    operators: Vec<UnboundedSender<(Operation, u64)>>,
+    operators: Vec<Operator>,
     told: watch::Sender<String>,
     wanted: Wanted,
 }
@@ -176,6 +179,9 @@ impl Executor {
             }
             self.advance()?;
         }
+        for operator in self.operators {
+            operator.end().await;
+        }
         Wanted::forget(&self.wanted.folder, &self.wanted.service);
         Ok(())
     }
@@ -201,7 +207,7 @@ impl Executor {
     fn advance(&mut self) -> io::Result<()> {
         while let Some(Command::Ask { resource, operation, number }) = self.life.poll() {
             let operator = self.operators.get(resource);
-            if operator.is_none_or(|it| it.send((operation, number)).is_err()) {
+            if operator.is_none_or(|it| it.asks.send((operation, number)).is_err()) {
                 return Err(io::Error::other("nobody looks after one of its resources any more"));
             }
         }

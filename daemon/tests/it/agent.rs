@@ -3,7 +3,11 @@
 pub mod bed;
 mod beside;
 mod executor;
+mod left;
 mod survival;
+mod systemd;
+mod units;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -7,7 +7,7 @@
 //! | `address` | I3: at most one node answers for an address |
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
-//! | `turn` | no service begins before what it needs, nor stops after it, nor begins in maintenance |
+//! | `turn` | no service begins before what it needs, stops after it, or begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
 //! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!

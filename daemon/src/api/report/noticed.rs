@@ -118,6 +118,14 @@ fn part_of(part: &ResourceConfig) -> (String, Option<String>) {
             format!("{name} ends"),
             Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
         ),
+        Agent::Unit { monitor: Some(_), .. } => {
+            let within = within(DEFAULT_MONITOR_TIMEOUT);
+            (format!("{name}: its unit ends, or its monitor fails: within {within} s"), None)
+        }
+        Agent::Unit { monitor: None, .. } => (
+            format!("{name}: its unit ends"),
+            Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
+        ),
         Agent::Ocf { .. } => {
             let within = within(executor::AGENT_TIMEOUT);
             (format!("{name}: its agent's monitor fails: within {within} s"), None)

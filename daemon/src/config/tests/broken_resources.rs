@@ -5,11 +5,11 @@ use expect_test::{Expect, expect};
 use super::{GOOD, report};
 use crate::config::{differences, read, render};
 
-fn with(tables: &str) -> String {
+pub(super) fn with(tables: &str) -> String {
     format!("{GOOD}{tables}")
 }
 
-fn check(tables: &str, expected: Expect) {
+pub(super) fn check(tables: &str, expected: Expect) {
     expected.assert_eq(&report(&with(tables)));
 }
 
@@ -86,7 +86,7 @@ ocf = "heartbeat:Dummy"
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
-              x resource `nothing` has neither `program` nor `ocf`
+              x resource `nothing` has none of `program`, `ocf`, `unit`
                 ,-[cluster.toml:17:1]
              16 |
              17 | [[services.web.resources]]
@@ -94,7 +94,7 @@ ocf = "heartbeat:Dummy"
              18 | name = "nothing"
                 `----
               help: say what it is:  program = ["/usr/sbin/nginx", "-g", "daemon off;"]  or  ocf =
-                    "heartbeat:nginx"
+                    "heartbeat:nginx"  or  unit = "nginx.service"
 
             Error:
               x resource `both` has both `program` and `ocf`
@@ -255,8 +255,8 @@ restarts = -1
              25 | restarts = -1
                 `----
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
-                    parameters, needs, start-timeout, stop-timeout, monitor-timeout, monitor-
-                    interval, restarts, forget-after, safety
+                    unit, ready, user, group, stop-signal, parameters, needs, start-timeout, stop-
+                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety
 
             Error:
               x `restarts = -1` is out of range in resource `d`

@@ -8,6 +8,7 @@ mod broken_quorum;
 mod broken_resources;
 mod broken_services;
 mod broken_together;
+mod broken_units;
 mod broken_values;
 mod changes;
 mod networks_together;

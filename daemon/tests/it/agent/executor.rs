@@ -9,12 +9,12 @@ use stead::agent::Wish;
 use stead::executor::{Picture, State};
 use stead_core::id::Epoch;
 use stead_core::resource::Care;
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::Span;
 
 use super::bed::{BOTH, Bed, config, is_alive, monitored, processes, short, web};
 
-fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
+pub fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
     let second = Some(Span::from_millis(20_000));
     ResourceConfig {
         name: name.to_owned(),
@@ -44,10 +44,10 @@ fn program(bed: &Bed, name: &str) -> Agent {
     // Not before this start of it has written its number: a former one's is nobody's.
     let begun = format!("kill -0 \"$(cat {}/{name}.pid)\"", bed.dir.path().display());
     let monitor = Some(["/bin/sh", "-c", &begun].map(str::to_owned).to_vec());
-    Agent::Process { command, monitor }
+    Agent::Process { command, monitor, how: ProcessHow::default() }
 }
 
-fn dummy(parameters: &[(&str, &str)]) -> Agent {
+pub fn dummy(parameters: &[(&str, &str)]) -> Agent {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Agent::Ocf {
         provider: "heartbeat".to_owned(),
@@ -56,7 +56,7 @@ fn dummy(parameters: &[(&str, &str)]) -> Agent {
     }
 }
 
-fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
+pub fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
     let wish = Wish { resources: resources.to_vec(), ..Wish::from(&config(None)) };
     bed.programs.start(web(), Epoch(epoch), wish);
 }
@@ -190,10 +190,12 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
 }
 
 /// The processes of executors.
-fn executors(bed: &Bed) -> BTreeSet<i32> {
+pub fn executors(bed: &Bed) -> BTreeSet<i32> {
     let is_one = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains("\0executor\0")
+        let line = String::from_utf8_lossy(&line);
+        // A keeper has the executor's command line in its own.
+        line.contains("\0executor\0") && !line.contains("\0keeper\0")
     };
     processes(&bed.run()).into_iter().filter(is_one).collect()
 }
@@ -327,7 +329,8 @@ async fn a_stop_in_the_middle_of_a_start_leaves_nothing() {
         let text = format!("sleep 599 & echo half >> {}; wait", bed.path("half").display());
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
         let never = ["/bin/sh", "-c", "exit 1"].map(str::to_owned).to_vec();
-        let slow = Agent::Process { command, monitor: Some(never) };
+        let how = ProcessHow::default();
+        let slow = Agent::Process { command, monitor: Some(never), how };
         let resources =
             [resource("data", &[], program(&bed, "data")), resource("slow", &["data"], slow)];
         begin(&mut bed, 3, &resources);
@@ -348,7 +351,8 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
             bed.path("deaf.pid").display()
         );
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
-        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None });
+        let how = ProcessHow::default();
+        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None, how });
         deaf.times.stop = Some(Span::from_millis(100));
         let resources = [resource("data", &[], program(&bed, "data")), deaf];
         begin(&mut bed, 3, &resources);
@@ -378,76 +382,19 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
     }
 }
 
-/// Kills the executor, as its keeper does when the lease is over.
-async fn lose_executor(bed: &mut Bed) {
-    for pid in executors(bed) {
-        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("killed");
-    }
-    bed.wait_for("it is gone", |bed| executors(bed).is_empty()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_no_end_of_processes_undoes_is_undone_by_its_agent_before_it_is_told_to_be_gone() {
-    for confinement in BOTH {
-        let mut bed = Bed::new(confinement);
-        // It stands for a mount: nothing but its agent takes it away.
-        let state = bed.path("dummy.state");
-        let mut mount = resource("mount", &[], dummy(&[("state", state.to_str().expect("text"))]));
-        mount.safety = Safety::Fence;
-        begin(&mut bed, 3, std::slice::from_ref(&mount));
-        assert_eq!(bed.told().await, "started 3");
-        lose_executor(&mut bed).await;
-        let told = bed.told().await;
-        assert!(told.starts_with("ended 3: "), "{told}");
-        assert!(state.exists(), "the end of a process leaves it");
-        bed.stop(3);
-        assert_eq!(bed.told().await, "stopped 3");
-        assert!(!state.exists(), "its agent stopped it");
-        bed.assert_gone();
-
-        // Nobody saw the end: the next daemon finds that something may be left, without a process.
-        begin(&mut bed, 4, std::slice::from_ref(&mount));
-        assert_eq!(bed.told().await, "started 4");
-        let (_, events) = tokio::sync::mpsc::unbounded_channel();
-        drop(std::mem::replace(&mut bed.events, events));
-        lose_executor(&mut bed).await;
-        bed.restart();
-        assert_eq!(bed.told().await, "found 4");
-        assert!(state.exists());
-        bed.stop(4);
-        assert_eq!(bed.told().await, "stopped 4");
-        assert!(!state.exists());
-        bed.restart();
-        bed.stop(4);
-        assert_eq!(bed.told().await, "stopped 4", "nothing is found any more");
-
-        // Of class `lease` it may stay: nothing is lost by two of it.
-        mount.safety = Safety::Lease;
-        begin(&mut bed, 5, std::slice::from_ref(&mount));
-        assert_eq!(bed.told().await, "started 5");
-        lose_executor(&mut bed).await;
-        let told = bed.told().await;
-        assert!(told.starts_with("ended 5: "), "{told}");
-        bed.stop(5);
-        assert_eq!(bed.told().await, "stopped 5");
-        assert!(state.exists());
-        bed.assert_gone();
-    }
-}
-
 /// In maintenance nothing is started or stopped, and while the cluster is disarmed only what ended
 /// is; afterwards everything is looked at anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_alone_is_watched_and_not_touched() {
     let mut bed = Bed::new(BOTH[0]);
     let sick = bed.path("sick");
-    let Agent::Process { command, monitor: Some(monitor) } = program(&bed, "data") else {
+    let Agent::Process { command, monitor: Some(monitor), how } = program(&bed, "data") else {
         panic!("it is a program");
     };
     let healthy = format!("! test -e {} && {}", sick.display(), monitor[2]);
     let monitor = Some(["/bin/sh", "-c", &healthy].map(str::to_owned).to_vec());
     let resources = [
-        resource("data", &[], Agent::Process { command, monitor }),
+        resource("data", &[], Agent::Process { command, monitor, how }),
         resource("front", &["data"], program(&bed, "front")),
     ];
     begin(&mut bed, 3, &resources);

@@ -10,7 +10,8 @@ use stead_core::lease::{
 };
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigNext, HookConfig, Hooks, LinkConfig, Look, NodeConfig, Probe,
-    ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
+    ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -228,17 +229,32 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
     }
 }
 
-fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
-    let one = |draw: &mut Draw<'_>| ResourceConfig {
-        name: format!("r{}", draw.below(3)),
-        agent: if draw.flag() {
-            let command = several(draw, |draw| format!("/bin/{}", draw.below(3)));
-            Agent::Process { command, monitor: None }
-        } else {
+fn agent(draw: &mut Draw<'_>) -> Agent {
+    let command = |draw: &mut Draw<'_>| several(draw, |draw| format!("/bin/{}", draw.below(3)));
+    match draw.below(3) {
+        0 => {
+            let ready =
+                if draw.flag() { Ready::Notify } else { Ready::Tcp((address(draw), 6380).into()) };
+            let user = maybe(draw, |draw| format!("u{}", draw.below(3)));
+            let how = ProcessHow { ready, user, ..Default::default() };
+            Agent::Process { command: command(draw), monitor: None, how }
+        }
+        1 => {
+            let unit = format!("u{}.service", draw.below(3));
+            Agent::Unit { unit, monitor: maybe(draw, command) }
+        }
+        _ => {
             let parameters = BTreeMap::from([("state".to_owned(), draw.number().to_string())]);
             let (provider, kind) = ("heartbeat".to_owned(), "Dummy".to_owned());
             Agent::Ocf { provider, kind, parameters }
-        },
+        }
+    }
+}
+
+fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
+    let one = |draw: &mut Draw<'_>| ResourceConfig {
+        name: format!("r{}", draw.below(3)),
+        agent: agent(draw),
         needs: several(draw, |draw| format!("r{}", draw.below(3))).into_iter().collect(),
         times: ResourceTimes { start: maybe(draw, span), ..Default::default() },
         restarts: u32::from(draw.byte()),
