@@ -69,7 +69,7 @@ fn what_can_be_said_is_said_again() {
 fn needs_name_services_and_go_in_no_circle() {
     says(
         "needs = [\"bd\"]",
-        &["service web needs `bd`, and there is no such service", "did you mean `db`?"],
+        &["service web needs `bd`, and there is no such service", "it may need other services: db"],
     );
     says("needs = [\"db\", \"db\"]", &["service web needs db twice"]);
     says("needs = [\"web\"]", &["services need each other in a circle: web -> web"]);

@@ -72,7 +72,7 @@ user = "www-data"
 "#,
         expect![[r#"
             Error:
-              x cluster.toml can't be used: 8 problems; nothing was changed
+              x cluster.toml can't be used: 7 problems; nothing was changed
 
             Error:
               x `nginx` is no whole name of a unit
@@ -125,18 +125,6 @@ user = "www-data"
                 `----
               help: letters, digits and : - _ . \ @ are all that it can have; `systemctl list-
                     unit-files` shows those that there are
-
-            Error:
-              x nginx.service may look after data that two nodes must never write at the same time
-                ,-[cluster.toml:34:8]
-             33 | name = "f"
-             34 | unit = "nginx.service"
-                :        ^^^^^^^^^^^^^^^
-             35 | [[services.web.resources]]
-                `----
-              help: this version can't fence, which would make sure of that. If no harm is done
-                    when it starts elsewhere as soon as this node's lease is over, say  safety =
-                    "lease"
 
             Error:
               x resource `g` has `parameters`, which it can't have

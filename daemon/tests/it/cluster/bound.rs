@@ -139,7 +139,7 @@ fn a_node_that_was_cut_off_is_rid_of_its_file_system_first() {
     fleet.cut_from_nodes("node2").must();
     wait_for(&fleet, "it stays with node2", || stays_with(&fleet, "node1", "node2"));
     wait_for(&fleet, "nothing of it runs", || Ok(web_programs(&fleet, "node2").is_empty()));
-    assert!(client.holders().is_empty());
+    wait_for(&fleet, "nobody answers", || Ok(client.holders().is_empty()));
     // It is back, and it is not asked for anything: it has stopped it, says so, and it goes on.
     fleet.heal("node2").must();
     wait_for(&fleet, "node2 tells that it has stopped", || {

@@ -86,7 +86,7 @@ fn stopped_in_order(fleet: &Fleet, folder: &Path, web: &Client, db: &Client) {
     let no = refused(fleet, "node1", &["stop", "db"]);
     assert!(no.contains("web needs db") && no.contains("stead stop db web"), "{no}");
     says(fleet, "node1", &["stop", "db", "web"]);
-    assert!(web.holders().is_empty() && db.holders().is_empty());
+    wait_for(fleet, "nobody answers", || Ok(web.holders().is_empty() && db.holders().is_empty()));
     wait_story(
         fleet,
         folder,
@@ -168,7 +168,10 @@ fn one_machine_alone_runs_services_that_need_each_other() {
     let plan = Plan::of("alone", &stead(), 1)
         .service(plan("db", API, "node1", "", folder.path()))
         .service(plan("web", WEB, "node1", "needs = [\"db\"]", folder.path()));
-    let fleet = Fleet::start(plan).must();
+    // Never protected, as it is the only one: that is not waited for.
+    let fleet = Fleet::build(plan, Default::default()).must();
+    fleet.found().must();
+    fleet.serve().must();
     let (web, db) = (client(&fleet, WEB), client(&fleet, API));
     wait_story(&fleet, folder.path(), &["takeover db first", "takeover web first"]);
     // What it needs fails: that begins again, and it goes on.
@@ -183,7 +186,7 @@ fn one_machine_alone_runs_services_that_need_each_other() {
         Ok(story(folder.path()).last().map(String::as_str) == Some("takeover db failed"))
     });
     says(&fleet, "node1", &["stop", "--all", "--yes"]);
-    assert!(web.holders().is_empty() && db.holders().is_empty());
+    wait_for(&fleet, "nobody answers", || Ok(web.holders().is_empty() && db.holders().is_empty()));
     let told = story(folder.path());
     assert_eq!(told[told.len() - 2..], ["release web planned", "release db planned"]);
     says(&fleet, "node1", &["start", "--all"]);
