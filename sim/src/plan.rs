@@ -6,13 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, NetworkConfig, NodeConfig, Program, QuorumConfig,
-    ServiceAddress, ServiceConfig,
+    Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig, Program,
+    QuorumConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+
+/// What of a service with copies can be promoted.
+pub(crate) const COPIED: &str = "db";
 
 /// The gates of a world's kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Plan {
     pub failback: Option<usize>,
     /// Whether a quorum server breaks ties.
     pub register: bool,
+    /// Whether the services that have a program have copies of it everywhere.
+    pub copies: bool,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -79,6 +84,7 @@ impl Plan {
             points: 0,
             failback: None,
             register: false,
+            copies: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -118,7 +124,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                ..Default::default()
+                next: self.copied(),
             },
         }
     }
@@ -134,6 +140,15 @@ impl Plan {
     fn satellites(&self) -> BTreeSet<String> {
         let all = (0..self.nodes).filter(|machine| self.is_satellite(*machine));
         all.map(|machine| NAMES[machine].to_string()).collect()
+    }
+
+    /// What of the services has copies.
+    fn copied(&self) -> ConfigNext {
+        let promotable = [COPIED.to_string()].into();
+        let copies = CopiesConfig { nodes: None, promotable };
+        let more = ServiceMore { copies: Some(copies), ..ServiceMore::default() };
+        let copied = (0..self.services).filter(|number| self.copies && number % 2 == 1);
+        ConfigNext { services: copied.map(|number| (service(number), more.clone())).collect() }
     }
 
     /// Who breaks ties.

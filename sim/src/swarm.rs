@@ -91,6 +91,7 @@ impl Seed {
             points: 0,
             failback: None,
             register: false,
+            copies: false,
             probe: Span::from_millis(40),
         };
         let mix = Mix::draw(&mut rng);
@@ -103,6 +104,7 @@ impl Seed {
         let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
         let satellites = (satellites as usize).min(nodes - 2);
         let plan = Plan { satellites, ..plan };
+        let plan = Plan { copies: rng.below(3) == 0, ..plan };
         Self { plan, mix, faults }
     }
 }

@@ -269,6 +269,11 @@ impl Node {
                 let probing = Probing::under_proof(self.state.timers.heartbeat.times(4));
                 self.command(Command::Probe { service: service.clone(), epoch, probing });
             }
+            Phase::Claiming if !self.may_carry(service, epoch) => {
+                let cause = self.cause_of_failure(now, service);
+                self.begin_stop(now, service, cause);
+            }
+            Phase::Claiming if !self.carries(service) => {}
             Phase::Claiming
                 if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
             {

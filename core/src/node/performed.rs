@@ -19,13 +19,14 @@ impl Node {
     /// the same epoch and this node has a lease, and stopped otherwise. What should be here and is
     /// not was lost.
     pub(super) fn take_stock(&mut self, now: Instant) {
+        self.take_stock_of_copies(now);
         let found = core::mem::take(&mut self.found);
         let assigned: Vec<_> =
             self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
         for (service, epoch) in assigned {
             let addresses = self.assigned_addresses(&service);
             let holds = self.has_lease(now) && self.guard_holds(&addresses, epoch);
-            let open = !addresses.is_empty() && holds;
+            let open = !addresses.is_empty() && holds && self.may_carry(&service, epoch);
             let program = self.program_wanted(&service);
             if open && (!program || found.get(&service) == Some(&epoch)) {
                 self.command(Command::Announce { service: service.clone(), epoch });
@@ -114,6 +115,10 @@ impl Node {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Retire
+            | Event::CopyStarted { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyEnded { .. }
+            | Event::CopyFound { .. }
             | Event::Answered { .. }
             | Event::Vouched(_)
             | Event::StoreFailed(_) => {}
@@ -121,7 +126,7 @@ impl Node {
     }
 
     /// A program that ended with the lease, by its keeper, has not failed.
-    fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
+    pub(super) fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
         let lost = self.local.get(service).is_some_and(|local| self.is_lost(now, local));
         if lost { Cause::Lost } else { Cause::Failed }
     }

@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Beginning,
     /// This node's record that it stopped a service.
     Stopped(ServiceId),
+    /// What this node says of its copy of a service.
+    Copy(ServiceId),
     /// This node's stages of an incident.
     Observation,
 }

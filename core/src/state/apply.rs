@@ -66,6 +66,8 @@ impl State {
             Change::Override(word) => self.override_by(word),
             Change::Steady { node } => self.steady(node),
             Change::Halt { nodes, on } => self.halt(&nodes, on),
+            Change::Copy { service, node, step } => self.copy_step(&service, node, step),
+            Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
         }
     }
 
@@ -126,13 +128,14 @@ impl State {
         }
         let changed = |service: &ServiceId| {
             let old = self.config.as_ref().and_then(|old| old.services.get(service));
-            let parts = self.config.as_ref().map_or(&[][..], |old| old.resources(service));
+            let more = self.config.as_ref().and_then(|old| old.more_of(service));
             old.is_some_and(|old| config.services.get(service) != Some(old))
-                || parts != config.resources(service)
+                || more != config.more_of(service)
         };
         let changed: Vec<_> = self.assignments.keys().filter(|it| changed(it)).cloned().collect();
         self.config = Some(config);
         self.revision += 1;
+        self.describe_copies(&changed);
         // What runs by an old description is stopped and started by the new one, in place.
         for service in changed {
             let Some(assignment) = self.assignments.get_mut(&service) else { continue };
@@ -211,6 +214,8 @@ impl State {
         self.standby.remove(&node);
         self.later.out.remove(&node);
         self.later.halted.remove(&node);
+        self.forget_copies_of(node);
+        self.later.next.attributes.permanent.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }
@@ -224,6 +229,7 @@ impl State {
         if self.view.get(&node).is_some_and(|known| known.incarnation >= incarnation) {
             return Err(Refusal::Stale);
         }
+        self.forget_copies_of(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to
@@ -245,12 +251,14 @@ impl State {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);
+        self.forget_copies_of(node);
         self.epoch = self.epoch.next();
         let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();
         let mut moved = Vec::new();
         for service in held {
             let planned = assignments.iter().find(|(name, _)| *name == service);
-            let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
+            let fit = |to: &NodeId| self.view.contains_key(to) && self.is_fit(&service, *to);
+            let to = planned.and_then(|(_, to)| *to).filter(fit);
             let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
             let to = to.filter(|_| wanted && !self.is_address_busy(&service));
             self.epoch = self.epoch.next();
@@ -272,6 +280,9 @@ impl State {
     fn assign(&mut self, index: Index, service: ServiceId, base: Epoch, node: NodeId) -> Applied {
         if !self.view.contains_key(&node) {
             return Err(Refusal::NotEligible(node));
+        }
+        if !self.is_fit(&service, node) {
+            return Err(Refusal::NoCopy(node));
         }
         let epoch = self.epoch.next();
         let (busy, addresses) =
@@ -319,6 +330,11 @@ impl State {
         {
             return Err(Refusal::NotEligible(wish));
         }
+        if let Some(wish) = wish
+            && !self.is_fit(service, wish)
+        {
+            return Err(Refusal::NoCopy(wish));
+        }
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         let Holder::Node(node) = assignment.holder else { return Err(Refusal::Stale) };
         if assignment.epoch != base {
@@ -355,6 +371,7 @@ impl State {
         assignment.holder = Holder::Stopped { node, cause, took };
         self.epoch = self.epoch.next();
         assignment.epoch = self.epoch;
+        self.note_demoted(service, node);
         self.forget_unwanted();
         Ok(Outcome::Done)
     }

@@ -10,9 +10,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{ATTRIBUTES_KEPT, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME};
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
 use super::incident::{Cause, Stage};
-use super::{Override, QuorumServer};
+use super::{CopyStep, Override, QuorumServer, Scope};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -186,6 +187,24 @@ pub enum Change {
         /// Whether.
         on: bool,
     },
+    /// What a node says of its copy of a service.
+    Copy {
+        /// The service.
+        service: ServiceId,
+        /// The node.
+        node: NodeId,
+        /// What.
+        step: CopyStep,
+    },
+    /// An agent remembers something, or forgets it.
+    Attribute {
+        /// Of what.
+        scope: Scope,
+        /// Its name.
+        name: String,
+        /// Its value; nothing to forget it.
+        value: Option<String>,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -213,6 +232,7 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::Copy { .. } | Self::Attribute { .. } => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
             | Self::Enrol { .. }
@@ -377,6 +397,12 @@ pub enum Refusal {
     SpanUnusable(Span),
     /// Nobody would be left that votes.
     LastVoter,
+    /// The node has no copy of the service that could be promoted now.
+    NoCopy(NodeId),
+    /// The name or the value of an attribute is too long, or the name is empty.
+    AttributeTooLong,
+    /// No more attributes are kept.
+    TooManyAttributes,
 }
 
 impl fmt::Display for Refusal {
@@ -399,6 +425,19 @@ impl fmt::Display for Refusal {
             Self::NotEligible(_) => f.write_str(
                 "that node can't take it: it is away, on standby, stopped or without its \
                              daemon",
+            ),
+            Self::NoCopy(_) => f.write_str(
+                "no copy of it runs on that node that could be promoted: see its promotion score \
+                 in `stead status`",
+            ),
+            Self::AttributeTooLong => write!(
+                f,
+                "an attribute has a name of 1 to {LONGEST_ATTRIBUTE_NAME} bytes and a value of up \
+                 to {LONGEST_ATTRIBUTE}"
+            ),
+            Self::TooManyAttributes => write!(
+                f,
+                "there are {ATTRIBUTES_KEPT} attributes already, which is the most; delete some"
             ),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),

@@ -88,6 +88,25 @@ pub struct ConfigNext {
 pub struct ServiceMore {
     /// What it consists of, if that is more than one program.
     pub resources: Vec<ResourceConfig>,
+    /// On which nodes copies of it run, if it has any.
+    pub copies: Option<CopiesConfig>,
+}
+
+/// The copies of a service. What can be promoted, and all that it needs, runs with each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesConfig {
+    /// The nodes, by name; all if none.
+    pub nodes: Option<BTreeSet<String>>,
+    /// The resources that can be promoted, by name.
+    pub promotable: BTreeSet<String>,
+}
+
+impl CopiesConfig {
+    /// Whether that node has a copy.
+    #[must_use]
+    pub fn is_on(&self, node: &str) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.contains(node))
+    }
 }
 
 /// One thing of which a service consists: a program, or what an agent looks after.
@@ -220,6 +239,12 @@ impl Config {
     #[must_use]
     pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {
         self.more_of(service).map_or(&[], |more| &more.resources)
+    }
+
+    /// The copies of a service, if it has any.
+    #[must_use]
+    pub fn copies(&self, service: &ServiceId) -> Option<&CopiesConfig> {
+        self.more_of(service)?.copies.as_ref()
     }
 }
 

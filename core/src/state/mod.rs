@@ -11,8 +11,10 @@
 //! Absent on purpose: everything that only one node can see (who is heard, which lease holds).
 
 mod apply;
+mod attributes;
 mod change;
 pub mod config;
+mod copies;
 mod disarm;
 mod grant;
 mod halt;
@@ -27,11 +29,15 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use attributes::{
+    ATTRIBUTES_KEPT, Attributes, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME, Scope, score_of,
+};
 pub use change::{
     Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, ProofRecord,
     Refusal, Takeover,
 };
 use config::{Config, ConfigLater, ConfigMore, ConfigNext};
+pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
@@ -129,7 +135,14 @@ pub struct StateLater {
 /// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
 /// read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateNext {}
+pub struct StateNext {
+    /// Which node has a copy of which service.
+    pub copies: BTreeMap<ServiceId, BTreeMap<NodeId, Copied>>,
+    /// The epoch since which a service with copies is described as it is.
+    pub described: BTreeMap<ServiceId, Epoch>,
+    /// What agents remember.
+    pub attributes: Attributes,
+}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

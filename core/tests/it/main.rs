@@ -3,6 +3,8 @@
 
 mod beats;
 mod chain;
+mod copied;
+mod copies;
 mod desk;
 mod disarmed;
 mod earlier;

@@ -8,17 +8,17 @@ use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::{Instant, Span};
 
 /// Numbers that look as if by chance, and are the same each time.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit.max(1)
     }
 
-    fn one_in(&mut self, many: u64) -> bool {
+    pub(crate) fn one_in(&mut self, many: u64) -> bool {
         many != 0 && self.below(many) == 0
     }
 }
@@ -55,11 +55,11 @@ struct Bed {
     story: Vec<(usize, Operation)>,
 }
 
-fn chain_of(count: usize) -> Vec<Vec<usize>> {
+pub(crate) fn chain_of(count: usize) -> Vec<Vec<usize>> {
     (0..count).map(|place| (place > 0).then(|| place - 1).into_iter().collect()).collect()
 }
 
-fn resource(needs: &[usize], restarts: u32) -> Resource {
+pub(crate) fn resource(needs: &[usize], restarts: u32) -> Resource {
     Resource {
         needs: needs.to_vec(),
         interval: Span::from_millis(1_000),
@@ -121,6 +121,9 @@ impl Bed {
             (Operation::Kill, true) => failed("it is still there"),
             (Operation::Probe | Operation::Monitor, false) => seen(self.truth[place]),
             (Operation::Probe | Operation::Monitor, true) => failed("no answer in time"),
+            (Operation::Promote | Operation::Demote | Operation::Notify, _) => {
+                panic!("{place} is asked to {}", operation.word())
+            }
         };
         let takes = Span(1_000 + self.chance.below(if bad { 30_000_000 } else { 50_000 }));
         self.runs.push(Run { place, number, operation, answer, at: self.now + takes });
@@ -149,7 +152,11 @@ impl Bed {
                     }
                 }
             }
-            Operation::Probe | Operation::Monitor => {}
+            Operation::Probe
+            | Operation::Monitor
+            | Operation::Promote
+            | Operation::Demote
+            | Operation::Notify => {}
         }
     }
 

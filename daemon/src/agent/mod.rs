@@ -38,6 +38,13 @@
 //! program. What that tells is turned into the same events (`executed`), and a stop is an order to
 //! it; only what it leaves is stopped as above.
 //!
+//! # Copies
+//! A service with copies has an executor on each of their nodes. `copy` and `end_copy` start and
+//! stop it; `start` and `stop` promote and demote what runs. Before a promotion is asked for, a
+//! file says so (`promotion`): whatever becomes of this daemon, the next one knows what may be
+//! promoted, and under which assignment. `Stopped` is said when the executor shows that nothing is,
+//! or when nothing of it is left.
+//!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
 //! when it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
@@ -49,6 +56,7 @@
 //! resources, the keeper that ends a program together with the node's lease.
 
 pub(crate) mod cgroup;
+mod copies;
 mod executed;
 mod held;
 mod kept;
@@ -57,6 +65,7 @@ mod note;
 pub(crate) mod output;
 mod place;
 pub(crate) mod proc;
+mod promotion;
 pub(crate) mod run;
 mod service;
 mod stop;
@@ -71,7 +80,7 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::{ResourceConfig, ServiceConfig};
+use stead_core::state::config::{CopiesConfig, ResourceConfig, ServiceConfig};
 use stead_core::time::Span;
 use stead_linux::process::Process;
 use thiserror::Error;
@@ -85,7 +94,7 @@ use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::executor::Picture;
+use crate::executor::{Peers, Picture};
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -117,12 +126,14 @@ pub struct Wish {
     pub config: ServiceConfig,
     /// What it consists of otherwise.
     pub resources: Vec<ResourceConfig>,
+    /// Its copies, if it has any.
+    pub copies: Option<CopiesConfig>,
 }
 
 /// A service of one program, or of addresses alone.
 impl From<&ServiceConfig> for Wish {
     fn from(config: &ServiceConfig) -> Self {
-        Self { config: config.clone(), resources: Vec::new() }
+        Self { config: config.clone(), resources: Vec::new(), copies: None }
     }
 }
 
@@ -133,6 +144,8 @@ pub struct Programs {
     place: Arc<Place>,
     services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
     page: Option<Page>,
+    /// What was told of the copies of services.
+    peers: BTreeMap<ServiceId, Peers>,
 }
 
 impl Programs {
@@ -178,7 +191,12 @@ impl Programs {
         let keepers = Keepers::new(keeper);
         let pictures = Default::default();
         let place = Place { dir, node, events, groups, prefix, last_words, pictures, keepers };
-        Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
+        Ok(Self {
+            place: Arc::new(place),
+            services: BTreeMap::new(),
+            page: None,
+            peers: BTreeMap::new(),
+        })
     }
 
     /// From here on programs are started under a keeper that watches this page; without one they
@@ -233,15 +251,26 @@ impl Programs {
             note: path.to_owned(),
             group: header.group.map(Group::at),
             executor: header.executor,
+            copy: header.copy,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
+        let (service, epoch) = (header.service, held.epoch);
+        let promoted = self.place.promoted(&service);
         if left.is_empty() {
             held.forget();
+            return note::remove(&promoted).map_err(|it| failed("remove the promotion of", it));
+        }
+        let copy = held.copy;
+        self.begin(&service, Some(held));
+        if !copy {
+            self.place.tell(Event::Found { service, epoch });
             return Ok(());
         }
-        let (service, epoch) = (header.service, held.epoch);
-        self.begin(&service, Some(held));
-        self.place.tell(Event::Found { service, epoch });
+        // What is promoted, or may be, is what the service itself is.
+        if let Some(epoch) = promotion::read(&promoted).map_err(|it| failed("read", it))? {
+            self.place.tell(Event::Found { service: service.clone(), epoch });
+        }
+        self.place.tell(Event::CopyFound { service, epoch });
         Ok(())
     }
 
@@ -258,6 +287,26 @@ impl Programs {
     /// was there.
     pub fn stop(&mut self, service: ServiceId, epoch: Epoch) {
         self.ask(&service, Ask::Stop(epoch));
+    }
+
+    /// Starts this node's copy of a service, of which nothing is promoted, or goes on with it.
+    /// `CopyStarted` comes when it runs, later perhaps `CopyFailed`.
+    pub fn copy(&mut self, service: ServiceId, epoch: Epoch, wish: Wish) {
+        let page = self.page.clone();
+        self.ask(&service, Ask::Copy(epoch, Box::new(wish), page));
+    }
+
+    /// Stops the copy of that epoch or an earlier one. `CopyEnded` comes when nothing is left.
+    pub fn end_copy(&mut self, service: ServiceId, epoch: Epoch) {
+        self.ask(&service, Ask::EndCopy(epoch));
+    }
+
+    /// Tells the copy here which others there are, if that is new.
+    pub fn tell_peers(&mut self, service: &ServiceId, peers: Peers) {
+        if self.peers.get(service) != Some(&peers) {
+            self.peers.insert(service.clone(), peers.clone());
+            self.ask(service, Ask::Peers(peers));
+        }
     }
 
     /// The last lines that programs printed before they failed, oldest first: their start, their

@@ -29,6 +29,9 @@ const EXECUTOR_PATIENCE: Span = Span::from_millis(2_000);
 /// How many of its last lines are kept of a program that failed.
 const LAST_LINES: usize = 10;
 
+/// How the names of files end that say what is promoted.
+const PROMOTED: &str = "promoted";
+
 /// A program was not started, and nothing of it runs.
 #[derive(Debug, Error)]
 pub(super) enum LaunchError {
@@ -76,6 +79,8 @@ pub(super) struct Launch<'a> {
     pub(super) program: &'a Program,
     /// It is an executor.
     pub(super) executor: bool,
+    /// It is one of several copies of a service.
+    pub(super) copy: bool,
 }
 
 /// A file that is removed unless all goes well.
@@ -140,6 +145,11 @@ impl Place {
         self.file(service, note::ENDING)
     }
 
+    /// Says under which assignment the service's copy here is promoted, or may be.
+    pub(super) fn promoted(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, PROMOTED)
+    }
+
     pub(super) fn monitor_output(&self, service: &ServiceId) -> PathBuf {
         self.file(service, "monitor")
     }
@@ -160,6 +170,7 @@ impl Place {
             epoch,
             node: self.node.clone(),
             resources: wish.resources.clone(),
+            copies: wish.copies.as_ref().map(|copies| copies.promotable.clone()),
             folder: self.dir.clone(),
             note: self.note(service),
             group: self.group(service).map(|group| group.folder().to_owned()),
@@ -171,7 +182,8 @@ impl Place {
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
-        let what = Launch { config: &wish.config, program: &program, executor: true };
+        let copy = wish.copies.is_some();
+        let what = Launch { config: &wish.config, program: &program, executor: true, copy };
         let held = self.launch(service, epoch, what, page)?;
         std::mem::forget(forget);
         Ok(held)
@@ -185,7 +197,7 @@ impl Place {
         what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
-        let Launch { config, program, executor } = what;
+        let Launch { config, program, executor, copy } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
@@ -203,6 +215,7 @@ impl Place {
             boot: note::boot(),
             group: group.as_ref().map(|group| group.folder().to_owned()),
             executor,
+            copy,
         };
         let path = self.note(service);
         let failed = |source| LaunchError::Note { path: path.clone(), source };
@@ -210,7 +223,8 @@ impl Place {
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
         let begun = self.begin(spec, epoch, page, &path, group.as_ref());
         let patience = duration(program.stop_timeout);
-        let held = |main| Held { main, epoch, patience, note: path.clone(), group, executor };
+        let note = path.clone();
+        let held = |main| Held { main, epoch, patience, note, group, executor, copy };
         match begun {
             Ok(running) => Ok(held(Main::Child(running))),
             Err(error) => {

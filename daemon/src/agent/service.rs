@@ -19,13 +19,13 @@ use super::monitor::Monitoring;
 use super::place::{Launch, Place};
 use super::{Wish, output, stop};
 use crate::chain::chain;
-use crate::executor::{Picture, Wanted};
+use crate::executor::{Peers, Picture, Wanted};
 use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// How often it is told that something does not end.
-const COMPLAIN: Duration = Duration::from_secs(10);
+pub(super) const COMPLAIN: Duration = Duration::from_secs(10);
 /// How many of its last lines an end is told with.
 const TOLD_LINES: usize = 3;
 
@@ -36,30 +36,40 @@ pub(super) enum Ask {
     Start(Epoch, Box<Wish>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
+    /// Start a copy under that epoch, kept by that page.
+    Copy(Epoch, Box<Wish>, Option<Page>),
+    /// Stop the copy of that epoch or before.
+    EndCopy(Epoch),
+    /// So the copies are now.
+    Peers(Peers),
 }
 
 /// What was started.
-struct Current {
-    epoch: Epoch,
+pub(super) struct Current {
+    pub(super) epoch: Epoch,
     /// None: the service has no program.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// Readable when the main process has ended. None: it has, or there is none.
-    end: Option<Polled<OwnedFd>>,
+    pub(super) end: Option<Polled<OwnedFd>>,
     /// How it ended by itself.
-    ended: Option<String>,
-    monitor: Option<Monitoring>,
+    pub(super) ended: Option<String>,
+    pub(super) monitor: Option<Monitoring>,
     /// The executor of its resources, if it has any.
-    executed: Option<Executed>,
+    pub(super) executed: Option<Executed>,
 }
 
 /// The task's own.
 pub(super) struct Service {
-    name: ServiceId,
-    place: Arc<Place>,
+    pub(super) name: ServiceId,
+    pub(super) place: Arc<Place>,
     asks: UnboundedReceiver<Ask>,
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The newest epoch that was stopped: nothing is started under it or an older one.
-    stopped: Option<Epoch>,
+    pub(super) stopped: Option<Epoch>,
+    /// The newest epoch of copies that was stopped.
+    pub(super) ended_copy: Option<Epoch>,
+    /// The copies, as they were told last.
+    pub(super) peers: Option<Peers>,
 }
 
 impl Service {
@@ -71,7 +81,7 @@ impl Service {
         found: Option<Held>,
     ) -> Self {
         let current = found.map(|held| Current::new(&place, &name, held.epoch, Some(held)));
-        Self { name, place, asks, current, stopped: None }
+        Self { name, place, asks, current, stopped: None, ended_copy: None, peers: None }
     }
 
     /// Runs until nobody can ask any more; the program is left running then.
@@ -84,6 +94,9 @@ impl Service {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Start(epoch, wish, page)) => self.start(epoch, *wish, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
+                    Some(Ask::Copy(epoch, wish, page)) => self.copy(epoch, *wish, page).await,
+                    Some(Ask::EndCopy(epoch)) => self.end_copy(epoch).await,
+                    Some(Ask::Peers(peers)) => self.tell_peers(peers),
                     None => return,
                 },
                 news = news(&mut self.current) => match news {
@@ -96,6 +109,10 @@ impl Service {
     }
 
     async fn start(&mut self, epoch: Epoch, wish: Wish, page: Option<Page>) {
+        if wish.copies.is_some() {
+            self.promote(epoch, wish).await;
+            return;
+        }
         let refusal = match (&self.current, self.stopped) {
             (Some(current), _) if current.epoch == epoch => None,
             (Some(current), _) if current.epoch > epoch => {
@@ -147,7 +164,7 @@ impl Service {
             Monitoring::begin(&self.place, &self.name, epoch, &wish.config, current.held.as_ref());
     }
 
-    async fn launch(
+    pub(super) async fn launch(
         &self,
         epoch: Epoch,
         wish: &Wish,
@@ -159,7 +176,8 @@ impl Service {
         let (place, service, wish) = (self.place.clone(), self.name.clone(), wish.clone());
         let launch = move || match &wish.config.program {
             Some(program) => {
-                let what = Launch { config: &wish.config, program, executor: false };
+                let (executor, copy) = (false, false);
+                let what = Launch { config: &wish.config, program, executor, copy };
                 place.launch(&service, epoch, what, page.as_ref())
             }
             None => place.launch_executor(&service, epoch, &wish, page.as_ref()),
@@ -172,6 +190,10 @@ impl Service {
     }
 
     async fn stop(&mut self, epoch: Epoch) {
+        if self.current.as_ref().is_some_and(Current::is_copy) {
+            self.demote(epoch).await;
+            return;
+        }
         if self.current.as_ref().is_none_or(|current| current.epoch <= epoch) {
             self.end_current().await;
             self.stopped = self.stopped.max(Some(epoch));
@@ -179,8 +201,14 @@ impl Service {
         self.place.tell(Event::Stopped { service: self.name.clone(), epoch });
     }
 
+    /// Tells that main process of a copy ended by itself.
+    pub(super) fn tell_copy_ended(&self, epoch: Epoch, detail: &str) {
+        let (service, detail) = (self.name.clone(), detail.to_owned());
+        self.place.tell(Event::CopyFailed { service, epoch, detail });
+    }
+
     /// Ends what was started, and waits until nothing of it is left.
-    async fn end_current(&mut self) {
+    pub(super) async fn end_current(&mut self) {
         let Some(mut current) = self.current.take() else { return };
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
@@ -195,7 +223,7 @@ impl Service {
     }
 
     /// Looks whether the end of the main process can still be waited for.
-    fn note_end(&mut self) {
+    pub(super) fn note_end(&mut self) {
         let Some(current) = &mut self.current else { return };
         let Some(held) = &current.held else { return };
         if current.end.is_some() || current.ended.is_some() {
@@ -221,8 +249,14 @@ impl Service {
         let detail =
             if lines.is_empty() { how } else { format!("{how}, it said: {}", lines.join(" / ")) };
         current.ended = Some(detail.clone());
-        let (service, epoch) = (self.name.clone(), current.epoch);
-        self.place.tell(Event::Ended { service, epoch, detail });
+        let (service, epoch, copy) = (self.name.clone(), current.epoch, current.is_copy());
+        let promoted = current.executed.as_ref().and_then(|it| it.promoted);
+        if copy {
+            self.tell_copy_ended(epoch, &detail);
+        }
+        if let Some(epoch) = if copy { promoted } else { Some(epoch) } {
+            self.place.tell(Event::Ended { service, epoch, detail });
+        }
     }
 
     /// Its executor tells how things are.
@@ -238,7 +272,7 @@ impl Service {
     }
 
     /// Tells what the newest picture shows and was not told yet.
-    async fn show(&mut self) {
+    pub(super) async fn show(&mut self) {
         let Some(current) = &mut self.current else { return };
         let (epoch, executed) = (current.epoch, current.executed.as_mut());
         let Some(events) = executed.map(|it| it.events(&self.name, epoch)) else { return };
@@ -263,6 +297,7 @@ impl Service {
             }
         } else if let Some(config) = config.filter(|_| current.monitor.is_none()) {
             let held = current.held.as_ref();
+            let epoch = executed.promoted.unwrap_or(epoch);
             current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
         }
     }
@@ -304,26 +339,31 @@ impl Service {
     }
 
     /// Keeps what the program printed last: the service is about to be told to have failed.
-    async fn last_words(&self) -> Arc<[String]> {
+    pub(super) async fn last_words(&self) -> Arc<[String]> {
         let (place, service) = (self.place.clone(), self.name.clone());
         let kept = spawn_blocking(move || place.keep_last_words(&service)).await;
         kept.unwrap_or_else(|_| Arc::default())
     }
 
-    async fn trim(&self) {
+    pub(super) async fn trim(&self) {
         let log = self.place.log(&self.name);
         if let Some(Err(error)) = on_side(&log, output::trim).await {
             tracing::warn!("can't shorten {}: {error}", log.display());
         }
     }
 
-    fn tell_started(&self, epoch: Epoch, failed: Option<String>) {
+    pub(super) fn tell_started(&self, epoch: Epoch, failed: Option<String>) {
         self.place.tell(Event::Started { service: self.name.clone(), epoch, failed });
     }
 }
 
 impl Current {
-    fn new(place: &Place, name: &ServiceId, epoch: Epoch, held: Option<Held>) -> Self {
+    /// Whether it is one of several copies.
+    pub(super) fn is_copy(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.copy)
+    }
+
+    pub(super) fn new(place: &Place, name: &ServiceId, epoch: Epoch, held: Option<Held>) -> Self {
         let has_executor = held.as_ref().is_some_and(|held| held.executor);
         let executed = has_executor.then(|| Executed::new(&place.dir, name));
         Self { epoch, held, end: None, ended: None, monitor: None, executed }
@@ -348,7 +388,7 @@ async fn news(current: &mut Option<Current>) -> News {
 }
 
 /// Waits for the end of a main process; for ever if there is none.
-async fn main_end(end: Option<&Polled<OwnedFd>>) {
+pub(super) async fn main_end(end: Option<&Polled<OwnedFd>>) {
     match end {
         // An error ends the wait as well: the look that follows tells what is.
         Some(end) => drop(end.readable().await),

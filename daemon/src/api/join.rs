@@ -198,6 +198,9 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::Armed
         | Refusal::SpanUnusable(_)
         | Refusal::LastVoter
+        | Refusal::NoCopy(_)
+        | Refusal::AttributeTooLong
+        | Refusal::TooManyAttributes
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

@@ -11,6 +11,7 @@ use stead_core::time::Span;
 use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
 use toml::Spanned;
 
+use super::copies;
 use super::draft::{Cluster, Draft, Node};
 use super::duration::{say, write};
 use super::keys::nearest;
@@ -38,6 +39,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     wishes(draft, findings);
     for service in &draft.services {
         resource::check(service.name.get_ref(), &service.resources, findings);
+        copies::check(draft, service, findings);
     }
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);

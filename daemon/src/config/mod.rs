@@ -20,6 +20,7 @@
 mod address;
 mod checks;
 mod command;
+mod copies;
 mod differences;
 mod draft;
 mod duration;

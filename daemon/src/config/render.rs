@@ -8,6 +8,7 @@ use stead_core::state::config::{
 };
 
 use super::duration;
+use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
 #[must_use]
@@ -42,9 +43,24 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
         write_service(out, service)?;
+        let copies = config.copies(name);
+        match copies.map(|copies| &copies.nodes) {
+            Some(Some(nodes)) => {
+                let nodes: Vec<String> = nodes.iter().cloned().collect();
+                writeln!(out, "copies = {}", list(&nodes))?;
+            }
+            Some(None) => writeln!(out, "copies = \"all\"")?,
+            None => {}
+        }
         for resource in config.resources(name) {
             writeln!(out, "\n[[services.{name}.resources]]")?;
             write_resource(out, resource)?;
+            let can = copies.map(|copies| copies.promotable.contains(&resource.name));
+            if let (Some(can), Agent::Ocf { provider, kind, .. }) = (can, &resource.agent)
+                && can != ocf::is_promotable(provider, kind)
+            {
+                writeln!(out, "promotable = {can}")?;
+            }
         }
     }
     for (name, network) in &config.more.networks {

@@ -1,6 +1,6 @@
 //! A table `[services.NAME]`: addresses, program, monitor and wishes.
 
-use stead_core::state::config::{Monitor, Program, ResourceConfig, ServiceAddress};
+use stead_core::state::config::{Monitor, Program, ServiceAddress};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -10,7 +10,8 @@ use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
 use super::{
-    DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT, address, resource,
+    DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT, address, copies,
+    resource,
 };
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
@@ -22,13 +23,16 @@ pub(super) fn service(
     section: &Section<'_, '_>,
     findings: &mut Findings,
 ) -> Service {
+    let (resources, promotable) = parts(section, findings);
     Service {
+        copies: copies::copies(section, findings),
+        promotable,
         addresses: addresses(section, findings),
         program: program(section, findings),
         monitor: monitor(section, findings),
         prefer: section.texts("prefer", findings).unwrap_or_default(),
         failback: section.truth("failback", findings),
-        resources: parts(section, findings),
+        resources,
         name,
     }
 }
@@ -122,7 +126,7 @@ fn program(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Program
 }
 
 /// What it consists of, if it is more than one program.
-fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<ResourceConfig>> {
+fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> resource::Resources {
     if section.get("resources").is_some() && section.get("program").is_some() {
         let message = format!("{} has both `program` and `resources`", section.place);
         let help = "make the program one of the resources: it can then need others";

@@ -22,6 +22,7 @@ use crate::agent::{Programs, Wish};
 use crate::chain::chain;
 use crate::connections::Resets;
 use crate::departure::Departure;
+use crate::executor::Peers as Copies;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
@@ -92,6 +93,8 @@ impl Performers {
             }
             Command::Start { service, epoch } => self.start(state, service, epoch),
             Command::Stop { service, epoch } => self.programs.stop(service, epoch),
+            Command::Copy { service, epoch } => self.copy(state, service, epoch),
+            Command::EndCopy { service, epoch } => self.programs.end_copy(service, epoch),
             Command::Notice(notice) => self.notice(&notice),
         }
     }
@@ -206,10 +209,42 @@ impl Performers {
         }
     }
 
+    /// What shall run of a service, by the configuration.
+    fn wish(state: &State, service: &ServiceId) -> Option<Wish> {
+        let config = Self::config(state, service)?.clone();
+        let more = state.config.as_ref().and_then(|it| it.more_of(service)).cloned();
+        let more = more.unwrap_or_default();
+        Some(Wish { config, resources: more.resources, copies: more.copies })
+    }
+
+    fn copy(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
+        if let Some(wish) = Self::wish(state, &service) {
+            self.programs.copy(service, epoch, wish);
+        } else {
+            let failed = Some("the service is not in the configuration any more".to_string());
+            drop(self.results.send(Event::CopyStarted { service, epoch, failed }));
+        }
+    }
+
+    /// Tells the copies here of those elsewhere, where that is new.
+    pub(super) fn tell_peers(&mut self, state: &State) {
+        let config = state.config.iter().flat_map(|config| &config.later.next.services);
+        for (service, more) in config {
+            let Some(copies) = &more.copies else { continue };
+            let mut peers = Copies {
+                wanted: state.members.values().filter(|it| copies.is_on(&it.name)).count(),
+                ..Copies::default()
+            };
+            for (node, promoted) in state.running_copies(service) {
+                let those = if promoted { &mut peers.promoted } else { &mut peers.unpromoted };
+                those.insert(state.name(node));
+            }
+            self.programs.tell_peers(service, peers);
+        }
+    }
+
     fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
-        if let Some(config) = Self::config(state, &service) {
-            let parts = state.config.as_ref().map_or(&[][..], |it| it.resources(&service));
-            let wish = Wish { config: config.clone(), resources: parts.to_vec() };
+        if let Some(wish) = Self::wish(state, &service) {
             self.programs.start(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());

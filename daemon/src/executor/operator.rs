@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
 
 use super::ocf::OcfAgent;
+use super::peers::Known;
 use super::process::Program;
 use super::surroundings::Surroundings;
 use super::wanted::Wanted;
@@ -42,12 +43,15 @@ pub(super) fn begin(
     place: usize,
     wanted: &Wanted,
     resource: &ResourceConfig,
+    known: &Known,
     reports: UnboundedSender<Report>,
 ) -> UnboundedSender<(Operation, u64)> {
     let surroundings = Surroundings::new(wanted, resource);
     let performer = match &resource.agent {
         Agent::Ocf { provider, kind, parameters } => {
-            let agent = OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            let mut agent =
+                OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            agent.known = wanted.copies.as_ref().map(|_| known.clone());
             Performer::Ocf(Arc::new(agent))
         }
         Agent::Process { command, monitor } => {

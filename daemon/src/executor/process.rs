@@ -72,6 +72,9 @@ impl Program {
             Operation::Start => self.start().await,
             Operation::Monitor => self.look().await,
             Operation::Stop => self.stop().await,
+            Operation::Promote | Operation::Demote | Operation::Notify => {
+                Answer::Failed("a program has no copies".to_owned())
+            }
             Operation::Kill => {
                 self.next_start();
                 match members::kill(&self.surroundings).await {
@@ -101,7 +104,7 @@ impl Program {
             let reason = match self.look().await {
                 Answer::Works if self.ended().is_none() => return Answer::Works,
                 Answer::Failed(reason) => reason,
-                Answer::Works | Answer::Stopped | Answer::Hopeless(_) => {
+                Answer::Works | Answer::Promoted | Answer::Stopped | Answer::Hopeless(_) => {
                     let how = self.ended().unwrap_or_else(|| "it stopped at once".to_owned());
                     return Answer::Failed(how);
                 }

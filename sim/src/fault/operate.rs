@@ -165,6 +165,7 @@ impl World {
         self.kill_guard(host);
         self.hosts[host].disk.renew();
         self.hosts[host].programs.clear();
+        self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);

@@ -131,6 +131,7 @@ impl Script {
             "probe" => plan.probe = Span(words.millis()?.max(100)),
             "seed" => plan.seed = words.number("a seed")?,
             "quorum-server" => plan.register = true,
+            "copies" => plan.copies = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -243,6 +244,9 @@ impl fmt::Display for Script {
         }
         if plan.register {
             writeln!(f, "quorum-server")?;
+        }
+        if plan.copies {
+            writeln!(f, "copies")?;
         }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;

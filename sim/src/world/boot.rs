@@ -133,6 +133,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         gate: Vec::new(),
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
+        copies: BTreeMap::new(),
         kept: BTreeMap::new(),
         permits: BTreeMap::new(),
         ended: BTreeMap::new(),

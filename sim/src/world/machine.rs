@@ -71,6 +71,8 @@ pub struct Host {
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Which copies run, and what keeps each. They outlive the daemon.
+    pub copies: BTreeMap<ServiceId, super::Kept>,
     /// Whose page the keeper of each program watches: a run of the guard.
     pub kept: BTreeMap<ServiceId, u64>,
     /// What each run of the guard wrote for keepers.

@@ -24,6 +24,7 @@
 //! log, whose promises are tested in its own crate (`docs/reference/log-promises.md`).
 
 mod boot;
+mod copies;
 mod daemon;
 mod guard;
 mod hands;
@@ -34,6 +35,7 @@ mod power;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use copies::Kept;
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
 pub use keeper::{LATE, Permit};
@@ -80,6 +82,10 @@ pub enum What {
     Synced(usize, u64),
     /// The keeper of a program looks at its deadline.
     Keeper(usize, ServiceId, Epoch),
+    /// That of a copy looks at its deadline.
+    CopyKeeper(usize, ServiceId, Epoch),
+    /// The monitor of a copy runs.
+    CopyMonitor(usize, ServiceId, Epoch),
     /// A client asks.
     Client(usize),
     /// The daemon of that run asks the reference points.
@@ -246,6 +252,8 @@ impl World {
             What::AddressLooked(host, address) => self.restore_address(host, address),
             What::Synced(host, number) => self.synced(host, number),
             What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
+            What::CopyKeeper(host, service, epoch) => self.copy_keeper_looks(host, service, epoch),
+            What::CopyMonitor(host, service, epoch) => self.copy_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
             What::AskPoints(host, run) => self.ask_points(host, run),
             What::Register { host, run, number, question, asked } => {
@@ -280,6 +288,8 @@ impl World {
             What::AddressLooked(host, _) => (16, *host),
             What::Synced(host, _) => (10, *host),
             What::Keeper(host, ..) => (18, *host),
+            What::CopyKeeper(host, ..) => (20, *host),
+            What::CopyMonitor(host, ..) => (21, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
             What::LookAtClock(host) => (13, *host),

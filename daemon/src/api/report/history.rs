@@ -104,6 +104,7 @@ impl History {
             | Notice::Nowhere(service)
             | Notice::ClaimFailed(service)
             | Notice::AnnounceFailed(service, _)
+            | Notice::CopyFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
             Notice::Claimed(service, _) => {
                 if self.services.get(service).is_some_and(|it| !it.program) {

@@ -12,6 +12,7 @@ use stead_core::state::{Assignment, Holder, Reached};
 use stead_core::time::Span;
 
 use super::Sight;
+use super::copies::{self, CopyReport};
 use crate::config::DEFAULT_MONITOR_TIMEOUT;
 use crate::executor::{self, ResourceView};
 use crate::journal::parse;
@@ -61,6 +62,9 @@ pub struct ServiceReport {
     /// this; in the order of the file.
     #[serde(default)]
     pub resources: Vec<ResourceView>,
+    /// Its copies, if it has any.
+    #[serde(default)]
+    pub copies: Vec<CopyReport>,
 }
 
 /// Where a service is.
@@ -146,6 +150,8 @@ fn report(
         let who = watched_by.join(", ");
         noticed.push(format!("its network fails on its node: it is watched by {who}"));
     }
+    let copies = copies::copies(sight.view, name);
+    let unpromoted = copies::why_none(&sight.view.state, name, &copies);
     let name_of = |node: NodeId| sight.view.state.name(node);
     ServiceReport {
         name: name.0.clone(),
@@ -158,7 +164,8 @@ fn report(
         program: !parts.is_empty() || wanted.is_some_and(|it| it.program.is_some()),
         monitor: monitored,
         verified: verified.filter(|_| monitored),
-        detail: trouble.map(|it| it.text.clone()),
+        detail: unpromoted.or_else(|| trouble.map(|it| it.text.clone())),
+        copies,
         since: trouble.map(|it| it.since.clone()),
         noticed,
         unnoticed,

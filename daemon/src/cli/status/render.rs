@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::look::{Look, Tone, harmless, wrap};
 use super::super::table::{Cell, table};
 use crate::api::report::{
-    ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
-    ServiceState, StatusReport,
+    ClusterReport, Concern, CopyReport, Level, NodeReport, NodeState, PointReport, QuorumReport,
+    ServiceReport, ServiceState, StatusReport,
 };
 use crate::executor::ResourceView;
 use crate::journal::parse;
@@ -33,6 +33,9 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
         text.push_str(&services(look, &report.services));
         if let Some(resources) = resources(look, &report.services) {
             text.push_str(&format!("\n{resources}"));
+        }
+        if let Some(copies) = copies(look, &report.services) {
+            text.push_str(&format!("\n{copies}"));
         }
         unnoticed(look, &mut text, &report.services);
         printed(look, &mut text, &report.seen_by, &report.services);
@@ -274,7 +277,7 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
         vec![
             service.name.as_str().into(),
             part.name.as_str().into(),
-            Cell::new(tone, part.stage.clone()),
+            Cell::new(tone, if part.promoted { promoted(part) } else { part.stage.clone() }),
             part.agent.as_str().into(),
             failed.into(),
         ]
@@ -283,6 +286,32 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
     let rows: Vec<Vec<Cell>> = rows.collect();
     let heads = ["SERVICE", "RESOURCE", "STATE", "AGENT", "FAILED"];
     (!rows.is_empty()).then(|| table(look, &heads, &rows))
+}
+
+fn promoted(part: &ResourceView) -> String {
+    format!("{}, promoted", part.stage)
+}
+
+/// Where copies of services run.
+fn copies(look: Look, services: &[ServiceReport]) -> Option<String> {
+    let row = |service: &ServiceReport, copy: &CopyReport| {
+        let tone = match copy.state.as_str() {
+            "promoted" | "runs" => Tone::Good,
+            "starting" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        vec![
+            service.name.as_str().into(),
+            copy.node.as_str().into(),
+            Cell::new(tone, copy.state.clone()),
+            copy.score.map_or_else(|| "-".to_owned(), |score| score.to_string()).into(),
+            copy.reason.as_deref().unwrap_or_default().into(),
+        ]
+    };
+    let rows = services.iter().flat_map(|it| it.copies.iter().map(move |copy| row(it, copy)));
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    (!rows.is_empty())
+        .then(|| table(look, &["SERVICE", "COPY ON", "STATE", "SCORE", "REASON"], &rows))
 }
 
 /// What programs that failed here printed last.

@@ -9,6 +9,7 @@ mod broken_services;
 mod broken_together;
 mod broken_values;
 mod changes;
+mod copies;
 mod networks_together;
 mod properties;
 mod usable;

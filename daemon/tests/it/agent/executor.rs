@@ -56,7 +56,7 @@ fn dummy(parameters: &[(&str, &str)]) -> Agent {
 }
 
 fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
-    let wish = Wish { config: config(None), resources: resources.to_vec() };
+    let wish = Wish { config: config(None), resources: resources.to_vec(), copies: None };
     bed.programs.start(web(), Epoch(epoch), wish);
 }
 
@@ -248,7 +248,7 @@ async fn the_monitor_of_the_whole_is_quiet_while_a_part_is_started_again() {
     // It fails whenever the program is not there, and looks all the time.
     let looks = format!("kill -0 $(cat {}/data.pid)", bed.dir.path().display());
     let whole = monitored(config(None), &looks, 5_000);
-    let wish = Wish { config: whole, resources: resources.to_vec() };
+    let wish = Wish { config: whole, resources: resources.to_vec(), copies: None };
     bed.programs.start(web(), Epoch(3), wish);
     assert_eq!(bed.told().await, "started 3");
     assert_eq!(short(&bed.next().await), "works 3");

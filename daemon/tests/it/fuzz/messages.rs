@@ -184,6 +184,7 @@ fn requests() -> Vec<Sample> {
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),
         ("clear", line(&Request::Clear { service: None })),
         ("halt", line(&Request::Halt { site: Some("dc1".into()), on: true })),
+        ("tools", line(&Request::Tools)),
         ("steady", line(&Request::Steady { node: "node2".into() })),
     ]
 }

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
     Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
-    VoterSets,
+    ReportNext, VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, LinkConfig, NodeConfig, ResourceConfig, ResourceTimes,
-    Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    Agent, Config, ConfigLater, ConfigNext, CopiesConfig, LinkConfig, NodeConfig, ResourceConfig,
+    ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -194,7 +194,10 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         lapsed: Epoch(draw.number()),
         peers: nodes(draw).into_iter().map(|node| (node, peer(draw, now))).collect(),
         more: Default::default(),
-        later: ReportLater { slow: maybe(draw, nodes) },
+        later: ReportLater {
+            slow: maybe(draw, nodes),
+            next: ReportNext { kept: Some(Epoch::default()) },
+        },
     }
 }
 
@@ -228,6 +231,15 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
     }
 }
 
+fn copies(draw: &mut Draw<'_>) -> CopiesConfig {
+    let nodes = |_: &mut Draw<'_>| ["node1", "node2"].map(str::to_owned).into();
+    let resource = |draw: &mut Draw<'_>| format!("r{}", draw.below(3));
+    CopiesConfig {
+        nodes: maybe(draw, nodes),
+        promotable: several(draw, resource).into_iter().collect(),
+    }
+}
+
 fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
     let one = |draw: &mut Draw<'_>| ResourceConfig {
         name: format!("r{}", draw.below(3)),
@@ -246,7 +258,10 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
         safety: Safety::Lease,
     };
     let resources = several(draw, one);
-    BTreeMap::from([(ServiceId::from("web"), ServiceMore { resources })])
+    BTreeMap::from([(
+        ServiceId::from("web"),
+        ServiceMore { resources, copies: maybe(draw, copies) },
+    )])
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {
