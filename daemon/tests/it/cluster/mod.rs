@@ -12,6 +12,7 @@
 
 mod clients;
 mod clock;
+mod copies;
 mod daemon;
 mod death;
 mod demo;
