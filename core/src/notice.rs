@@ -67,6 +67,8 @@ pub enum Notice {
     Started(ServiceId),
     /// It could not be started.
     StartFailed(ServiceId, String),
+    /// This node's copy of a service failed: the service, why.
+    CopyFailed(ServiceId, String),
     /// The first monitor was good.
     Verified(ServiceId),
     /// One of its resources failed, and is started again where it is: its name, and what happened.
@@ -165,6 +167,7 @@ impl Notice {
             | Self::Conflict(..)
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
+            | Self::CopyFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
             | Self::ClaimFailed(_)
@@ -262,6 +265,9 @@ impl fmt::Display for Notice {
             Self::Conflict(service, detail) => write!(f, "{service}: {detail}"),
             Self::Started(service) => write!(f, "{service} was started"),
             Self::StartFailed(service, detail) => write!(f, "{service} did not start: {detail}"),
+            Self::CopyFailed(service, detail) => {
+                write!(f, "the copy of {service} here failed: {detail}")
+            }
             Self::Verified(service) => write!(f, "{service} works"),
             Self::Restarting(service, resource, reason) => {
                 write!(f, "{service}: {resource} failed and is started again: {reason}")

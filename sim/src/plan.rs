@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigMore, ConfigNext, NetworkConfig, NodeConfig, Program,
-    QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
+    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig,
+    Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
     ServiceMore,
 };
 use stead_core::time::Span;
@@ -16,6 +16,9 @@ use crate::parts::Parts;
 
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+
+/// What of a service with copies can be promoted.
+pub(crate) const COPIED: &str = "db";
 
 /// The gates of a world's kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct Plan {
     pub needs: bool,
     /// Whether a quorum server breaks ties.
     pub register: bool,
+    /// Whether the services that have a program have copies of it everywhere.
+    pub copies: bool,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -90,6 +95,7 @@ impl Plan {
             failback: None,
             needs: false,
             register: false,
+            copies: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -145,13 +151,19 @@ impl Plan {
         machine + self.satellites >= self.nodes
     }
 
-    /// What services consist of, and which needs which. Where there are bound ones, those with a
-    /// program have something that stays where it was until its machine is off.
+    /// What services consist of, which needs which, and which have copies. Where there are bound
+    /// ones, those with a program have something that stays where it was until its machine is off.
     fn more(&self) -> ConfigNext {
         let mut all = if self.fenced { self.bound() } else { self.parts.config() };
         for number in (1..self.services).filter(|_| self.needs) {
             let more = all.services.entry(service(number)).or_default();
             more.needs = [service(number - 1)].into();
+        }
+        let copied = |number: &usize| number % 2 == 1 && !self.parts.services.contains_key(number);
+        for number in (0..self.services).filter(copied).filter(|_| self.copies) {
+            let promotable = [COPIED.to_string()].into();
+            let more = all.services.entry(service(number)).or_default();
+            more.copies = Some(CopiesConfig { nodes: None, promotable });
         }
         all
     }

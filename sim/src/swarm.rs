@@ -94,6 +94,7 @@ impl Seed {
             fenced: false,
             needs: false,
             register: false,
+            copies: false,
             probe: Span::from_millis(40),
             parts: Parts::default(),
         };
@@ -119,6 +120,9 @@ impl Seed {
         let plan = Plan { fenced: plain && rng.below(2) == 0, ..plan };
         // Those that wait for each other.
         let plan = Plan { needs: rng.below(3) == 0, ..plan };
+        // Those that are promoted on one of several machines.
+        let copies = plain && !plan.fenced && rng.below(3) != 0;
+        let plan = Plan { copies, ..plan };
         Self { plan, mix, faults }
     }
 }

@@ -86,14 +86,16 @@ pub enum Command {
         /// The service.
         service: ServiceId,
     },
-    /// Start the program, if there is one, and watch it.
+    /// Start the program, if there is one, and watch it. Of a service with copies: promote the one
+    /// that runs here, and start what belongs to that.
     Start {
         /// The service.
         service: ServiceId,
         /// Under which assignment.
         epoch: Epoch,
     },
-    /// Stop the program, if it runs, and everything that it started.
+    /// Stop the program, if it runs, and everything that it started. Of a service with copies:
+    /// demote the one that runs here; it is over when its agents say so.
     Stop {
         /// The service.
         service: ServiceId,
@@ -129,6 +131,20 @@ pub enum Command {
         hook: Hook,
         /// Why it came or goes; nothing if it never ran before.
         cause: Option<Cause>,
+    },
+    /// Start this node's copy of a service, with nothing promoted; or go on with it.
+    Copy {
+        /// The service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// Stop this node's copy, and everything of it.
+    EndCopy {
+        /// The service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
     },
     /// Tell people.
     Notice(Notice),

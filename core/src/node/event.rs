@@ -139,6 +139,38 @@ pub enum Event {
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// A copy runs, or could not be started.
+    CopyStarted {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+        /// Why it could not.
+        failed: Option<String>,
+    },
+    /// A copy ended, or was given up.
+    CopyFailed {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+        /// How.
+        detail: String,
+    },
+    /// Nothing is left of a copy.
+    CopyEnded {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// A former run of the daemon left this copy running.
+    CopyFound {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
     /// This node was asked to end: it stops what it runs and gives its lease up. It is over when
     /// another guard has started.
     Retire,

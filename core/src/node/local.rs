@@ -300,6 +300,11 @@ impl Node {
             Phase::Claiming if !self.may_begin(service) => {
                 self.set_phase(service, Phase::Probing(Some(now)));
             }
+            Phase::Claiming if !self.may_carry(service, epoch) => {
+                let cause = self.cause_of_failure(now, service);
+                self.begin_stop(now, service, cause);
+            }
+            Phase::Claiming if !self.carries(service) => {}
             Phase::Claiming
                 if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
             {

@@ -15,6 +15,7 @@
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── voters       (who leads: who votes)
 //!                             ├── local        (everyone: the services of this node)
+//!                             │   copies     (everyone: this node's copies of services)
 //!                             │   performed    (results of its hands, what a former run left)
 //!                             │   care         (what it leaves alone, what waits, hooks)
 //!                             │   stages       (what became of a takeover, for people)
@@ -37,6 +38,7 @@
 mod care;
 mod command;
 mod coordinator;
+mod copies;
 mod election;
 mod event;
 mod local;
@@ -59,6 +61,8 @@ use alloc::vec::Vec;
 
 pub use command::{Command, Hook};
 use coordinator::Coordinator;
+use copies::Copies;
+pub use copies::{CopyPhase, CopyView};
 use election::Election;
 pub use event::{Event, Fate, LogView};
 use local::Local;
@@ -106,6 +110,7 @@ pub struct Node {
     /// admitted again, whatever became of the proposal (rule C2).
     removing: (Term, BTreeMap<NodeId, Cause>),
     local: BTreeMap<ServiceId, Local>,
+    copies: Copies,
     /// Programs that a former run left, and under which epoch, until this run is ready.
     found: BTreeMap<ServiceId, Epoch>,
     /// Probes that were made ahead of an assignment, and when they came back clean.
@@ -147,6 +152,7 @@ impl Node {
             coordinator: Coordinator::default(),
             removing: (Term::default(), BTreeMap::new()),
             local: BTreeMap::new(),
+            copies: Copies::default(),
             found: BTreeMap::new(),
             probed: BTreeMap::new(),
             probing_ahead: BTreeSet::new(),
@@ -195,6 +201,10 @@ impl Node {
             | Event::Stopped { .. }
             | Event::Monitored { .. }
             | Event::Found { .. } => self.on_performed(now, event),
+            Event::CopyStarted { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyEnded { .. }
+            | Event::CopyFound { .. } => self.on_copy(now, event),
         }
         self.note_disarmed(now);
         self.watch_quarantines(now);
@@ -204,6 +214,7 @@ impl Node {
         self.coordinate(now);
         self.keep_alive(now);
         self.reconcile(now);
+        self.reconcile_copies(now);
         self.tell_guard(now);
         self.send_observation();
     }
@@ -221,7 +232,8 @@ impl Node {
         let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
         let next = next.min(self.probing_deadline(now)).min(self.tie_deadline(now));
-        next.min(self.quarantine_deadline(now)).max(now)
+        let next = next.min(self.quarantine_deadline(now)).min(self.copies_deadline(now));
+        next.max(now)
     }
 
     /// Whether nothing is under way that time alone could move on. What comes from outside comes
@@ -236,6 +248,7 @@ impl Node {
             && self.proposals.is_empty()
             && self.observations.is_empty()
             && self.local.values().all(Local::is_at_rest)
+            && self.copies.are_at_rest()
     }
 
     /// What every member agrees on, as far as this node has applied it.
@@ -330,6 +343,7 @@ impl Node {
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
                     self.account_for(now, &change);
+                    self.clear_copies(&change);
                     self.tell_change(&change);
                 }
             }
@@ -396,6 +410,8 @@ impl Node {
             | Change::ClearResource { .. }
             | Change::Works { .. }
             | Change::Steady { .. }
+            | Change::Copy { .. }
+            | Change::Attribute { .. }
             | Change::Observe { .. } => return,
         };
         self.notice(notice);

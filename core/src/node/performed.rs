@@ -20,13 +20,14 @@ impl Node {
     /// the same epoch and this node has a lease, and stopped otherwise. What should be here and is
     /// not was lost.
     pub(super) fn take_stock(&mut self, now: Instant) {
+        self.take_stock_of_copies(now);
         let found = core::mem::take(&mut self.found);
         let assigned: Vec<_> =
             self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
         for (service, epoch) in assigned {
             let addresses = self.assigned_addresses(&service);
             let holds = self.has_lease(now) && self.guard_holds(&addresses, epoch);
-            let open = !addresses.is_empty() && holds;
+            let open = !addresses.is_empty() && holds && self.may_carry(&service, epoch);
             let there = if self.program_wanted(&service) {
                 found.get(&service) == Some(&epoch)
             } else {
@@ -75,19 +76,7 @@ impl Node {
                 self.on_started(now, &service, epoch, failed);
             }
             Event::Ended { service, epoch, detail } => {
-                // A program that a former run left and that ended before this run was current is
-                // not there to be taken over: starting it would be a second start (rule H3).
-                if self.found.get(&service) == Some(&epoch) {
-                    self.found.remove(&service);
-                }
-                if self.is_up(&service, epoch) {
-                    self.notice(Notice::Ended(service.clone(), detail));
-                    if self.stays_without(now, &service) {
-                        return;
-                    }
-                    let cause = self.cause_of_failure(now, &service);
-                    self.begin_stop(now, &service, cause);
-                }
+                self.on_ended(now, &service, epoch, detail);
             }
             Event::Restarting { service, epoch, resource, reason } => {
                 if self.is_up(&service, epoch) {
@@ -131,9 +120,29 @@ impl Node {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Retire
+            | Event::CopyStarted { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyEnded { .. }
+            | Event::CopyFound { .. }
             | Event::Answered { .. }
             | Event::Vouched(_)
             | Event::StoreFailed(_) => {}
+        }
+    }
+
+    fn on_ended(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, detail: String) {
+        // A program that a former run left and that ended before this run was current is not there
+        // to be taken over: starting it would be a second start (rule H3).
+        if self.found.get(service) == Some(&epoch) {
+            self.found.remove(service);
+        }
+        if self.is_up(service, epoch) {
+            self.notice(Notice::Ended(service.clone(), detail));
+            if self.stays_without(now, service) {
+                return;
+            }
+            let cause = self.cause_of_failure(now, service);
+            self.begin_stop(now, service, cause);
         }
     }
 
@@ -149,7 +158,7 @@ impl Node {
     }
 
     /// A program that ended with the lease, by its keeper, has not failed.
-    fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
+    pub(super) fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
         let lost = self.local.get(service).is_some_and(|local| self.is_lost(now, local));
         if lost { Cause::Lost } else { Cause::Failed }
     }

@@ -2,10 +2,13 @@
 //!
 //! The first form of the planner: a service stays where it is while it can; otherwise it goes to
 //! the best eligible node. "Best" is decided by, in this order: the fewest reference points at
-//! which it is behind others, not being in quarantine, the operator's wish, the fewest at which it
-//! was behind not long ago, the fewest failures there, the rank in the service's own list, the
-//! fewest services already there, the lowest number. Same state and same sight, same answer, on
-//! every node. Rules, capacities and reasons per node come with a later step.
+//! which it is behind others, not being in quarantine, the operator's wish, the highest
+//! promotion score, the fewest at which it was behind not long ago, the fewest failures there, the
+//! rank in the service's own list, the fewest services already there, the lowest number. Same state
+//! and same sight, same answer, on every node. Rules, capacities and reasons per node come with a
+//! later step.
+//!
+//! A service with copies goes only where one runs whose agents give it a score above zero.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
 //! where an operator moves it (rule M5). What is in maintenance stays as it is (section 15).
@@ -19,6 +22,7 @@ mod turn;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 pub use reach::unreachable;
 pub(crate) use turn::by_importance;
@@ -58,7 +62,9 @@ pub fn best(
     let eligible = |node: &NodeId| {
         let shall = !state.standby.contains(node) && !state.is_halted(*node);
         let free = shall && !state.is_node_maintained(*node);
-        Some(*node) != without && state.view.contains_key(node) && free
+        // Of copies one is promoted whose agents say that it is fit for that.
+        let fit = state.is_fit(service, *node);
+        Some(*node) != without && state.view.contains_key(node) && free && fit
     };
     let rank = |node: NodeId| {
         let name = state.name(node);
@@ -67,10 +73,11 @@ pub fn best(
     able.nodes.iter().copied().filter(eligible).min_by_key(|node| {
         let quarantined = able.quarantined.contains(node);
         let wished = assignment.wish != Some(*node);
+        let score = Reverse(state.score(service, *node));
         let failures = assignment.failures.get(node).copied().unwrap_or_default();
         let (misses, doubts) = (seen.misses(*node, service), seen.doubts(*node, service));
         let load = load.get(node).copied().unwrap_or_default();
-        (misses, quarantined, wished, doubts, failures, rank(*node), load, *node)
+        (misses, quarantined, wished, score, doubts, failures, rank(*node), load, *node)
     })
 }
 
@@ -91,7 +98,8 @@ pub fn place(
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
             let here = |node: &NodeId| {
-                let shall = able.nodes.contains(node) && !state.is_halted(*node);
+                let fit = state.is_fit(service, *node);
+                let shall = able.nodes.contains(node) && !state.is_halted(*node) && fit;
                 shall && state.view.contains_key(node)
             };
             [assignment.wish, Some(node)].into_iter().flatten().find(here)

@@ -29,13 +29,38 @@
 //! is killed, and the agent is asked whether anything is left. Nothing is told to have stopped that
 //! did not: it stays `Stuck`, is shown so, and is stopped again and again.
 //!
+//! # Copies
+//! A service may have copies on several nodes, of which one is promoted ([`Life::of_copies`]). What
+//! can be promoted, and all that it needs, runs wherever there is a copy; the rest only where that
+//! copy is promoted. A life of copies begins as one and promotes nothing until [`Life::promote`].
+//! ```text
+//!              ┌────────────┐  told to     ┌───────────┐   monitor: promoted    ┌──────────┐
+//!              │   Works    │ ───────────▶ │ Promoting │ ─────────────────────▶ │  Works,  │
+//!              │(unpromoted)│              └───────────┘                        │ promoted │
+//!              └────────────┘ ◀──────────────────────────── Demoting ◀───────── └──────────┘
+//!                    monitor: not promoted, or stopped          │ failed, late
+//!                                                               ▼ Stopping, Killing, Stuck
+//! ```
+//! What needs something promoted starts after its promotion and has stopped before its demotion.
+//! [`Life::is_released`] says that nothing is promoted, by each agent's own word, and that nothing
+//! runs of what belongs to the promoted copy; a demotion that fails or hangs becomes a stop, and
+//! that a kill. What is found promoted without having been told to be is demoted at once. A copy
+//! that fails while it is promoted, or was to be, is promoted no second time: where is decided
+//! anew, by those who know the other copies.
+//!
 //! # Deliberately absent
 //! Leases: whoever runs this ends with the node's lease, by its keeper. Where a service runs.
 
+mod care;
+mod copies;
 mod life;
+mod one;
 mod order;
+mod rise;
+mod step;
 mod told;
 
+pub use copies::{Part, parts};
 pub use life::Life;
 pub use order::{OrderError, order, order_of};
 pub use told::{Shown, Told};
@@ -83,6 +108,12 @@ pub enum Operation {
     Stop,
     /// Kill all that its agent started, and look whether anything is left.
     Kill,
+    /// Make this copy the promoted one.
+    Promote,
+    /// Make it a copy like the others.
+    Demote,
+    /// Tell it what became of the other copies. What it answers changes nothing.
+    Notify,
 }
 
 impl Operation {
@@ -95,6 +126,9 @@ impl Operation {
             Self::Monitor => "monitor",
             Self::Stop => "stop",
             Self::Kill => "kill",
+            Self::Promote => "promote",
+            Self::Demote => "demote",
+            Self::Notify => "notify",
         }
     }
 }
@@ -118,8 +152,10 @@ pub enum Command {
 /// What an agent answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is started, it works.
+    /// It is started, it works; of what can be promoted: it is not, or what was asked for is done.
     Works,
+    /// It works, and is promoted.
+    Promoted,
     /// It is stopped, and nothing is left of it.
     Stopped,
     /// It failed, or the agent did, or took too long.
@@ -147,6 +183,10 @@ pub enum Stage {
     Killing,
     /// It can't be stopped.
     Stuck,
+    /// It is being promoted.
+    Promoting,
+    /// It is being demoted.
+    Demoting,
 }
 
 impl Stage {
@@ -162,6 +202,8 @@ impl Stage {
             Self::Stopping => "stopping",
             Self::Killing => "killing",
             Self::Stuck => "stuck",
+            Self::Promoting => "promoting",
+            Self::Demoting => "demoting",
         }
     }
 }
@@ -188,6 +230,8 @@ pub enum Whole {
 pub struct View<'a> {
     /// Where it is.
     pub stage: Stage,
+    /// It is promoted, or may be.
+    pub promoted: bool,
     /// How many of its failures count.
     pub failures: u32,
     /// How often it failed since this began, forgotten ones included.

@@ -41,6 +41,17 @@ impl Told {
         (self.started, self.verified) = (false, false);
     }
 
+    /// The service is started under another assignment: that it fails is news again, too.
+    pub fn begin_anew(&mut self) {
+        self.begin();
+        self.failed = false;
+    }
+
+    /// It failed for a reason that lies outside of its resources; whether that is news.
+    pub fn give_up(&mut self) -> bool {
+        !core::mem::replace(&mut self.failed, true)
+    }
+
     /// What is news, of how things are now. That all have worked is a start; that they work, a good
     /// monitor, unless the service has one of its own.
     pub fn events<'a>(

@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Refusal, Takeover};
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
-use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, State};
+use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, Refusal, State};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::time::Span;
@@ -71,6 +71,8 @@ impl State {
             Change::Maintain { scope, maintenance } => self.maintain(scope, maintenance),
             Change::Works { service, epoch } => self.note_works(service, epoch),
             Change::ClearResource { service, resource } => self.clear_part(&service, &resource),
+            Change::Copy { service, node, step } => self.copy_step(&service, node, step),
+            Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
         }
     }
 
@@ -136,6 +138,7 @@ impl State {
         let changed: Vec<_> = changed.cloned().collect();
         self.config = Some(config);
         self.revision += 1;
+        self.describe_copies(&changed);
         // What runs by an old description is stopped and started by the new one, in place.
         for service in changed {
             let Some(assignment) = self.assignments.get_mut(&service) else { continue };
@@ -156,6 +159,7 @@ impl State {
         old.is_some_and(|old| config.services.get(service) != Some(old))
             || known.resources(service) != config.resources(service)
             || look(known).unwrap_or_default() != look(config).unwrap_or_default()
+            || known.copies(service) != config.copies(service)
     }
 
     pub(super) fn forget_unwanted(&mut self) {
@@ -226,6 +230,8 @@ impl State {
         self.later.out.remove(&node);
         self.later.halted.remove(&node);
         self.later.next.maintenance.nodes.remove(&node);
+        self.forget_copies_of(node);
+        self.later.next.attributes.permanent.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }
@@ -239,6 +245,7 @@ impl State {
         if self.view.get(&node).is_some_and(|known| known.incarnation >= incarnation) {
             return Err(Refusal::Stale);
         }
+        self.forget_copies_of(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to
@@ -260,12 +267,14 @@ impl State {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);
+        self.forget_copies_of(node);
         self.epoch = self.epoch.next();
         let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();
         let mut moved = Vec::new();
         for service in held {
             let planned = assignments.iter().find(|(name, _)| *name == service);
-            let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
+            let fit = |to: &NodeId| self.view.contains_key(to) && self.is_fit(&service, *to);
+            let to = planned.and_then(|(_, to)| *to).filter(fit);
             let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
             let stays = self.is_stopped(&service) || self.is_maintained(&service);
             let to = to.filter(|_| wanted && !stays && !self.is_address_busy(&service));
@@ -304,6 +313,9 @@ impl State {
         // Decided upon before an operator said otherwise.
         if self.is_stopped(&service) || self.is_maintained(&service) {
             return Err(Refusal::Stale);
+        }
+        if !self.is_fit(&service, node) {
+            return Err(Refusal::NoCopy(node));
         }
         let epoch = self.epoch.next();
         let (busy, addresses) =
@@ -352,6 +364,11 @@ impl State {
         {
             return Err(Refusal::NotEligible(wish));
         }
+        if let Some(wish) = wish
+            && !self.is_fit(service, wish)
+        {
+            return Err(Refusal::NoCopy(wish));
+        }
         let maintained = self.is_maintained(service);
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         let Holder::Node(node) = assignment.holder else { return Err(Refusal::Stale) };
@@ -394,6 +411,7 @@ impl State {
         self.epoch = self.epoch.next();
         assignment.epoch = self.epoch;
         self.unbind(service);
+        self.note_demoted(service, node);
         self.forget_unwanted();
         Ok(Outcome::Done)
     }

@@ -96,6 +96,8 @@ pub struct ServiceMore {
     pub hooks: Hooks,
     /// How its monitor looks and judges, beyond its command.
     pub look: Look,
+    /// On which nodes copies of it run, if it has any.
+    pub copies: Option<CopiesConfig>,
 }
 
 impl Default for ServiceMore {
@@ -106,6 +108,7 @@ impl Default for ServiceMore {
             importance: USUAL_IMPORTANCE,
             hooks: Hooks::default(),
             look: Look::default(),
+            copies: None,
         }
     }
 }
@@ -167,6 +170,23 @@ pub enum Probe {
         /// What has to stand in the answer.
         contains: Option<String>,
     },
+}
+
+/// The copies of a service. What can be promoted, and all that it needs, runs with each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesConfig {
+    /// The nodes, by name; all if none.
+    pub nodes: Option<BTreeSet<String>>,
+    /// The resources that can be promoted, by name.
+    pub promotable: BTreeSet<String>,
+}
+
+impl CopiesConfig {
+    /// Whether that node has a copy.
+    #[must_use]
+    pub fn is_on(&self, node: &str) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.contains(node))
+    }
 }
 
 /// One thing of which a service consists: a program, or what an agent looks after.
@@ -372,6 +392,12 @@ impl Config {
     pub fn is_monitored(&self, service: &ServiceId) -> bool {
         let alone = self.services.get(service).is_some_and(|it| it.monitor.is_some());
         alone || !self.resources(service).is_empty()
+    }
+
+    /// The copies of a service, if it has any.
+    #[must_use]
+    pub fn copies(&self, service: &ServiceId) -> Option<&CopiesConfig> {
+        self.more_of(service)?.copies.as_ref()
     }
 }
 

@@ -11,13 +11,16 @@
 //! Absent on purpose: everything that only one node can see (who is heard, which lease holds).
 
 mod apply;
+mod attributes;
 mod change;
 pub mod config;
+mod copies;
 mod disarm;
 mod fence;
 mod grant;
 mod halt;
 mod incident;
+mod refusal;
 mod rest;
 mod sound;
 mod votes;
@@ -29,15 +32,21 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use attributes::{
+    ATTRIBUTES_KEPT, AttributeScope, Attributes, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME,
+    score_of,
+};
 pub use change::{
     Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, ProofRecord,
-    Refusal, Takeover,
+    Takeover,
 };
 use config::{Config, ConfigLater, ConfigMore, ConfigNext};
+pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
+pub use refusal::Refusal;
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
@@ -146,6 +155,12 @@ pub struct StateNext {
     /// Under which assignment a service's holder said that it works; only of those that need
     /// another or are needed.
     pub works: BTreeMap<ServiceId, Epoch>,
+    /// Which node has a copy of which service.
+    pub copies: BTreeMap<ServiceId, BTreeMap<NodeId, Copied>>,
+    /// The epoch since which a service with copies is described as it is.
+    pub described: BTreeMap<ServiceId, Epoch>,
+    /// What agents remember.
+    pub attributes: Attributes,
 }
 
 /// Where a quorum server is, and by what it is known.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
 use super::config::Config;
-use super::{Holder, Outcome, Refusal, State};
+use super::{Assignment, Holder, Outcome, Refusal, State};
 use crate::id::{Epoch, NodeId, ServiceId};
 
 /// What is in maintenance.
@@ -164,7 +164,11 @@ impl State {
 
     /// A service in maintenance that a new configuration would stop, if there is one.
     pub(super) fn maintained_change(&self, config: &Config) -> Option<ServiceId> {
-        let held = self.assignments.iter().filter(|(_, it)| it.holder.node().is_some());
+        let copied = |service: &ServiceId| self.later.next.copies.contains_key(service);
+        let here = |(service, it): &(&ServiceId, &Assignment)| {
+            it.holder.node().is_some() || copied(service)
+        };
+        let held = self.assignments.iter().filter(here);
         let mut maintained = held.map(|(name, _)| name).filter(|it| self.is_maintained(it));
         maintained.find(|it| !knows(config, it) || self.is_changed(config, it)).cloned()
     }

@@ -12,7 +12,9 @@ fn settle(life: &mut Life, now: Instant, down: &[usize]) -> Vec<(usize, Operatio
             Operation::Probe | Operation::Stop | Operation::Kill => Answer::Stopped,
             Operation::Start => Answer::Works,
             Operation::Monitor if down.contains(&resource) => Answer::Failed("it is sick".into()),
-            Operation::Monitor => Answer::Works,
+            Operation::Monitor | Operation::Promote | Operation::Demote | Operation::Notify => {
+                Answer::Works
+            }
         };
         life.answered(now, resource, number, answer);
     }

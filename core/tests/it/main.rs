@@ -4,11 +4,14 @@
 mod beats;
 mod bound;
 mod chain;
+mod copied;
+mod copies;
 mod desk;
 mod disarmed;
 mod earlier;
 mod guard;
 mod left_alone;
+mod order;
 mod parts;
 mod patience;
 mod points;

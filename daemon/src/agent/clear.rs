@@ -15,23 +15,27 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::state::config::ServiceConfig;
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::held::Held;
 use super::kept::Page;
 use super::place::{LaunchError, Place};
+use super::service::{Current, Service};
+use crate::chain::chain;
 use crate::executor::Wanted;
 use crate::keeper::page::LeasePage;
 
 /// The pause before it is tried again, doubled each time.
-pub(super) const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 /// The longest such pause.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// For longer than any machine runs.
 const EVER: Span = Span::from_millis(100 * 365 * 24 * 3_600_000);
 
 impl Place {
     /// Starts an executor that stops what is left of a service; nothing if nothing can be left.
-    pub(super) fn launch_ending(&self, service: &ServiceId) -> Result<Option<Held>, LaunchError> {
+    fn launch_ending(&self, service: &ServiceId) -> Result<Option<Held>, LaunchError> {
         let Some(left) = Wanted::left(&self.dir, service)? else { return Ok(None) };
         let group = self.group(service).map(|group| group.folder().to_owned());
         let wanted = Wanted { group, ending: true, ..left };
@@ -44,7 +48,40 @@ impl Place {
             prefer: Vec::new(),
             failback: false,
         };
-        self.launch_wanted(&path, service, wanted.epoch, &config, Some(&page)).map(Some)
+        self.launch_wanted(&path, &wanted, &config, Some(&page)).map(Some)
+    }
+}
+
+impl Service {
+    /// Has the agents stop what an executor left that ended before its time, with the lease for
+    /// one: a mount, a volume. Waits for that, however long it takes.
+    pub(super) async fn clear_away(&mut self) {
+        let mut pause = PAUSE;
+        loop {
+            let (place, service) = (self.place.clone(), self.name.clone());
+            let begun = spawn_blocking(move || place.launch_ending(&service)).await;
+            match begun {
+                Ok(Ok(None)) => return,
+                Ok(Ok(Some(held))) => {
+                    let epoch = held.epoch;
+                    self.current = Some(Current::new(&self.place, &self.name, epoch, Some(held)));
+                    self.note_end();
+                    self.end_current().await;
+                    if matches!(Wanted::left(&self.place.dir, &self.name), Ok(None)) {
+                        return;
+                    }
+                    self.complain("its executor ended before it was done");
+                }
+                Ok(Err(error)) => self.complain(&chain(&error)),
+                Err(error) => self.complain(&error.to_string()),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn complain(&self, detail: &str) {
+        tracing::warn!("what is left of {} can't be stopped yet: {detail}", self.name);
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Held {
     pub(super) group: Option<Group>,
     /// Its main process is an executor, which stops the rest in order when it is asked.
     pub(super) executor: bool,
+    /// It is one of several copies of a service.
+    pub(super) copy: bool,
 }
 
 impl Held {

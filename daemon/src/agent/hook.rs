@@ -132,6 +132,7 @@ async fn launch(
             program: &program,
             executor: false,
             beside: Some(&beside),
+            copy: false,
         };
         place.launch(&service, epoch, launch, page.as_ref())
     };

@@ -44,6 +44,13 @@
 //! What a service has for its coming and going is a program of its own, under a keeper and in a
 //! control group of its own (`hook`). It has its time, and is ended with all that it started.
 //!
+//! # Copies
+//! A service with copies has an executor on each of their nodes. `copy` and `end_copy` start and
+//! stop it; `start` and `stop` promote and demote what runs. Before a promotion is asked for, a
+//! file says so (`promotion`): whatever becomes of this daemon, the next one knows what may be
+//! promoted, and under which assignment. `Stopped` is said when the executor shows that nothing is,
+//! or when nothing of it is left.
+//!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
 //! when it is longer than 1 MiB (while a daemon runs), the former run's to `SERVICE.log.old`. The
@@ -57,6 +64,7 @@
 pub(crate) mod beside;
 pub(crate) mod cgroup;
 mod clear;
+mod copies;
 mod executed;
 mod held;
 mod hook;
@@ -67,6 +75,7 @@ pub(crate) mod output;
 mod place;
 mod probe;
 pub(crate) mod proc;
+mod promotion;
 pub(crate) mod run;
 mod service;
 mod stop;
@@ -82,7 +91,7 @@ use std::time::Duration;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::resource::Care;
-use stead_core::state::config::{Look, ResourceConfig, ServiceConfig};
+use stead_core::state::config::{CopiesConfig, Look, ResourceConfig, ServiceConfig};
 use stead_core::time::Span;
 use stead_linux::process::Process;
 use thiserror::Error;
@@ -97,7 +106,7 @@ use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::executor::{Picture, Wanted};
+use crate::executor::{Peers, Picture, Wanted};
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -131,12 +140,15 @@ pub struct Wish {
     pub resources: Vec<ResourceConfig>,
     /// How its monitor looks and judges.
     pub look: Look,
+    /// Its copies, if it has any.
+    pub copies: Option<CopiesConfig>,
 }
 
 /// A service of one program, or of addresses alone.
 impl From<&ServiceConfig> for Wish {
     fn from(config: &ServiceConfig) -> Self {
-        Self { config: config.clone(), resources: Vec::new(), look: Look::default() }
+        let (resources, look, copies) = Default::default();
+        Self { config: config.clone(), resources, look, copies }
     }
 }
 
@@ -147,6 +159,8 @@ pub struct Programs {
     place: Arc<Place>,
     services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
     page: Option<Page>,
+    /// What was told of the copies of services.
+    peers: BTreeMap<ServiceId, Peers>,
 }
 
 impl Programs {
@@ -193,7 +207,8 @@ impl Programs {
         let (pictures, answers) = Default::default();
         let place =
             Place { dir, node, events, groups, prefix, last_words, pictures, answers, keepers };
-        Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
+        let (services, peers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { place: Arc::new(place), services, page: None, peers })
     }
 
     /// From here on programs are started under a keeper that watches this page; without one they
@@ -256,20 +271,34 @@ impl Programs {
             note: path.to_owned(),
             group: header.group.map(Group::at),
             executor: header.executor,
+            copy: header.copy,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
+        let (service, epoch, beside) = (header.service, held.epoch, hook::is_one(path));
+        let promoted = self.place.promoted(&service);
         if left.is_empty() && held.seal().is_ok() {
             held.forget();
-            return Ok(());
+            if beside {
+                return Ok(());
+            }
+            return note::remove(&promoted).map_err(|it| failed("remove the promotion of", it));
         }
-        if hook::is_one(path) {
+        if beside {
             // Nobody watches its time any more, and it is too late to begin it again.
-            tokio::spawn(hook::clear(header.service, held));
+            tokio::spawn(hook::clear(service, held));
             return Ok(());
         }
-        let (service, epoch) = (header.service, held.epoch);
+        let copy = held.copy;
         self.begin(&service, Some(held));
-        self.place.tell(Event::Found { service, epoch });
+        if !copy {
+            self.place.tell(Event::Found { service, epoch });
+            return Ok(());
+        }
+        // What is promoted, or may be, is what the service itself is.
+        if let Some(epoch) = promotion::read(&promoted).map_err(|it| failed("read", it))? {
+            self.place.tell(Event::Found { service: service.clone(), epoch });
+        }
+        self.place.tell(Event::CopyFound { service, epoch });
         Ok(())
     }
 
@@ -304,6 +333,26 @@ impl Programs {
     pub fn hook(&mut self, service: &ServiceId, epoch: Epoch, what: HookRun) {
         let page = self.page.clone();
         self.ask(service, Ask::Hook(epoch, Box::new(what), page));
+    }
+
+    /// Starts this node's copy of a service, of which nothing is promoted, or goes on with it.
+    /// `CopyStarted` comes when it runs, later perhaps `CopyFailed`.
+    pub fn copy(&mut self, service: ServiceId, epoch: Epoch, wish: Wish) {
+        let page = self.page.clone();
+        self.ask(&service, Ask::Copy(epoch, Box::new(wish), page));
+    }
+
+    /// Stops the copy of that epoch or an earlier one. `CopyEnded` comes when nothing is left.
+    pub fn end_copy(&mut self, service: ServiceId, epoch: Epoch) {
+        self.ask(&service, Ask::EndCopy(epoch));
+    }
+
+    /// Tells the copy here which others there are, if that is new.
+    pub fn tell_peers(&mut self, service: &ServiceId, peers: Peers) {
+        if self.peers.get(service) != Some(&peers) {
+            self.peers.insert(service.clone(), peers.clone());
+            self.ask(service, Ask::Peers(peers));
+        }
     }
 
     /// The last lines that programs printed before they failed, oldest first: their start, their

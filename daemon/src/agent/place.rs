@@ -30,6 +30,9 @@ const EXECUTOR_PATIENCE: Span = Span::from_millis(2_000);
 /// How many of its last lines are kept of a program that failed.
 const LAST_LINES: usize = 10;
 
+/// How the names of files end that say what is promoted.
+const PROMOTED: &str = "promoted";
+
 /// A program was not started, and nothing of it runs.
 #[derive(Debug, Error)]
 pub(super) enum LaunchError {
@@ -82,6 +85,8 @@ pub(super) struct Launch<'a> {
     pub(super) executor: bool,
     /// It is run beside the service, with these variables; nothing if it is the service's own.
     pub(super) beside: Option<&'a [(&'static str, String)]>,
+    /// It is one of several copies of a service.
+    pub(super) copy: bool,
 }
 
 /// A file that is removed unless all goes well.
@@ -157,6 +162,11 @@ impl Place {
         self.file(service, note::ENDING)
     }
 
+    /// Says under which assignment the service's copy here is promoted, or may be.
+    pub(super) fn promoted(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, PROMOTED)
+    }
+
     pub(super) fn monitor_output(&self, service: &ServiceId) -> PathBuf {
         self.file(service, "monitor")
     }
@@ -177,6 +187,7 @@ impl Place {
             epoch,
             node: self.node.clone(),
             resources: wish.resources.clone(),
+            copies: wish.copies.as_ref().map(|copies| copies.promotable.clone()),
             folder: self.dir.clone(),
             note: self.note(service),
             group: self.group(service).map(|group| group.folder().to_owned()),
@@ -184,7 +195,7 @@ impl Place {
         };
         let path = wanted.write()?;
         let forget = Forget(&path);
-        let held = self.launch_wanted(&path, service, epoch, &wish.config, page)?;
+        let held = self.launch_wanted(&path, &wanted, &wish.config, page)?;
         std::mem::forget(forget);
         Ok(held)
     }
@@ -193,8 +204,7 @@ impl Place {
     pub(super) fn launch_wanted(
         &self,
         path: &Path,
-        service: &ServiceId,
-        epoch: Epoch,
+        wanted: &Wanted,
         config: &ServiceConfig,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
@@ -204,8 +214,9 @@ impl Place {
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
-        let what = Launch { config, program: &program, executor: true, beside: None };
-        self.launch(service, epoch, what, page)
+        let copy = wanted.copies.is_some();
+        let what = Launch { config, program: &program, executor: true, beside: None, copy };
+        self.launch(&wanted.service, wanted.epoch, what, page)
     }
 
     /// Starts a program, under a keeper if there is a page for it; blocks until it runs.
@@ -216,7 +227,7 @@ impl Place {
         what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
-        let Launch { config, program, executor, beside } = what;
+        let Launch { config, program, executor, beside, copy } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
@@ -247,6 +258,7 @@ impl Place {
             boot: note::boot(),
             group: group.as_ref().map(|group| group.folder().to_owned()),
             executor,
+            copy,
         };
         let path = self.note(&files);
         // Its note was lost, or it would have been ended with that.
@@ -256,7 +268,8 @@ impl Place {
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
         let begun = self.begin(spec, epoch, page, &path, group.as_ref());
         let patience = duration(program.stop_timeout);
-        let held = |main| Held { main, epoch, patience, note: path.clone(), group, executor };
+        let note = path.clone();
+        let held = |main| Held { main, epoch, patience, note, group, executor, copy };
         match begun {
             Ok(running) => Ok(held(Main::Child(running))),
             Err(error) => {

@@ -202,6 +202,9 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::NothingWaits
         | Refusal::InMaintenance(_)
         | Refusal::NoSuchResource(_)
+        | Refusal::NoCopy(_)
+        | Refusal::AttributeTooLong
+        | Refusal::TooManyAttributes
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

@@ -159,6 +159,33 @@ pub enum Request {
     Timers,
     /// Everything that Prometheus would read: a [`MetricsAnswer`].
     Metrics,
+    /// What agents may ask for: a [`crate::tools::ToolsAnswer`].
+    Tools,
+    /// Remember something for an agent, or forget it: a [`ChangeAnswer`].
+    Remember {
+        /// For how long, and of what.
+        memory: Memory,
+        /// Of which node; the answering one if none.
+        #[serde(default)]
+        node: Option<String>,
+        /// Its name.
+        name: String,
+        /// Its value; nothing to forget it.
+        #[serde(default)]
+        value: Option<String>,
+    },
+}
+
+/// For how long something is remembered, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// Of a node, for as long as it is there.
+    Transient,
+    /// Of a node, for as long as it is a member.
+    Permanent,
+    /// Of the cluster.
+    Cluster,
 }
 
 /// The metrics of the answering node.

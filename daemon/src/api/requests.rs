@@ -8,11 +8,11 @@ use serde_json::Value;
 use stead_core::id::{Index, NodeId, ServiceId};
 use stead_core::points::{Seen, View as Seeing};
 use stead_core::state::config::Config;
-use stead_core::state::{Cause, Change, Holder, Outcome, State};
+use stead_core::state::{AttributeScope, Cause, Change, Holder, Outcome, State};
 use tokio::time::timeout;
 
 use super::message::{
-    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, MetricsAnswer, PlanAnswer,
+    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, Memory, MetricsAnswer, PlanAnswer,
     PlannedChange, Request, TextProblem, TokenAnswer,
 };
 use super::server::LOOK_BACK;
@@ -20,6 +20,7 @@ use super::token::Token;
 use super::{Desk, disarm, enrol, features, fence, halt, overrule, report, services};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
+use crate::tools;
 
 /// How long a change may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -62,6 +63,10 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
         Request::Timers => json(&timers(desk)?),
+        Request::Tools => json(&tools::answer(&desk.handle.view())),
+        Request::Remember { memory, node, name, value } => {
+            json(&remember(desk, memory, node, name, value).await?)
+        }
         Request::Metrics => json(&MetricsAnswer { text: desk.metrics.text() }),
         // Both are answered with many lines elsewhere; one that is not watched is one picture.
         Request::Status { .. } | Request::Events { .. } => {
@@ -316,6 +321,24 @@ async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
 async fn steady(desk: &Desk, node: String) -> Answered<ChangeAnswer> {
     let id = member(&state(desk), &node)?;
     let index = submit(desk, Change::Steady { node: id }).await?;
+    Ok(ChangeAnswer { index: Some(index.0), node: Some(node), next: None })
+}
+
+async fn remember(
+    desk: &Desk,
+    memory: Memory,
+    node: Option<String>,
+    name: String,
+    value: Option<String>,
+) -> Answered<ChangeAnswer> {
+    let own = desk.handle.view().identity.name.clone();
+    let node = node.unwrap_or(own);
+    let scope = match memory {
+        Memory::Transient => AttributeScope::Transient(member(&state(desk), &node)?),
+        Memory::Permanent => AttributeScope::Permanent(member(&state(desk), &node)?),
+        Memory::Cluster => AttributeScope::Cluster,
+    };
+    let index = submit(desk, Change::Attribute { scope, name, value }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node), next: None })
 }
 

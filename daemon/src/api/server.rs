@@ -136,7 +136,9 @@ impl Client {
             | Request::Leave { .. }
             | Request::Incident { .. }
             | Request::Timers
-            | Request::Metrics => {
+            | Request::Metrics
+            | Request::Tools
+            | Request::Remember { .. } => {
                 let answer = requests::carry_out(desk, request).await;
                 self.send(&answer.into()).await
             }

@@ -137,6 +137,7 @@ enum Command {
 pub fn main() -> ExitCode {
     crate::keeper::run_if_asked();
     crate::executor::run_if_asked();
+    crate::tools::run_if_asked();
     let Cli { folders: Folders { etc, state, run }, command } = Cli::parse();
     let context = Context::of_process(Paths { etc, state, run });
     match command.run(&context) {

@@ -12,6 +12,7 @@ use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersErro
 use toml::Spanned;
 
 use super::between;
+use super::copies;
 use super::draft::{Cluster, Draft, Node};
 use super::duration::{say, write};
 use super::keys::nearest;
@@ -40,6 +41,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     wishes(draft, findings);
     for service in &draft.services {
         resource::check(service.name.get_ref(), &service.resources, findings);
+        copies::check(draft, service, findings);
     }
     between::check(draft, findings);
     unit::check(draft, findings);

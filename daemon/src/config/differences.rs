@@ -89,6 +89,9 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         if both {
             let parts = parts::changes(&name.0, old.resources(name), new.resources(name));
             parts.into_iter().for_each(|what| changes.live(what));
+            if old.copies(name) != new.copies(name) {
+                changes.live(format!("service {}: its copies changed; they restart", name.0));
+            }
             let usual = ServiceMore::default();
             let [old, new] = [old, new].map(|it| it.more_of(name).unwrap_or(&usual));
             changes.more(&name.0, old, new);

@@ -48,6 +48,7 @@ pub(super) const SERVICE: &[Key] = keys! {
     "failback": "failback = false",
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "copies": "copies = [\"node1\", \"node2\"]",
     "resources": "resources = [{ name = \"web\", ocf = \"heartbeat:nginx\" }]",
     "needs": "needs = [\"db\"]",
     "importance": "importance = 80",
@@ -73,6 +74,7 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "restarts": "restarts = 3",
     "forget-after": "forget-after = \"10min\"",
     "safety": "safety = \"lease\"",
+    "promotable": "promotable = true",
 };
 /// The keys of `ready` of a resource.
 pub(super) const READY: &[Key] = keys! { "tcp": "tcp = \"127.0.0.1:6380\"" };

@@ -21,6 +21,7 @@ mod address;
 mod between;
 mod checks;
 mod command;
+mod copies;
 mod differences;
 mod draft;
 mod duration;

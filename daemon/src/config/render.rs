@@ -9,6 +9,7 @@ use stead_core::state::config::{
 };
 
 use super::duration;
+use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
 #[must_use]
@@ -46,9 +47,24 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         let more = config.more_of(name).unwrap_or(&usual);
         write_service(out, service, &more.look)?;
         write_more(out, more)?;
+        let copies = config.copies(name);
+        match copies.map(|copies| &copies.nodes) {
+            Some(Some(nodes)) => {
+                let nodes: Vec<String> = nodes.iter().cloned().collect();
+                writeln!(out, "copies = {}", list(&nodes))?;
+            }
+            Some(None) => writeln!(out, "copies = \"all\"")?,
+            None => {}
+        }
         for resource in config.resources(name) {
             writeln!(out, "\n[[services.{name}.resources]]")?;
             write_resource(out, resource)?;
+            let can = copies.map(|copies| copies.promotable.contains(&resource.name));
+            if let (Some(can), Agent::Ocf { provider, kind, .. }) = (can, &resource.agent)
+                && can != ocf::is_promotable(provider, kind)
+            {
+                writeln!(out, "promotable = {can}")?;
+            }
         }
     }
     for (name, network) in &config.more.networks {

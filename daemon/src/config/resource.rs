@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::command::Command;
+use super::copies;
 use super::keys::{self, nearest};
 use super::problem::{Findings, Severity};
 use super::section::{Section, shown};
@@ -25,17 +26,18 @@ const MOST: usize = 100;
 /// The most restarts in a row that can be asked for.
 const MOST_RESTARTS: u16 = 10_000;
 
+/// The resources of a service, and the names of those that can be promoted.
+pub(super) type Resources = (Vec<Spanned<ResourceConfig>>, BTreeSet<String>);
+
 /// Reads the list of one service.
-pub(super) fn resources(
-    section: &Section<'_, '_>,
-    findings: &mut Findings,
-) -> Vec<Spanned<ResourceConfig>> {
-    let Some(list) = section.list("resources", findings) else { return Vec::new() };
+pub(super) fn resources(section: &Section<'_, '_>, findings: &mut Findings) -> Resources {
+    let mut promotable = BTreeSet::new();
+    let Some(list) = section.list("resources", findings) else { return Resources::default() };
     if list.len() > MOST {
         let message = format!("{} resources of {}", list.len(), section.place);
         let help = format!("{MOST} is the most: make several services of them");
         findings.error(&section.at("resources"), message, help);
-        return Vec::new();
+        return Resources::default();
     }
     let mut all: Vec<Spanned<ResourceConfig>> = Vec::new();
     for entry in list {
@@ -46,11 +48,15 @@ pub(super) fn resources(
         let place = format!("a resource of {}", section.place);
         let table = Section::new(table, entry.span(), place, keys::RESOURCE, findings);
         let before = all.last().map(|it| it.get_ref().name.clone());
+        let said = table.truth("promotable", findings);
         if let Some(resource) = resource(table, before, findings) {
+            if copies::is_promotable(&resource, said.as_ref(), findings) {
+                promotable.insert(resource.name.clone());
+            }
             all.push(Spanned::new(entry.span(), resource));
         }
     }
-    all
+    (all, promotable)
 }
 
 fn resource(

@@ -1,6 +1,6 @@
 //! A table `[services.NAME]`: addresses, program, monitor and wishes.
 
-use stead_core::state::config::{Program, ResourceConfig, ServiceAddress, USUAL_IMPORTANCE};
+use stead_core::state::config::{Program, ServiceAddress, USUAL_IMPORTANCE};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -9,7 +9,7 @@ use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{DEFAULT_STOP_TIMEOUT, address, hooks, monitor, resource};
+use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource};
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
 const LONGEST_INTERFACE: usize = 15;
@@ -25,7 +25,10 @@ pub(super) fn service(
 ) -> Service {
     let (monitor, look) = monitor::monitor(section, findings);
     let importance = section.number("importance", MOST_IMPORTANT, findings);
+    let (resources, promotable) = parts(section, findings);
     Service {
+        copies: copies::copies(section, findings),
+        promotable,
         addresses: addresses(section, findings),
         program: program(section, findings),
         monitor,
@@ -37,7 +40,7 @@ pub(super) fn service(
         hooks: hooks::hooks(section, findings),
         prefer: section.texts("prefer", findings).unwrap_or_default(),
         failback: section.truth("failback", findings),
-        resources: parts(section, findings),
+        resources,
         name,
     }
 }
@@ -131,7 +134,7 @@ fn program(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Program
 }
 
 /// What it consists of, if it is more than one program.
-fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<ResourceConfig>> {
+fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> resource::Resources {
     if section.get("resources").is_some() && section.get("program").is_some() {
         let message = format!("{} has both `program` and `resources`", section.place);
         let help = "make the program one of the resources: it can then need others";

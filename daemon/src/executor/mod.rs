@@ -21,6 +21,12 @@
 //! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change; `stop`
 //! is all that it can say. When all have stopped, this ends with status 0.
 //!
+//! # Copies
+//! The executor of a service with copies begins as a copy of which nothing is promoted. The daemon
+//! says `promote EPOCH` and `demote EPOCH`, and `peers` with the other copies. An epoch is promoted
+//! once, must be newer than the copy's own (rule K2) and than all that was demoted, whatever came
+//! late over the socket of a daemon that is gone.
+//!
 //! # Failures
 //! An agent that takes too long is killed with its session. What an agent printed last is part of
 //! the reason of a failure and is printed here, so that it stands in the service's own log. A
@@ -40,6 +46,7 @@ mod fuzz;
 mod members;
 mod ocf;
 mod operator;
+mod peers;
 mod process;
 mod ready;
 mod run;
@@ -50,6 +57,7 @@ mod wanted;
 mod wire;
 
 pub use ocf::TIMEOUT as AGENT_TIMEOUT;
+pub use peers::Peers;
 pub use run::MONITOR_INTERVAL;
 pub use wanted::{Wanted, WantedError};
 pub use wire::{Line, Picture, ResourceView, State};

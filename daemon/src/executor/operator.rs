@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::beside::Beside;
 use super::ocf::OcfAgent;
+use super::peers::Known;
 use super::process::Program;
 use super::surroundings::Surroundings;
 use super::unit::Unit;
@@ -70,12 +71,15 @@ pub(super) fn begin(
     wanted: &Wanted,
     beside: &Beside,
     resource: &ResourceConfig,
+    known: &Known,
     reports: UnboundedSender<Report>,
 ) -> Operator {
     let surroundings = Surroundings::new(wanted, resource);
     let performer = match &resource.agent {
         Agent::Ocf { provider, kind, parameters } => {
-            let agent = OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            let mut agent =
+                OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            agent.known = wanted.copies.as_ref().map(|_| known.clone());
             Performer::Ocf(Arc::new(agent))
         }
         Agent::Process { command, monitor, how } => {

@@ -79,6 +79,9 @@ impl Program {
             Operation::Start => self.start().await,
             Operation::Monitor => self.look().await,
             Operation::Stop => self.stop().await,
+            Operation::Promote | Operation::Demote | Operation::Notify => {
+                Answer::Failed("a program has no copies".to_owned())
+            }
             Operation::Kill => {
                 self.next_start();
                 match members::kill(&self.surroundings).await {
@@ -117,7 +120,7 @@ impl Program {
         };
         match answer {
             Answer::Works | Answer::Failed(_) => answer,
-            Answer::Stopped | Answer::Hopeless(_) => {
+            Answer::Promoted | Answer::Stopped | Answer::Hopeless(_) => {
                 let how = self.ended().unwrap_or_else(|| "it stopped at once".to_owned());
                 Answer::Failed(how)
             }
@@ -137,7 +140,9 @@ impl Program {
                 Answer::Failed(_) => {}
                 // One that ends at once says so before it counts as started.
                 Answer::Works if self.ended().is_some() => return Answer::Stopped,
-                Answer::Works | Answer::Stopped | Answer::Hopeless(_) => return answer,
+                Answer::Works | Answer::Promoted | Answer::Stopped | Answer::Hopeless(_) => {
+                    return answer;
+                }
             }
         }
     }

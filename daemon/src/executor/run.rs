@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
+use stead_core::id::Epoch;
 use stead_core::resource::{Command, Life, Resource, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::{Instant, Span};
@@ -19,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::beside::Beside;
 use super::operator::{self, Operator, Report};
+use super::peers::Known;
 use super::say;
 use super::wanted::Wanted;
 use super::wire::{Order, Picture, ResourceView, State};
@@ -33,7 +35,7 @@ const LINES: usize = 10;
 /// How often the length of outputs is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// What a client may say at once, in bytes.
-const LONGEST: u64 = 256;
+const LONGEST: u64 = 128 * 1024;
 /// The kernel begins again at 300 when its numbers are used up; we stay away from either end.
 const FIRST_NUMBER: u64 = 1_000;
 /// How this ends when it can't begin.
@@ -92,20 +94,30 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     let resources = wanted.resources.iter().zip(needs).map(|(it, needs)| resource(it, needs));
     let (reports, reported) = unbounded_channel();
     let beside = Beside::new(wanted.note.clone());
+    let known = Known::default();
+    known.tell(wanted.copies.iter().flatten());
     let begin = |(place, resource): (usize, &ResourceConfig)| {
-        operator::begin(place, &wanted, &beside, resource, reports.clone())
+        operator::begin(place, &wanted, &beside, resource, &known, reports.clone())
     };
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
     drop(reports);
-    let mut life = Life::begin(resources.collect());
+    let mut life = match &wanted.copies {
+        None => Life::begin(resources.collect()),
+        Some(names) => {
+            let can = |it: &ResourceConfig| names.contains(&it.name);
+            let promotable: Vec<bool> = wanted.resources.iter().map(can).collect();
+            Life::of_copies(resources.collect(), &promotable)
+        }
+    };
     if wanted.ending {
         life.stop(now());
     }
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
-    let mut executor = Executor { life, parts, operators, told, wanted };
+    let (promoted, demoted) = (None, Epoch::default());
+    let mut executor = Executor { life, parts, operators, told, wanted, known, promoted, demoted };
     executor.advance()?;
     let socket = Wanted::socket(&executor.wanted.folder, &executor.wanted.service);
     tokio::spawn(accept(listen(&socket)?, pictures, orders));
@@ -131,6 +143,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
         name: config.name.clone(),
         agent,
         stage: String::new(),
+        promoted: false,
         failures: 0,
         all_failures: 0,
         reason: None,
@@ -145,6 +158,12 @@ struct Executor {
     operators: Vec<Operator>,
     told: watch::Sender<String>,
     wanted: Wanted,
+    /// The other copies.
+    known: Known,
+    /// Under which assignment the copy is promoted, or being promoted.
+    promoted: Option<Epoch>,
+    /// The newest assignment that was to be demoted; nothing is promoted under it or before.
+    demoted: Epoch,
 }
 
 impl Executor {
@@ -186,6 +205,7 @@ impl Executor {
         Ok(())
     }
 
+    /// Does what a daemon says. What is late, from one that is gone perhaps, changes nothing.
     fn obey(&mut self, order: Order) {
         match order {
             Order::Stop => self.life.stop(now()),
@@ -195,6 +215,27 @@ impl Executor {
                 let place = self.parts.iter().position(|part| part.name == name);
                 if place.is_some() {
                     self.life.forget(now(), place);
+                }
+            }
+            Order::Promote(epoch) => {
+                // What ends the assignment ends this copy, which is older (rule K2); and nothing
+                // is promoted twice under one (rule H3).
+                let newer = epoch > self.wanted.epoch && epoch > self.demoted;
+                if self.wanted.copies.is_some() && newer && self.promoted.is_none() {
+                    self.promoted = Some(epoch);
+                    self.life.promote(now());
+                }
+            }
+            Order::Demote(epoch) => {
+                self.demoted = self.demoted.max(epoch);
+                if self.promoted.is_some_and(|promoted| promoted <= epoch) {
+                    self.promoted = None;
+                    self.life.demote(now());
+                }
+            }
+            Order::Peers(peers) => {
+                if self.known.set(peers) {
+                    self.life.notify(now());
                 }
             }
         }
@@ -214,8 +255,16 @@ impl Executor {
         for (part, view) in self.parts.iter_mut().zip(self.life.views()) {
             renew(part, &view, &self.wanted);
         }
-        let (epoch, state) = (self.wanted.epoch, self.state());
-        let picture = Picture { epoch, state, resources: self.parts.clone() };
+        let copies = self.wanted.copies.is_some();
+        let released = copies && self.promoted.is_none() && self.life.is_released();
+        let picture = Picture {
+            epoch: self.wanted.epoch,
+            state: self.state(self.life.whole()),
+            copy: copies.then(|| self.state(self.life.copy())),
+            promoted: self.promoted,
+            released: released.then_some(self.demoted),
+            resources: self.parts.clone(),
+        };
         let line = serde_json::to_string(&picture)?;
         self.told.send_if_modified(|told| {
             let news = *told != line;
@@ -227,8 +276,8 @@ impl Executor {
         Ok(())
     }
 
-    fn state(&self) -> State {
-        match self.life.whole() {
+    fn state(&self, whole: Whole) -> State {
+        match whole {
             Whole::Starting => State::Starting,
             Whole::Works => State::Works,
             Whole::Restarting => State::Restarting,
@@ -256,6 +305,7 @@ fn renew(part: &mut ResourceView, view: &View<'_>, wanted: &Wanted) {
     }
     part.stage = view.stage.word().to_owned();
     part.unwell = view.unwell;
+    part.promoted = view.promoted;
     (part.failures, part.all_failures, part.reason) = (view.failures, view.all_failures, reason);
 }
 

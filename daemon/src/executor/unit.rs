@@ -117,6 +117,9 @@ impl Unit {
                 }
             }
             Operation::Monitor => self.look().await,
+            Operation::Promote | Operation::Demote | Operation::Notify => {
+                Answer::Failed("a unit has no copies".to_owned())
+            }
             Operation::Stop => {
                 self.shared.wanted.store(0, Ordering::Relaxed);
                 let within = self.times.stop.unwrap_or(TIMEOUT);
@@ -306,7 +309,9 @@ impl Unit {
                 Answer::Stopped => {
                     return Ok(self.not_started(&self.show(&systemd).await?, &result).await);
                 }
-                Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => return Ok(answer),
+                Answer::Works | Answer::Promoted | Answer::Failed(_) | Answer::Hopeless(_) => {
+                    return Ok(answer);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the daemon tells an executor, in a file that only root reads: parameters may be secrets.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,6 +25,9 @@ pub struct Wanted {
     pub node: String,
     /// What it consists of, in the order of the file.
     pub resources: Vec<ResourceConfig>,
+    /// Which of them can be promoted, by name, if this is one of several copies.
+    #[serde(default)]
+    pub copies: Option<BTreeSet<String>>,
     /// The folder for sockets and output.
     pub folder: PathBuf,
     /// The note of the service's program, which is part of the environment of all that belongs to

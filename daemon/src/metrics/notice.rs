@@ -57,6 +57,7 @@ kinds! {
     Conflict(..): "conflict" "e9de3a874d4d424cbd7ae7164065e57e";
     Started(..): "started" "9aab11272ede4620a872801eee6434a7";
     StartFailed(..): "start-failed" "d31e4a2138e24e058f1bfc24e0851d1c";
+    CopyFailed(..): "copy-failed" "7a0d6c3b5f1e4c52a9d3be1264f8e0c7";
     Verified(..): "verified" "5e82e32358044da2855f171cc21c809d";
     MonitorFailed(..): "monitor-failed" "d8893a72b29743069299b673123435fa";
     Restarting(..): "resource-restarting" "f9b4d456a0c4478cbe54c64d79504850";
@@ -182,6 +183,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)
         | Notice::StartFailed(service, _)
+        | Notice::CopyFailed(service, _)
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
         | Notice::Restarting(service, ..)

@@ -148,6 +148,9 @@ impl World {
             Operation::Start => self.wrong_start(host, service, place),
             Operation::Stop | Operation::Kill => self.wrong_stop(host, service, place),
             Operation::Probe | Operation::Monitor => None,
+            Operation::Promote | Operation::Demote | Operation::Notify => {
+                Some(("order", format!("{} is asked of what has no copies", operation.word())))
+            }
         };
         if let Some((judge, why)) = wrong {
             let name = self.hosts[host].name;
@@ -235,7 +238,7 @@ impl World {
             it.left = match answer {
                 Answer::Failed(_) | Answer::Hopeless(_) => care != Care::Full,
                 Answer::Stopped => care == Care::Nothing,
-                Answer::Works => false,
+                Answer::Works | Answer::Promoted => false,
             };
             if it.left {
                 return;
@@ -261,6 +264,9 @@ impl World {
                 failed = record.fail(now, place, hopeless);
             }
             (Operation::Stop | Operation::Kill, _) => {}
+            // Nothing here has copies.
+            (Operation::Promote | Operation::Demote | Operation::Notify, _)
+            | (Operation::Probe, Answer::Promoted) => {}
         }
         self.judges.order.failures += u64::from(failed);
     }

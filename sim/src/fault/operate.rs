@@ -206,6 +206,7 @@ impl World {
         self.hosts[host].programs.clear();
         self.hosts[host].left.clear();
         self.hosts[host].executors.clear();
+        self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);

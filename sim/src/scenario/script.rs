@@ -137,6 +137,7 @@ impl Script {
             "quorum-server" => plan.register = true,
             "fenced" => plan.fenced = true,
             "needs" => plan.needs = true,
+            "copies" => plan.copies = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -248,6 +249,9 @@ impl fmt::Display for Script {
         }
         if plan.needs {
             writeln!(f, "needs")?;
+        }
+        if plan.copies {
+            writeln!(f, "copies")?;
         }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;

@@ -136,6 +136,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
         left: BTreeSet::new(),
+        copies: BTreeMap::new(),
         kept: BTreeMap::new(),
         executors: BTreeMap::new(),
         habits: Vec::new(),

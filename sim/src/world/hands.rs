@@ -78,6 +78,8 @@ impl World {
                 self.ask_task(host, &service, Ask::Forget(epoch, resource));
             }
             Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
+            Command::Copy { service, epoch } => self.begin_copy(host, service, epoch),
+            Command::EndCopy { service, epoch } => self.end_copy(host, service, epoch),
             Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
         }
     }
@@ -132,7 +134,7 @@ impl World {
     }
 
     /// A start or stop: the newer one of a service overtakes the older.
-    fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
+    pub(super) fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
         let time = if self.plan.rough { self.chance.hands.between(1_000, 41_000) } else { 2_000 };
         // What no lease's end undoes takes its time to be undone.
         let slow =
@@ -188,6 +190,12 @@ impl World {
                     self.note(Some(host), || format!("> stop {service} (epoch {epoch})"));
                 }
             }
+            Event::CopyStarted { service, .. } | Event::CopyEnded { service, .. } => {
+                if newest(&super::copies::copy_of(service)) != token {
+                    return;
+                }
+                self.copy_performed(host, &mut event);
+            }
             Event::Monitored { service, .. } if newest(service) != token => return,
             Event::Probed { service, conflict, .. } => {
                 let addresses = addresses(daemon.node.state(), service);
@@ -210,6 +218,8 @@ impl World {
             | Event::Ended { .. }
             | Event::Monitored { .. }
             | Event::Found { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyFound { .. }
             | Event::Retire
             | Event::StoreFailed(_) => {}
         }
@@ -223,7 +233,9 @@ impl World {
         epoch: Epoch,
     ) -> Result<(), String> {
         if self.hosts[host].programs.get(service) != Some(&epoch) {
-            if !self.keep(host, service, epoch) {
+            if let Some(copy) = self.copy_for(host, service, epoch) {
+                copy?;
+            } else if !self.keep(host, service, epoch) {
                 return Err("this node's lease ended before it began".to_string());
             }
             self.hosts[host].programs.insert(service.clone(), epoch);
@@ -249,6 +261,8 @@ impl World {
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
         self.hosts[host].ended.insert(service.clone(), epoch);
         self.tell_ended(host, service.clone(), epoch);
+        // It was the promoted copy's.
+        self.copy_is_gone(host, service);
     }
 
     fn tell_ended(&mut self, host: usize, service: ServiceId, epoch: Epoch) {

@@ -75,7 +75,10 @@ impl World {
             }
         }
         let Some(config) = &state.config else { return Some("no configuration".into()) };
-        (0..config.services.len()).find_map(|number| self.service_unserved(state, number))
+        let services = || 0..config.services.len();
+        services()
+            .find_map(|number| self.service_unserved(state, number))
+            .or_else(|| services().find_map(|number| self.copy_missing(state, number)))
     }
 
     fn member_unhealthy(&self, at: usize, state: &State) -> Option<&'static str> {

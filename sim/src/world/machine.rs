@@ -74,6 +74,8 @@ pub struct Host {
     /// Bound services of which something may be left here, whether or not their programs run: only
     /// their own stop takes it away, and the loss of power.
     pub left: BTreeSet<ServiceId>,
+    /// Which copies run, and what keeps each. They outlive the daemon.
+    pub copies: BTreeMap<ServiceId, super::Kept>,
     /// Whose page the keeper of each program watches: a run of the guard.
     pub kept: BTreeMap<ServiceId, u64>,
     /// The executors among them, and what their agents started.

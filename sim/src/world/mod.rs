@@ -25,6 +25,7 @@
 
 mod agents;
 mod boot;
+mod copies;
 mod daemon;
 mod guard;
 mod hands;
@@ -36,6 +37,7 @@ mod power;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use agents::{AgentsIn, Executor, Habit, Habitual, Harm, Part, Truth};
+pub use copies::Kept;
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
 pub use keeper::{LATE, Permit};
@@ -84,6 +86,10 @@ pub enum What {
     Keeper(usize, ServiceId, Epoch),
     /// Something happens to a service of several resources.
     Agents(usize, ServiceId, Box<AgentsIn>),
+    /// That of a copy looks at its deadline.
+    CopyKeeper(usize, ServiceId, Epoch),
+    /// The monitor of a copy runs.
+    CopyMonitor(usize, ServiceId, Epoch),
     /// A client asks.
     Client(usize),
     /// The daemon of that run asks the reference points.
@@ -255,6 +261,8 @@ impl World {
             What::Synced(host, number) => self.synced(host, number),
             What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
             What::Agents(host, service, input) => self.agents_step(host, service, *input),
+            What::CopyKeeper(host, service, epoch) => self.copy_keeper_looks(host, service, epoch),
+            What::CopyMonitor(host, service, epoch) => self.copy_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
             What::AskPoints(host, run) => self.ask_points(host, run),
             What::Register { host, run, number, question, asked } => {
@@ -289,6 +297,8 @@ impl World {
             What::AddressLooked(host, _) => (16, *host),
             What::Synced(host, _) => (10, *host),
             What::Keeper(host, ..) => (18, *host),
+            What::CopyKeeper(host, ..) => (20, *host),
+            What::CopyMonitor(host, ..) => (21, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
             What::LookAtClock(host) => (13, *host),

@@ -25,6 +25,7 @@ impl World {
         it.programs.clear();
         it.left.clear();
         it.executors.clear();
+        it.copies.clear();
         it.kept.clear();
         it.permits.clear();
         it.configured.clear();
@@ -111,6 +112,7 @@ impl World {
             self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
         self.find_executors(host);
+        self.find_copies(host, run);
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
         if self.plan.points > 0 {
             self.after(0, What::AskPoints(host, run));
@@ -135,6 +137,7 @@ impl World {
         self.hosts[host].programs.clear();
         self.hosts[host].left.clear();
         self.hosts[host].executors.clear();
+        self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
         let run = self.hosts[host].guard_run;
         self.tell_guard_event(host, run, lease::Event::Order(Order::Release));

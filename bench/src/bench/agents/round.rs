@@ -245,7 +245,7 @@ fn wish(agent: &AgentName, entry: &Entry) -> Wish {
         forget_after: Span::from_millis(600_000),
         safety: Safety::Fence,
     };
-    Wish { config, look: Default::default(), resources: vec![resource] }
+    Wish { resources: vec![resource], ..Wish::from(&config) }
 }
 
 impl Bed {

@@ -104,6 +104,7 @@ impl History {
             | Notice::Nowhere(service)
             | Notice::ClaimFailed(service)
             | Notice::AnnounceFailed(service, _)
+            | Notice::CopyFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
             Notice::StaysWith(service, _) => self.new_trouble(service, entry),
             Notice::Claimed(service, _) => self.claimed(service),

@@ -11,6 +11,7 @@
 //! picture has its own time), and words of the terminal (`cli/status` draws).
 
 mod concerns;
+mod copies;
 mod history;
 mod incident;
 mod kept;
@@ -32,6 +33,7 @@ use stead_core::quorum::{Verdict, majority};
 use crate::driver::view::View;
 use crate::journal::{Entry, stamp};
 
+pub use copies::CopyReport;
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
 pub use kept::MaintenanceReport;

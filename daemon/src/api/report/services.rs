@@ -11,6 +11,7 @@ use stead_core::state::config::{ServiceConfig, USUAL_IMPORTANCE};
 use stead_core::state::{Assignment, Holder, Reached};
 
 use super::Sight;
+use super::copies::{self, CopyReport};
 use super::kept::{self, MaintenanceReport};
 use super::noticed::{Noticed, noticed};
 use crate::executor::ResourceView;
@@ -85,6 +86,9 @@ pub struct ServiceReport {
     /// this; in the order of the file.
     #[serde(default)]
     pub resources: Vec<ResourceView>,
+    /// Its copies, if it has any.
+    #[serde(default)]
+    pub copies: Vec<CopyReport>,
 }
 
 /// Where a service is.
@@ -163,6 +167,9 @@ fn report(
     let watched_by = super::points::watched_by(sight, name);
     let Noticed { noticed, unnoticed } = noticed(config, name, &watched_by);
     let lacks = lacks(sight, name, assignment);
+    let copies = copies::copies(sight.view, name);
+    let unpromoted = copies::why_none(&sight.view.state, name, &copies);
+    let unpromoted = unpromoted.filter(|_| !sight.view.state.is_stopped(name));
     let name_of = |node: NodeId| sight.view.state.name(node);
     ServiceReport {
         name: name.0.clone(),
@@ -175,7 +182,8 @@ fn report(
         program: !parts.is_empty() || wanted.is_some_and(|it| it.program.is_some()),
         monitor: monitored,
         verified: verified.filter(|_| monitored),
-        detail: waits(state, &lacks).or_else(|| trouble.map(|it| it.text.clone())),
+        detail: waits(state, &lacks).or(unpromoted).or_else(|| trouble.map(|it| it.text.clone())),
+        copies,
         since: trouble.map(|it| it.since.clone()),
         noticed,
         unnoticed,

@@ -107,6 +107,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         guard: Some(hello()),
         seen: stead_core::points::Seen::default(),
         guard_troubles: Vec::new(),
+        copies: Default::default(),
         local: local.collect(),
         keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),

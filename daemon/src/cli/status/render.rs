@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::look::{Look, Tone, harmless, wrap};
 use super::super::table::{Cell, table};
 use crate::api::report::{
-    ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
-    ServiceState, StatusReport,
+    ClusterReport, Concern, CopyReport, Level, NodeReport, NodeState, PointReport, QuorumReport,
+    ServiceReport, ServiceState, StatusReport,
 };
 use crate::executor::ResourceView;
 use crate::journal::parse;
@@ -36,6 +36,9 @@ pub(crate) fn render(report: &StatusReport, look: Look, verbose: bool) -> String
         text.push_str(&services(look, &report.services));
         if let Some(resources) = resources(look, &report.services) {
             text.push_str(&format!("\n{resources}"));
+        }
+        if let Some(copies) = copies(look, &report.services) {
+            text.push_str(&format!("\n{copies}"));
         }
         if verbose {
             details(look, &mut text, &report.services);
@@ -301,7 +304,7 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
         vec![
             service.name.as_str().into(),
             part.name.as_str().into(),
-            Cell::new(tone, if part.unwell { "failing".to_owned() } else { part.stage.clone() }),
+            Cell::new(tone, stage(part)),
             part.agent.as_str().into(),
             failed.into(),
         ]
@@ -310,6 +313,33 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
     let rows: Vec<Vec<Cell>> = rows.collect();
     let heads = ["SERVICE", "RESOURCE", "STATE", "AGENT", "FAILED"];
     (!rows.is_empty()).then(|| table(look, &heads, &rows))
+}
+
+fn stage(part: &ResourceView) -> String {
+    let stage = if part.unwell { "failing" } else { &part.stage };
+    if part.promoted { format!("{stage}, promoted") } else { stage.to_owned() }
+}
+
+/// Where copies of services run.
+fn copies(look: Look, services: &[ServiceReport]) -> Option<String> {
+    let row = |service: &ServiceReport, copy: &CopyReport| {
+        let tone = match copy.state.as_str() {
+            "promoted" | "runs" => Tone::Good,
+            "starting" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        vec![
+            service.name.as_str().into(),
+            copy.node.as_str().into(),
+            Cell::new(tone, copy.state.clone()),
+            copy.score.map_or_else(|| "-".to_owned(), |score| score.to_string()).into(),
+            copy.reason.as_deref().unwrap_or_default().into(),
+        ]
+    };
+    let rows = services.iter().flat_map(|it| it.copies.iter().map(move |copy| row(it, copy)));
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    (!rows.is_empty())
+        .then(|| table(look, &["SERVICE", "COPY ON", "STATE", "SCORE", "REASON"], &rows))
 }
 
 /// What programs that failed here printed last.

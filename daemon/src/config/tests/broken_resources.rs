@@ -256,7 +256,8 @@ restarts = -1
                 `----
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
                     unit, ready, user, group, stop-signal, parameters, needs, start-timeout, stop-
-                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety
+                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety,
+                    promotable
 
             Error:
               x `restarts = -1` is out of range in resource `d`

@@ -11,6 +11,7 @@ mod broken_together;
 mod broken_units;
 mod broken_values;
 mod changes;
+mod copies;
 mod networks_together;
 mod properties;
 mod usable;

@@ -51,8 +51,7 @@ impl Trial {
     }
 
     fn start(&mut self, epoch: u64, name: &str) {
-        let wish =
-            Wish { config: config(None), look: Default::default(), resources: vec![unit(name)] };
+        let wish = Wish { resources: vec![unit(name)], ..Wish::from(&config(None)) };
         self.kept.bed.programs.start(web(), Epoch(epoch), wish);
     }
 

@@ -18,8 +18,7 @@ fn run_as(name: &str, script: &str, how: ProcessHow) -> ResourceConfig {
 }
 
 fn begin(bed: &mut Bed, epoch: u64, resource: &ResourceConfig) {
-    let wish =
-        Wish { config: config(None), look: Default::default(), resources: vec![resource.clone()] };
+    let wish = Wish { resources: vec![resource.clone()], ..Wish::from(&config(None)) };
     bed.programs.start(web(), Epoch(epoch), wish);
 }
 

@@ -13,6 +13,7 @@
 mod bound;
 mod clients;
 mod clock;
+mod copies;
 mod daemon;
 mod death;
 mod demo;

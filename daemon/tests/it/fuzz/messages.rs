@@ -194,6 +194,7 @@ fn requests() -> Vec<Sample> {
             }),
         ),
         ("halt", line(&Request::Halt { site: Some("dc1".into()), on: true })),
+        ("tools", line(&Request::Tools)),
         ("steady", line(&Request::Steady { node: "node2".into() })),
     ]
 }

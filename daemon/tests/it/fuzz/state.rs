@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::Admission;
 use stead_core::state::{
-    Cause, Change, Holder, Maintenance, Outcome, ProofRecord, Reached, Scope, Stage, State,
-    Takeover,
+    AttributeScope, Cause, Change, CopyStep, Holder, Maintenance, Outcome, ProofRecord, Reached,
+    Scope, Stage, State, Takeover,
 };
 use stead_fuzz::{Draw, Sample, target};
 
@@ -111,6 +111,21 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
         _ if draw.byte() < 32 => Change::Works { service, epoch },
         _ if draw.byte() < 16 => Change::ClearResource { service, resource: "r0".into() },
         _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
+        _ if draw.byte() < 16 => {
+            let known = state.copy(&service, node).map_or(epoch, |copy| copy.epoch);
+            let steps = [CopyStep::Begins, CopyStep::Runs(known), CopyStep::Over(known)];
+            let step = steps.get(usize::from(draw.byte() % 4)).copied();
+            Change::Copy { service, node, step: step.unwrap_or(CopyStep::Promoted(known)) }
+        }
+        _ if draw.byte() < 16 => {
+            let scope = match draw.below(3) {
+                0 => AttributeScope::Transient(node),
+                1 => AttributeScope::Permanent(node),
+                _ => AttributeScope::Cluster,
+            };
+            let value = draw.flag().then(|| draw.number().to_string());
+            Change::Attribute { scope, name: format!("master-web.r{}", draw.below(3)), value }
+        }
         _ if draw.flag() => Change::Clear { service: draw.flag().then_some(service) },
         _ => Change::Observe { service, epoch, stages: vec![stage(draw), stage(draw)] },
     }

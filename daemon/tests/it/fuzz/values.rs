@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
     Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
-    VoterSets,
+    ReportNext, VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, HookConfig, Hooks, LinkConfig, Look, NodeConfig, Probe,
-    ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
-    ServiceMore,
+    Agent, Config, ConfigLater, ConfigNext, CopiesConfig, HookConfig, Hooks, LinkConfig, Look,
+    NodeConfig, Probe, ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
+    ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -195,7 +195,10 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         lapsed: Epoch(draw.number()),
         peers: nodes(draw).into_iter().map(|node| (node, peer(draw, now))).collect(),
         more: Default::default(),
-        later: ReportLater { slow: maybe(draw, nodes) },
+        later: ReportLater {
+            slow: maybe(draw, nodes),
+            next: ReportNext { kept: Some(Epoch::default()) },
+        },
     }
 }
 
@@ -226,6 +229,15 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
             next: ConfigNext { services: maybe(draw, more).unwrap_or_default() },
             ..Default::default()
         },
+    }
+}
+
+fn copies(draw: &mut Draw<'_>) -> CopiesConfig {
+    let nodes = |_: &mut Draw<'_>| ["node1", "node2"].map(str::to_owned).into();
+    let resource = |draw: &mut Draw<'_>| format!("r{}", draw.below(3));
+    CopiesConfig {
+        nodes: maybe(draw, nodes),
+        promotable: several(draw, resource).into_iter().collect(),
     }
 }
 
@@ -283,6 +295,7 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
             slower_than: maybe(draw, span),
             failures: u16::from(draw.byte()),
         },
+        copies: maybe(draw, copies),
     };
     BTreeMap::from([(ServiceId::from("web"), more)])
 }

@@ -90,8 +90,8 @@ pub struct Part {
 /// How long an operation takes in a calm world, and at most in a rough one, in microseconds.
 fn usual(operation: Operation) -> (u64, u64) {
     match operation {
-        Operation::Probe | Operation::Monitor => (500, 8_000),
-        Operation::Start => (2_000, 40_000),
+        Operation::Probe | Operation::Monitor | Operation::Notify => (500, 8_000),
+        Operation::Start | Operation::Promote | Operation::Demote => (2_000, 40_000),
         Operation::Stop => (2_000, 25_000),
         Operation::Kill => (1_000, 5_000),
     }
@@ -115,7 +115,8 @@ fn broken_off(operation: Operation, truth: Truth, chance: Option<&mut Rng>) -> T
         (Operation::Stop | Operation::Kill, Truth::Up, None | Some(1)) => Truth::Half,
         (Operation::Stop | Operation::Kill, Truth::Up | Truth::Half, Some(2)) => Truth::Down,
         (Operation::Start | Operation::Stop | Operation::Kill, ..)
-        | (Operation::Probe | Operation::Monitor, ..) => truth,
+        | (Operation::Probe | Operation::Monitor, ..)
+        | (Operation::Promote | Operation::Demote | Operation::Notify, ..) => truth,
     }
 }
 
@@ -130,9 +131,17 @@ impl Run {
         let half = match self.operation {
             Operation::Start => truth.max(Truth::Half),
             Operation::Stop | Operation::Kill => truth.min(Truth::Half),
-            Operation::Probe | Operation::Monitor => truth,
+            Operation::Probe
+            | Operation::Monitor
+            | Operation::Promote
+            | Operation::Demote
+            | Operation::Notify => truth,
         };
         match (self.habit, self.operation) {
+            // No agent here has copies.
+            (_, Operation::Promote | Operation::Demote | Operation::Notify) => {
+                (truth, failed("it has no copies"))
+            }
             (Habit::Good | Habit::Slow(_), Operation::Start) => (Truth::Up, Answer::Works),
             (Habit::Good | Habit::Slow(_), Operation::Stop | Operation::Kill) => {
                 (Truth::Down, Answer::Stopped)
@@ -222,7 +231,7 @@ impl World {
         part.truth = truth;
         match answer {
             Answer::Stopped => part.hidden = truth != Truth::Down,
-            Answer::Works => part.doubtful = truth != Truth::Up,
+            Answer::Works | Answer::Promoted => part.doubtful = truth != Truth::Up,
             Answer::Failed(_) | Answer::Hopeless(_) => {}
         }
         let (name, epoch) = (executor.names[place].clone(), executor.epoch);
