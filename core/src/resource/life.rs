@@ -19,6 +19,9 @@ pub struct Life {
     all: Vec<One>,
     /// The end is wanted.
     ending: bool,
+    /// It began for that: what a former run left is there, unless an agent looks and says
+    /// that it is not.
+    clearing: bool,
     /// All have worked at the same time.
     worked: bool,
     /// Given up: which one, and why.
@@ -81,6 +84,7 @@ impl Life {
         let mut life = Self {
             all,
             ending: false,
+            clearing: false,
             worked: false,
             failed: None,
             care: Care::Full,
@@ -91,6 +95,12 @@ impl Life {
             life.ask(place, Stage::Probing, Operation::Probe);
         }
         life
+    }
+
+    /// Begins in order to stop whatever is there: a former run may have left something.
+    #[must_use]
+    pub fn begin_ending(resources: Vec<Resource>) -> Self {
+        Self { ending: true, clearing: true, ..Self::begin(resources) }
     }
 
     /// Time has gone on.
@@ -241,16 +251,20 @@ impl Life {
             Answer::Works => self.set(place, Stage::Works, now),
             Answer::Stopped => self.set(place, Stage::Stopped, now),
             // Something of it is there, and does not work: its agent clears it away.
-            Answer::Failed(reason) => {
-                self.set(place, Stage::Works, now);
-                if let Some(one) = self.all.get_mut(place) {
-                    (one.bad, one.reason) = (true, Some(reason));
-                }
-            }
+            Answer::Failed(reason) => self.found_bad(now, place, reason),
+            // Who can't look has not seen that nothing was left.
+            Answer::Hopeless(reason) if self.clearing => self.found_bad(now, place, reason),
             Answer::Hopeless(reason) => {
                 self.set(place, Stage::Stopped, now);
                 self.fail(now, place, reason, true);
             }
+        }
+    }
+
+    fn found_bad(&mut self, now: Instant, place: usize, reason: String) {
+        self.set(place, Stage::Works, now);
+        if let Some(one) = self.all.get_mut(place) {
+            (one.bad, one.reason) = (true, Some(reason));
         }
     }
 
@@ -289,10 +303,10 @@ impl Life {
         }
     }
 
-    /// It fails, and is left as it is.
+    /// It fails, and is left as it is. That is no time of work.
     fn let_be(&mut self, place: usize, reason: String) {
         if let Some(one) = self.all.get_mut(place) {
-            (one.unwell, one.reason) = (true, Some(reason));
+            (one.unwell, one.reason, one.works_since) = (true, Some(reason), None);
         }
     }
 

@@ -98,10 +98,8 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
     drop(reports);
-    let mut life = Life::begin(resources.collect());
-    if wanted.ending {
-        life.stop(now());
-    }
+    let begin = if wanted.ending { Life::begin_ending } else { Life::begin };
+    let life = begin(resources.collect());
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();

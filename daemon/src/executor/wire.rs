@@ -74,6 +74,7 @@ struct Standing {
     /// Nothing as long as it is not known: what a former daemon said stays so.
     care: Option<Care>,
 }
+
 /// No picture is longer, in bytes: a hundred resources with a reason and ten long lines each fit,
 /// however much of them has to be escaped.
 const LONGEST: u64 = 8 * 1024 * 1024;
@@ -110,7 +111,7 @@ pub enum State {
 pub struct ResourceView {
     /// Its name.
     pub name: String,
-    /// By what it is looked after: `process`, or an agent's name.
+    /// By what it is looked after: `process`, an agent's name, or `unit:` and that of a unit.
     pub agent: String,
     /// Where it is: a word of `stead_core::resource::Stage`.
     pub stage: String,
