@@ -377,8 +377,7 @@ impl Node {
             // Whether there is one does not depend on what each holds.
             let best =
                 || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
-            let kept =
-                all_halted || self.state.is_stopped(service) || self.state.is_maintained(service);
+            let kept = all_halted || self.state.is_kept(service);
             if unheld && !kept && best().is_none() {
                 nowhere.insert(service.clone());
             }

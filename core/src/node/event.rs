@@ -132,7 +132,7 @@ pub enum Event {
         /// Why it does not work.
         failed: Option<String>,
     },
-    /// A former run of the daemon left this running.
+    /// A former run of the daemon left this running, or may have left something of it.
     Found {
         /// Which service.
         service: ServiceId,

@@ -146,8 +146,8 @@ impl Node {
         }
     }
 
-    /// Whether a service stays as it is though its program ended: it is in maintenance, and has not
-    /// lost its lease.
+    /// Whether a service stays as it is though its program ended, or did not start: it is in
+    /// maintenance, and has not lost its lease.
     fn stays_without(&mut self, now: Instant, service: &ServiceId) -> bool {
         let lost = self.local.get(service).is_none_or(|local| self.is_lost(now, local));
         let stays = !lost && self.care(service) == Care::Nothing;
@@ -207,6 +207,9 @@ impl Node {
         let up = matches!(local.phase, Phase::Starting | Phase::Running);
         if let Some(detail) = failed.filter(|_| up) {
             self.notice(Notice::StartFailed(service.clone(), detail));
+            if self.stays_without(now, service) {
+                return;
+            }
             let cause = self.cause_of_failure(now, service);
             self.begin_stop(now, service, cause);
             return;

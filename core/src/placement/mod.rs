@@ -60,11 +60,9 @@ pub fn best(
     let assignment = state.assignments.get(service)?;
     let config = state.config.as_ref()?.services.get(service)?;
     let eligible = |node: &NodeId| {
-        let shall = !state.standby.contains(node) && !state.is_halted(*node);
-        let free = shall && !state.is_node_maintained(*node);
         // Of copies one is promoted whose agents say that it is fit for that.
-        let fit = state.is_fit(service, *node);
-        Some(*node) != without && state.view.contains_key(node) && free && fit
+        let may = state.takes(*node) && state.is_fit(service, *node);
+        Some(*node) != without && state.view.contains_key(node) && may
     };
     let rank = |node: NodeId| {
         let name = state.name(node);
@@ -91,16 +89,16 @@ pub fn place(
     load: &BTreeMap<NodeId, usize>,
 ) -> Option<NodeId> {
     let assignment = state.assignments.get(service)?;
-    if state.is_stopped(service) || state.is_maintained(service) {
+    if state.is_kept(service) {
         return None;
     }
     match assignment.holder {
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
             let here = |node: &NodeId| {
-                let fit = state.is_fit(service, *node);
-                let shall = able.nodes.contains(node) && !state.is_halted(*node) && fit;
-                shall && state.view.contains_key(node)
+                let shall = !state.is_halted(*node) && !state.is_node_maintained(*node);
+                let may = shall && able.nodes.contains(node) && state.is_fit(service, *node);
+                may && state.view.contains_key(node)
             };
             [assignment.wish, Some(node)].into_iter().flatten().find(here)
         }
@@ -136,8 +134,7 @@ pub fn successors(
     turn::by_importance(state, held)
         .cloned()
         .map(|service| {
-            let kept = state.is_stopped(&service) || state.is_maintained(&service);
-            let stays = kept || state.stays(&service, proof);
+            let stays = state.is_kept(&service) || state.stays(&service, proof);
             // While nothing moves they wait for their node, or for the end of that. What is bound
             // to it waits for a stronger proof.
             let to = if state.is_disarmed() || stays {

@@ -36,6 +36,10 @@ pub(super) fn is_first(state: &State, able: &Able, seen: &Seen, service: &Servic
     !config.needed_by(service).any(|other| {
         let Some(assignment) = state.assignments.get(other) else { return false };
         let Some(node) = assignment.holder.node() else { return false };
+        if !state.view.contains_key(&node) {
+            // Bound to a node that is lost: nothing of it can be stopped now.
+            return false;
+        }
         // It is on its way down, or about to be.
         let stops = matches!(assignment.holder, Holder::Stopping { .. });
         let must = state.is_stopped(other) || state.is_halted(node);

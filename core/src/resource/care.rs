@@ -41,10 +41,10 @@ impl Life {
         self.advance(now);
     }
 
-    /// It fails, and is left as it is.
+    /// It fails, and is left as it is. That is no time of work.
     pub(super) fn let_be(&mut self, place: usize, reason: String) {
         if let Some(one) = self.all.get_mut(place) {
-            (one.unwell, one.reason) = (true, Some(reason));
+            (one.unwell, one.reason, one.works_since) = (true, Some(reason), None);
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Life {
     pub(super) all: Vec<One>,
     /// The end is wanted.
     pub(super) ending: bool,
+    /// It began for that: what a former run left is there, unless an agent looks and says
+    /// that it is not.
+    clearing: bool,
     /// The whole service is wanted; else only a copy of it.
     pub(super) whole_wanted: bool,
     /// Nothing has been promoted, nor was anything there that belongs to that, since it was last
@@ -63,6 +66,7 @@ impl Life {
         let mut life = Self {
             all,
             ending: false,
+            clearing: false,
             whole_wanted,
             released: false,
             worked: false,
@@ -77,6 +81,12 @@ impl Life {
             life.ask(place, Stage::Probing, Operation::Probe);
         }
         life
+    }
+
+    /// Begun in order to stop whatever is there: a former run may have left something.
+    #[must_use]
+    pub fn clearing(self) -> Self {
+        Self { ending: true, clearing: true, ..self }
     }
 
     /// This copy shall be the promoted one, with all that belongs to that.
@@ -272,16 +282,20 @@ impl Life {
             }
             Answer::Stopped => self.set(place, Stage::Stopped, now),
             // Something of it is there, and does not work: its agent clears it away.
-            Answer::Failed(reason) => {
-                self.set(place, Stage::Works, now);
-                if let Some(one) = self.all.get_mut(place) {
-                    (one.bad, one.reason) = (true, Some(reason));
-                }
-            }
+            Answer::Failed(reason) => self.found_bad(now, place, reason),
+            // Who can't look has not seen that nothing was left.
+            Answer::Hopeless(reason) if self.clearing => self.found_bad(now, place, reason),
             Answer::Hopeless(reason) => {
                 self.set(place, Stage::Stopped, now);
                 self.fail(now, place, reason, true);
             }
+        }
+    }
+
+    fn found_bad(&mut self, now: Instant, place: usize, reason: String) {
+        self.set(place, Stage::Works, now);
+        if let Some(one) = self.all.get_mut(place) {
+            (one.bad, one.reason) = (true, Some(reason));
         }
     }
 

@@ -276,13 +276,18 @@ impl State {
             let fit = |to: &NodeId| self.view.contains_key(to) && self.is_fit(&service, *to);
             let to = planned.and_then(|(_, to)| *to).filter(fit);
             let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
-            let stays = self.is_stopped(&service) || self.is_maintained(&service);
-            let to = to.filter(|_| wanted && !stays && !self.is_address_busy(&service));
+            let may = wanted && !self.is_kept(&service) && !self.is_address_busy(&service);
+            let to = to.filter(|to| may && !self.is_node_maintained(*to));
+            // What is lost while it is left as it is goes on where it was.
+            let wish = self.is_maintained(&service).then_some(node);
             self.epoch = self.epoch.next();
             let (epoch, took) = (self.epoch, Span::ZERO);
             if self.stays(&service, proof) {
                 if let Some(assignment) = self.assignments.get_mut(&service) {
                     assignment.epoch = epoch;
+                    assignment.wish = wish;
+                    // The lease that let its node answer for them is over.
+                    assignment.addresses.clear();
                     assignment.holder = Holder::Stopping { node, cause };
                 }
                 moved.push(Moved { service, to: None, epoch });
@@ -296,7 +301,7 @@ impl State {
             if let Some(assignment) = self.assignments.get_mut(&service) {
                 assignment.epoch = epoch;
                 assignment.addresses = addresses;
-                assignment.wish = None;
+                assignment.wish = wish;
                 assignment.holder = to.map_or(Holder::Stopped { node, cause, took }, Holder::Node);
             }
             moved.push(Moved { service, to, epoch });
@@ -311,7 +316,7 @@ impl State {
             return Err(Refusal::NotEligible(node));
         }
         // Decided upon before an operator said otherwise.
-        if self.is_stopped(&service) || self.is_maintained(&service) {
+        if self.is_kept(&service) || self.is_node_maintained(node) {
             return Err(Refusal::Stale);
         }
         if !self.is_fit(&service, node) {
@@ -358,9 +363,7 @@ impl State {
         wish: Option<NodeId>,
     ) -> Applied {
         if let Some(wish) = wish
-            && (!self.view.contains_key(&wish)
-                || self.standby.contains(&wish)
-                || self.is_halted(wish))
+            && !(self.view.contains_key(&wish) && self.takes(wish))
         {
             return Err(Refusal::NotEligible(wish));
         }
@@ -391,6 +394,7 @@ impl State {
         cause: Cause,
         took: Span,
     ) -> Applied {
+        let maintained = self.is_maintained(service);
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         if assignment.holder.node() != Some(node) || assignment.epoch != epoch {
             return Err(Refusal::Stale);
@@ -403,8 +407,8 @@ impl State {
             let failures = assignment.failures.entry(node).or_default();
             *failures = failures.saturating_add(1);
         }
-        if cause == Cause::Maintenance {
-            // It ended while it was left as it was: it goes on where it is.
+        if cause == Cause::Maintenance || maintained && cause == Cause::Lost {
+            // It ended, or was lost, while it was left as it was: it goes on where it is.
             assignment.wish = Some(node);
         }
         assignment.holder = Holder::Stopped { node, cause, took };

@@ -371,8 +371,6 @@ pub enum ProofRecord {
     LeaseExpired,
     /// The node's guard gave its lease up.
     Released,
-    /// An operator says that the machine is off.
-    Confirmed,
 }
 
 impl fmt::Display for ProofRecord {
@@ -382,7 +380,6 @@ impl fmt::Display for ProofRecord {
             Self::NeverHeld => "nobody ever held it",
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
-            Self::Confirmed => "an operator says that it is off",
         })
     }
 }

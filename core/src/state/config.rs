@@ -418,7 +418,7 @@ pub struct NodeConfig {
 }
 
 /// One service: addresses and, if it has one, the program behind them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceConfig {
     /// The addresses that clients use.
     pub addresses: Vec<ServiceAddress>,

@@ -78,10 +78,7 @@ impl State {
     pub fn stays(&self, service: &ServiceId, proof: ProofRecord) -> bool {
         let stopped = match proof {
             // A node's last word is said once all that it had has stopped.
-            ProofRecord::Stopped
-            | ProofRecord::NeverHeld
-            | ProofRecord::Released
-            | ProofRecord::Confirmed => true,
+            ProofRecord::Stopped | ProofRecord::NeverHeld | ProofRecord::Released => true,
             ProofRecord::LeaseExpired => false,
         };
         self.is_bound(service) && !stopped

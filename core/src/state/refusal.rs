@@ -101,7 +101,7 @@ impl fmt::Display for Refusal {
             Self::StillServes(service) => write!(
                 f,
                 "it still serves {service}; put it on standby first with `stead standby NODE`; if \
-                 the machine is off for good: `stead fence confirm-off NODE`"
+                 the machine is off for good: `stead fence confirm-off NODE --reason TEXT`"
             ),
             Self::StillHere => f.write_str(
                 "that node is heard and in the view: it is not off. `stead standby NODE` has its \
@@ -125,8 +125,8 @@ impl fmt::Display for Refusal {
             ),
             Self::InMaintenance(service) => write!(
                 f,
-                "{service} is in maintenance and left as it is; end that first with `stead \
-                 maintenance --off`"
+                "{service} is in maintenance and left as it is; `stead status` says what to end \
+                 first"
             ),
             Self::NoSuchResource(name) => write!(f, "the service has no resource {name}"),
             Self::Unsettled => f.write_str(

@@ -35,7 +35,7 @@ pub struct Maintenance {
     pub reason: String,
     /// On which node that was asked for.
     pub by: String,
-    /// When, in microseconds since 1970 on that node's wall clock; for people only.
+    /// When, by that node's wall clock, in seconds since 1970. For people.
     pub wall: u64,
 }
 
@@ -127,6 +127,19 @@ impl State {
         cluster.is_some() || nodes.contains_key(&node)
     }
 
+    /// Whether services may come to that node, as far as operators go.
+    #[must_use]
+    pub fn takes(&self, node: NodeId) -> bool {
+        let shall = !self.standby.contains(&node) && !self.is_halted(node);
+        shall && !self.is_node_maintained(node)
+    }
+
+    /// Whether an operator keeps that service from beginning anywhere.
+    #[must_use]
+    pub fn is_kept(&self, service: &ServiceId) -> bool {
+        self.is_stopped(service) || self.is_maintained(service)
+    }
+
     /// Whether that service is left as it is: it, the node that has it or had it last, or
     /// everything is in maintenance.
     #[must_use]
@@ -164,12 +177,15 @@ impl State {
 
     /// A service in maintenance that a new configuration would stop, if there is one.
     pub(super) fn maintained_change(&self, config: &Config) -> Option<ServiceId> {
+        // One that is gone from the present file already is stopped by no new one; of copies some
+        // are there though none is promoted.
+        let known = |it: &&ServiceId| self.config.as_ref().is_some_and(|now| knows(now, it));
         let copied = |service: &ServiceId| self.later.next.copies.contains_key(service);
         let here = |(service, it): &(&ServiceId, &Assignment)| {
             it.holder.node().is_some() || copied(service)
         };
-        let held = self.assignments.iter().filter(here);
-        let mut maintained = held.map(|(name, _)| name).filter(|it| self.is_maintained(it));
+        let held = self.assignments.iter().filter(here).map(|(name, _)| name);
+        let mut maintained = held.filter(|it| self.is_maintained(it)).filter(known);
         maintained.find(|it| !knows(config, it) || self.is_changed(config, it)).cloned()
     }
 }

@@ -7,14 +7,15 @@ use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
 use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, ServiceMore};
 use stead_core::state::{
-    Cause, Change, Confirmation, Holder, Outcome, PROTOCOL_0_5, ProofRecord, Refusal, Takeover,
+    Cause, Change, Confirmation, Holder, Maintenance, Outcome, PROTOCOL_0_5, ProofRecord, Refusal,
+    Scope, Takeover,
 };
 use stead_core::time::Span;
 
 use super::state::{Book, admit};
 use super::wanted::wanted;
 
-fn mount(safety: Safety) -> ServiceMore {
+pub fn mount(safety: Safety) -> ServiceMore {
     let mount = ResourceConfig {
         name: "mount".into(),
         agent: Agent::Ocf {
@@ -162,6 +163,38 @@ fn what_binds_is_what_was_started_not_what_is_configured_now() {
     let assign = book.assign("s1", 1);
     book.done(assign);
     assert!(!book.state.is_bound(&"s1".into()), "it has no such resource any more");
+}
+
+#[test]
+fn its_address_is_not_bound_with_it() {
+    // The lease that let a node answer for it is over.
+    let mut book = book(Safety::Fence);
+    lost(&mut book, ProofRecord::LeaseExpired);
+    let mut config = wanted();
+    config.later.next.services = [("s1".into(), mount(Safety::Fence))].into();
+    let address = config.services[&"s1".into()].addresses.clone();
+    let mut other = config.services[&"s0".into()].clone();
+    other.addresses = address;
+    config.services.insert("s2".into(), other);
+    config.services.get_mut(&"s1".into()).expect("there").addresses.clear();
+    book.done(Change::Configure { base: book.state.revision, config });
+    let assign = book.assign("s2", 1);
+    book.done(assign);
+}
+
+#[test]
+fn a_service_that_is_gone_from_the_file_already_holds_up_no_other_configuration() {
+    let mut book = book(Safety::Fence);
+    lost(&mut book, ProofRecord::LeaseExpired);
+    let mut config = wanted();
+    config.services.remove(&"s1".into());
+    book.done(Change::Configure { base: book.state.revision, config: config.clone() });
+    assert_eq!(holder(&book, "s1").node(), Some(NodeId(2)));
+    let (reason, by) = ("its disk is exchanged".into(), "a".into());
+    let maintenance = Some(Maintenance { reason, by, wall: 7 });
+    book.done(Change::Maintain { scope: Scope::Node(NodeId(2)), maintenance });
+    config.daemon_grace = Span::from_millis(7_000);
+    book.done(Change::Configure { base: book.state.revision, config });
 }
 
 #[test]

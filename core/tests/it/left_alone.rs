@@ -92,3 +92,67 @@ fn what_is_left_alone_is_asked_and_not_touched() {
     assert_eq!(settle(&mut life, now, &[]), [(1, Operation::Stop), (0, Operation::Stop)]);
     assert_eq!(life.whole(), Whole::Stopped);
 }
+
+#[test]
+fn who_only_stops_takes_no_agent_that_cannot_look_for_a_look() {
+    // What a lease's end left is there or not: an agent that is not installed can't say.
+    let one = Resource {
+        needs: vec![],
+        interval: Span::from_millis(1_000),
+        restarts: 1,
+        forget_after: Span::from_millis(600_000),
+    };
+    let now = Instant(5);
+    let mut life = Life::begin(vec![one.clone()]).clearing();
+    let answer = |life: &mut Life, now, answer| match life.poll() {
+        Some(Command::Ask { resource, operation, number }) => {
+            life.answered(now, resource, number, answer);
+            operation
+        }
+        None => panic!("nothing was asked"),
+    };
+    let missing = || Answer::Hopeless("it is not installed".into());
+    assert_eq!(answer(&mut life, now, missing()), Operation::Probe);
+    assert_eq!(life.whole(), Whole::Stopping, "nobody knows");
+    assert_eq!(answer(&mut life, now, missing()), Operation::Stop);
+    assert_eq!(answer(&mut life, now, missing()), Operation::Kill);
+    assert_eq!(life.whole(), Whole::Stopping);
+    let later = life.next_deadline();
+    life.tick(later);
+    assert_eq!(answer(&mut life, later, Answer::Stopped), Operation::Stop, "it is there again");
+    assert_eq!(life.whole(), Whole::Stopped);
+    // Nothing is there: nothing is asked but that.
+    let mut life = Life::begin(vec![one.clone()]).clearing();
+    assert_eq!(answer(&mut life, now, Answer::Stopped), Operation::Probe);
+    assert_eq!((life.whole(), life.poll()), (Whole::Stopped, None));
+    // Where it was to be started, nothing of it can have been.
+    let mut life = Life::begin(vec![one]);
+    life.stop(now);
+    assert_eq!(answer(&mut life, now, missing()), Operation::Probe);
+    assert_eq!(life.whole(), Whole::Stopped);
+}
+
+#[test]
+fn a_time_unwell_is_no_time_of_work() {
+    let one = Resource {
+        needs: vec![],
+        interval: Span::from_millis(1_000),
+        restarts: 5,
+        forget_after: Span::from_millis(10_000),
+    };
+    let mut life = Life::begin(vec![one]);
+    let mut now = Instant::default();
+    settle(&mut life, now, &[]);
+    life.ended(now, 0, "killed".into());
+    settle(&mut life, now, &[]);
+    assert_eq!(life.views().next().expect("there").failures, 1);
+    life.care(now, Care::Nothing);
+    for _ in 0..20 {
+        now += Span::from_millis(1_001);
+        life.tick(now);
+        settle(&mut life, now, &[0]);
+    }
+    life.care(now, Care::Full);
+    life.ended(now, 0, "killed".into());
+    assert_eq!(life.views().next().expect("there").failures, 2, "the first is not forgotten");
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
-use stead_core::state::config::{Config, ServiceMore};
+use stead_core::state::config::{Config, Safety, ServiceMore};
 use stead_core::state::{
     Cause, Change, Holder, Maintenance, Outcome, PROTOCOL_0_5, ProofRecord, Refusal, Scope, State,
 };
@@ -129,7 +129,7 @@ fn what_is_in_maintenance_goes_nowhere_and_comes_from_nowhere() {
         assert_eq!(book.apply(stop(&[DATA], true)), refused);
         book.done(Change::Standby { node: NodeId(1), on: true });
         assert_ne!(leaves(&book.state).map(|(name, _)| name).as_deref(), Some(DATA));
-        let (base, wish) = (kept.epoch, Some(NodeId(2)));
+        let (base, wish) = (kept.epoch, None);
         let planned = Change::Stop { service: service(DATA), base, cause: Cause::Planned, wish };
         assert_eq!(book.apply(planned), Outcome::Refused(Refusal::Stale));
         // What runs by a configuration is left running by it.
@@ -169,6 +169,71 @@ fn nothing_comes_to_a_node_in_maintenance() {
 }
 
 #[test]
+fn what_was_decided_before_a_node_was_in_maintenance_comes_too_late() {
+    let mut book = book();
+    stopped(&mut book, DATA, Cause::Failed);
+    let assign = book.assign(DATA, 2);
+    let to = [(FRONT, Some(2))];
+    let takeover = Change::Takeover(book.takeover(1, &to));
+    let epoch = book.state.assignments[&service(FRONT)].epoch;
+    let wish = Some(NodeId(2));
+    let planned =
+        Change::Stop { service: service(FRONT), base: epoch, cause: Cause::Planned, wish };
+    book.done(maintain(Scope::Node(NodeId(2)), true));
+    assert_eq!(book.apply(assign), Outcome::Refused(Refusal::Stale));
+    assert_eq!(book.apply(planned), Outcome::Refused(Refusal::NotEligible(NodeId(2))));
+    book.done(takeover);
+    let holder = &book.state.assignments[&service(FRONT)].holder;
+    assert!(matches!(holder, Holder::Stopped { .. }), "{holder:?}");
+}
+
+#[test]
+fn what_was_lost_in_maintenance_goes_on_where_it_was() {
+    // Its node was booted while somebody worked on it, or its daemon was.
+    for by_takeover in [true, false] {
+        let mut book = book();
+        book.done(maintain(Scope::Service(service(DATA)), true));
+        if by_takeover {
+            let to = [(DATA, Some(2)), (FRONT, Some(2))];
+            let takeover = Change::Takeover(book.takeover(1, &to));
+            book.done(takeover);
+            book.done(super::state::admit(1, 2));
+        } else {
+            stopped(&mut book, DATA, Cause::Lost);
+        }
+        let assignment = &book.state.assignments[&service(DATA)];
+        assert!(matches!(assignment.holder, Holder::Stopped { .. }), "{assignment:?}");
+        assert_eq!(assignment.wish, Some(NodeId(1)), "{by_takeover}");
+        book.done(maintain(Scope::Service(service(DATA)), false));
+        let next = placement::assignment(&book.state, &able(), &Seen::default());
+        let Some(Change::Assign { node, .. }) = next else { panic!("{next:?}") };
+        assert_eq!(node, NodeId(1));
+    }
+}
+
+#[test]
+fn who_waits_for_a_dead_node_is_waited_for_by_nobody() {
+    let mut book = book();
+    // The one that needs the other is bound, and its node is lost; the other is on the second node.
+    let mut config = needing();
+    let more = config.later.next.services.get_mut(&service(FRONT)).expect("there");
+    more.resources = super::bound::mount(Safety::Fence).resources;
+    let base = book.state.revision;
+    book.done(Change::Configure { base, config });
+    // Its new configuration has the one stopping already.
+    for (name, node, cause) in [(DATA, 2, Cause::Planned), (FRONT, 1, Cause::Lost)] {
+        stopped(&mut book, name, cause);
+        let assign = book.assign(name, node);
+        book.done(assign);
+    }
+    let takeover = Change::Takeover(book.takeover(1, &[]));
+    book.done(takeover);
+    assert!(book.state.waits_for(&service(FRONT), NodeId(1)));
+    book.done(stop(&[FRONT, DATA], true));
+    assert_eq!(leaves(&book.state).map(|(name, _)| name).as_deref(), Some(DATA));
+}
+
+#[test]
 fn what_ended_in_maintenance_goes_on_where_it_was() {
     let mut book = book();
     stopped(&mut book, DATA, Cause::Maintenance);
@@ -200,6 +265,8 @@ fn a_service_works_under_its_assignment_only() {
 fn what_is_gone_is_forgotten() {
     let mut book = book();
     book.done(stop(&[FRONT], true));
+    let epoch = book.state.assignments[&service(DATA)].epoch;
+    book.done(Change::Works { service: service(DATA), epoch });
     book.done(maintain(Scope::Service(service(DATA)), true));
     stopped(&mut book, DATA, Cause::Lost);
     stopped(&mut book, FRONT, Cause::Planned);
@@ -209,4 +276,8 @@ fn what_is_gone_is_forgotten() {
     book.done(Change::Configure { base, config });
     assert!(book.state.later.next.stopped.is_empty());
     assert!(book.state.later.next.maintenance.services.is_empty());
+    assert!(book.state.later.next.works.is_empty());
+    book.done(maintain(Scope::Node(NodeId(2)), true));
+    book.done(Change::Leave { node: NodeId(2) });
+    assert!(book.state.later.next.maintenance.nodes.is_empty());
 }

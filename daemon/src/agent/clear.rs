@@ -41,13 +41,7 @@ impl Place {
         let wanted = Wanted { group, ending: true, ..left };
         let path = wanted.write()?;
         let page = endless().map_err(|error| LaunchError::Keeper(error.to_string()))?;
-        let config = ServiceConfig {
-            addresses: Vec::new(),
-            program: None,
-            monitor: None,
-            prefer: Vec::new(),
-            failback: false,
-        };
+        let config = ServiceConfig::default();
         self.launch_wanted(&path, &wanted, &config, Some(&page)).map(Some)
     }
 }

@@ -111,8 +111,8 @@ impl Service {
     /// told to be.
     pub(super) async fn demote(&mut self, epoch: Epoch) {
         self.stopped = self.stopped.max(Some(epoch));
-        if let Some(hook) = self.hook.take() {
-            hook.end().await;
+        if let Some(hook) = &self.hook {
+            hook.ask_to_end();
         }
         let Some(current) = &mut self.current else { return };
         if let Some(monitor) = current.monitor.take() {
@@ -151,6 +151,9 @@ impl Service {
             self.clear_away().await;
             self.ended_copy = self.ended_copy.max(Some(epoch));
             self.tell_copy_ended(epoch, "it ended while it was to be demoted");
+        }
+        if let Some(hook) = self.hook.take() {
+            hook.over().await;
         }
         self.forget_promotion().await;
         self.place.tell(Event::Stopped { service: self.name.clone(), epoch });

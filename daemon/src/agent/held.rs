@@ -56,30 +56,40 @@ impl Held {
     /// How the main process ended, in words. It must have. A keeper knows best, and its word also
     /// reaches a daemon that did not start it.
     pub(super) fn how_it_ended(&self) -> String {
-        let told = note::read(&self.note).ok().flatten().and_then(|note| note.end);
-        match told {
-            Some(End::Lease) => return "its keeper ended it with this node's lease".to_owned(),
-            Some(End::Exit(status)) => return format!("exit status {status}"),
-            Some(End::Signal(number)) => {
-                return match nix::sys::signal::Signal::try_from(number) {
-                    Ok(signal) => format!("killed by {signal}"),
-                    Err(_) => format!("killed by signal {number}"),
-                };
-            }
-            None => {}
-        }
-        match &self.main {
-            Main::Child(running) => {
-                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-                match waitid(Id::PIDFd(running.as_fd()), flags) {
-                    Ok(WaitStatus::Exited(_, status)) => format!("exit status {status}"),
-                    Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
-                    Ok(_) | Err(_) => "it is not known how".to_owned(),
+        match self.end_of_main() {
+            Some(End::Lease) => "its keeper ended it with this node's lease".to_owned(),
+            Some(End::Exit(status)) => format!("exit status {status}"),
+            Some(End::Signal(number)) => match nix::sys::signal::Signal::try_from(number) {
+                Ok(signal) => format!("killed by {signal}"),
+                Err(_) => format!("killed by signal {number}"),
+            },
+            None => match &self.main {
+                Main::Child(_) => "it is not known how".to_owned(),
+                Main::Adopted(_) => {
+                    "it is not known how (an earlier run of stead started it)".to_owned()
                 }
-            }
-            Main::Adopted(_) => "it is not known how (an earlier run of stead started it)".into(),
-            Main::Gone => "while no daemon watched it".to_owned(),
+                Main::Gone => "while no daemon watched it".to_owned(),
+            },
         }
+    }
+
+    /// Whether the main process ended with status 0. It must have ended.
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(self.end_of_main(), Some(End::Exit(0)))
+    }
+
+    fn end_of_main(&self) -> Option<End> {
+        let told = note::read(&self.note).ok().flatten().and_then(|note| note.end);
+        let waited = || {
+            let Main::Child(running) = &self.main else { return None };
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            match waitid(Id::PIDFd(running.as_fd()), flags) {
+                Ok(WaitStatus::Exited(_, status)) => Some(End::Exit(status)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(End::Signal(signal as i32)),
+                Ok(_) | Err(_) => None,
+            }
+        };
+        told.or_else(waited)
     }
 
     /// Whether the main process, and with it its group and session, can be told by number.

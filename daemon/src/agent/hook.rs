@@ -77,10 +77,18 @@ impl Hooking {
         let _ = self.task.await;
     }
 
-    /// Ends it, and waits until nothing of it is left.
-    pub(super) async fn end(self) {
+    /// One that an earlier run of the daemon left: nobody watches its time any more, and it is too
+    /// late to begin it again, so it is ended.
+    pub(super) fn of_former(service: &ServiceId, mut held: Held) -> Self {
+        held.patience = Duration::ZERO;
+        let service = service.clone();
+        let task = tokio::spawn(async move { stop::stop(&service, held).await });
+        Self { ended: watch::Sender::new(true), task }
+    }
+
+    /// Has it end.
+    pub(super) fn ask_to_end(&self) {
         self.ended.send_replace(true);
-        self.over().await;
     }
 }
 
@@ -98,11 +106,11 @@ async fn run(
         ended = timeout(within, end_of(&held)) => Some(ended.is_ok()),
         _ = ending.wait_for(|ended| *ended) => None,
     };
-    let how = held.how_it_ended();
+    let (how, good) = (held.how_it_ended(), held.succeeded());
     let log = place.log(&files(service));
     stop::stop(service, held).await;
     let failed = match ended {
-        Some(true) if how == "exit status 0" => return Ok(()),
+        Some(true) if good => return Ok(()),
         Some(true) => how,
         Some(false) => format!("not over within {} s, and it was killed", within.as_secs_f64()),
         None => "it was killed: the service stops".to_owned(),
@@ -123,7 +131,7 @@ async fn launch(
     let (place, service) = (place.clone(), service.clone());
     let launch = move || {
         let cause = what.cause.map_or(FIRST, cause_name);
-        let beside =
+        let variables =
             [("STEAD_HOOK", what.hook.word().to_owned()), ("STEAD_CAUSE", cause.to_owned())];
         // When it is over nothing of it is asked to end.
         let program = Program { command: what.command.command, stop_timeout: Span::ZERO };
@@ -131,7 +139,7 @@ async fn launch(
             config: &what.config,
             program: &program,
             executor: false,
-            beside: Some(&beside),
+            hook: Some(&variables),
             copy: false,
         };
         place.launch(&service, epoch, launch, page.as_ref())
@@ -167,10 +175,4 @@ pub(super) fn note(place: &Place, service: &ServiceId) -> PathBuf {
 pub(super) fn is_one(note: &Path) -> bool {
     let stem = note.file_stem().and_then(|stem| stem.to_str());
     stem.is_some_and(|stem| stem.ends_with(ENDING))
-}
-
-/// Ends one that an earlier run of the daemon left.
-pub(super) async fn clear(service: ServiceId, mut held: Held) {
-    held.patience = Duration::ZERO;
-    stop::stop(&service, held).await;
 }

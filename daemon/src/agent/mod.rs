@@ -58,8 +58,8 @@
 //! spaces) and STEAD_NOTE; the folder is `/`.
 //!
 //! # Deliberately absent
-//! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
-//! resources, the keeper that ends a program together with the node's lease.
+//! Restarts (the core gives a failed service a new epoch, here or elsewhere), limits of resources,
+//! the keeper that ends a program together with the node's lease.
 
 pub(crate) mod beside;
 pub(crate) mod cgroup;
@@ -228,30 +228,36 @@ impl Programs {
         newest.as_ref().map_or_else(|| keepers.expected.clone(), Keeping::from)
     }
 
-    /// Takes over what an earlier run of the daemon left: `Found` is sent for each program of which
-    /// anything runs, before this returns. To be called once, before all else.
+    /// Takes over what an earlier run of the daemon left: `Found` is sent for each service of which
+    /// anything runs, or something may be left, before this returns. To be called once, before all
+    /// else.
     ///
     /// # Errors
     /// [`ProgramsError`]
     pub fn find(&mut self) -> Result<(), ProgramsError> {
         let dir = self.place.dir.clone();
         let failed = |source| ProgramsError { step: "list", path: dir.clone(), source };
+        let mut hooks = Vec::new();
         for entry in fs::read_dir(&dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|ending| ending == note::ENDING) {
-                self.take_over(&path)?;
+                hooks.extend(self.take_over(&path)?);
             }
         }
         for (service, epoch) in Wanted::all_left(&dir).map_err(failed)? {
-            // What runs was told of above.
+            // What runs was told of above. This is stopped first: a start of it is refused.
             if !self.services.contains_key(&service) {
                 self.place.tell(Event::Found { service, epoch });
             }
         }
+        for (service, hook) in hooks {
+            self.ask(&service, Ask::EndHook(hook));
+        }
         Ok(())
     }
 
-    fn take_over(&mut self, path: &Path) -> Result<(), ProgramsError> {
+    /// Takes over what that note is about; returns it if it is a hook.
+    fn take_over(&mut self, path: &Path) -> Result<Option<(ServiceId, Held)>, ProgramsError> {
         let failed = |step, source| ProgramsError { step, path: path.to_owned(), source };
         let found = note::read(path).map_err(|it| failed("read", it))?;
         let whole = found.filter(|it| {
@@ -260,7 +266,7 @@ impl Programs {
             ours && it.header.boot == note::boot()
         });
         let Some(note::Note { header, process, .. }) = whole else {
-            return note::remove(path).map_err(|it| failed("remove", it));
+            return note::remove(path).map(|()| None).map_err(|it| failed("remove", it));
         };
         let process = process.map(Process::find).transpose();
         let process = process.map_err(|it| failed("find the process of", io::Error::other(it)))?;
@@ -274,32 +280,30 @@ impl Programs {
             copy: header.copy,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
-        let (service, epoch, beside) = (header.service, held.epoch, hook::is_one(path));
+        let (service, epoch) = (header.service, held.epoch);
         let promoted = self.place.promoted(&service);
         if left.is_empty() && held.seal().is_ok() {
             held.forget();
-            if beside {
-                return Ok(());
+            if !hook::is_one(path) {
+                note::remove(&promoted).map_err(|it| failed("remove the promotion of", it))?;
             }
-            return note::remove(&promoted).map_err(|it| failed("remove the promotion of", it));
+            return Ok(None);
         }
-        if beside {
-            // Nobody watches its time any more, and it is too late to begin it again.
-            tokio::spawn(hook::clear(service, held));
-            return Ok(());
+        if hook::is_one(path) {
+            return Ok(Some((service, held)));
         }
         let copy = held.copy;
         self.begin(&service, Some(held));
         if !copy {
             self.place.tell(Event::Found { service, epoch });
-            return Ok(());
+            return Ok(None);
         }
         // What is promoted, or may be, is what the service itself is.
         if let Some(epoch) = promotion::read(&promoted).map_err(|it| failed("read", it))? {
             self.place.tell(Event::Found { service: service.clone(), epoch });
         }
         self.place.tell(Event::CopyFound { service, epoch });
-        Ok(())
+        Ok(None)
     }
 
     /// Starts the service's program or resources, if it has any, and watches them. If they run
@@ -389,16 +393,25 @@ impl Programs {
     fn begin_again(&mut self, service: &ServiceId) -> UnboundedSender<Ask> {
         tracing::error!("the task of {service} broke down and is begun again");
         self.services.remove(service);
-        let path = self.place.note(service);
-        if path.exists()
-            && let Err(error) = self.take_over(&path)
-        {
-            tracing::error!("{}", crate::chain::chain(&error));
+        let mut hooks = Vec::new();
+        for path in [self.place.note(service), hook::note(&self.place, service)] {
+            if !path.exists() {
+                continue;
+            }
+            match self.take_over(&path) {
+                Ok(hook) => hooks.extend(hook),
+                Err(error) => tracing::error!("{}", crate::chain::chain(&error)),
+            }
         }
-        match self.services.get(service) {
+        let asks = match self.services.get(service) {
             Some(asks) => asks.clone(),
             None => self.begin(service, None),
+        };
+        for (_, hook) in hooks {
+            // The task was begun just now; should it break down too, the next question finds out.
+            let _ = asks.send(Ask::EndHook(hook));
         }
+        asks
     }
 
     fn begin(&mut self, service: &ServiceId, found: Option<Held>) -> UnboundedSender<Ask> {

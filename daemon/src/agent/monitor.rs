@@ -125,7 +125,7 @@ impl Watch {
         }
     }
 
-    /// Whether an answer that took so long is good; how long a good one took is shown.
+    /// Whether an answer that took so long is good; how long it took is shown in either case.
     fn judge(&self, answer: Result<(), String>, took: Duration) -> Result<(), String> {
         answer?;
         self.place.show_answer(&self.service, Some(took));

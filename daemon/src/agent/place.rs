@@ -83,19 +83,10 @@ pub(super) struct Launch<'a> {
     pub(super) program: &'a Program,
     /// It is an executor.
     pub(super) executor: bool,
-    /// It is run beside the service, with these variables; nothing if it is the service's own.
-    pub(super) beside: Option<&'a [(&'static str, String)]>,
+    /// It is a hook of the service, with these variables; nothing if it is the service's program.
+    pub(super) hook: Option<&'a [(&'static str, String)]>,
     /// It is one of several copies of a service.
     pub(super) copy: bool,
-}
-
-/// A file that is removed unless all goes well.
-struct Forget<'a>(&'a Path);
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0);
-    }
 }
 
 /// Where a node keeps its programs.
@@ -194,10 +185,12 @@ impl Place {
             ending: false,
         };
         let path = wanted.write()?;
-        let forget = Forget(&path);
-        let held = self.launch_wanted(&path, &wanted, &wish.config, page)?;
-        std::mem::forget(forget);
-        Ok(held)
+        let begun = self.launch_wanted(&path, &wanted, &wish.config, page);
+        // What is bound may have come far enough to leave something: a stop looks for that.
+        if begun.is_err() && !wanted.binds() {
+            Wanted::forget(&self.dir, service);
+        }
+        begun
     }
 
     /// Starts the executor that reads what it shall do in that file.
@@ -215,7 +208,7 @@ impl Place {
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
         let copy = wanted.copies.is_some();
-        let what = Launch { config, program: &program, executor: true, beside: None, copy };
+        let what = Launch { config, program: &program, executor: true, hook: None, copy };
         self.launch(&wanted.service, wanted.epoch, what, page)
     }
 
@@ -227,12 +220,12 @@ impl Place {
         what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
-        let Launch { config, program, executor, beside, copy } = what;
+        let Launch { config, program, executor, hook: told, copy } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
-        // No service has a dot in its name, so what is run beside one is no other's.
-        let files = match beside {
+        // No service has a dot in its name, so a hook's files are no other service's.
+        let files = match told {
             Some(_) => hook::files(service),
             None => service.clone(),
         };
@@ -242,10 +235,10 @@ impl Place {
             .map_err(|source| LaunchError::Output { path, source })?;
         let mut spec = self.spec(service, epoch, config, &program.command, log)?;
         let variables = spec.environment.get_or_insert_default();
-        for (name, value) in beside.into_iter().flatten() {
+        for (name, value) in told.into_iter().flatten() {
             variables.push(((*name).into(), value.into()));
         }
-        if beside.is_some() {
+        if told.is_some() {
             variables.retain(|(name, _)| name != NOTE);
             variables.push((NOTE.into(), self.note(&files).into()));
         }
@@ -368,6 +361,7 @@ pub(super) fn door(group: Option<&Group>) -> Option<File> {
 /// The reader of `cluster.toml` accepts no other names; this is for what came over the network.
 fn is_file_name(service: &ServiceId) -> bool {
     let name = &service.0;
-    let odd = |c: char| c == '/' || c.is_control();
-    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(odd)
+    // A dot would make one service's files those of another, or of its hook.
+    let odd = |c: char| c == '/' || c == '.' || c.is_control();
+    !name.is_empty() && name.len() <= 200 && !name.contains(odd)
 }

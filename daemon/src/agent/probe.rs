@@ -76,8 +76,10 @@ where
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the answer of {url} breaks off: {error}"))?;
+        // What was read before is looked at again only as far as the text may begin there.
+        let from = read.len().saturating_sub(text.len());
         read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        if holds(&read, text.as_bytes()) {
+        if read.get(from..).is_some_and(|new| holds(new, text.as_bytes())) {
             return Ok(());
         }
         if read.len() > LONGEST {

@@ -38,6 +38,8 @@ pub(super) enum Ask {
     Start(Epoch, Box<Wish>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
+    /// End a hook that an earlier run of the daemon left.
+    EndHook(Held),
     /// No more than that may be done about what fails.
     Care(Epoch, Care),
     /// Forget the failures of that resource, or of all.
@@ -116,6 +118,9 @@ impl Service {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Start(epoch, wish, page)) => self.start(epoch, *wish, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
+                    Some(Ask::EndHook(held)) => {
+                        self.hook = Some(Hooking::of_former(&self.name, held));
+                    }
                     Some(Ask::Care(epoch, care)) => self.care(epoch, care),
                     Some(Ask::Forget(epoch, which)) => self.forget(epoch, which),
                     Some(Ask::Hook(epoch, what, page)) => self.hook(epoch, *what, page).await,
@@ -155,6 +160,14 @@ impl Service {
         if self.current.as_ref().is_some_and(|current| current.epoch < epoch) {
             // Left over from an earlier assignment.
             self.end_current().await;
+            self.clear_away().await;
+        }
+        if self.current.is_none() && !matches!(Wanted::left(&self.place.dir, &self.name), Ok(None))
+        {
+            // A former daemon's, which ended unseen. It is stopped first, and counts as a failure.
+            let failed = "an earlier run of it ended unseen and may have left something here";
+            self.tell_started(epoch, Some(failed.to_owned()));
+            return;
         }
         if self.current.is_none() {
             match self.launch(epoch, &wish, page).await {
@@ -201,8 +214,8 @@ impl Service {
         let (place, service, wish) = (self.place.clone(), self.name.clone(), wish.clone());
         let launch = move || match &wish.config.program {
             Some(program) => {
-                let (executor, copy, beside) = (false, false, None);
-                let what = Launch { config: &wish.config, program, executor, beside, copy };
+                let (executor, hook, copy) = (false, None, false);
+                let what = Launch { config: &wish.config, program, executor, hook, copy };
                 place.launch(&service, epoch, what, page.as_ref())
             }
             None => place.launch_executor(&service, epoch, &wish, page.as_ref()),
@@ -252,7 +265,8 @@ impl Service {
     /// not.
     async fn hook(&mut self, epoch: Epoch, what: HookRun, page: Option<Page>) {
         if let Some(former) = self.hook.take() {
-            former.end().await;
+            former.ask_to_end();
+            former.over().await;
         }
         let hook = what.hook;
         let running = Hooking::begin(&self.place, &self.name, epoch, what, page);
@@ -264,11 +278,20 @@ impl Service {
 
     /// Ends what was started, and waits until nothing of it is left.
     pub(super) async fn end_current(&mut self) {
-        if let Some(hook) = self.hook.take() {
-            hook.end().await;
+        // What is run beside it does not hold its own end up.
+        if let Some(hook) = &self.hook {
+            hook.ask_to_end();
         }
         self.left_alone = false;
-        let Some(mut current) = self.current.take() else { return };
+        if let Some(current) = self.current.take() {
+            self.end_own(current).await;
+        }
+        if let Some(hook) = self.hook.take() {
+            hook.over().await;
+        }
+    }
+
+    async fn end_own(&self, mut current: Current) {
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
         }

@@ -23,7 +23,7 @@ pub(super) async fn disarm(desk: &Desk, seconds: u64, reason: String) -> Answere
         );
         return Err(Failure::unchanged(message, "name another time with --for"));
     }
-    let reason = reason_of(reason)?;
+    let reason = reason_of(reason, None)?;
     let view = desk.handle.view();
     older_guards(&view)?;
     let (base, by) = (view.state.revision, view.identity.name.clone());

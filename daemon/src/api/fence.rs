@@ -8,8 +8,7 @@ use stead_core::state::{Change, Confirmation};
 
 use super::Desk;
 use super::message::Failure;
-use super::overrule::check_reason;
-use super::requests::{Answered, member, submit};
+use super::requests::{Answered, member, reason_of, submit};
 
 /// What the word is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +52,7 @@ pub(super) async fn confirm_off(
     let Some(reason) = reason else {
         return Ok(ConfirmAnswer { node: node.to_owned(), services, done: false });
     };
-    check_reason(&reason, "say with --reason what you looked at")?;
+    let reason = reason_of(reason, Some("say with --reason what you looked at"))?;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
     let by = view.identity.name.clone();
     submit(desk, Change::ConfirmOff(Confirmation { node: id, reason, by, wall })).await?;

@@ -406,18 +406,21 @@ fn failed(error: &SubmitError) -> Failure {
     Failure { message: error.to_string(), changed, next: next.to_owned(), problems: Vec::new() }
 }
 
-/// A reason that fits into a line or two of a screen.
+/// A reason that fits into a line or two of a screen. Where one must be given, `next` says what to
+/// say.
 ///
 /// # Errors
-/// It is longer, or no line. Nothing was changed.
-pub(super) fn reason_of(reason: String) -> Answered<String> {
-    if reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control) {
+/// It is longer, no line, or not there. Nothing was changed.
+pub(super) fn reason_of(reason: String, next: Option<&str>) -> Answered<String> {
+    let fits = reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control);
+    if fits && (next.is_none() || !reason.trim().is_empty()) {
         return Ok(reason);
     }
+    let least = if next.is_some() { "1 to" } else { "at most" };
     let message = format!(
-        "the reason must be one line of at most {LONGEST_REASON} characters; nothing was changed"
+        "the reason must be one line of {least} {LONGEST_REASON} characters; nothing was changed"
     );
-    Err(Failure::unchanged(message, "say it shorter"))
+    Err(Failure::unchanged(message, next.unwrap_or("say it shorter")))
 }
 
 /// Waits until this node has applied an entry, so that what is shown next has it; not for ever.

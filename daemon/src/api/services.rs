@@ -98,7 +98,7 @@ pub(super) async fn maintenance(
 ) -> Answered<ChangeAnswer> {
     let view = desk.handle.view();
     let scope = scope(&view.state, what, node)?;
-    let reason = reason_of(reason)?;
+    let reason = reason_of(reason, None)?;
     let it = &view.state.later.next.maintenance;
     let known = match &scope {
         Scope::Cluster => it.cluster.is_some(),
@@ -108,12 +108,9 @@ pub(super) async fn maintenance(
     if !on && !known {
         return Ok(ChangeAnswer { index: None, node: None, next: None });
     }
-    let since = view.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let maintenance = on.then(|| Maintenance {
-        reason,
-        by: view.identity.name.clone(),
-        wall: u64::try_from(since).unwrap_or(u64::MAX),
-    });
+    let since = view.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let maintenance =
+        on.then(|| Maintenance { reason, by: view.identity.name.clone(), wall: since });
     let index = submit(desk, Change::Maintain { scope, maintenance }).await?;
     let next = if on {
         "leases are held as ever: a node that loses its lease ends what it has, and nothing of \

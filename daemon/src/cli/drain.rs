@@ -71,10 +71,11 @@ impl Drain {
 fn stays(node: &str, left: &[&ServiceReport]) -> Exit {
     for service in left {
         let why = service.stays.as_deref().unwrap_or_default();
-        println!("{} stays on {node}, as no other node can take it: {why}.", service.name);
+        println!("{} stays on {node}: {why}.", service.name);
     }
     println!(
-        "Next: let another node serve, and it leaves by itself; or stop it: stead stop {}",
+        "Next: once that is over it leaves by itself; what no other node can take may be stopped: \
+         stead stop {}",
         left.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(" ")
     );
     Exit::Failed

@@ -22,12 +22,13 @@ pub(super) struct Fence {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Say that a machine is off, so that what waits for that goes on elsewhere
+    ///
+    /// It is the word of somebody who has looked. A machine that only does not answer may still
+    /// write: look at its power, at the lamps, at its management board, or cut it from the storage.
+    /// Should it be on, two nodes have the same file system or volume, which destroys it.
     ConfirmOff(ConfirmOff),
 }
 
-/// The word of somebody who has looked. A machine that only does not answer may still write: look
-/// at its power, at the lamps, at its management board, or cut it from the storage. Should it be
-/// on, two nodes have the same file system or volume, which destroys it.
 #[derive(Debug, Args)]
 struct ConfirmOff {
     /// The machine

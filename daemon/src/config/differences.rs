@@ -93,7 +93,10 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
                 changes.live(format!("service {}: its copies changed; they restart", name.0));
             }
             let usual = ServiceMore::default();
+            let monitor = |it: &'_ Config| it.services.get(name).and_then(|it| it.monitor.clone());
+            let (was, is) = (monitor(old), monitor(new));
             let [old, new] = [old, new].map(|it| it.more_of(name).unwrap_or(&usual));
+            changes.monitor(&name.0, (was.as_ref(), &old.look), (is.as_ref(), &new.look));
             changes.more(&name.0, old, new);
         }
     }
@@ -226,7 +229,6 @@ impl Changes {
         };
         self.addresses(name, &old.addresses, &new.addresses);
         self.program(name, old.program.as_ref(), new.program.as_ref());
-        self.monitor(name, old.monitor.as_ref(), new.monitor.as_ref());
         let prefer = |service: &ServiceConfig| match service.prefer.as_slice() {
             [] => "any node".to_owned(),
             nodes => nodes.join(", "),
@@ -254,10 +256,6 @@ impl Changes {
             ("release", &old.hooks.release, &new.hooks.release),
         ] {
             self.value(&format!("service {name}: {key} hook runs"), &hook(old), &hook(new));
-        }
-        if old.look != new.look {
-            let (old, new) = (looks(&old.look), looks(&new.look));
-            self.live(format!("service {name}: its monitor asks {old} -> {new}; it restarts"));
         }
     }
 
@@ -347,28 +345,30 @@ impl Changes {
         }
     }
 
-    fn monitor(&mut self, name: &str, old: Option<&Monitor>, new: Option<&Monitor>) {
+    /// What looks whether a service works: a command, or the daemon itself.
+    fn monitor(&mut self, name: &str, old: Looking<'_>, new: Looking<'_>) {
+        let what = format!("service {name}: monitor");
         match (old, new) {
-            (None, None) => {}
-            (None, Some(new)) => {
-                self.live(format!("service {name}: monitor added, {}", command(&new.command)));
-            }
-            (Some(_), None) => self.live(format!("service {name}: monitor removed")),
-            (Some(old), Some(new)) => {
-                let what = format!("service {name}: monitor");
-                self.value(&what, &command(&old.command), &command(&new.command));
-                self.span(&format!("{what}'s interval"), old.interval, new.interval);
-                self.span(&format!("{what}'s timeout"), old.timeout, new.timeout);
+            ((None, _), (None, _)) => {}
+            ((None, _), (Some(_), _)) => self.live(format!("{what} added, {}", looks(new))),
+            ((Some(_), _), (None, _)) => self.live(format!("{what} removed")),
+            ((Some(was), _), (Some(is), _)) => {
+                self.value(&what, &looks(old), &looks(new));
+                self.span(&format!("{what}'s interval"), was.interval, is.interval);
+                self.span(&format!("{what}'s timeout"), was.timeout, is.timeout);
             }
         }
     }
 }
 
 /// How a monitor looks, in words.
-fn looks(look: &Look) -> String {
+/// A monitor, if there is one, and how what it sees is judged.
+type Looking<'a> = (Option<&'a Monitor>, &'a Look);
+
+fn looks((monitor, look): Looking<'_>) -> String {
     let asks = match &look.probe {
-        None => "a command".to_owned(),
-        Some(Probe::Tcp(at)) => format!("{at} for a connection"),
+        None => monitor.map(|monitor| command(&monitor.command)).unwrap_or_default(),
+        Some(Probe::Tcp(at)) => format!("a connection to {at}"),
         Some(Probe::Http { host, path, expect, contains, .. }) => {
             let codes: Vec<_> = expect.iter().map(ToString::to_string).collect();
             let codes = if codes.is_empty() { "2xx or 3xx".to_owned() } else { codes.join(" or ") };
@@ -377,7 +377,11 @@ fn looks(look: &Look) -> String {
         }
     };
     let slow = look.slower_than.map(|it| format!(" within {}", say(it))).unwrap_or_default();
-    format!("{asks}{slow}, {} in a row", look.failures)
+    let several = match look.failures {
+        1 => String::new(),
+        count => format!(", {count} failures in a row"),
+    };
+    format!("{asks}{slow}{several}")
 }
 
 fn place(network: &NetworkConfig) -> String {

@@ -1,10 +1,7 @@
 //! How a resource's program is run: when it counts as started, as whom, and how it is asked to end.
 
-use std::net::SocketAddr;
-
 use nix::sys::signal::Signal;
 use stead_core::state::config::{ProcessHow, Ready};
-use toml::Spanned;
 
 use super::keys;
 use super::problem::Findings;
@@ -91,16 +88,5 @@ fn ready(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Ready> {
     if table.get("tcp").is_none() {
         table.missing("tcp", findings);
     }
-    let address = table.text("tcp", findings)?;
-    match address.get_ref().parse::<SocketAddr>() {
-        Ok(tcp) if tcp.port() != 0 => Some(Ready::Tcp(tcp)),
-        Ok(_) | Err(_) => {
-            findings.error(&Spanned::span(&address), no_address(address.get_ref()), help);
-            None
-        }
-    }
-}
-
-fn no_address(text: &str) -> String {
-    format!("`{}` is no address with a port", shown(text))
+    table.socket("tcp", help, findings).map(Ready::Tcp)
 }

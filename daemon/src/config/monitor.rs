@@ -74,24 +74,11 @@ fn probe(table: &Section<'_, '_>, findings: &mut Findings) -> Option<Probe> {
             findings.error(&table.at(key), message, "only an answer of HTTP has that: remove it");
         }
     }
-    if let Some(at) = table.text("tcp", findings) {
-        return socket(&at, table, findings).map(Probe::Tcp);
+    if table.get("tcp").is_some() {
+        let help = format!("write it like this:  {}", table.example("tcp"));
+        return table.socket("tcp", &help, findings).map(Probe::Tcp);
     }
     http(table, findings)
-}
-
-fn socket(
-    at: &Spanned<String>,
-    table: &Section<'_, '_>,
-    findings: &mut Findings,
-) -> Option<SocketAddr> {
-    let parsed = at.get_ref().parse().ok().filter(|at: &SocketAddr| at.port() != 0);
-    if parsed.is_none() {
-        let message = format!("`{}` is no address with a port", shown(at.get_ref()));
-        let help = format!("write it like this:  {}", table.example("tcp"));
-        findings.error(&at.span(), message, help);
-    }
-    parsed
 }
 
 fn http(table: &Section<'_, '_>, findings: &mut Findings) -> Option<Probe> {

@@ -17,6 +17,8 @@ use super::section::{Section, shown};
 use super::{how, name, unit};
 use crate::ocf::{self, AgentName, NameError};
 
+/// The file NAME.hook.log is that of a service's hooks.
+const HOOK: &str = "hook";
 /// How often a resource is started again where it is, where the file doesn't say.
 pub const DEFAULT_RESTARTS: u32 = 3;
 /// After what time a failure counts no more, where the file doesn't say.
@@ -69,6 +71,10 @@ fn resource(
         section.missing("name", findings);
     }
     if let Some(name) = &name {
+        if name.get_ref() == HOOK {
+            let message = "`hook` can't be the name of a resource";
+            findings.error(&name.span(), message, "hooks print under it: choose another one");
+        }
         if let Some(refusal) = name::refusal(name.get_ref()) {
             let message = format!("the resource's name `{}` {refusal}", shown(name.get_ref()));
             findings.error(&name.span(), message, "write a name such as  name = \"data\"");
@@ -329,8 +335,8 @@ fn tell_bound(service: &str, resources: &[Spanned<ResourceConfig>], findings: &m
          the sake of `{name}`"
     );
     let help = "this version can't fence: the proof is that the node is back, or your word  stead \
-                fence confirm-off NODE. If two nodes may touch it at once without harm:  safety = \
-                \"lease\"";
+                fence confirm-off NODE --reason TEXT. If two nodes may touch it at once without \
+                harm:  safety = \"lease\"";
     findings.warning(&bound.span(), message, help);
 }
 

@@ -14,12 +14,13 @@
 //!     ▲                   core::     ├─▶ program ◀── monitor
 //!     └──── socket ────── resource:: └─▶ systemd ─▶ unit, in a group that the keeper knows
 //!                         Life
-//!       pictures ▲  ▼ stop
+//!       pictures ▲  ▼ stop, care, forget
 //! ```
 //! The daemon writes what is wanted into a file ([`Wanted`]) and starts this as the service's
 //! program. `stead_core::resource::Life` decides; [`operator`] has agents do it, each within its
-//! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change; `stop`
-//! is all that it can say. When all have stopped, this ends with status 0.
+//! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change, and
+//! can say three things: stop everything, what may be done about failures from here on, and that
+//! failures are forgotten. When all have stopped, this ends with status 0.
 //!
 //! # Copies
 //! The executor of a service with copies begins as a copy of which nothing is promoted. The daemon

@@ -102,7 +102,7 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
     drop(reports);
-    let mut life = match &wanted.copies {
+    let life = match &wanted.copies {
         None => Life::begin(resources.collect()),
         Some(names) => {
             let can = |it: &ResourceConfig| names.contains(&it.name);
@@ -110,9 +110,7 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
             Life::of_copies(resources.collect(), &promotable)
         }
     };
-    if wanted.ending {
-        life.stop(now());
-    }
+    let life = if wanted.ending { life.clearing() } else { life };
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();

@@ -97,6 +97,12 @@ impl Wanted {
         Ok(path)
     }
 
+    /// Whether the end of processes does not undo all that its agents do.
+    #[must_use]
+    pub fn binds(&self) -> bool {
+        self.resources.iter().any(|it| it.safety == Safety::Fence)
+    }
+
     /// What an executor in that folder may have left of a service: it ended before everything had
     /// stopped, and the end of its processes does not undo all that its agents did. Nothing if
     /// nothing is to be done about it.
@@ -104,9 +110,8 @@ impl Wanted {
     /// # Errors
     /// [`WantedError`]: it can't be said.
     pub fn left(folder: &Path, service: &ServiceId) -> Result<Option<Self>, WantedError> {
-        let binds = |it: &Self| it.resources.iter().any(|it| it.safety == Safety::Fence);
         match Self::read(&Self::path(folder, service)) {
-            Ok(wanted) => Ok(Some(wanted).filter(binds)),
+            Ok(wanted) => Ok(Some(wanted).filter(Self::binds)),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -137,8 +142,14 @@ impl Wanted {
     /// Everything has stopped: nothing has to be known of it any more, and parameters may be
     /// secrets.
     pub fn forget(folder: &Path, service: &ServiceId) {
-        // What can't be removed is stopped once more than need be.
-        let _ = fs::remove_file(Self::path(folder, service));
+        let path = Self::path(folder, service);
+        match fs::remove_file(&path) {
+            // It is stopped once more than need be.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!("can't remove {}: {error}", path.display());
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Reads what was written.

@@ -115,6 +115,7 @@ impl Wishes {
         all.iter().flatten().map(Order::line).collect()
     }
 }
+
 /// No picture is longer, in bytes: a hundred resources with a reason and ten long lines each fit,
 /// however much of them has to be escaped.
 const LONGEST: u64 = 8 * 1024 * 1024;
@@ -151,7 +152,7 @@ pub enum State {
 pub struct ResourceView {
     /// Its name.
     pub name: String,
-    /// By what it is looked after: `process`, or an agent's name.
+    /// By what it is looked after: `process`, an agent's name, or `unit:` and that of a unit.
     pub agent: String,
     /// Where it is: a word of `stead_core::resource::Stage`.
     pub stage: String,

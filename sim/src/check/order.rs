@@ -241,6 +241,7 @@ impl World {
                 Answer::Works | Answer::Promoted => false,
             };
             if it.left {
+                it.works_since = None;
                 return;
             }
         }
@@ -279,7 +280,8 @@ impl World {
         let up = matches!(it.asked, Operation::Start | Operation::Monitor)
             || it.asked == Operation::Probe && it.works;
         if up && it.works && record.care == Care::Nothing {
-            record.parts[place].left = true;
+            let it = &mut record.parts[place];
+            (it.left, it.works_since) = (true, None);
             return;
         }
         if up && !it.gone {
@@ -422,8 +424,7 @@ impl World {
         let failures = |host: &usize| failed.get(&self.hosts[*host].id).copied().unwrap_or(0);
         let able = |host: &&usize| {
             let it = &self.hosts[**host];
-            let shall = !state.standby.contains(&it.id) && !state.is_halted(it.id);
-            shall && state.members.contains_key(&it.id)
+            state.takes(it.id) && state.members.contains_key(&it.id)
         };
         let next = good.iter().filter(able).map(failures).min();
         let before = bad.iter().map(failures).min().unwrap_or(u32::MAX);

@@ -159,9 +159,7 @@ impl World {
                 self.lan.up[*host]
                     && !self.lan.unsteady[*host]
                     && state.view.contains_key(&it.id)
-                    && !state.standby.contains(&it.id)
-                    && !state.is_halted(it.id)
-                    && !state.is_node_maintained(it.id)
+                    && state.takes(it.id)
             })?;
             let (at, better) = (self.hosts[at].name, self.hosts[better].name);
             Some(format!(
@@ -177,10 +175,7 @@ impl World {
         let able = |host: &&usize| {
             let it = &self.hosts[**host];
             let broken = !it.broken.is_empty();
-            let shall = !state.standby.contains(&it.id)
-                && !state.is_halted(it.id)
-                && !state.is_node_maintained(it.id);
-            state.members.contains_key(&it.id) && shall && !broken
+            state.members.contains_key(&it.id) && state.takes(it.id) && !broken
         };
         block.iter().find(able)?;
         let broken = |number: &usize| {
@@ -210,7 +205,7 @@ impl World {
         // What an operator keeps from running.
         let kept = |number: &usize| {
             let service = crate::plan::service(*number);
-            state.is_stopped(&service) || state.is_maintained(&service)
+            state.is_kept(&service)
         };
         let excused =
             |number: &usize| broken(number) || waits(number) || bound(number) || kept(number);

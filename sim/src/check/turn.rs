@@ -43,7 +43,7 @@ impl World {
         };
         if let Some(why) = why {
             let name = self.hosts[host].name;
-            self.fail("order", &format!("{service} begins on {name} and {why}"));
+            self.fail("turn", &format!("{service} begins on {name} and {why}"));
         }
     }
 
@@ -55,7 +55,8 @@ impl World {
         let state = daemon.node.state();
         let goes = |service: &ServiceId| {
             let holder = state.assignments.get(service)?.holder.node()?;
-            let goes = state.is_stopped(service) || state.is_halted(holder);
+            let here = state.view.contains_key(&holder);
+            let goes = here && (state.is_stopped(service) || state.is_halted(holder));
             (goes && !state.is_maintained(service)).then_some(holder)
         };
         if goes(service).is_none() {
@@ -65,7 +66,7 @@ impl World {
         let other = config.needed_by(service).find(|it| goes(it).is_some()).cloned();
         if let Some(other) = other {
             let what = format!("{service} is to stop before {other}, which needs it");
-            self.fail("order", &what);
+            self.fail("turn", &what);
         }
     }
 }

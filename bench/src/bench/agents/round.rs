@@ -220,13 +220,7 @@ fn milliseconds(began: Instant) -> f64 {
 }
 
 fn wish(agent: &AgentName, entry: &Entry) -> Wish {
-    let config = ServiceConfig {
-        addresses: Vec::new(),
-        program: None,
-        monitor: None,
-        prefer: Vec::new(),
-        failback: false,
-    };
+    let config = ServiceConfig::default();
     let resource = ResourceConfig {
         name: RESOURCE.to_owned(),
         agent: Agent::Ocf {

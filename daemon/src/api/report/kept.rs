@@ -26,7 +26,7 @@ pub struct MaintenanceReport {
 
 fn report(kind: &str, what: &str, it: &Maintenance) -> MaintenanceReport {
     // What no clock shows is no reason to show nothing.
-    let since = UNIX_EPOCH.checked_add(Duration::from_micros(it.wall)).unwrap_or(UNIX_EPOCH);
+    let since = UNIX_EPOCH.checked_add(Duration::from_secs(it.wall)).unwrap_or(UNIX_EPOCH);
     MaintenanceReport {
         what: what.to_owned(),
         kind: kind.to_owned(),

@@ -51,18 +51,35 @@ fn what_can_be_said_is_said_again() {
     assert_eq!(
         said,
         [
+            "service web: monitor: a connection to 10.0.0.100:80 -> \
+             http://10.0.0.100:8080/health?deep=1 for 200 or 204 with \"re\\\"ady\" within 300 ms, \
+             2 failures in a row",
             "service web: monitor's interval: 1 s -> 500 ms",
             "service web: needs: nothing -> db",
             "service web: importance: 50 -> 80",
             "service web: takeover hook runs: nothing -> /bin/here for 10 s at most",
             "service web: release hook runs: nothing -> /bin/gone x for 3 s at most",
-            "service web: its monitor asks 10.0.0.100:80 for a connection, 1 in a row -> \
-             http://10.0.0.100:8080/health?deep=1 for 200 or 204 with \"re\\\"ady\" within 300 ms, \
-             2 in a row; it restarts",
         ]
     );
     let tcp = "monitor = { tcp = \"10.0.0.100:80\", interval = \"1s\", timeout = \"2s\" }";
     assert!(render(&before).lines().any(|it| it == tcp));
+}
+
+#[test]
+fn a_monitor_that_comes_goes_or_asks_otherwise_is_one_change() {
+    let config = |lines: &str| read("cluster.toml", &with(lines)).expect("it can be used").config;
+    let none = config("");
+    let command = config("monitor = [\"/bin/true\", \"x\"]");
+    let tcp = config("monitor = { tcp = \"10.0.0.100:80\", failures = 2 }");
+    let said = |old, new| -> Vec<String> {
+        differences(old, new).iter().map(ToString::to_string).collect()
+    };
+    let asks = "a connection to 10.0.0.100:80, 2 failures in a row";
+    assert_eq!(said(&none, &tcp), [format!("service web: monitor added, {asks}")]);
+    assert_eq!(said(&command, &tcp), [format!("service web: monitor: /bin/true x -> {asks}")]);
+    assert_eq!(said(&tcp, &command), [format!("service web: monitor: {asks} -> /bin/true x")]);
+    assert_eq!(said(&tcp, &none), ["service web: monitor removed"]);
+    assert_eq!(said(&none, &command), ["service web: monitor added, /bin/true x"]);
 }
 
 #[test]

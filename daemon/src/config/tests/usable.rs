@@ -341,8 +341,8 @@ fn what_stays_with_a_lost_node_is_told() {
          17 | name = "data"
             `----
           help: this version can't fence: the proof is that the node is back, or your word
-                stead fence confirm-off NODE. If two nodes may touch it at once without harm:
-                safety = "lease"
+                stead fence confirm-off NODE --reason TEXT. If two nodes may touch it at once
+                without harm:  safety = "lease"
     "#]]
     .assert_eq(&warnings(&text));
     let checked = read("cluster.toml", &text).expect("it can be used");

@@ -173,9 +173,7 @@ pub fn config(program: Option<Program>) -> ServiceConfig {
     ServiceConfig {
         addresses: vec![address("10.0.0.100"), address("fd00::100")],
         program,
-        monitor: None,
-        prefer: Vec::new(),
-        failback: false,
+        ..Default::default()
     }
 }
 

@@ -43,6 +43,11 @@ async fn what_no_end_of_processes_undoes_is_undone_by_its_agent_before_it_is_tol
         bed.restart();
         assert_eq!(bed.told().await, "found 4");
         assert!(state.exists());
+        // Whoever takes it for running is told better: it is no second start (rule H3).
+        begin(&mut bed, 4, std::slice::from_ref(&mount));
+        let told = bed.told().await;
+        assert!(told.starts_with("not started 4: an earlier run of it ended unseen"), "{told}");
+        assert!(executors(&bed).is_empty());
         bed.stop(4);
         assert_eq!(bed.told().await, "stopped 4");
         assert!(!state.exists());

@@ -1,25 +1,18 @@
 //! Ways to run a program among resources: when it counts as started, as whom, how it is stopped.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 
-use stead::agent::Wish;
-use stead_core::id::Epoch;
 use stead_core::state::config::{Agent, ProcessHow, Ready, ResourceConfig};
 use stead_core::time::Span;
 
-use super::bed::{BOTH, Bed, config, web};
-use super::executor::resource;
+use super::bed::{BOTH, Bed, web};
+use super::executor::{begin, resource};
 
 fn run_as(name: &str, script: &str, how: ProcessHow) -> ResourceConfig {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     resource(name, &[], Agent::Process { command, monitor: None, how })
-}
-
-fn begin(bed: &mut Bed, epoch: u64, resource: &ResourceConfig) {
-    let wish = Wish { resources: vec![resource.clone()], ..Wish::from(&config(None)) };
-    bed.programs.start(web(), Epoch(epoch), wish);
 }
 
 /// Waits until the program runs and has not counted as started.
@@ -46,7 +39,7 @@ async fn a_program_is_ready_when_it_says_so_as_another_user() {
     let user = Some("nobody".to_owned());
     let how = ProcessHow { ready: Ready::Notify, user, ..Default::default() };
     let resource = run_as("front", &script, how.clone());
-    begin(&mut bed, 3, &resource);
+    begin(&mut bed, 3, std::slice::from_ref(&resource));
     is_starting(&mut bed, "front", "I am nobody nobody at /nonexistent").await;
     fs::write(bed.path("go"), "").expect("written");
     assert_eq!(bed.told().await, "started 3");
@@ -65,7 +58,7 @@ async fn a_program_is_ready_when_it_says_so_as_another_user() {
         (5, ended, "front: it ended: exit status 4"),
         (6, stranger, "front: there is no user `no-such-user` here"),
     ] {
-        begin(&mut bed, epoch, &resource);
+        begin(&mut bed, epoch, std::slice::from_ref(&resource));
         let told = bed.told().await;
         assert!(told.starts_with(&format!("not started {epoch}: {said}")), "{told}");
         bed.stop(epoch);
@@ -77,10 +70,8 @@ async fn a_program_is_ready_when_it_says_so_as_another_user() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_is_ready_when_it_takes_connections_and_ends_by_its_signal() {
     let mut bed = Bed::new(BOTH[1]);
-    // A port that nobody has now.
-    let free = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = free.local_addr().expect("bound");
-    drop(free);
+    // An address of its own, and no port that the kernel gives to anybody.
+    let address: SocketAddr = "127.83.1.1:7383".parse().expect("an address");
     let script = format!(
         "trap 'echo told to end > {}; kill $!; exit 0' INT; trap 'exit 1' TERM; \
          echo began; sleep 600 & wait",
@@ -88,7 +79,7 @@ async fn a_program_is_ready_when_it_takes_connections_and_ends_by_its_signal() {
     );
     let stop_signal = Some("SIGINT".to_owned());
     let how = ProcessHow { ready: Ready::Tcp(address), stop_signal, ..Default::default() };
-    begin(&mut bed, 3, &run_as("front", &script, how));
+    begin(&mut bed, 3, &[run_as("front", &script, how)]);
     is_starting(&mut bed, "front", "began").await;
     let listener = TcpListener::bind(address).expect("bound");
     assert_eq!(bed.told().await, "started 3");

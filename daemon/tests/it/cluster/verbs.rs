@@ -123,6 +123,7 @@ fn left_alone(fleet: &Fleet, web: &Client) {
     let no = refused(fleet, "node2", &["move", "web", "node1"]);
     assert!(no.contains("is in maintenance"), "{no}");
     assert_eq!(service(&status, "web")["node"].as_str(), Some(holder.as_str()), "{status:#}");
+    assert_eq!(web_programs(fleet, &holder).len(), gone, "nor did anybody meanwhile");
     says(fleet, "node2", &["maintenance", "web", "--off"]);
     wait_for(fleet, "it is back where it was", || {
         Ok(web.answered_by().as_deref() == Some(holder.as_str())
