@@ -16,6 +16,9 @@ const CRM_NODE: [Known; 8] = [
     flag("verbose", 'V', "verbose"),
 ];
 
+/// What it may be asked to show.
+const CRM_NODE_SHOWS: [&str; 6] = ["name", "list", "partition", "quorum", "id", "name-of"];
+
 const CRM_MON: [Known; 12] = [
     flag("once", '1', "one-shot"),
     flag("xml", 'X', "as-xml"),
@@ -31,7 +34,7 @@ const CRM_MON: [Known; 12] = [
     perhaps("simple", 's', "simple-status"),
 ];
 
-const CRM_RESOURCE: [Known; 9] = [
+const CRM_RESOURCE: [Known; 10] = [
     flag("locate", 'W', "locate"),
     value("resource", 'r', "resource"),
     flag("list", 'l', "list-raw"),
@@ -40,8 +43,11 @@ const CRM_RESOURCE: [Known; 9] = [
     flag("utilization", 'z', "utilization"),
     value("get", 'g', "get-parameter"),
     flag("meta", 'm', "meta"),
+    flag("ban", 'B', "ban"),
     flag("verbose", 'V', "verbose"),
 ];
+
+const PACEMAKERD: [Known; 2] = [flag("version", '$', "version"), flag("features", 'F', "features")];
 
 const CIBADMIN: [Known; 4] = [
     flag("query", 'Q', "query"),
@@ -50,6 +56,9 @@ const CIBADMIN: [Known; 4] = [
     flag("verbose", 'V', "verbose"),
 ];
 
+/// The version whose tools these stand in for: Debian 12's.
+const MIMICKED: &str = "2.1.5";
+
 fn say(out: &mut String, line: std::fmt::Arguments<'_>) {
     // A text can always be written to.
     let _ = writeln!(out, "{line}");
@@ -57,8 +66,14 @@ fn say(out: &mut String, line: std::fmt::Arguments<'_>) {
 
 pub(super) fn crm_node(daemon: &Daemon, args: &[String], out: &mut String) -> Result<(), Failed> {
     let given = read(args, &CRM_NODE)?;
+    // Each call of some agents asks that first: a daemon that is away must not fail it.
+    let name = daemon.node.as_ref().filter(|_| given.last_of(&CRM_NODE_SHOWS) == Some("name"));
+    if let Some(name) = name {
+        say(out, format_args!("{name}"));
+        return Ok(());
+    }
     let all = daemon.look()?;
-    match given.last_of(&["name", "list", "partition", "quorum", "id", "name-of"]) {
+    match given.last_of(&CRM_NODE_SHOWS) {
         Some("name") => say(out, format_args!("{}", all.node)),
         Some("list") => {
             for node in &all.nodes {
@@ -129,6 +144,12 @@ pub(super) fn crm_resource(
     out: &mut String,
 ) -> Result<(), Failed> {
     let given = read(args, &CRM_RESOURCE)?;
+    if given.has("ban") {
+        // Agents do so before they fail for good: that failure is what keeps the copy from being
+        // promoted, until an operator clears it. An error here would have them try for a day.
+        eprintln!("crm_resource: nothing is banned: its failure keeps it away until `stead clear`");
+        return Ok(());
+    }
     let all = daemon.look()?;
     match given.last_of(&["locate", "list", "get"]) {
         Some("list") => {
@@ -152,8 +173,21 @@ pub(super) fn crm_resource(
         }
         // Nothing is kept here of what resources use or are told.
         Some("get") => Err(Failed::new(Exit::NoSuch, "no such parameter is kept")),
-        _ => Err(Failed::new(Exit::Unimplemented, "of crm_resource only -W, -l and -g are here")),
+        _ => {
+            Err(Failed::new(Exit::Unimplemented, "of crm_resource only -W, -l, -g and -B are here"))
+        }
     }
+}
+
+/// Agents ask `crm_node` for the name of their node only if this says that it is new enough, and
+/// take the machine's name for it otherwise (`ocf_local_nodename`).
+pub(super) fn pacemakerd(args: &[String], out: &mut String) -> Result<(), Failed> {
+    let given = read(args, &PACEMAKERD)?;
+    if given.has("version") {
+        say(out, format_args!("Pacemaker {MIMICKED}"));
+        return Ok(());
+    }
+    Err(Failed::new(Exit::Unimplemented, "there is no Pacemaker here; only --version is answered"))
 }
 
 /// Agents read it to have it checked by nobody (`crm_mon_no_validation`).
@@ -164,4 +198,25 @@ pub(super) fn cibadmin(_daemon: &Daemon, args: &[String], out: &mut String) -> R
         return Ok(());
     }
     Err(Failed::new(Exit::Unimplemented, "there is no CIB here that could be asked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_node_is_said_without_the_daemon() {
+        let nowhere = PathBuf::from("/nowhere/stead.sock");
+        let daemon = Daemon { socket: nowhere, instance: None, node: Some("node1".to_owned()) };
+        let mut out = String::new();
+        let words = |word: &str| [word.to_owned()];
+        assert!(crm_node(&daemon, &words("-n"), &mut out).is_ok());
+        assert!(pacemakerd(&words("-$"), &mut out).is_ok());
+        assert_eq!(out, "node1\nPacemaker 2.1.5\n");
+        assert!(pacemakerd(&words("-F"), &mut out).is_err());
+        let ban = ["-B", "-r", "db.pg", "-N", "node1", "-Q"].map(str::to_owned);
+        assert!(crm_resource(&daemon, &ban, &mut out).is_ok());
+    }
 }

@@ -49,7 +49,7 @@ const FOLDER: &str = "tools";
 /// The socket, beside that folder.
 const SOCKET: &str = "stead.sock";
 /// All of them.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "attrd_updater",
     "cibadmin",
     "crm_attribute",
@@ -57,6 +57,7 @@ const NAMES: [&str; 7] = [
     "crm_mon",
     "crm_node",
     "crm_resource",
+    "pacemakerd",
 ];
 /// How long a daemon that is away is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -153,6 +154,7 @@ fn run(name: &str, args: &[String], out: &mut String) -> Result<(), Failed> {
         socket: std::env::var_os(API)
             .map_or_else(|| Path::new("/run/stead").join(SOCKET), PathBuf::from),
         instance: std::env::var("OCF_RESOURCE_INSTANCE").ok(),
+        node: std::env::var("OCF_RESKEY_CRM_meta_on_node").ok(),
     };
     match name {
         "attrd_updater" => attribute::attrd_updater(&daemon, args, out),
@@ -160,6 +162,7 @@ fn run(name: &str, args: &[String], out: &mut String) -> Result<(), Failed> {
         "crm_master" => attribute::score_tool(&daemon, args, out),
         "crm_mon" => look::crm_mon(&daemon, args, out),
         "crm_node" => look::crm_node(&daemon, args, out),
+        "pacemakerd" => look::pacemakerd(args, out),
         "crm_resource" => look::crm_resource(&daemon, args, out),
         _ => look::cibadmin(&daemon, args, out),
     }
@@ -170,6 +173,8 @@ struct Daemon {
     socket: PathBuf,
     /// The resource whose agent called.
     instance: Option<String>,
+    /// The node's name, if it was called by an agent.
+    node: Option<String>,
 }
 
 impl Daemon {

@@ -271,20 +271,28 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
             format!("{name} runs nowhere, and is not started while it is in maintenance"),
             "end the maintenance: see above".to_owned(),
         ),
-        ServiceState::Stopped => (
-            format!("{name} runs nowhere{detail}"),
-            if sight.view.state.is_disarmed() {
-                waits("its node")
-            } else if sight.view.state.members.keys().all(|it| sight.view.state.is_halted(*it)) {
-                "when it shall run again: stead start --all".to_owned()
-            } else if service.failures.is_empty() {
-                "bring a node back that can take it: see the nodes below".to_owned()
-            } else {
-                format!("mend why it failed (`stead events`), then: stead clear {name}")
-            },
-        ),
+        ServiceState::Stopped => {
+            (format!("{name} runs nowhere{detail}"), next_of_nowhere(sight, service))
+        }
     };
     Some(outage(what, service.since.clone(), next))
+}
+
+/// What to do about a service that nobody has, and nobody keeps from running.
+fn next_of_nowhere(sight: &Sight<'_>, service: &ServiceReport) -> String {
+    let (state, name) = (&sight.view.state, &service.name);
+    if state.is_disarmed() {
+        waits("its node")
+    } else if state.members.keys().all(|it| state.is_halted(*it)) {
+        "when it shall run again: stead start --all".to_owned()
+    } else if !service.failures.is_empty() {
+        format!("mend why it failed (`stead events`), then: stead clear {name}")
+    } else if !service.copies.is_empty() {
+        "see the copies below; `stead status` on their nodes shows why one does not start"
+            .to_owned()
+    } else {
+        "bring a node back that can take it: see the nodes below".to_owned()
+    }
 }
 
 /// Machines that use an address which this node answers for: some clients may reach them instead.

@@ -74,7 +74,8 @@ pub(super) fn why_none(
         let CopyReport { node, state, score, reason } = copy;
         match (state.as_str(), score, reason) {
             ("none" | "starting", _, Some(reason)) => format!("{node} has no copy ({reason})"),
-            ("none" | "starting", _, None) => format!("{node} has no copy yet"),
+            ("starting", _, None) => format!("the copy of {node} is starting"),
+            ("none", _, None) => format!("{node} has no copy yet"),
             (_, None, _) => format!("{node} has no promotion score yet"),
             (_, Some(score), _) => format!("{node} has the promotion score {score}"),
         }
