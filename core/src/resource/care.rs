@@ -6,6 +6,12 @@ use super::{Care, Life, Part, Stage};
 use crate::time::Instant;
 
 impl Life {
+    /// What may be done about them now.
+    #[must_use]
+    pub const fn allowed(&self) -> Care {
+        self.care
+    }
+
     /// What may be done about them from here on. With more of it, all are looked at anew.
     pub fn care(&mut self, now: Instant, care: Care) {
         if core::mem::replace(&mut self.care, care) == care {

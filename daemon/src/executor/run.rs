@@ -23,7 +23,7 @@ use super::operator::{self, Operator, Report};
 use super::peers::Known;
 use super::say;
 use super::wanted::Wanted;
-use super::wire::{Order, Picture, ResourceView, State};
+use super::wire::{Order, Picture, ResourceView, State, care_word};
 use crate::agent::output;
 use crate::chain::chain;
 use crate::keeper;
@@ -261,6 +261,7 @@ impl Executor {
             copy: copies.then(|| self.state(self.life.copy())),
             promoted: self.promoted,
             released: released.then_some(self.demoted),
+            care: care_word(self.life.allowed()).to_owned(),
             resources: self.parts.clone(),
         };
         let line = serde_json::to_string(&picture)?;

@@ -84,7 +84,7 @@ impl Order {
     }
 }
 
-const fn care_word(care: Care) -> &'static str {
+pub(super) const fn care_word(care: Care) -> &'static str {
     match care {
         Care::Full => "full",
         Care::Ended => "ended",
@@ -191,6 +191,10 @@ pub struct Picture {
     /// belongs to that, by the word of each agent.
     #[serde(default)]
     pub released: Option<Epoch>,
+    /// What may be done about them, by the newest word that was heard; nothing from an executor of
+    /// before.
+    #[serde(default)]
+    pub care: String,
     /// Each, in the order of the file.
     pub resources: Vec<ResourceView>,
 }

@@ -65,6 +65,12 @@ fn picture(bed: &Bed) -> Option<Picture> {
     bed.programs.pictures().get(&web()).map(|picture| picture.as_ref().clone())
 }
 
+/// Says what may be done about resources, and waits until the executor has heard it.
+async fn care(bed: &mut Bed, care: Care, word: &str) {
+    bed.programs.care(&web(), Epoch(3), care);
+    bed.wait_for("it is heard", |bed| picture(bed).is_some_and(|it| it.care == word)).await;
+}
+
 fn story(bed: &Bed) -> Vec<String> {
     let text = fs::read_to_string(bed.path("story")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -401,7 +407,7 @@ async fn what_is_left_alone_is_watched_and_not_touched() {
     assert_eq!(bed.told().await, "started 3");
     let before = story(&bed);
     // In maintenance: its monitor fails, then it ends.
-    bed.programs.care(&web(), Epoch(3), Care::Nothing);
+    care(&mut bed, Care::Nothing, "nothing").await;
     let first = pid(&mut bed, "data").await;
     kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
     let told = bed.told().await;
@@ -423,7 +429,7 @@ async fn what_is_left_alone_is_watched_and_not_touched() {
     bed.wait_for("all work again", works).await;
     assert_eq!(story(&bed)[2..], ["stop front", "start data", "start front"]);
     // Disarmed: what a monitor says is not acted upon, what ends begins again.
-    bed.programs.care(&web(), Epoch(3), Care::Ended);
+    care(&mut bed, Care::Ended, "ended").await;
     fs::write(&sick, "").expect("written");
     bed.wait_for("it is shown", |bed| {
         let parts = picture(bed).map(|it| it.resources).unwrap_or_default();
