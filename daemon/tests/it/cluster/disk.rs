@@ -1,21 +1,34 @@
-//! A disk that is full under the store.
+//! A disk that is full under the store, and one that hangs.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use stead::demo::fleet::{Fleet, FleetError, Part};
 
-use super::{Must, WEB, assert_taken_over, client, mark, three, wait_for, wait_moved, web, whole};
+use super::{
+    Must, WEB, assert_alone, assert_taken_over, client, mark, three, wait_for, wait_moved, web,
+    whole,
+};
 
 /// A small file system that nobody outside this test sees. Gone before the folder under it is
 /// removed.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
+    /// What of it is taken can be given back.
+    fn fill(&self) {
+        fill(&self.0);
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).must();
+    }
+
     fn mount(path: &Path) -> Self {
         mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=16m")).must();
         Self(path.to_owned())
@@ -52,7 +65,7 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     let fleet = Fleet::build(plan, Arc::default()).must();
     let node2 = fleet.node("node2").must();
     let state = node2.paths().state;
-    let _disk = SmallDisk::mount(&state);
+    let disk = SmallDisk::mount(&state);
     fleet.found().must();
     fleet.join_all().must();
     whole(&fleet);
@@ -62,7 +75,7 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     assert_eq!(client.holders(), ["node2"]);
 
     let began = mark();
-    fill(&state);
+    disk.fill();
     // every change has to be written everywhere
     let node1 = fleet.node("node1").must();
     let mut acknowledged = false;
@@ -92,7 +105,7 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     assert_eq!(standby("node3").must(), acknowledged);
 
     // with room again, and started again, it comes back with all of it
-    fs::remove_file(state.join("filler")).must();
+    disk.empty();
     if acknowledged {
         node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
     }
@@ -101,5 +114,99 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     }
     whole(&fleet);
     assert!(!standby("node2").must());
-    super::assert_alone(client.seen_since(began));
+    assert_alone(client.seen_since(began));
+}
+
+/// A file system in a file, which can be held: then every write to it waits, and none fails, as
+/// with a disk that is gone behind its cable. Let go before the folder under it is removed.
+struct HeldDisk(PathBuf);
+
+fn command(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output().must();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {words:?}: {said}");
+}
+
+impl HeldDisk {
+    fn mount(path: &Path) -> Self {
+        let file = path.with_extension("disk");
+        fs::File::create(&file).must().set_len(64 << 20).must();
+        let [file, at] = [&file, path].map(|it| it.to_str().expect("text"));
+        command("mkfs.ext4", &["-q", "-F", file]);
+        command("mount", &["-o", "loop", file, at]);
+        Self(path.to_owned())
+    }
+
+    fn hold(&self, held: bool) {
+        let word = if held { "--freeze" } else { "--unfreeze" };
+        command("fsfreeze", &[word, self.0.to_str().expect("text")]);
+    }
+}
+
+impl Drop for HeldDisk {
+    fn drop(&mut self) {
+        // who waits for it could not even be killed
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).output();
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_node_whose_disk_hangs_gives_its_services_up_and_one_without_room_in_run_takes_none() {
+    mounts_of_our_own();
+    let plan = three("hangs").service(web("web", WEB, &["node2"]));
+    let fleet = Fleet::build(plan, Arc::default()).must();
+    let (node1, node2) = (fleet.node("node1").must(), fleet.node("node2").must());
+    let disk = HeldDisk::mount(&node2.paths().state);
+    let run = SmallDisk::mount(&node1.paths().run);
+    fleet.found().must();
+    fleet.join_all().must();
+    whole(&fleet);
+    fleet.serve().must();
+    whole(&fleet);
+    let client = client(&fleet, WEB);
+    super::wait_preferred(&fleet, &client, "node2");
+
+    let began = mark();
+    disk.hold(true);
+    let mut away = false;
+    wait_for(&fleet, "node2 gives up", || {
+        let word: &[&str] = if away { &["--off"] } else { &[] };
+        if node1.stead(&[&["standby", "node3"], word].concat())?.status.success() {
+            away = !away;
+        }
+        Ok(!client.holders().contains(&"node2".to_owned()))
+    });
+    wait_moved(&fleet, &client, "node2");
+    assert_taken_over(client.seen_since(began));
+    wait_for(&fleet, "it says why", || {
+        let log = fs::read_to_string(node2.log(Part::Daemon)).unwrap_or_default();
+        Ok(log.contains("the log's disk hangs"))
+    });
+
+    disk.hold(false);
+    if away {
+        node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
+    }
+    // The daemon has ended, or ends now; the next one reads what is there.
+    whole(&fleet);
+    assert_alone(client.seen_since(began));
+
+    // Nothing can be begun on a node whose /run is full. It says so, and others go on.
+    let before = client.answered_by().unwrap_or_default();
+    if before == "node1" {
+        node1.stead(&["move", "web", "node3"]).must().expect_success().must();
+        wait_moved(&fleet, &client, "node1");
+    }
+    let began = mark();
+    run.fill();
+    let _refused = node2.stead(&["move", "web", "node1"]).must();
+    wait_for(&fleet, "node1 says that it can't", || {
+        super::told(&fleet, "node1", "web did not start")
+    });
+    wait_moved(&fleet, &client, "node1");
+    run.empty();
+    node2.stead(&["clear", "web"]).must().expect_success().must();
+    whole(&fleet);
+    assert_taken_over(client.seen_since(began));
 }

@@ -28,6 +28,7 @@ mod loss;
 mod lost;
 mod operator;
 mod points;
+mod postgres;
 mod programs;
 mod resources;
 mod satellites;

@@ -1,0 +1,139 @@
+//! A real PostgreSQL on one node at a time, by Debian's agent: killed, hanging, kept from starting
+//! and from stopping.
+//!
+//! All nodes have the same folder, as if it stood on a shared disk: whatever a former node left
+//! there (a stale `postmaster.pid`) meets the next one.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use stead::demo::fleet::{Fleet, ServicePlan};
+
+use super::{Must, WEB, address, three, told, wait_for, web, whole};
+
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+const PORT: u16 = 5432;
+
+/// Makes an empty database below the folder.
+fn make(folder: &Path) -> PathBuf {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).must();
+    let data = folder.join("data");
+    let initdb = format!("{PROGRAMS}/initdb");
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--", &initdb, "--auth=trust", "--no-sync", "-D"]).arg(&data);
+    let output = command.current_dir(folder).output().must();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let access = fs::OpenOptions::new().append(true).open(data.join("pg_hba.conf")).must();
+    std::io::Write::write_all(&mut &access, b"host all all 10.77.0.0/24 trust\n").must();
+    data
+}
+
+fn database(folder: &Path, data: &Path) -> ServicePlan {
+    let mut service = web("db", WEB, &["node2"]);
+    (service.program, service.monitor) = (Vec::new(), Vec::new());
+    let (at, data) = (folder.display(), data.display());
+    service.resources = format!(
+        "[[services.db.resources]]\nname = \"postgres\"\nocf = \"heartbeat:pgsql\"\n\
+         safety = \"lease\"\nmonitor-interval = \"300ms\"\nmonitor-timeout = \"2s\"\n\
+         start-timeout = \"6s\"\nstop-timeout = \"3s\"\nrestarts = 1\n\
+         parameters = {{ pgctl = \"{PROGRAMS}/pg_ctl\", psql = \"/usr/bin/psql\", \
+         pgdata = \"{data}\", socketdir = \"{at}/run\", logfile = \"{at}/log\", \
+         start_opt = \"-h 0.0.0.0 -c fsync=off\" }}\n"
+    );
+    service
+}
+
+/// What the database answers to a client of its address; nothing if it does not.
+fn ask(fleet: &Fleet, words: &str) -> Option<String> {
+    let mut command = Command::new("/usr/bin/psql");
+    command.args(["-h", &address(WEB).to_string(), "-U", "postgres", "-Atqc", words]);
+    command.env("PGCONNECT_TIMEOUT", "2").stdin(Stdio::null()).stderr(Stdio::null());
+    let output = fleet.client().run(|| command.output()).must().must();
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+/// The processes of the database on a node.
+fn processes(fleet: &Fleet, node: &str) -> Vec<i32> {
+    let is_one = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.starts_with("postgres: ") || line.starts_with(&format!("{PROGRAMS}/postgres"))
+    };
+    fleet.node(node).must().host().processes().must().into_iter().filter(is_one).collect()
+}
+
+fn send(pids: &[i32], signal: Signal) {
+    for &pid in pids {
+        // it may have ended
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Waits until the database on that node answers a client with what was written before, by other
+/// processes than those.
+fn wait_back(fleet: &Fleet, what: &str, node: &str, before: &[i32]) {
+    wait_for(fleet, what, || {
+        let holder = fleet.holder("db", "node1")?;
+        let now = processes(fleet, node);
+        let others = !now.is_empty() && now.iter().all(|pid| !before.contains(pid));
+        let answer = ask(fleet, "SELECT what FROM kept");
+        Ok(others && holder.as_deref() == Some(node) && answer.as_deref() == Some("it"))
+    });
+}
+
+#[test]
+fn postgres_is_back_when_it_is_killed_or_hangs_and_moves_when_it_can_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = make(folder.path());
+    let fleet = Fleet::start(three("postgres").service(database(folder.path(), &data))).must();
+    wait_for(&fleet, "it takes what is written", || {
+        if fleet.holder("db", "node1")?.as_deref() != Some("node2") {
+            let _late = fleet.node("node1")?.stead(&["move", "db", "node2"])?;
+        }
+        let made = ask(&fleet, "CREATE TABLE IF NOT EXISTS kept (what text)").is_some();
+        Ok(made && ask(&fleet, "INSERT INTO kept VALUES ('it')").is_some())
+    });
+    let _once = ask(&fleet, "DELETE FROM kept a USING kept b WHERE a.ctid > b.ctid");
+
+    // Killed: back in place.
+    let before = processes(&fleet, "node2");
+    send(&before, Signal::SIGKILL);
+    wait_back(&fleet, "it is back after a kill", "node2", &before);
+    wait_for(&fleet, "the journal tells", || told(&fleet, "node2", "postgres failed"));
+    let clear = |node: &str| fleet.node(node).must().stead(&["clear", "db"]).must();
+    clear("node1").expect_success().must();
+
+    // It hangs, and nothing can be asked of it: its monitor is late, its stop as well, and it is
+    // killed.
+    let before = processes(&fleet, "node2");
+    send(&before, Signal::SIGSTOP);
+    wait_back(&fleet, "it is back after it hung", "node2", &before);
+    wait_for(&fleet, "the journal tells why", || told(&fleet, "node2", "no answer within 2 s"));
+    assert!(before.iter().all(|pid| !Path::new("/proc").join(pid.to_string()).exists()));
+
+    // It can't start on node1: its port is taken there. It says why, and goes elsewhere.
+    let host = fleet.node("node1").must().host().clone();
+    let taken = host.run(|| TcpListener::bind(("0.0.0.0", PORT))).must().must();
+    // ... and while it is moved it hangs again, so that its stop has to be forced.
+    let before = processes(&fleet, "node2");
+    send(&before, Signal::SIGSTOP);
+    let _refused = fleet.node("node2").must().stead(&["move", "db", "node1"]).must();
+    wait_for(&fleet, "node1 gives it up", || told(&fleet, "node1", "db did not start"));
+    wait_for(&fleet, "it answers elsewhere", || {
+        let holder = fleet.holder("db", "node1")?.filter(|holder| holder != "node1");
+        Ok(holder.is_some() && ask(&fleet, "SELECT what FROM kept").as_deref() == Some("it"))
+    });
+    assert!(processes(&fleet, "node1").is_empty());
+    let events = fleet.node("node1").must().events().must();
+    let why = events.iter().find(|it| it.contains("db did not start")).expect("told");
+    assert!(why.contains("start: "), "{why}");
+    drop(taken);
+    clear("node1").expect_success().must();
+    whole(&fleet);
+}
