@@ -67,6 +67,8 @@ pub enum Notice {
     Started(ServiceId),
     /// It could not be started.
     StartFailed(ServiceId, String),
+    /// This node's copy of a service failed: the service, why.
+    CopyFailed(ServiceId, String),
     /// The first monitor was good.
     Verified(ServiceId),
     /// One of its resources failed, and is started again where it is: its name, and what happened.
@@ -137,6 +139,18 @@ pub enum Notice {
     RegisterTrusted,
     /// The cluster acts again: on which node that was asked for; the time was over if on none.
     Armed(Option<String>),
+    /// A service stays with a node that was lost: only proof that it is off lets it go elsewhere.
+    StaysWith(ServiceId, String),
+    /// A machine is off, by an operator's word: on which node that was said, and what was looked
+    /// at.
+    ConfirmedOff(String, String, String),
+    /// An operator stopped these services, or started them again.
+    ServicesStopped(Vec<String>, bool),
+    /// That is left as it is for work by hand: on which node that was asked for, and why; nothing
+    /// when it is over.
+    Maintenance(String, Option<(String, String)>),
+    /// What is run when a service comes or goes failed: which, and why.
+    HookFailed(ServiceId, String, String),
 }
 
 impl Notice {
@@ -149,9 +163,11 @@ impl Notice {
             | Self::ClockDistrusted
             | Self::Nowhere(_)
             | Self::NotGranted(_)
+            | Self::StaysWith(..)
             | Self::Conflict(..)
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
+            | Self::CopyFailed(..)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
             | Self::ClaimFailed(_)
@@ -169,7 +185,11 @@ impl Notice {
             | Self::VouchEnded(_)
             | Self::Quarantined(..)
             | Self::Halted(_, true)
+            | Self::ServicesStopped(_, true)
+            | Self::Maintenance(_, Some(_))
+            | Self::HookFailed(..)
             | Self::WentOn(..)
+            | Self::ConfirmedOff(..)
             | Self::RegisterLost
             | Self::RegisterDistrusted
             | Self::Refused(_) => Severity::Warning,
@@ -195,6 +215,8 @@ impl Notice {
             | Self::Armed(_)
             | Self::QuarantineOver(..)
             | Self::Halted(_, false)
+            | Self::ServicesStopped(_, false)
+            | Self::Maintenance(_, None)
             | Self::Granted(_)
             | Self::VotesAgain(_)
             | Self::Enrolled(_)
@@ -243,6 +265,9 @@ impl fmt::Display for Notice {
             Self::Conflict(service, detail) => write!(f, "{service}: {detail}"),
             Self::Started(service) => write!(f, "{service} was started"),
             Self::StartFailed(service, detail) => write!(f, "{service} did not start: {detail}"),
+            Self::CopyFailed(service, detail) => {
+                write!(f, "the copy of {service} here failed: {detail}")
+            }
             Self::Verified(service) => write!(f, "{service} works"),
             Self::Restarting(service, resource, reason) => {
                 write!(f, "{service}: {resource} failed and is started again: {reason}")
@@ -293,6 +318,25 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         }
         Notice::Halted(nodes, false) => {
             write!(f, "started by an operator: {}", nodes.join(", "))
+        }
+        Notice::StaysWith(service, node) => write!(
+            f,
+            "{service} stays with {node}, which is lost: only proof that {node} is off lets it \
+             start elsewhere"
+        ),
+        Notice::ConfirmedOff(node, by, reason) => {
+            write!(f, "{node} is off, by an operator's word on {by}: {reason}")
+        }
+        Notice::ServicesStopped(services, true) => {
+            write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))
+        }
+        Notice::ServicesStopped(services, false) => {
+            write!(f, "started by an operator, and to run again: {}", services.join(", "))
+        }
+        Notice::Maintenance(what, Some((by, reason))) => maintenance(f, what, by, reason),
+        Notice::Maintenance(what, None) => write!(f, "maintenance of {what} is over"),
+        Notice::HookFailed(service, hook, reason) => {
+            write!(f, "{service}: its {hook} hook failed, which changes nothing else: {reason}")
         }
         Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
         Notice::Armed(by) => armed(f, by.as_deref()),
@@ -358,6 +402,11 @@ fn clients_told(f: &mut fmt::Formatter<'_>, service: &ServiceId, count: u64) -> 
 
 fn disarmed(f: &mut fmt::Formatter<'_>, by: &str, span: Span, reason: &str) -> fmt::Result {
     write!(f, "disarmed for {} by {by}: nothing moves", span.in_words())?;
+    if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
+}
+
+fn maintenance(f: &mut fmt::Formatter<'_>, what: &str, by: &str, reason: &str) -> fmt::Result {
+    write!(f, "maintenance of {what}, asked for on {by}: it is left as it is")?;
     if reason.is_empty() { Ok(()) } else { write!(f, " ({reason})") }
 }
 

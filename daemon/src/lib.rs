@@ -6,7 +6,8 @@
 //! memory for people and [`metrics`] as its numbers for machines. [`config`] reads what the
 //! operator wants; [`ocf`] knows resource agents. [`demo`] is a whole cluster on one machine, out
 //! of the same processes. [`quorum_server`] is a third process, on another machine, that breaks
-//! ties; [`quorum_client`] asks it, for a [`tie_breaker`].
+//! ties; [`quorum_client`] asks it, for a [`tie_breaker`]. [`tools`] stands in for what agents call
+//! of Pacemaker.
 //!
 //! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
 //! Failures: every error says what failed, whether anything changed and what to do next; one that
@@ -41,3 +42,4 @@ pub mod quorum_server;
 pub mod redirect;
 mod tail;
 pub mod tie_breaker;
+pub mod tools;

@@ -22,6 +22,7 @@
 //! them. Virtual machines, clocks and disks that fail: other tools do that.
 
 mod bed;
+mod chance;
 mod error;
 mod fault;
 mod host;
@@ -36,6 +37,7 @@ mod waiting;
 pub mod web;
 
 pub use bed::Bed;
+pub use chance::Chance;
 pub use error::LabError;
 pub use host::{Host, Process};
 pub use keep::Kept;

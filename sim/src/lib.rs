@@ -19,6 +19,7 @@ pub mod cover;
 pub mod fault;
 pub mod log;
 pub mod net;
+pub mod parts;
 pub mod plan;
 mod queue;
 pub mod reader;

@@ -6,13 +6,19 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, NetworkConfig, NodeConfig, Program, QuorumConfig,
-    ServiceAddress, ServiceConfig,
+    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig,
+    Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
+    ServiceMore,
 };
 use stead_core::time::Span;
 
+use crate::parts::Parts;
+
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+
+/// What of a service with copies can be promoted.
+pub(crate) const COPIED: &str = "db";
 
 /// The gates of a world's kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +42,22 @@ pub struct Plan {
     pub members: usize,
     /// How many of the machines, the last ones, are satellites.
     pub satellites: usize,
-    /// How many services; every second one has a program.
+    /// How many services; every second one has a program, unless it consists of resources.
     pub services: usize,
+    /// The services with a program look after something that no lease's end undoes.
+    pub fenced: bool,
     /// How many networks carry heartbeats.
     pub links: usize,
     /// How many reference points the services' segment has; none: it is not watched.
     pub points: usize,
     /// The machine that all services prefer, and go back to, if there is one.
     pub failback: Option<usize>,
+    /// Whether each service but the first needs the one before it.
+    pub needs: bool,
     /// Whether a quorum server breaks ties.
     pub register: bool,
+    /// Whether the services that have a program have copies of it everywhere.
+    pub copies: bool,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -63,6 +75,8 @@ pub struct Plan {
     pub start_behind: usize,
     /// The time between two questions of a client.
     pub probe: Span,
+    /// The services that consist of several resources.
+    pub parts: Parts,
 }
 
 impl Plan {
@@ -75,10 +89,13 @@ impl Plan {
             members: nodes,
             satellites: 0,
             services,
+            fenced: false,
             links: 1,
             points: 0,
             failback: None,
+            needs: false,
             register: false,
+            copies: false,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -87,6 +104,7 @@ impl Plan {
             snapshot_gap: 50,
             start_behind: 0,
             probe: Span::from_millis(1),
+            parts: Parts::default(),
         }
     }
 
@@ -95,9 +113,11 @@ impl Plan {
     pub fn config(&self) -> Config {
         let one = |number: usize| ServiceConfig {
             addresses: vec![ServiceAddress { ip: address(number), prefix: 24, interface: None }],
-            program: (number % 2 == 1).then(|| Program {
-                command: vec!["/bin/service".into()],
-                stop_timeout: Span::from_millis(1_000),
+            program: (number % 2 == 1 && !self.parts.services.contains_key(&number)).then(|| {
+                Program {
+                    command: vec!["/bin/service".into()],
+                    stop_timeout: Span::from_millis(1_000),
+                }
             }),
             monitor: None,
             prefer: self.failback.map(|machine| NAMES[machine].into()).into_iter().collect(),
@@ -118,7 +138,7 @@ impl Plan {
             later: ConfigLater {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
-                ..Default::default()
+                next: self.more(),
             },
         }
     }
@@ -129,6 +149,43 @@ impl Plan {
     #[must_use]
     pub fn is_satellite(&self, machine: usize) -> bool {
         machine + self.satellites >= self.nodes
+    }
+
+    /// What services consist of, which needs which, and which have copies. Where there are bound
+    /// ones, those with a program have something that stays where it was until its machine is off.
+    fn more(&self) -> ConfigNext {
+        let mut all = if self.fenced { self.bound() } else { self.parts.config() };
+        for number in (1..self.services).filter(|_| self.needs) {
+            let more = all.services.entry(service(number)).or_default();
+            more.needs = [service(number - 1)].into();
+        }
+        let copied = |number: &usize| number % 2 == 1 && !self.parts.services.contains_key(number);
+        for number in (0..self.services).filter(copied).filter(|_| self.copies) {
+            let promotable = [COPIED.to_string()].into();
+            let more = all.services.entry(service(number)).or_default();
+            more.copies = Some(CopiesConfig { nodes: None, promotable });
+        }
+        all
+    }
+
+    fn bound(&self) -> ConfigNext {
+        let mount = ResourceConfig {
+            name: "mount".into(),
+            agent: Agent::Process {
+                command: vec!["/bin/service".into()],
+                monitor: None,
+                how: Default::default(),
+            },
+            needs: BTreeSet::new(),
+            times: ResourceTimes::default(),
+            restarts: 0,
+            forget_after: Span::from_millis(600_000),
+            safety: Safety::Fence,
+        };
+        let more = ServiceMore { resources: vec![mount], ..ServiceMore::default() };
+        let fenced = (0..self.services).filter(|number| number % 2 == 1);
+        let services = fenced.map(|number| (service(number), more.clone())).collect();
+        ConfigNext { services }
     }
 
     fn satellites(&self) -> BTreeSet<String> {

@@ -7,6 +7,7 @@ use stead_core::time::Span;
 use crate::check::{Verdict, Why};
 use crate::cover::Cover;
 use crate::fault::{Act, Mix, Target};
+use crate::parts::Parts;
 use crate::plan::{Gates, Plan};
 use crate::rng::Rng;
 use crate::world::World;
@@ -90,10 +91,14 @@ impl Seed {
             start_behind: [0, 0, 6, 1_000][rng.index(4)],
             points: 0,
             failback: None,
+            fenced: false,
+            needs: false,
             register: false,
+            copies: false,
             probe: Span::from_millis(40),
+            parts: Parts::default(),
         };
-        let mix = Mix::draw(&mut rng);
+        let mut mix = Mix::draw(&mut rng);
         let faults = [rng.between(8_000, 16_000), rng.between(6_000, 10_000)];
         // Last, so that all else is what it would be without.
         let plan = Plan { points: [0, 1, 2][rng.index(3)], ..plan };
@@ -103,6 +108,21 @@ impl Seed {
         let satellites = if nodes > 2 && rng.below(4) == 0 { rng.between(1, 3) } else { 0 };
         let satellites = (satellites as usize).min(nodes - 2);
         let plan = Plan { satellites, ..plan };
+        // Services that are more than one program.
+        let parts = if rng.below(3) == 0 {
+            mix.add_agents(&mut rng);
+            Parts::draw(&mut rng, plan.services)
+        } else {
+            Parts::default()
+        };
+        let plan = Plan { parts, ..plan };
+        let plain = plan.parts == Parts::default();
+        let plan = Plan { fenced: plain && rng.below(2) == 0, ..plan };
+        // Those that wait for each other.
+        let plan = Plan { needs: rng.below(3) == 0, ..plan };
+        // Those that are promoted on one of several machines.
+        let copies = plain && !plan.fenced && rng.below(3) != 0;
+        let plan = Plan { copies, ..plan };
         Self { plan, mix, faults }
     }
 }

@@ -67,7 +67,7 @@ impl Lease {
             }
             // The gate first, then the word: a guard that is stopped right after it has said so
             // must not leave its gate open for longer than it said.
-            if !self.holdings.held().is_empty() && self.gate_until(now) < self.armed {
+            if !self.holdings.is_empty() && self.gate_until(now) < self.armed {
                 self.enforce(now);
             }
         }

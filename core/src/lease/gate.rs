@@ -8,7 +8,7 @@ use crate::time::{Instant, Span};
 impl Lease {
     /// Arms the gate for what is held, if that is worth it.
     pub(super) fn arm(&mut self, now: Instant) {
-        if self.holdings.held().is_empty() {
+        if self.holdings.is_empty() {
             return;
         }
         let until = self.gate_until(now);
@@ -29,7 +29,7 @@ impl Lease {
 
     pub(super) fn enforce(&mut self, now: Instant) {
         let addresses: Vec<_> = self.holdings.held().iter().map(|h| h.address).collect();
-        self.armed = if addresses.is_empty() { Instant::START } else { self.gate_until(now) };
+        self.armed = if self.holdings.is_empty() { Instant::START } else { self.gate_until(now) };
         self.shown = self.shown.max(self.armed);
         self.commands.push_back(Command::Enforce { addresses, until: self.armed });
     }

@@ -23,6 +23,8 @@ pub(super) struct Holdings {
     /// Holdings up to this epoch ended with a lease. They never come back; what is lost needs a new
     /// committed epoch.
     lapsed: Epoch,
+    /// The newest epoch of programs that run and hold no address; zero for none.
+    kept: Epoch,
 }
 
 impl Holdings {
@@ -32,6 +34,20 @@ impl Holdings {
 
     pub(super) fn lapsed(&self) -> Epoch {
         self.lapsed
+    }
+
+    pub(super) fn kept(&self) -> Epoch {
+        self.kept
+    }
+
+    /// Whether nothing stands on the lease.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.kept == Epoch::default()
+    }
+
+    /// Programs up to that epoch run. What ended with a lease is none of them.
+    pub(super) fn keep(&mut self, epoch: Epoch) {
+        self.kept = if epoch > self.lapsed { epoch } else { Epoch::default() };
     }
 
     /// Takes the whole wanted set. What ended with a lease stays out of it.
@@ -44,9 +60,11 @@ impl Holdings {
 
     /// The lease ended: everything held is lost. Says whether there was anything.
     pub(super) fn lapse(&mut self) -> bool {
+        let any = !self.is_empty();
         let newest = self.held.iter().map(|holding| holding.epoch).max();
         self.held.clear();
-        self.lapsed = self.lapsed.max(newest.unwrap_or_default());
-        newest.is_some()
+        self.lapsed = self.lapsed.max(newest.unwrap_or_default()).max(self.kept);
+        self.kept = Epoch::default();
+        any
     }
 }

@@ -55,7 +55,9 @@ use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
-pub use report::{PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportTail, Traffic};
+pub use report::{
+    PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext, ReportTail, Traffic,
+};
 use sent::Sent;
 use told::Told;
 
@@ -270,7 +272,7 @@ impl Lease {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let next = self.next_beat.min(self.coordinator_silent_at);
-        if self.holdings.held().is_empty() { next } else { next.min(self.lease_until()) }
+        if self.holdings.is_empty() { next } else { next.min(self.lease_until()) }
     }
 
     /// A guard that says which form its kernel's gate has.

@@ -8,7 +8,7 @@ use super::holding::Holding;
 use super::order::Order;
 use super::peer::Peer;
 use super::{Command, Lease};
-use crate::id::{NodeId, Term};
+use crate::id::{Epoch, NodeId, Term};
 use crate::points::Watched;
 use crate::time::Instant;
 
@@ -77,11 +77,25 @@ impl Lease {
             Order::Release => self.release(now),
             Order::Count { revision, timers } => self.on_count(now, revision, timers),
             Order::Points(watched) => self.take_points(now, *watched),
+            Order::Keep(epoch) => self.keep(now, epoch),
             Order::Slow(slow) => {
                 self.peers.iter_mut().for_each(|(node, peer)| peer.slow = slow.contains(node));
                 self.report(now);
             }
         }
+    }
+
+    /// Programs without addresses run, or run no more. What is not there ends with no lease.
+    fn keep(&mut self, now: Instant, epoch: Epoch) {
+        if now < self.lease_until() || epoch == Epoch::default() {
+            self.holdings.keep(epoch);
+        }
+        if self.holdings.is_empty() {
+            self.enforce(now);
+        } else {
+            self.arm(now);
+        }
+        self.report(now);
     }
 
     /// What changed much is said at once: whoever coordinates acts upon it.

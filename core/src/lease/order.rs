@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::authority::{Admission, VoterSets};
 use super::heartbeat::LogTail;
 use super::holding::Holding;
-use crate::id::{Index, NodeId, Term};
+use crate::id::{Epoch, Index, NodeId, Term};
 use crate::points::Watched;
 use crate::timers::Timers;
 
@@ -70,4 +70,7 @@ pub enum Order {
     /// Those of the others that are spoken to in the slow rhythm. Only for guards that report
     /// whom they speak to so.
     Slow(BTreeSet<NodeId>),
+    /// Programs of that epoch and earlier ones run here that hold no address: they may as long as
+    /// the lease holds, and lapse with it. Zero for none. Only for guards that report it.
+    Keep(Epoch),
 }

@@ -87,6 +87,34 @@ impl Report {
 pub struct ReportLater {
     /// Whom it speaks to in the slow rhythm; nothing if it knows no such rhythm.
     pub slow: Option<BTreeSet<NodeId>>,
+    /// What guards of 0.4 don't say.
+    #[serde(skip)]
+    pub next: ReportNext,
+}
+
+/// What a report has in the tail of that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportNext {
+    /// The newest epoch of programs that it shows the deadline to though they hold no address, zero
+    /// for none; nothing if it can't.
+    pub kept: Option<Epoch>,
+}
+
+impl Tailed for ReportLater {
+    type More = ReportNext;
+    type Later = ();
+
+    fn more(&self) -> ReportNext {
+        self.next.clone()
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: ReportNext) {
+        self.next = more;
+    }
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// What a report has in its tail, beside what stands there about each peer.
@@ -197,5 +225,3 @@ impl Tailed for Report {
         self.later = later;
     }
 }
-
-crate::tailless!(ReportLater);

@@ -2,7 +2,7 @@
 
 use super::heartbeat::{Echo, Heartbeat, HeartbeatMore};
 use super::peer::Peer;
-use super::report::{PeerMore, PeerReport, Report, ReportLater, ReportMore};
+use super::report::{PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext};
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::table::Table;
@@ -126,7 +126,10 @@ impl Lease {
                 // The guard's edge counts it.
                 gate_errors: 0,
             },
-            later: ReportLater { slow: Some(self.slow_peers().collect()) },
+            later: ReportLater {
+                slow: Some(self.slow_peers().collect()),
+                next: ReportNext { kept: Some(self.holdings.kept()) },
+            },
         };
         self.note_told(&report);
         self.commands.push_back(Command::Report(report));

@@ -1,12 +1,15 @@
 //! What goes out through the second door.
 
+use alloc::string::String;
+
 use crate::id::{Epoch, NodeId, ServiceId, Term};
 use crate::lease::Order;
 use crate::notice::Notice;
 use crate::quorum::ask::Question;
 use crate::quorum::vote::TieVote;
 use crate::redirect::Probing;
-use crate::state::Change;
+use crate::resource::Care;
+use crate::state::{Cause, Change};
 
 /// What to do, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,20 +86,86 @@ pub enum Command {
         /// The service.
         service: ServiceId,
     },
-    /// Start the program, if there is one, and watch it.
+    /// Start the program, if there is one, and watch it. Of a service with copies: promote the one
+    /// that runs here, and start what belongs to that.
     Start {
         /// The service.
         service: ServiceId,
         /// Under which assignment.
         epoch: Epoch,
     },
-    /// Stop the program, if it runs, and everything that it started.
+    /// Stop the program, if it runs, and everything that it started. Of a service with copies:
+    /// demote the one that runs here; it is over when its agents say so.
     Stop {
         /// The service.
         service: ServiceId,
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// What may be done about its parts that fail, and whether what its monitor says is acted upon.
+    Care {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// That.
+        care: Care,
+    },
+    /// Forget how often parts of it failed, and try again what waits.
+    Forget {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Which part; all if none.
+        resource: Option<String>,
+    },
+    /// Run what the service has for that moment. It delays what follows for no longer than its
+    /// time.
+    Hook {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// Which.
+        hook: Hook,
+        /// Why it came or goes; nothing if it never ran before.
+        cause: Option<Cause>,
+    },
+    /// Start this node's copy of a service, with nothing promoted; or go on with it.
+    Copy {
+        /// The service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// Stop this node's copy, and everything of it.
+    EndCopy {
+        /// The service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
     /// Tell people.
     Notice(Notice),
+}
+
+/// A moment at which something is run beside a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// It works here.
+    Takeover,
+    /// It is about to be stopped here.
+    Release,
+}
+
+impl Hook {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Takeover => "takeover",
+            Self::Release => "release",
+        }
+    }
 }

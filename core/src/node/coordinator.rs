@@ -377,7 +377,8 @@ impl Node {
             // Whether there is one does not depend on what each holds.
             let best =
                 || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
-            if unheld && !all_halted && best().is_none() {
+            let kept = all_halted || self.state.is_kept(service);
+            if unheld && !kept && best().is_none() {
                 nowhere.insert(service.clone());
             }
         }

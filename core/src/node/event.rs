@@ -89,6 +89,24 @@ pub enum Event {
         /// What happened to it.
         reason: String,
     },
+    /// One of its resources fails, and nothing is done about it for now.
+    Unwell {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// The resource, and what its monitor said.
+        detail: String,
+    },
+    /// What is run when a service comes or goes failed, or took too long.
+    HookFailed {
+        /// Of which service.
+        service: ServiceId,
+        /// Which.
+        hook: super::Hook,
+        /// Why.
+        reason: String,
+    },
     /// The program ended by itself.
     Ended {
         /// Of which service.
@@ -114,11 +132,43 @@ pub enum Event {
         /// Why it does not work.
         failed: Option<String>,
     },
-    /// A former run of the daemon left this running.
+    /// A former run of the daemon left this running, or may have left something of it.
     Found {
         /// Which service.
         service: ServiceId,
         /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// A copy runs, or could not be started.
+    CopyStarted {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+        /// Why it could not.
+        failed: Option<String>,
+    },
+    /// A copy ended, or was given up.
+    CopyFailed {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+        /// How.
+        detail: String,
+    },
+    /// Nothing is left of a copy.
+    CopyEnded {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// A former run of the daemon left this copy running.
+    CopyFound {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which epoch.
         epoch: Epoch,
     },
     /// This node was asked to end: it stops what it runs and gives its lease up. It is over when

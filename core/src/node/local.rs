@@ -17,10 +17,12 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{Command, Node, Purpose};
+use super::{Command, Hook, Node, Purpose};
 use crate::id::{Epoch, ServiceId};
 use crate::notice::Notice;
+use crate::placement;
 use crate::redirect::Probing;
+use crate::resource::Care;
 use crate::state::{Cause, Change, Holder, Reached, Stage};
 use crate::time::{Instant, Span};
 
@@ -83,6 +85,14 @@ pub(super) struct Local {
     pub(super) unwell: bool,
     /// Since when it is being stopped.
     stopping: Option<Instant>,
+    /// Its program ended while it was in maintenance.
+    pub(super) ended: bool,
+    /// Its hands' last order of how to look after it; none if a former run gave that.
+    pub(super) care: Option<Care>,
+    /// It worked here, and its hook was run then, if it has one.
+    pub(super) worked: bool,
+    /// The revision of the configuration as of which nobody has to be told that it works.
+    pub(super) known_to_work: Option<u64>,
 }
 
 impl Local {
@@ -99,6 +109,10 @@ impl Local {
             missed: false,
             unwell: false,
             stopping: None,
+            ended: false,
+            care: Some(Care::Full),
+            worked: false,
+            known_to_work: None,
         }
     }
 
@@ -118,13 +132,18 @@ impl Local {
         }
     }
 
+    /// Whether anything of it is here yet, or still.
+    pub(super) fn is_here(&self) -> bool {
+        !matches!(self.phase, Phase::Stopped(..))
+    }
+
     /// Whether it runs, and its addresses are held.
     pub(super) fn is_at_rest(&self) -> bool {
         self.phase == Phase::Running && self.unheld.is_none()
     }
 
     /// Whether it is on its way up, or there.
-    fn is_up(&self) -> bool {
+    pub(super) fn is_up(&self) -> bool {
         match self.phase {
             Phase::Probing(_) | Phase::Claiming | Phase::Starting | Phase::Running => true,
             Phase::Stopping(_) | Phase::Releasing(_) | Phase::Stopped(..) => false,
@@ -157,6 +176,8 @@ impl Node {
                 services.insert(service.clone());
             }
         }
+        let services: Vec<_> =
+            placement::by_importance(&self.state, services.iter()).cloned().collect();
         for service in services {
             self.reconcile_service(now, &service);
         }
@@ -171,6 +192,7 @@ impl Node {
             && assignment
                 .is_some_and(|it| it.epoch == local.epoch && it.holder == Holder::Node(self.me))
             && !self.is_lost(now, local)
+            && self.is_looked_after(service, local)
             && self.guard_holds(&local.addresses, local.epoch)
     }
 
@@ -192,7 +214,12 @@ impl Node {
         let lost = self.is_lost(now, local);
         if local.is_up() {
             match assigned {
-                Some((epoch, Holder::Node(_))) if epoch == local.epoch && !lost => {}
+                Some((epoch, Holder::Node(_))) if epoch == local.epoch && !lost => {
+                    self.look_after(now, service);
+                }
+                // What needs it goes first, as long as there is time for an order.
+                Some((epoch, Holder::Node(_)))
+                    if epoch == local.epoch && self.waits_for_others(now, service, local) => {}
                 Some((_, Holder::Stopping { cause, .. })) => self.begin_stop(now, service, cause),
                 Some(_) | None => self.begin_stop(now, service, Cause::Lost),
             }
@@ -212,7 +239,7 @@ impl Node {
         };
         let missing =
             up && self.report.is_some() && !self.guard_holds(&local.addresses, local.epoch);
-        let (limit, stays) = (self.state.timers.ride_out, self.state.is_disarmed());
+        let (limit, stays) = (self.state.timers.ride_out, self.care(service) != Care::Full);
         let Some(local) = self.local.get_mut(service) else { return };
         if !missing {
             (local.unheld, local.missed) = (None, false);
@@ -242,7 +269,7 @@ impl Node {
             self.local.insert(service.clone(), local);
             return;
         }
-        if !self.has_lease(now) || self.is_leaving() {
+        if !self.has_lease(now) || self.is_leaving() || !self.may_begin(service) {
             return;
         }
         let origin = self.origin(now, service, epoch);
@@ -264,11 +291,20 @@ impl Node {
         let Some(local) = self.local.get(service) else { return };
         let epoch = local.epoch;
         match local.phase {
-            Phase::Probing(Some(again)) if now >= again => {
+            Phase::Probing(Some(again)) if now >= again && self.may_begin(service) => {
                 self.set_phase(service, Phase::Probing(None));
                 let probing = Probing::under_proof(self.state.timers.heartbeat.times(4));
                 self.command(Command::Probe { service: service.clone(), epoch, probing });
             }
+            // What it needs may have gone since it was probed.
+            Phase::Claiming if !self.may_begin(service) => {
+                self.set_phase(service, Phase::Probing(Some(now)));
+            }
+            Phase::Claiming if !self.may_carry(service, epoch) => {
+                let cause = self.cause_of_failure(now, service);
+                self.begin_stop(now, service, cause);
+            }
+            Phase::Claiming if !self.carries(service) => {}
             Phase::Claiming
                 if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
             {
@@ -325,11 +361,16 @@ impl Node {
     }
 
     pub(super) fn begin_stop(&mut self, now: Instant, service: &ServiceId, cause: Cause) {
+        let releases = self.releases(now, service);
         let Some(local) = self.local.get_mut(service) else { return };
         local.phase = Phase::Stopping(cause);
         local.stopping = Some(now);
         let epoch = local.epoch;
         self.notice(Notice::Stopping(service.clone(), cause));
+        if releases {
+            let (service, hook, cause) = (service.clone(), Hook::Release, Some(cause));
+            self.command(Command::Hook { service, epoch, hook, cause });
+        }
         self.command(Command::Stop { service: service.clone(), epoch });
     }
 
@@ -365,7 +406,7 @@ impl Node {
         self.report.as_ref().is_some_and(|report| report.lease_until > now && !report.released)
     }
 
-    fn lapsed(&self) -> Epoch {
+    pub(super) fn lapsed(&self) -> Epoch {
         self.report.as_ref().map(|report| report.lapsed).unwrap_or_default()
     }
 

@@ -15,7 +15,9 @@
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
 //!                             ├── voters       (who leads: who votes)
 //!                             ├── local        (everyone: the services of this node)
+//!                             │   copies     (everyone: this node's copies of services)
 //!                             │   performed    (results of its hands, what a former run left)
+//!                             │   care         (what it leaves alone, what waits, hooks)
 //!                             │   stages       (what became of a takeover, for people)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
@@ -33,8 +35,10 @@
 //!
 //! Absent on purpose: sockets, processes, files, clocks, randomness.
 
+mod care;
 mod command;
 mod coordinator;
+mod copies;
 mod election;
 mod event;
 mod local;
@@ -51,12 +55,14 @@ mod voters;
 mod vouch;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub use command::Command;
+pub use command::{Command, Hook};
 use coordinator::Coordinator;
+use copies::Copies;
+pub use copies::{CopyPhase, CopyView};
 use election::Election;
 pub use event::{Event, Fate, LogView};
 use local::Local;
@@ -74,7 +80,7 @@ use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
 use crate::notice::Notice;
 use crate::points::Seen;
-use crate::state::{Cause, Change, Outcome, State};
+use crate::state::{Cause, Change, Outcome, Scope, State};
 use crate::time::{Instant, Span};
 
 /// How long a read of the log's end may take before it is asked for again.
@@ -104,6 +110,7 @@ pub struct Node {
     /// admitted again, whatever became of the proposal (rule C2).
     removing: (Term, BTreeMap<NodeId, Cause>),
     local: BTreeMap<ServiceId, Local>,
+    copies: Copies,
     /// Programs that a former run left, and under which epoch, until this run is ready.
     found: BTreeMap<ServiceId, Epoch>,
     /// Probes that were made ahead of an assignment, and when they came back clean.
@@ -145,6 +152,7 @@ impl Node {
             coordinator: Coordinator::default(),
             removing: (Term::default(), BTreeMap::new()),
             local: BTreeMap::new(),
+            copies: Copies::default(),
             found: BTreeMap::new(),
             probed: BTreeMap::new(),
             probing_ahead: BTreeSet::new(),
@@ -187,10 +195,16 @@ impl Node {
             | Event::Announced { .. }
             | Event::Started { .. }
             | Event::Restarting { .. }
+            | Event::Unwell { .. }
+            | Event::HookFailed { .. }
             | Event::Ended { .. }
             | Event::Stopped { .. }
             | Event::Monitored { .. }
             | Event::Found { .. } => self.on_performed(now, event),
+            Event::CopyStarted { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyEnded { .. }
+            | Event::CopyFound { .. } => self.on_copy(now, event),
         }
         self.note_disarmed(now);
         self.watch_quarantines(now);
@@ -200,6 +214,7 @@ impl Node {
         self.coordinate(now);
         self.keep_alive(now);
         self.reconcile(now);
+        self.reconcile_copies(now);
         self.tell_guard(now);
         self.send_observation();
     }
@@ -217,7 +232,8 @@ impl Node {
         let tick = now + if self.is_calm() { timers.look() } else { timers.heartbeat };
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
         let next = next.min(self.probing_deadline(now)).min(self.tie_deadline(now));
-        next.min(self.quarantine_deadline(now)).max(now)
+        let next = next.min(self.quarantine_deadline(now)).min(self.copies_deadline(now));
+        next.max(now)
     }
 
     /// Whether nothing is under way that time alone could move on. What comes from outside comes
@@ -232,6 +248,7 @@ impl Node {
             && self.proposals.is_empty()
             && self.observations.is_empty()
             && self.local.values().all(Local::is_at_rest)
+            && self.copies.are_at_rest()
     }
 
     /// What every member agrees on, as far as this node has applied it.
@@ -322,9 +339,11 @@ impl Node {
         match outcome {
             Outcome::Done | Outcome::Joined(_) => {
                 self.coordinator_applied(&change);
+                self.on_cleared(now, &change);
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
                     self.account_for(now, &change);
+                    self.clear_copies(&change);
                     self.tell_change(&change);
                 }
             }
@@ -365,6 +384,21 @@ impl Node {
             }
             Change::Override(word) => Notice::WentOn(word.number, alloc::vec![name(&word.out)]),
             Change::Halt { nodes, on } => Notice::Halted(nodes.iter().map(name).collect(), *on),
+            Change::ConfirmOff(word) => {
+                Notice::ConfirmedOff(name(&word.node), word.by.clone(), word.reason.clone())
+            }
+            Change::StopServices { services, on } => {
+                Notice::ServicesStopped(services.iter().map(ToString::to_string).collect(), *on)
+            }
+            Change::Maintain { scope, maintenance } => {
+                let what = match scope {
+                    Scope::Cluster => "the cluster".to_string(),
+                    Scope::Node(node) => name(node),
+                    Scope::Service(service) => service.to_string(),
+                };
+                let why = maintenance.as_ref().map(|it| (it.by.clone(), it.reason.clone()));
+                Notice::Maintenance(what, why)
+            }
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.
@@ -373,10 +407,21 @@ impl Node {
             | Change::AddToken { .. }
             | Change::Clear { .. }
             | Change::Lead { .. }
+            | Change::ClearResource { .. }
+            | Change::Works { .. }
             | Change::Steady { .. }
+            | Change::Copy { .. }
+            | Change::Attribute { .. }
             | Change::Observe { .. } => return,
         };
         self.notice(notice);
+        if let Change::Takeover(takeover) = change {
+            let node = self.state.name(takeover.node);
+            let waiting: Vec<_> = self.state.waiting_for(takeover.node).cloned().collect();
+            for service in waiting {
+                self.notice(Notice::StaysWith(service, node.clone()));
+            }
+        }
     }
 
     /// Gives everything up: the store can't be relied upon, so neither can this node's word.

@@ -25,6 +25,7 @@ pub(super) struct Told {
     pub(super) revoked: BTreeMap<NodeId, Instant>,
     hold: Told1<u64>,
     timers: Told1<(u64, Timers)>,
+    pub(super) keep: Told1<Epoch>,
     applied: Option<(Index, LogTail)>,
 }
 
@@ -49,6 +50,7 @@ impl Node {
     /// Brings the guard's knowledge up to this node's.
     pub(super) fn tell_guard(&mut self, now: Instant) {
         let hold = self.hold_order(now);
+        let keep = self.keep_order(now);
         let Some(report) = &self.report else { return };
         let patience = self.state.timers.heartbeat.times(2);
         let mut orders = Vec::new();
@@ -75,6 +77,7 @@ impl Node {
             orders.push(Order::Slow(slow));
         }
         orders.extend(hold);
+        orders.extend(keep);
         // After the holdings: once the guard knows the index of an admission it may take a lease
         // for it, and then nothing of before may be held (rule H1).
         let applied = if self.has_leftovers() {

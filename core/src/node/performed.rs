@@ -11,7 +11,8 @@ use crate::lease::PeerReport;
 use crate::notice::Notice;
 use crate::placement;
 use crate::redirect::Probing;
-use crate::state::{Cause, Reached};
+use crate::resource::Care;
+use crate::state::{Cause, ProofRecord, Reached};
 use crate::time::{Instant, Span};
 
 impl Node {
@@ -19,19 +20,25 @@ impl Node {
     /// the same epoch and this node has a lease, and stopped otherwise. What should be here and is
     /// not was lost.
     pub(super) fn take_stock(&mut self, now: Instant) {
+        self.take_stock_of_copies(now);
         let found = core::mem::take(&mut self.found);
         let assigned: Vec<_> =
             self.state.held_by(self.me).map(|(it, a)| (it.clone(), a.epoch)).collect();
         for (service, epoch) in assigned {
             let addresses = self.assigned_addresses(&service);
             let holds = self.has_lease(now) && self.guard_holds(&addresses, epoch);
-            let open = !addresses.is_empty() && holds;
-            let program = self.program_wanted(&service);
-            if open && (!program || found.get(&service) == Some(&epoch)) {
+            let open = !addresses.is_empty() && holds && self.may_carry(&service, epoch);
+            let there = if self.program_wanted(&service) {
+                found.get(&service) == Some(&epoch)
+            } else {
+                !self.waits(&service)
+            };
+            if open && there {
                 self.command(Command::Announce { service: service.clone(), epoch });
                 self.command(Command::Start { service: service.clone(), epoch });
                 let mut local = Local::new(epoch, Phase::Running, now);
                 local.addresses = addresses;
+                (local.care, local.worked) = (None, true);
                 self.local.insert(service, local);
             } else {
                 let left = found.get(&service).copied().unwrap_or(epoch);
@@ -69,21 +76,20 @@ impl Node {
                 self.on_started(now, &service, epoch, failed);
             }
             Event::Ended { service, epoch, detail } => {
-                // A program that a former run left and that ended before this run was current is
-                // not there to be taken over: starting it would be a second start (rule H3).
-                if self.found.get(&service) == Some(&epoch) {
-                    self.found.remove(&service);
-                }
-                if self.is_up(&service, epoch) {
-                    self.notice(Notice::Ended(service.clone(), detail));
-                    let cause = self.cause_of_failure(now, &service);
-                    self.begin_stop(now, &service, cause);
-                }
+                self.on_ended(now, &service, epoch, detail);
             }
             Event::Restarting { service, epoch, resource, reason } => {
                 if self.is_up(&service, epoch) {
                     self.notice(Notice::Restarting(service, resource, reason));
                 }
+            }
+            Event::Unwell { service, epoch, detail } => {
+                if self.is_up(&service, epoch) {
+                    self.notice(Notice::MonitorFailed(service, detail));
+                }
+            }
+            Event::HookFailed { service, hook, reason } => {
+                self.notice(Notice::HookFailed(service, hook.word().into(), reason));
             }
             Event::Stopped { service, epoch } => {
                 if let Some(local) = self.local.get_mut(&service)
@@ -114,14 +120,45 @@ impl Node {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Retire
+            | Event::CopyStarted { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyEnded { .. }
+            | Event::CopyFound { .. }
             | Event::Answered { .. }
             | Event::Vouched(_)
             | Event::StoreFailed(_) => {}
         }
     }
 
+    fn on_ended(&mut self, now: Instant, service: &ServiceId, epoch: Epoch, detail: String) {
+        // A program that a former run left and that ended before this run was current is not there
+        // to be taken over: starting it would be a second start (rule H3).
+        if self.found.get(service) == Some(&epoch) {
+            self.found.remove(service);
+        }
+        if self.is_up(service, epoch) {
+            self.notice(Notice::Ended(service.clone(), detail));
+            if self.stays_without(now, service) {
+                return;
+            }
+            let cause = self.cause_of_failure(now, service);
+            self.begin_stop(now, service, cause);
+        }
+    }
+
+    /// Whether a service stays as it is though its program ended, or did not start: it is in
+    /// maintenance, and has not lost its lease.
+    fn stays_without(&mut self, now: Instant, service: &ServiceId) -> bool {
+        let lost = self.local.get(service).is_none_or(|local| self.is_lost(now, local));
+        let stays = !lost && self.care(service) == Care::Nothing;
+        if let Some(local) = self.local.get_mut(service).filter(|_| stays) {
+            local.ended = true;
+        }
+        stays
+    }
+
     /// A program that ended with the lease, by its keeper, has not failed.
-    fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
+    pub(super) fn cause_of_failure(&self, now: Instant, service: &ServiceId) -> Cause {
         let lost = self.local.get(service).is_some_and(|local| self.is_lost(now, local));
         if lost { Cause::Lost } else { Cause::Failed }
     }
@@ -170,6 +207,9 @@ impl Node {
         let up = matches!(local.phase, Phase::Starting | Phase::Running);
         if let Some(detail) = failed.filter(|_| up) {
             self.notice(Notice::StartFailed(service.clone(), detail));
+            if self.stays_without(now, service) {
+                return;
+            }
             let cause = self.cause_of_failure(now, service);
             self.begin_stop(now, service, cause);
             return;
@@ -194,12 +234,12 @@ impl Node {
         failed: Option<String>,
     ) {
         let running = |local: &&mut Local| local.epoch == epoch && local.phase == Phase::Running;
-        let stays = self.state.is_disarmed();
+        let stays = self.care(service) != Care::Full;
         let Some(local) = self.local.get_mut(service).filter(running) else { return };
         let unwell = core::mem::replace(&mut local.unwell, stays && failed.is_some());
         if let Some(detail) = failed {
             if stays {
-                // Told once, and not acted upon (rule M5).
+                // Told once, and not acted upon (rules M5, A2).
                 if !unwell {
                     self.notice(Notice::MonitorFailed(service.clone(), detail));
                 }
@@ -258,7 +298,9 @@ impl Node {
         let mut able = placement::Able { nodes, quarantined };
         for node in silent {
             able.nodes.remove(&node);
-            for (service, to) in placement::successors(&self.state, &able, &self.seen, node) {
+            let proof = ProofRecord::LeaseExpired;
+            for (service, to) in placement::successors(&self.state, &able, &self.seen, node, proof)
+            {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
                     let epoch = self.state.assignments.get(&service).map(|it| it.epoch);

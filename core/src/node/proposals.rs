@@ -26,6 +26,10 @@ pub(super) enum Purpose {
     Beginning,
     /// This node's record that it stopped a service.
     Stopped(ServiceId),
+    /// This node's word that a service works that others wait for.
+    Works(ServiceId),
+    /// What this node says of its copy of a service.
+    Copy(ServiceId),
     /// This node's stages of an incident.
     Observation,
 }

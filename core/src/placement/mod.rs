@@ -2,27 +2,35 @@
 //!
 //! The first form of the planner: a service stays where it is while it can; otherwise it goes to
 //! the best eligible node. "Best" is decided by, in this order: the fewest reference points at
-//! which it is behind others, not being in quarantine, the operator's wish, the fewest at which it
-//! was behind not long ago, the fewest failures there, the rank in the service's own list, the
-//! fewest services already there, the lowest number. Same state and same sight, same answer, on
-//! every node. Rules, capacities and reasons per node come with a later step.
+//! which it is behind others, not being in quarantine, the operator's wish, the highest
+//! promotion score, the fewest at which it was behind not long ago, the fewest failures there, the
+//! rank in the service's own list, the fewest services already there, the lowest number. Same state
+//! and same sight, same answer, on every node. Rules, capacities and reasons per node come with a
+//! later step.
+//!
+//! A service with copies goes only where one runs whose agents give it a score above zero.
 //!
 //! While the cluster is disarmed nothing goes anywhere: what ended begins again where it was, or
-//! where an operator moves it (rule M5).
+//! where an operator moves it (rule M5). What is in maintenance stays as it is (section 15).
+//!
+//! The more important come first, and in planned stops what needs another goes before it (`turn`).
 //!
 //! Nothing here assigns anything without a [`Proof`].
 
 mod reach;
+mod turn;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 pub use reach::unreachable;
+pub(crate) use turn::by_importance;
 
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
 use crate::points::Seen;
-use crate::state::{Cause, Change, Holder, Stage, State, Takeover};
+use crate::state::{Cause, Change, Holder, ProofRecord, Stage, State, Takeover};
 
 /// The nodes that may take a service: in the view, heard, with their daemon alive.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +60,9 @@ pub fn best(
     let assignment = state.assignments.get(service)?;
     let config = state.config.as_ref()?.services.get(service)?;
     let eligible = |node: &NodeId| {
-        let shall = !state.standby.contains(node) && !state.is_halted(*node);
-        Some(*node) != without && state.view.contains_key(node) && shall
+        // Of copies one is promoted whose agents say that it is fit for that.
+        let may = state.takes(*node) && state.is_fit(service, *node);
+        Some(*node) != without && state.view.contains_key(node) && may
     };
     let rank = |node: NodeId| {
         let name = state.name(node);
@@ -62,10 +71,11 @@ pub fn best(
     able.nodes.iter().copied().filter(eligible).min_by_key(|node| {
         let quarantined = able.quarantined.contains(node);
         let wished = assignment.wish != Some(*node);
+        let score = Reverse(state.score(service, *node));
         let failures = assignment.failures.get(node).copied().unwrap_or_default();
         let (misses, doubts) = (seen.misses(*node, service), seen.doubts(*node, service));
         let load = load.get(node).copied().unwrap_or_default();
-        (misses, quarantined, wished, doubts, failures, rank(*node), load, *node)
+        (misses, quarantined, wished, score, doubts, failures, rank(*node), load, *node)
     })
 }
 
@@ -79,12 +89,16 @@ pub fn place(
     load: &BTreeMap<NodeId, usize>,
 ) -> Option<NodeId> {
     let assignment = state.assignments.get(service)?;
+    if state.is_kept(service) {
+        return None;
+    }
     match assignment.holder {
         // A node on standby that kept it goes on keeping it.
         Holder::Stopped { node, .. } if state.is_disarmed() => {
             let here = |node: &NodeId| {
-                let shall = able.nodes.contains(node) && !state.is_halted(*node);
-                shall && state.view.contains_key(node)
+                let shall = !state.is_halted(*node) && !state.is_node_maintained(*node);
+                let may = shall && able.nodes.contains(node) && state.is_fit(service, *node);
+                may && state.view.contains_key(node)
             };
             [assignment.wish, Some(node)].into_iter().flatten().find(here)
         }
@@ -106,29 +120,34 @@ pub fn load(state: &State) -> BTreeMap<NodeId, usize> {
     load
 }
 
-/// Where the services of `node` go when it is removed from the view.
+/// Where the services of `node` go when it is removed from the view by that proof.
 #[must_use]
 pub fn successors(
     state: &State,
     able: &Able,
     seen: &Seen,
     node: NodeId,
+    proof: ProofRecord,
 ) -> Vec<(ServiceId, Option<NodeId>)> {
     let mut load = load(state);
-    let held = state.held_by(node).map(|(service, _)| service.clone());
-    held.map(|service| {
-        // While nothing moves they wait for their node, or for the end of that.
-        let to = if state.is_disarmed() {
-            None
-        } else {
-            best(state, able, seen, &service, Some(node), &load)
-        };
-        if let Some(to) = to {
-            *load.entry(to).or_default() += 1;
-        }
-        (service, to)
-    })
-    .collect()
+    let held = state.held_by(node).map(|(service, _)| service);
+    turn::by_importance(state, held)
+        .cloned()
+        .map(|service| {
+            let stays = state.is_kept(&service) || state.stays(&service, proof);
+            // While nothing moves they wait for their node, or for the end of that. What is bound
+            // to it waits for a stronger proof.
+            let to = if state.is_disarmed() || stays {
+                None
+            } else {
+                best(state, able, seen, &service, Some(node), &load)
+            };
+            if let Some(to) = to {
+                *load.entry(to).or_default() += 1;
+            }
+            (service, to)
+        })
+        .collect()
 }
 
 /// The takeover of a node's services: its removal from the view and their new holders.
@@ -152,7 +171,7 @@ pub fn takeover(
         base: state.epoch,
         proof: proof.record(),
         cause,
-        assignments: successors(state, able, seen, node),
+        assignments: successors(state, able, seen, node, proof.record()),
         stages,
     })
 }
@@ -161,7 +180,8 @@ pub fn takeover(
 #[must_use]
 pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref()?;
-    state.assignments.iter().find_map(|(service, assignment)| {
+    turn::by_importance(state, state.assignments.keys()).find_map(|service| {
+        let assignment = state.assignments.get(service)?;
         Proof::unheld(state, service)?;
         if !config.services.contains_key(service) || state.is_address_busy(service) {
             return None;
@@ -171,28 +191,29 @@ pub fn assignment(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     })
 }
 
-/// The next service that should leave its node though that works: the node is on standby or halted,
-/// or the service goes back to one that it prefers.
+/// The next service that should leave its node though that works: an operator stopped it, the node
+/// is on standby or halted, or the service goes back to one that it prefers.
 #[must_use]
 pub fn departure(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     let config = state.config.as_ref().filter(|_| !state.is_disarmed())?;
-    state.assignments.iter().find_map(|(service, assignment)| {
+    turn::by_importance(state, state.assignments.keys()).find_map(|service| {
+        let assignment = state.assignments.get(service)?;
         let Holder::Node(node) = assignment.holder else { return None };
-        let wanted = config.services.get(service)?;
+        let wanted = config.services.get(service).filter(|_| !state.is_maintained(service))?;
         let stop = |cause, wish| {
             let (service, base) = (service.clone(), assignment.epoch);
             Some(Change::Stop { service, base, cause, wish })
         };
-        if state.is_halted(node) {
-            return stop(
-                Cause::Planned,
-                best(state, able, seen, service, Some(node), &load(state)),
-            );
-        }
-        if state.standby.contains(&node) {
-            // Nobody else could take it: then it is better here than nowhere.
-            let to = best(state, able, seen, service, Some(node), &load(state))?;
-            return stop(Cause::Planned, Some(to));
+        if turn::leaves(state, service, assignment) {
+            // Nobody else could take it: on a node on standby it is better than nowhere.
+            let to = best(state, able, seen, service, Some(node), &load(state));
+            let to = to.filter(|_| !state.is_stopped(service));
+            let must = state.is_stopped(service) || state.is_halted(node);
+            return if (must || to.is_some()) && turn::is_first(state, able, seen, service) {
+                stop(Cause::Planned, to)
+            } else {
+                None
+            };
         }
         if !wanted.failback {
             return None;

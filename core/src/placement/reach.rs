@@ -12,7 +12,7 @@ pub fn unreachable(state: &State, able: &Able, seen: &Seen) -> Option<Change> {
     seen.watched().find_map(|service| {
         let assignment = state.assignments.get(service)?;
         let Holder::Node(node) = assignment.holder else { return None };
-        if seen.misses(node, service) == 0 {
+        if seen.misses(node, service) == 0 || state.is_maintained(service) {
             return None;
         }
         let mut better = able.clone();

@@ -4,7 +4,8 @@
 //! A service may consist of several things: a file system, a database on it, a program that asks
 //! the database. Each is started, looked after and stopped by an agent that can be slow, hang, lie
 //! or do half of what it was asked for. [`Life`] decides what is asked of which agent, and when.
-//! It runs in the executor (`stead executor`, one for each such service), and in tests.
+//! It runs in the executor (`stead executor`, one for each such service), in the simulator and in
+//! tests. [`Told`] says what of it is news to the node.
 //!
 //! # Happy path
 //! ```text
@@ -28,14 +29,41 @@
 //! is killed, and the agent is asked whether anything is left. Nothing is told to have stopped that
 //! did not: it stays `Stuck`, is shown so, and is stopped again and again.
 //!
+//! # Copies
+//! A service may have copies on several nodes, of which one is promoted ([`Life::of_copies`]). What
+//! can be promoted, and all that it needs, runs wherever there is a copy; the rest only where that
+//! copy is promoted. A life of copies begins as one and promotes nothing until [`Life::promote`].
+//! ```text
+//!              ┌────────────┐  told to     ┌───────────┐   monitor: promoted    ┌──────────┐
+//!              │   Works    │ ───────────▶ │ Promoting │ ─────────────────────▶ │  Works,  │
+//!              │(unpromoted)│              └───────────┘                        │ promoted │
+//!              └────────────┘ ◀──────────────────────────── Demoting ◀───────── └──────────┘
+//!                    monitor: not promoted, or stopped          │ failed, late
+//!                                                               ▼ Stopping, Killing, Stuck
+//! ```
+//! What needs something promoted starts after its promotion and has stopped before its demotion.
+//! [`Life::is_released`] says that nothing is promoted, by each agent's own word, and that nothing
+//! runs of what belongs to the promoted copy; a demotion that fails or hangs becomes a stop, and
+//! that a kill. What is found promoted without having been told to be is demoted at once. A copy
+//! that fails while it is promoted, or was to be, is promoted no second time: where is decided
+//! anew, by those who know the other copies.
+//!
 //! # Deliberately absent
 //! Leases: whoever runs this ends with the node's lease, by its keeper. Where a service runs.
 
+mod care;
+mod copies;
 mod life;
+mod one;
 mod order;
+mod rise;
+mod step;
+mod told;
 
+pub use copies::{Part, parts};
 pub use life::Life;
-pub use order::{OrderError, order};
+pub use order::{OrderError, order, order_of};
+pub use told::{Shown, Told};
 
 use alloc::string::String;
 
@@ -54,6 +82,19 @@ pub struct Resource {
     pub forget_after: Span,
 }
 
+/// What may be done about resources by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Care {
+    /// What fails is stopped and started again.
+    #[default]
+    Full,
+    /// What ended is started again. What runs is left running, whatever its monitor says: the
+    /// cluster is disarmed.
+    Ended,
+    /// Monitors are asked, and nothing is started or stopped: it is in maintenance.
+    Nothing,
+}
+
 /// What an agent can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -67,6 +108,12 @@ pub enum Operation {
     Stop,
     /// Kill all that its agent started, and look whether anything is left.
     Kill,
+    /// Make this copy the promoted one.
+    Promote,
+    /// Make it a copy like the others.
+    Demote,
+    /// Tell it what became of the other copies. What it answers changes nothing.
+    Notify,
 }
 
 impl Operation {
@@ -79,6 +126,9 @@ impl Operation {
             Self::Monitor => "monitor",
             Self::Stop => "stop",
             Self::Kill => "kill",
+            Self::Promote => "promote",
+            Self::Demote => "demote",
+            Self::Notify => "notify",
         }
     }
 }
@@ -102,8 +152,10 @@ pub enum Command {
 /// What an agent answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is started, it works.
+    /// It is started, it works; of what can be promoted: it is not, or what was asked for is done.
     Works,
+    /// It works, and is promoted.
+    Promoted,
     /// It is stopped, and nothing is left of it.
     Stopped,
     /// It failed, or the agent did, or took too long.
@@ -131,6 +183,10 @@ pub enum Stage {
     Killing,
     /// It can't be stopped.
     Stuck,
+    /// It is being promoted.
+    Promoting,
+    /// It is being demoted.
+    Demoting,
 }
 
 impl Stage {
@@ -146,6 +202,8 @@ impl Stage {
             Self::Stopping => "stopping",
             Self::Killing => "killing",
             Self::Stuck => "stuck",
+            Self::Promoting => "promoting",
+            Self::Demoting => "demoting",
         }
     }
 }
@@ -172,10 +230,14 @@ pub enum Whole {
 pub struct View<'a> {
     /// Where it is.
     pub stage: Stage,
+    /// It is promoted, or may be.
+    pub promoted: bool,
     /// How many of its failures count.
     pub failures: u32,
     /// How often it failed since this began, forgotten ones included.
     pub all_failures: u64,
     /// Why it failed last; nothing if it never did.
     pub reason: Option<&'a str>,
+    /// It fails, and nothing is done about it for now.
+    pub unwell: bool,
 }

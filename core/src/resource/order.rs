@@ -27,24 +27,33 @@ pub enum OrderError {
 /// # Errors
 /// Says which names can't be.
 pub fn order(resources: &[ResourceConfig]) -> Result<Vec<Vec<usize>>, OrderError> {
+    let named = |it: &ResourceConfig| (it.name.clone(), it.needs.iter().cloned().collect());
+    order_of(&resources.iter().map(named).collect::<Vec<_>>())
+}
+
+/// The same of whatever has names and needs others.
+///
+/// # Errors
+/// Says which names can't be.
+pub fn order_of(named: &[(String, Vec<String>)]) -> Result<Vec<Vec<usize>>, OrderError> {
     let mut places = BTreeMap::new();
-    for (place, resource) in resources.iter().enumerate() {
-        if places.insert(resource.name.as_str(), place).is_some() {
-            return Err(OrderError::Twice(resource.name.clone()));
+    for (place, (name, _)) in named.iter().enumerate() {
+        if places.insert(name.as_str(), place).is_some() {
+            return Err(OrderError::Twice(name.clone()));
         }
     }
     let mut all = Vec::new();
-    for resource in resources {
+    for (by, names) in named {
         let mut needs = Vec::new();
-        for name in &resource.needs {
-            let unknown = || OrderError::Unknown { by: resource.name.clone(), needs: name.clone() };
+        for name in names {
+            let unknown = || OrderError::Unknown { by: by.clone(), needs: name.clone() };
             needs.push(*places.get(name.as_str()).ok_or_else(unknown)?);
         }
         all.push(needs);
     }
     match circle(&all) {
         Some(circle) => {
-            let name = |place: &usize| resources.get(*place).map(|it| it.name.clone());
+            let name = |place: &usize| named.get(*place).map(|(name, _)| name.clone());
             Err(OrderError::Circle(circle.iter().filter_map(name).collect()))
         }
         None => Ok(all),

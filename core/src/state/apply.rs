@@ -3,10 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Refusal, Takeover};
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
-use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, State};
+use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, Refusal, State};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::time::Span;
@@ -66,6 +66,13 @@ impl State {
             Change::Override(word) => self.override_by(word),
             Change::Steady { node } => self.steady(node),
             Change::Halt { nodes, on } => self.halt(&nodes, on),
+            Change::ConfirmOff(word) => self.confirm_off(word),
+            Change::StopServices { services, on } => self.stop_services(&services, on),
+            Change::Maintain { scope, maintenance } => self.maintain(scope, maintenance),
+            Change::Works { service, epoch } => self.note_works(service, epoch),
+            Change::ClearResource { service, resource } => self.clear_part(&service, &resource),
+            Change::Copy { service, node, step } => self.copy_step(&service, node, step),
+            Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
         }
     }
 
@@ -94,6 +101,9 @@ impl State {
         let missing = self.members.values().find(|it| !config.nodes.contains_key(&it.name));
         if let Some(member) = missing {
             return Err(Refusal::MemberMissing(member.name.clone()));
+        }
+        if let Some(service) = self.maintained_change(&config) {
+            return Err(Refusal::InMaintenance(service));
         }
         self.some_vote(|_, name| config.later.satellites.contains(name))?;
         let timers = self.with_lease(derive(&config)?);
@@ -124,15 +134,11 @@ impl State {
                 assignment.holder = Holder::Stopping { node, cause: Cause::Planned };
             }
         }
-        let changed = |service: &ServiceId| {
-            let old = self.config.as_ref().and_then(|old| old.services.get(service));
-            let parts = self.config.as_ref().map_or(&[][..], |old| old.resources(service));
-            old.is_some_and(|old| config.services.get(service) != Some(old))
-                || parts != config.resources(service)
-        };
-        let changed: Vec<_> = self.assignments.keys().filter(|it| changed(it)).cloned().collect();
+        let changed = self.assignments.keys().filter(|it| self.is_changed(&config, it));
+        let changed: Vec<_> = changed.cloned().collect();
         self.config = Some(config);
         self.revision += 1;
+        self.describe_copies(&changed);
         // What runs by an old description is stopped and started by the new one, in place.
         for service in changed {
             let Some(assignment) = self.assignments.get_mut(&service) else { continue };
@@ -142,9 +148,21 @@ impl State {
             }
         }
         self.forget_unwanted();
+        self.forget_gone();
     }
 
-    fn forget_unwanted(&mut self) {
+    /// Whether what runs of a service has to start anew for that configuration.
+    pub(super) fn is_changed(&self, config: &Config, service: &ServiceId) -> bool {
+        let Some(known) = &self.config else { return false };
+        let look = |config: &Config| config.more_of(service).map(|it| it.look.clone());
+        let old = known.services.get(service);
+        old.is_some_and(|old| config.services.get(service) != Some(old))
+            || known.resources(service) != config.resources(service)
+            || look(known).unwrap_or_default() != look(config).unwrap_or_default()
+            || known.copies(service) != config.copies(service)
+    }
+
+    pub(super) fn forget_unwanted(&mut self) {
         let Some(config) = &self.config else { return };
         self.assignments.retain(|service, assignment| {
             config.services.contains_key(service) || assignment.holder.node().is_some()
@@ -211,6 +229,9 @@ impl State {
         self.standby.remove(&node);
         self.later.out.remove(&node);
         self.later.halted.remove(&node);
+        self.later.next.maintenance.nodes.remove(&node);
+        self.forget_copies_of(node);
+        self.later.next.attributes.permanent.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
         }
@@ -224,6 +245,7 @@ impl State {
         if self.view.get(&node).is_some_and(|known| known.incarnation >= incarnation) {
             return Err(Refusal::Stale);
         }
+        self.forget_copies_of(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to
@@ -238,28 +260,48 @@ impl State {
     }
 
     fn take_over(&mut self, index: Index, takeover: Takeover) -> Applied {
-        let Takeover { node, term, incarnation, base, cause, assignments, stages, proof: _ } =
+        let Takeover { node, term, incarnation, base, cause, assignments, stages, proof } =
             takeover;
         let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
         if term != self.term || base != self.epoch || !admitted {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);
+        self.forget_copies_of(node);
         self.epoch = self.epoch.next();
         let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();
         let mut moved = Vec::new();
         for service in held {
             let planned = assignments.iter().find(|(name, _)| *name == service);
-            let to = planned.and_then(|(_, to)| *to).filter(|to| self.view.contains_key(to));
+            let fit = |to: &NodeId| self.view.contains_key(to) && self.is_fit(&service, *to);
+            let to = planned.and_then(|(_, to)| *to).filter(fit);
             let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
-            let to = to.filter(|_| wanted && !self.is_address_busy(&service));
+            let may = wanted && !self.is_kept(&service) && !self.is_address_busy(&service);
+            let to = to.filter(|to| may && !self.is_node_maintained(*to));
+            // What is lost while it is left as it is goes on where it was.
+            let wish = self.is_maintained(&service).then_some(node);
             self.epoch = self.epoch.next();
             let (epoch, took) = (self.epoch, Span::ZERO);
+            if self.stays(&service, proof) {
+                if let Some(assignment) = self.assignments.get_mut(&service) {
+                    assignment.epoch = epoch;
+                    assignment.wish = wish;
+                    // The lease that let its node answer for them is over.
+                    assignment.addresses.clear();
+                    assignment.holder = Holder::Stopping { node, cause };
+                }
+                moved.push(Moved { service, to: None, epoch });
+                continue;
+            }
+            match to {
+                Some(_) => self.bind(&service),
+                None => self.unbind(&service),
+            }
             let addresses = self.configured_addresses(&service);
             if let Some(assignment) = self.assignments.get_mut(&service) {
                 assignment.epoch = epoch;
                 assignment.addresses = addresses;
-                assignment.wish = None;
+                assignment.wish = wish;
                 assignment.holder = to.map_or(Holder::Stopped { node, cause, took }, Holder::Node);
             }
             moved.push(Moved { service, to, epoch });
@@ -272,6 +314,13 @@ impl State {
     fn assign(&mut self, index: Index, service: ServiceId, base: Epoch, node: NodeId) -> Applied {
         if !self.view.contains_key(&node) {
             return Err(Refusal::NotEligible(node));
+        }
+        // Decided upon before an operator said otherwise.
+        if self.is_kept(&service) || self.is_node_maintained(node) {
+            return Err(Refusal::Stale);
+        }
+        if !self.is_fit(&service, node) {
+            return Err(Refusal::NoCopy(node));
         }
         let epoch = self.epoch.next();
         let (busy, addresses) =
@@ -288,6 +337,7 @@ impl State {
             assignment.first_epoch = Some(epoch);
         }
         self.epoch = epoch;
+        self.bind(&service);
         match before {
             Holder::Stopped { node: from, cause, took } => {
                 let stage = Stage {
@@ -313,15 +363,19 @@ impl State {
         wish: Option<NodeId>,
     ) -> Applied {
         if let Some(wish) = wish
-            && (!self.view.contains_key(&wish)
-                || self.standby.contains(&wish)
-                || self.is_halted(wish))
+            && !(self.view.contains_key(&wish) && self.takes(wish))
         {
             return Err(Refusal::NotEligible(wish));
         }
+        if let Some(wish) = wish
+            && !self.is_fit(service, wish)
+        {
+            return Err(Refusal::NoCopy(wish));
+        }
+        let maintained = self.is_maintained(service);
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         let Holder::Node(node) = assignment.holder else { return Err(Refusal::Stale) };
-        if assignment.epoch != base {
+        if assignment.epoch != base || maintained {
             return Err(Refusal::Stale);
         }
         if wish == Some(node) && cause == Cause::Planned {
@@ -340,6 +394,7 @@ impl State {
         cause: Cause,
         took: Span,
     ) -> Applied {
+        let maintained = self.is_maintained(service);
         let assignment = self.assignments.get_mut(service).ok_or(Refusal::NoSuchService)?;
         if assignment.holder.node() != Some(node) || assignment.epoch != epoch {
             return Err(Refusal::Stale);
@@ -352,9 +407,15 @@ impl State {
             let failures = assignment.failures.entry(node).or_default();
             *failures = failures.saturating_add(1);
         }
+        if cause == Cause::Maintenance || maintained && cause == Cause::Lost {
+            // It ended, or was lost, while it was left as it was: it goes on where it is.
+            assignment.wish = Some(node);
+        }
         assignment.holder = Holder::Stopped { node, cause, took };
         self.epoch = self.epoch.next();
         assignment.epoch = self.epoch;
+        self.unbind(service);
+        self.note_demoted(service, node);
         self.forget_unwanted();
         Ok(Outcome::Done)
     }
@@ -380,6 +441,16 @@ impl State {
         }
         self.assignments.values_mut().for_each(|assignment| assignment.failures.clear());
         Ok(Outcome::Done)
+    }
+
+    /// The holder's account of one of its parts ends with it; nothing of that is in the state.
+    fn clear_part(&self, service: &ServiceId, resource: &str) -> Applied {
+        let config = self.config.as_ref().ok_or(Refusal::NotFounded)?;
+        if !config.services.contains_key(service) {
+            return Err(Refusal::NoSuchService);
+        }
+        let known = config.resources(service).iter().any(|it| it.name == resource);
+        if known { Ok(Outcome::Done) } else { Err(Refusal::NoSuchResource(resource.into())) }
     }
 
     fn observe(&mut self, service: &ServiceId, epoch: Epoch, stages: Vec<Stage>) -> Applied {

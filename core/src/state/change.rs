@@ -1,4 +1,4 @@
-//! The changes that the log carries, and how each may be refused.
+//! The changes that the log carries, and what becomes of them.
 //!
 //! Every change names what it was decided upon (an epoch, a revision, an incarnation), so that one
 //! that comes late, twice or with unknown fate changes nothing.
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
 use super::incident::{Cause, Stage};
-use super::{Override, QuorumServer};
+use super::refusal::Refusal;
+use super::{AttributeScope, Confirmation, CopyStep, Maintenance, Override, QuorumServer, Scope};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -186,6 +187,54 @@ pub enum Change {
         /// Whether.
         on: bool,
     },
+    /// A machine is off, by an operator's word: what stays with it may go elsewhere.
+    ConfirmOff(Confirmation),
+    /// Services shall run nowhere, or may again.
+    StopServices {
+        /// Which.
+        services: BTreeSet<ServiceId>,
+        /// Whether.
+        on: bool,
+    },
+    /// Something is left as it is for a while, or no longer.
+    Maintain {
+        /// What.
+        scope: Scope,
+        /// Why and by whom; nothing when it is over.
+        maintenance: Option<Maintenance>,
+    },
+    /// The holder says that a service works that needs another or is needed.
+    Works {
+        /// Which.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+    /// Forget how often a part of a service failed.
+    ClearResource {
+        /// The service.
+        service: ServiceId,
+        /// The part.
+        resource: String,
+    },
+    /// What a node says of its copy of a service.
+    Copy {
+        /// The service.
+        service: ServiceId,
+        /// The node.
+        node: NodeId,
+        /// What.
+        step: CopyStep,
+    },
+    /// An agent remembers something, or forgets it.
+    Attribute {
+        /// Of what.
+        scope: AttributeScope,
+        /// Its name.
+        name: String,
+        /// Its value; nothing to forget it.
+        value: Option<String>,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -213,12 +262,18 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::ConfirmOff(_) | Self::Copy { .. } | Self::Attribute { .. } => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
             | Self::Enrol { .. }
             | Self::Override(_)
             | Self::Steady { .. }
             | Self::Halt { .. } => PROTOCOL_0_4,
+            Self::StopServices { .. }
+            | Self::Maintain { .. }
+            | Self::Works { .. }
+            | Self::ClearResource { .. }
+            | Self::Stopped { cause: Cause::Maintenance, .. } => PROTOCOL_0_5,
             Self::Disarm { .. } | Self::Arm { .. } => PROTOCOL_0_3,
             Self::Found { .. }
             | Self::Configure { .. }
@@ -338,99 +393,6 @@ pub enum Outcome {
     Joined(NodeId),
     /// It changed nothing.
     Refused(Refusal),
-}
-
-/// Why a change changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
-    /// The cluster has begun already.
-    AlreadyFounded,
-    /// The cluster has not begun.
-    NotFounded,
-    /// It was decided upon something that is no longer so.
-    Stale,
-    /// There is no such node.
-    NoSuchNode,
-    /// There is no such service.
-    NoSuchService,
-    /// The token is unknown, or was used.
-    BadToken,
-    /// The configuration names no such node, or it has joined already.
-    NotAwaited(String),
-    /// The node can't take the service now.
-    NotEligible(NodeId),
-    /// The service is there already.
-    AlreadyThere,
-    /// The last member can't leave.
-    LastMember,
-    /// The configuration lacks a node that is a member: it must leave first.
-    MemberMissing(String),
-    /// The node still serves something: put it on standby first.
-    StillServes(ServiceId),
-    /// Former timers have not run out yet.
-    Unsettled,
-    /// The ride-out stays as it is while the cluster is disarmed.
-    Disarmed,
-    /// The cluster is armed already.
-    Armed,
-    /// No cluster can be disarmed for so long, or for so short a time.
-    SpanUnusable(Span),
-    /// Nobody would be left that votes.
-    LastVoter,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyFounded => f.write_str("the cluster exists already"),
-            Self::NotFounded => f.write_str("there is no cluster yet; begin one with `stead init`"),
-            Self::Stale => {
-                f.write_str("the cluster has changed in the meantime; look and try again")
-            }
-            Self::NoSuchNode => f.write_str("no such node"),
-            Self::NoSuchService => f.write_str("no such service"),
-            Self::BadToken => f.write_str(
-                "the token is unknown or was used; make a new one with `stead token NODE`",
-            ),
-            Self::NotAwaited(name) => write!(
-                f,
-                "{name} is not in the configuration or has joined already; see `stead status`"
-            ),
-            Self::NotEligible(_) => f.write_str(
-                "that node can't take it: it is away, on standby, stopped or without its \
-                             daemon",
-            ),
-            Self::AlreadyThere => f.write_str("it is there already"),
-            Self::LastMember => f.write_str("the last member can't leave its own cluster"),
-            Self::MemberMissing(name) => write!(
-                f,
-                "{name} is a member and missing from the configuration; let it leave first with \
-                 `stead leave {name}`"
-            ),
-            Self::StillServes(service) => write!(
-                f,
-                "it still serves {service}; put it on standby first with `stead standby NODE`"
-            ),
-            Self::Disarmed => f.write_str(
-                "ride-out and round trip can't change while the cluster is disarmed; arm it first \
-                 with `stead disarm --off`",
-            ),
-            Self::Armed => f.write_str("the cluster is armed already"),
-            Self::SpanUnusable(span) => write!(
-                f,
-                "a cluster can't be disarmed for {}: it must be longer than its lease, and 24 h at \
-                 the most",
-                span.in_words()
-            ),
-            Self::LastVoter => f.write_str(
-                "nobody would be left that votes: satellites do not, nor does who lost its vote in \
-                 a tie before it is back; let another member vote first",
-            ),
-            Self::Unsettled => f.write_str(
-                "leases under the timers before these have not all run out; try again in a second",
-            ),
-        }
-    }
 }
 
 crate::tailless!(Outcome);

@@ -6,7 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,10 +84,109 @@ pub struct ConfigNext {
 }
 
 /// What a service has that 0.4 knows nothing of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceMore {
     /// What it consists of, if that is more than one program.
     pub resources: Vec<ResourceConfig>,
+    /// The services that must run, wherever, before it starts; in planned stops they stop after it.
+    pub needs: BTreeSet<ServiceId>,
+    /// Who comes first when many have to be recovered: 1 to 100, the largest first.
+    pub importance: u8,
+    /// What is run beside it when it comes and goes.
+    pub hooks: Hooks,
+    /// How its monitor looks and judges, beyond its command.
+    pub look: Look,
+    /// On which nodes copies of it run, if it has any.
+    pub copies: Option<CopiesConfig>,
+}
+
+impl Default for ServiceMore {
+    fn default() -> Self {
+        Self {
+            resources: Vec::new(),
+            needs: BTreeSet::new(),
+            importance: USUAL_IMPORTANCE,
+            hooks: Hooks::default(),
+            look: Look::default(),
+            copies: None,
+        }
+    }
+}
+
+/// How important a service is where the file doesn't say.
+pub const USUAL_IMPORTANCE: u8 = 50;
+
+/// What is run when a service comes to a node and when it is given up there in order. Neither can
+/// hold the service up for longer than its time, and neither is run when the lease has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// After it works.
+    pub takeover: Option<HookConfig>,
+    /// Before it is stopped.
+    pub release: Option<HookConfig>,
+}
+
+/// A command that is run once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookConfig {
+    /// The file to run, by its absolute path, and its arguments.
+    pub command: Vec<String>,
+    /// How long it may take; then it is killed with all that it started.
+    pub timeout: Span,
+}
+
+/// How a service's monitor looks, and when what it saw counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// What the daemon asks itself; nothing if the monitor is a command.
+    pub probe: Option<Probe>,
+    /// An answer that takes longer counts as failed.
+    pub slower_than: Option<Span>,
+    /// How many runs in a row have to fail before the service counts as failed, from 1 on.
+    pub failures: u16,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { probe: None, slower_than: None, failures: 1 }
+    }
+}
+
+/// A question that a client of the service would ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// Whether a connection is accepted there.
+    Tcp(SocketAddr),
+    /// What a server of HTTP/1.1 answers to GET.
+    Http {
+        /// Where it listens.
+        at: SocketAddr,
+        /// Its name, as the URL has it.
+        host: String,
+        /// The path and what follows it.
+        path: String,
+        /// The status codes that are good; none: every one from 200 to 399.
+        expect: BTreeSet<u16>,
+        /// What has to stand in the answer.
+        contains: Option<String>,
+    },
+}
+
+/// The copies of a service. What can be promoted, and all that it needs, runs with each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesConfig {
+    /// The nodes, by name; all if none.
+    pub nodes: Option<BTreeSet<String>>,
+    /// The resources that can be promoted, by name.
+    pub promotable: BTreeSet<String>,
+}
+
+impl CopiesConfig {
+    /// Whether that node has a copy.
+    #[must_use]
+    pub fn is_on(&self, node: &str) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.contains(node))
+    }
 }
 
 /// One thing of which a service consists: a program, or what an agent looks after.
@@ -130,6 +229,8 @@ pub enum Agent {
         command: Vec<String>,
         /// A command that ends with status 0 when it works.
         monitor: Option<Vec<String>>,
+        /// How it is run, where that is not as usual.
+        how: ProcessHow,
     },
     /// An OCF resource agent.
     Ocf {
@@ -140,6 +241,38 @@ pub enum Agent {
         /// What it is told (`OCF_RESKEY_*`).
         parameters: BTreeMap<String, String>,
     },
+    /// A unit of the node's service manager (systemd).
+    Unit {
+        /// Its whole name.
+        unit: String,
+        /// A command that ends with status 0 when it works.
+        monitor: Option<Vec<String>>,
+    },
+}
+
+/// How a program is run that stays in the foreground.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessHow {
+    /// By what it is known that it has started.
+    pub ready: Ready,
+    /// As whom it runs; if none, as stead does.
+    pub user: Option<String>,
+    /// In whose group; if none, in the user's own.
+    pub group: Option<String>,
+    /// The name of the signal that asks it to end, where it is not SIGTERM.
+    pub stop_signal: Option<String>,
+}
+
+/// By what it is known of a program that it has started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ready {
+    /// Its monitor succeeds; without one, it runs.
+    #[default]
+    Monitor,
+    /// It says so itself (`READY=1`, sd_notify(3)).
+    Notify,
+    /// It takes connections there.
+    Tcp(SocketAddr),
 }
 
 /// How long operations may take; what is not said comes from the agent's meta-data or is the
@@ -216,10 +349,55 @@ impl Config {
         self.later.next.services.get(service)
     }
 
+    /// What makes it safe to start a service elsewhere: the strictest that one of its resources
+    /// asks for.
+    #[must_use]
+    pub fn safety(&self, service: &ServiceId) -> Safety {
+        self.resources(service).iter().map(|it| it.safety).max().unwrap_or_default()
+    }
+
     /// What a service consists of, if it is more than one program.
     #[must_use]
     pub fn resources(&self, service: &ServiceId) -> &[ResourceConfig] {
         self.more_of(service).map_or(&[], |more| &more.resources)
+    }
+
+    /// The services that must run before that one starts.
+    pub fn needs(&self, service: &ServiceId) -> impl Iterator<Item = &ServiceId> {
+        self.more_of(service).into_iter().flat_map(|more| &more.needs)
+    }
+
+    /// The services that need that one.
+    pub fn needed_by(&self, service: &ServiceId) -> impl Iterator<Item = &ServiceId> {
+        let needing = move |(_, more): &(&ServiceId, &ServiceMore)| more.needs.contains(service);
+        self.later.next.services.iter().filter(needing).map(|(name, _)| name)
+    }
+
+    /// Whether it has to be told that the service works: another waits for that, or it waits for
+    /// others itself, so that its being assigned says little.
+    #[must_use]
+    pub fn waits_or_is_waited_for(&self, service: &ServiceId) -> bool {
+        self.needs(service).next().is_some() || self.needed_by(service).next().is_some()
+    }
+
+    /// How important that service is: the more the larger, from 1 to 100.
+    #[must_use]
+    pub fn importance(&self, service: &ServiceId) -> u8 {
+        self.more_of(service).map_or(USUAL_IMPORTANCE, |more| more.importance)
+    }
+
+    /// Whether anybody looks whether that service works: a monitor of the whole, or agents of its
+    /// parts.
+    #[must_use]
+    pub fn is_monitored(&self, service: &ServiceId) -> bool {
+        let alone = self.services.get(service).is_some_and(|it| it.monitor.is_some());
+        alone || !self.resources(service).is_empty()
+    }
+
+    /// The copies of a service, if it has any.
+    #[must_use]
+    pub fn copies(&self, service: &ServiceId) -> Option<&CopiesConfig> {
+        self.more_of(service)?.copies.as_ref()
     }
 }
 
@@ -240,7 +418,7 @@ pub struct NodeConfig {
 }
 
 /// One service: addresses and, if it has one, the program behind them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceConfig {
     /// The addresses that clients use.
     pub addresses: Vec<ServiceAddress>,

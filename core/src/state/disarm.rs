@@ -3,8 +3,8 @@
 use alloc::string::String;
 
 use super::apply::{Applied, derive};
-use super::change::{Outcome, Refusal};
 use super::{Disarmed, State};
+use super::{Outcome, Refusal};
 use crate::time::Span;
 use crate::timers::Timers;
 

@@ -56,6 +56,8 @@ pub enum Cause {
     Failback,
     /// The node sees fewer of its network's reference points than another.
     Unreachable,
+    /// It ended during maintenance, which is over.
+    Maintenance,
 }
 
 impl fmt::Display for Cause {
@@ -69,6 +71,7 @@ impl fmt::Display for Cause {
             Self::Lost => "the node lost hold of it",
             Self::Failback => "failback",
             Self::Unreachable => "the node lost the service's network",
+            Self::Maintenance => "it had ended during maintenance",
         })
     }
 }

@@ -11,12 +11,17 @@
 //! Absent on purpose: everything that only one node can see (who is heard, which lease holds).
 
 mod apply;
+mod attributes;
 mod change;
 pub mod config;
+mod copies;
 mod disarm;
+mod fence;
 mod grant;
 mod halt;
 mod incident;
+mod refusal;
+mod rest;
 mod sound;
 mod votes;
 
@@ -27,14 +32,22 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use attributes::{
+    ATTRIBUTES_KEPT, AttributeScope, Attributes, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME,
+    score_of,
+};
 pub use change::{
     Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, ProofRecord,
-    Refusal, Takeover,
+    Takeover,
 };
 use config::{Config, ConfigLater, ConfigMore, ConfigNext};
+pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
+pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
+pub use refusal::Refusal;
+pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
 
@@ -129,7 +142,26 @@ pub struct StateLater {
 /// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
 /// read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateNext {}
+pub struct StateNext {
+    /// Services whose holder may have something of them that only proof of its being off makes safe
+    /// elsewhere.
+    pub bound: BTreeSet<ServiceId>,
+    /// The newest words of operators that a machine is off, oldest first.
+    pub confirmations: Vec<Confirmation>,
+    /// Services that an operator stopped, and that run nowhere until they are started.
+    pub stopped: BTreeSet<ServiceId>,
+    /// What stead leaves as it is, for work by hand.
+    pub maintenance: Maintenances,
+    /// Under which assignment a service's holder said that it works; only of those that need
+    /// another or are needed.
+    pub works: BTreeMap<ServiceId, Epoch>,
+    /// Which node has a copy of which service.
+    pub copies: BTreeMap<ServiceId, BTreeMap<NodeId, Copied>>,
+    /// The epoch since which a service with copies is described as it is.
+    pub described: BTreeMap<ServiceId, Epoch>,
+    /// What agents remember.
+    pub attributes: Attributes,
+}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,6 +313,15 @@ impl Holder {
         match self {
             Self::Never | Self::Stopped { .. } => None,
             Self::Node(node) | Self::Stopping { node, .. } => Some(*node),
+        }
+    }
+
+    /// Why it is stopping or has stopped; lost, if it is neither.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Stopped { cause, .. } | Self::Stopping { cause, .. } => *cause,
+            Self::Never | Self::Node(_) => Cause::Lost,
         }
     }
 }

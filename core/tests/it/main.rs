@@ -2,11 +2,16 @@
 //! Together, in a cluster, they are tried in the simulator (`sim/`).
 
 mod beats;
+mod bound;
 mod chain;
+mod copied;
+mod copies;
 mod desk;
 mod disarmed;
 mod earlier;
 mod guard;
+mod left_alone;
+mod order;
 mod parts;
 mod patience;
 mod points;
@@ -14,8 +19,10 @@ mod quarantine;
 mod register;
 mod reports;
 mod resource;
+mod rest;
 mod restart;
 mod satellites;
 mod state;
+mod told;
 mod wanted;
 mod wire;

@@ -435,6 +435,7 @@ fn a_service_leaves_a_node_on_standby_only_if_another_can_take_it() {
     assert!(matches!(change, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{change:?}");
     let alone = Able::from(BTreeSet::from([NodeId(1)]));
     assert_eq!(placement::departure(&book.state, &alone, &seen), None, "better here than nowhere");
-    let moves = placement::successors(&book.state, &able, &seen, NodeId(1));
+    let moves =
+        placement::successors(&book.state, &able, &seen, NodeId(1), ProofRecord::LeaseExpired);
     assert!(moves.iter().all(|(_, to)| *to == Some(NodeId(2))), "{moves:?}");
 }

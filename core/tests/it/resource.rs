@@ -1,24 +1,20 @@
-//! The life of a service's resources, with agents that are slow, fail, hang, lie and do half of
-//! what they are asked for.
+//! The life of a service's resources, with agents that fail, hang, lie and do half of what they do.
 
-use stead_core::resource::{
-    Answer, Command, Life, Operation, OrderError, Resource, Stage, Whole, order,
-};
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::resource::{Answer, Command, Life, Operation, Resource, Stage, Whole};
 use stead_core::time::{Instant, Span};
 
 /// Numbers that look as if by chance, and are the same each time.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit.max(1)
     }
 
-    fn one_in(&mut self, many: u64) -> bool {
+    pub(crate) fn one_in(&mut self, many: u64) -> bool {
         many != 0 && self.below(many) == 0
     }
 }
@@ -55,11 +51,11 @@ struct Bed {
     story: Vec<(usize, Operation)>,
 }
 
-fn chain_of(count: usize) -> Vec<Vec<usize>> {
+pub(crate) fn chain_of(count: usize) -> Vec<Vec<usize>> {
     (0..count).map(|place| (place > 0).then(|| place - 1).into_iter().collect()).collect()
 }
 
-fn resource(needs: &[usize], restarts: u32) -> Resource {
+pub(crate) fn resource(needs: &[usize], restarts: u32) -> Resource {
     Resource {
         needs: needs.to_vec(),
         interval: Span::from_millis(1_000),
@@ -121,6 +117,9 @@ impl Bed {
             (Operation::Kill, true) => failed("it is still there"),
             (Operation::Probe | Operation::Monitor, false) => seen(self.truth[place]),
             (Operation::Probe | Operation::Monitor, true) => failed("no answer in time"),
+            (Operation::Promote | Operation::Demote | Operation::Notify, _) => {
+                panic!("{place} is asked to {}", operation.word())
+            }
         };
         let takes = Span(1_000 + self.chance.below(if bad { 30_000_000 } else { 50_000 }));
         self.runs.push(Run { place, number, operation, answer, at: self.now + takes });
@@ -149,7 +148,11 @@ impl Bed {
                     }
                 }
             }
-            Operation::Probe | Operation::Monitor => {}
+            Operation::Probe
+            | Operation::Monitor
+            | Operation::Promote
+            | Operation::Demote
+            | Operation::Notify => {}
         }
     }
 
@@ -335,6 +338,36 @@ fn an_end_that_the_monitor_sees_as_well_is_one_failure() {
     assert_eq!((view.failures, view.reason), (1, Some("killed")));
 }
 
+/// A list in which each needs all of those before it: as many ways through it as there are sets of
+/// them.
+fn each_needs_all_before(count: usize) -> Vec<Vec<usize>> {
+    (0..count).map(|place| (0..place).collect()).collect()
+}
+
+#[test]
+fn many_ways_from_one_to_another_are_no_more_work() {
+    let mut bed = Bed::new(each_needs_all_before(60), 3, 1, 0);
+    bed.until("working", |whole| *whole == Whole::Works);
+    bed.stop();
+}
+
+#[test]
+fn what_stops_for_another_waits_for_no_failure_of_its_own() {
+    let mut bed = Bed::new(chain_of(2), 5, 1, 0);
+    for _ in 0..3 {
+        bed.until("working", |whole| *whole == Whole::Works);
+        bed.truth[1] = Truth::Down;
+        bed.life.ended(bed.now, 1, "gone".to_owned());
+    }
+    bed.until("working", |whole| *whole == Whole::Works);
+    bed.truth[0] = Truth::Down;
+    bed.life.ended(bed.now, 0, "gone".to_owned());
+    let failed_at = bed.now;
+    bed.until("working", |whole| *whole == Whole::Works);
+    let took = bed.now.since(failed_at);
+    assert!(took < Span::from_millis(400), "{took:?}: it waited as if it had failed itself");
+}
+
 #[test]
 fn what_cannot_be_had_here_is_given_up_at_once() {
     let mut life = Life::begin(vec![resource(&[], 5)]);
@@ -438,30 +471,4 @@ fn whatever_agents_do_the_order_holds_and_in_the_end_all_is_down() {
         bed.stop();
     }
     assert!(given_up > 100 && stuck > 100, "{given_up} {stuck}");
-}
-
-fn named(name: &str, needs: &[&str]) -> ResourceConfig {
-    ResourceConfig {
-        name: name.to_owned(),
-        agent: Agent::Process { command: vec!["/bin/true".to_owned()], monitor: None },
-        needs: needs.iter().map(|it| (*it).to_owned()).collect(),
-        times: ResourceTimes::default(),
-        restarts: 3,
-        forget_after: Span::from_millis(1_000),
-        safety: Safety::Lease,
-    }
-}
-
-#[test]
-fn needs_are_found_and_circles_named() {
-    let fine = [named("c", &["a", "b"]), named("a", &[]), named("b", &["a"])];
-    assert_eq!(order(&fine), Ok(vec![vec![1, 2], vec![], vec![1]]));
-    assert_eq!(order(&[]), Ok(vec![]));
-    let unknown = OrderError::Unknown { by: "a".to_owned(), needs: "x".to_owned() };
-    assert_eq!(order(&[named("a", &["x"])]), Err(unknown));
-    assert_eq!(order(&[named("a", &[]), named("a", &[])]), Err(OrderError::Twice("a".to_owned())));
-    assert_eq!(order(&[named("a", &["a"])]), Err(OrderError::Circle(vec!["a".to_owned()])));
-    let circle = [named("x", &["a"]), named("a", &["b"]), named("b", &["c"]), named("c", &["a"])];
-    let Err(OrderError::Circle(found)) = order(&circle) else { panic!("no circle was found") };
-    assert_eq!(found, ["a", "b", "c"]);
 }

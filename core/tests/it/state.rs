@@ -43,14 +43,14 @@ impl Book {
     }
 
     #[track_caller]
-    fn refused(&mut self, change: Change, refusal: Refusal) {
+    pub fn refused(&mut self, change: Change, refusal: Refusal) {
         let before = self.state.clone();
         assert_eq!(self.apply(change.clone()), Outcome::Refused(refusal), "{change:?}");
         let after = State { applied: before.applied, ..self.state.clone() };
         assert_eq!(after, before, "{change:?} was refused and changed something");
     }
 
-    fn epoch(&self, service: &str) -> Epoch {
+    pub fn epoch(&self, service: &str) -> Epoch {
         self.state.assignments[&service.into()].epoch
     }
 
@@ -59,18 +59,18 @@ impl Book {
         Change::Assign { service: service.into(), base, node: NodeId(node) }
     }
 
-    fn stop(&self, service: &str, wish: Option<u64>) -> Change {
+    pub fn stop(&self, service: &str, wish: Option<u64>) -> Change {
         let base = self.epoch(service);
         let (cause, wish) = (Cause::Planned, wish.map(NodeId));
         Change::Stop { service: service.into(), base, cause, wish }
     }
 
-    fn stopped(&self, service: &str, node: u64) -> Change {
+    pub fn stopped(&self, service: &str, node: u64) -> Change {
         let (epoch, service) = (self.epoch(service), service.into());
         Change::Stopped { service, node: NodeId(node), epoch, cause: Cause::Lost, took: Span(7) }
     }
 
-    fn takeover(&self, node: u64, to: &[(&str, Option<u64>)]) -> Takeover {
+    pub fn takeover(&self, node: u64, to: &[(&str, Option<u64>)]) -> Takeover {
         let to = to.iter().map(|(service, node)| (ServiceId::from(*service), node.map(NodeId)));
         Takeover {
             node: NodeId(node),
@@ -94,7 +94,7 @@ fn join(token: [u8; 32]) -> Change {
     Change::Join { token, key: token }
 }
 
-fn admit(node: u64, incarnation: u64) -> Change {
+pub fn admit(node: u64, incarnation: u64) -> Change {
     Change::Admit { node: NodeId(node), incarnation: Incarnation(incarnation) }
 }
 

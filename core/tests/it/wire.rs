@@ -105,13 +105,18 @@ fn report() -> Report {
 fn reports_states_and_outcomes() {
     // What 0.2 doesn't read is written behind it, by the edge.
     let mut report = report();
-    let (more, later) = (report.more(), report.later());
+    let (more, mut later) = (report.more(), report.later());
     assert!(later.slow.is_some(), "it knows the slow rhythm");
+    // What 0.4 doesn't read is behind that again.
+    let next = std::mem::take(&mut later.next);
+    assert!(next.kept.is_some(), "it shows the deadline to copies");
     (report.more, report.later) = Default::default();
     report.peers.values_mut().for_each(|peer| peer.more = Default::default());
     comes_back(&report);
     comes_back(&more);
     comes_back(&later);
+    comes_back(&next);
+    later.add(next);
     let whole = postcard::to_allocvec(&more).expect("it can be encoded");
     report.add(postcard::from_bytes(&whole).expect("it can be decoded"));
     report.add_later(later.clone());

@@ -10,6 +10,8 @@ use stead_linux::process::{Identity, Process, Signal};
 
 /// How the names of all groups begin.
 pub(super) const PREFIX: &str = "stead-";
+/// What the kernel tells of a group.
+const EVENTS: &str = "cgroup.events";
 /// A group as young as this is never taken for one that was left.
 const YOUNG: Duration = Duration::from_secs(60);
 
@@ -28,14 +30,9 @@ pub(crate) struct Group {
 impl Groups {
     /// `None` where version 2 is not mounted, or does not show our own group.
     pub(super) fn detect() -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let (root, mount) = mounts.lines().find_map(version_2)?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let below = Path::new(own).strip_prefix(root).ok()?;
-        // Outside of what we may see, the kernel shows the way there with "..".
-        let plain = |part: std::path::Component<'_>| part.as_os_str() != "..";
-        below.components().all(plain).then(|| Self { folder: Path::new(mount).join(below) })
+        folder_of(own).map(|folder| Self { folder })
     }
 
     /// Removes groups that were left empty by nodes of this machine that are gone without a restart
@@ -67,6 +64,16 @@ impl Groups {
     }
 }
 
+/// Where the group lies of which the kernel says that it has that path.
+fn folder_of(path: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let (root, mount) = mounts.lines().find_map(version_2)?;
+    let below = Path::new(path).strip_prefix(root).ok()?;
+    // Outside of what we may see, the kernel shows the way there with "..".
+    let plain = |part: std::path::Component<'_>| part.as_os_str() != "..";
+    below.components().all(plain).then(|| Path::new(mount).join(below))
+}
+
 /// The root and the place of a writable mount of version 2; the fields are those of proc(5).
 fn version_2(line: &str) -> Option<(&str, &str)> {
     let (before, after) = line.split_once(" - ")?;
@@ -83,6 +90,12 @@ impl Group {
     /// The group that an earlier run of the daemon made.
     pub(crate) fn at(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    /// The group that others made, by the kernel's path of it; `None` where version 2 is not
+    /// mounted, or does not show it.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        folder_of(path).map(|folder| Self { folder })
     }
 
     /// Makes a group within it, or takes the one of that name.
@@ -121,6 +134,51 @@ impl Group {
                 let _ = process.signal(Signal::SIGKILL);
             }
         }
+    }
+
+    /// Whether the kernel can do to it what [`Group::seal`] does (from Linux 5.14).
+    pub(crate) fn can_be_sealed(&self) -> bool {
+        ["cgroup.kill", "cgroup.freeze"].iter().all(|file| self.folder.join(file).exists())
+    }
+
+    /// Ends all that is in it or in groups below it, and lets nothing run there any more: what
+    /// somebody puts there later stands still before its first step. A group that is gone is
+    /// sealed. Only [`Group::unseal`] takes that back.
+    ///
+    /// # Errors
+    /// The kernel's; then it may still run. It may also be that what was killed takes a moment.
+    pub(crate) fn seal(&self) -> io::Result<()> {
+        let write = |file: &str| gone_is_none(fs::write(self.folder.join(file), "1"));
+        // In this order there is no moment in which anything could come in and run.
+        let frozen = write("cgroup.freeze");
+        write("cgroup.kill")?;
+        frozen?;
+        if self.is_populated()? {
+            return Err(io::Error::other(format!("{} is not empty yet", self.folder.display())));
+        }
+        Ok(())
+    }
+
+    /// Lets run what is in it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn unseal(&self) -> io::Result<()> {
+        fs::write(self.folder.join("cgroup.freeze"), "0")
+    }
+
+    /// Whether a process is in it or in a group below it, whosever process namespace it lives in.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn is_populated(&self) -> io::Result<bool> {
+        let events = gone_is_none(fs::read_to_string(self.folder.join(EVENTS)))?;
+        Ok(events.is_some_and(|events| events.lines().any(|line| line == "populated 1")))
+    }
+
+    /// The file that the kernel touches when the last process leaves.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.folder.join(EVENTS)
     }
 
     /// Removes it with the groups below it. They must be empty; what is gone is fine.

@@ -1,13 +1,13 @@
 //! A service with an executor, as its task sees it: pictures in, events out.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::ServiceConfig;
+use stead_core::resource::{Care, Shown, Told};
+use stead_core::state::config::{Look, ServiceConfig};
 
-use crate::executor::{Line, Picture, State, Wanted};
+use crate::executor::{Line, Peers, Picture, State, Wanted};
 
 /// The line to an executor, and what was told of what it shows.
 #[derive(Debug)]
@@ -15,11 +15,12 @@ pub(super) struct Executed {
     line: Line,
     pub(super) newest: Option<Picture>,
     /// By what it was started; none until this daemon was told to start it.
-    pub(super) config: Option<ServiceConfig>,
-    started: bool,
-    failed: bool,
-    /// How often each of its resources had failed when that was told last.
-    failures: BTreeMap<String, u64>,
+    pub(super) config: Option<(ServiceConfig, Look)>,
+    told: Told,
+    /// What of it is told as this node's copy, if it is one.
+    copy: Option<Copy>,
+    /// Under which assignment it shall be promoted.
+    pub(super) promoted: Option<Epoch>,
 }
 
 impl Executed {
@@ -29,16 +30,49 @@ impl Executed {
             line: Line::open(Wanted::socket(folder, service)),
             newest: None,
             config: None,
-            started: false,
-            failed: false,
-            failures: BTreeMap::new(),
+            told: Told::default(),
+            copy: None,
+            promoted: None,
         }
     }
 
+    /// It shall run as a copy: from here on what becomes of that is told.
+    pub(super) fn begin_copy(&mut self) {
+        self.copy = Some(Copy::default());
+    }
+
+    /// The copy shall be promoted.
+    pub(super) fn promote(&mut self, epoch: Epoch, config: ServiceConfig, look: Look) {
+        self.config = Some((config, look));
+        self.told.begin_anew();
+        self.promoted = Some(epoch);
+        self.line.promote(epoch);
+    }
+
+    /// What was promoted of it under that epoch, or before, shall be so no more.
+    pub(super) fn demote(&mut self, epoch: Epoch) {
+        self.line.demote(epoch);
+    }
+
+    /// Nothing of it is promoted any more: nothing is told of that.
+    pub(super) fn is_demoted(&mut self) {
+        (self.promoted, self.config) = (None, None);
+    }
+
+    /// Whether it shows that nothing is promoted under that epoch.
+    pub(super) fn has_released(&self, epoch: Epoch) -> bool {
+        self.newest.as_ref().is_some_and(|picture| picture.released >= Some(epoch))
+    }
+
+    /// Tells it of the other copies.
+    pub(super) fn tell_peers(&self, peers: Peers) {
+        self.line.peers(peers);
+    }
+
     /// It shall run: from here on what it shows is told.
-    pub(super) fn begin(&mut self, config: ServiceConfig) {
-        self.config = Some(config);
-        self.started = false;
+    pub(super) fn begin(&mut self, config: ServiceConfig, look: Look) {
+        self.config = Some((config, look));
+        self.told.begin();
     }
 
     /// It shall end.
@@ -46,9 +80,20 @@ impl Executed {
         self.line.stop();
     }
 
+    /// That may be done about what fails of it.
+    pub(super) fn care(&self, care: Care) {
+        self.line.care(care);
+    }
+
+    /// The failures of one of its resources are forgotten, or of all.
+    pub(super) fn forget(&self, which: Option<String>) {
+        self.line.forget(which);
+    }
+
     /// Whether all of it works, as far as it was told.
     pub(super) fn works(&self) -> bool {
-        self.newest.as_ref().is_some_and(|picture| picture.state == State::Works)
+        let whole = |picture: &Picture| picture.copy.is_none() || picture.promoted.is_some();
+        self.newest.as_ref().is_some_and(|it| it.state == State::Works && whole(it))
     }
 
     /// What of it is not stopped, in words.
@@ -63,51 +108,64 @@ impl Executed {
 
     /// What the newest picture shows that was not told yet.
     pub(super) fn events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
-        let mut events = Vec::new();
-        let (Some(config), Some(picture)) = (&self.config, &self.newest) else { return events };
-        let given_up = matches!(picture.state, State::Failed { .. });
-        for part in &picture.resources {
-            let known = self.failures.insert(part.name.clone(), part.all_failures).unwrap_or(0);
-            if part.all_failures > known && !given_up {
-                let (service, resource) = (service.clone(), part.name.clone());
-                let reason = part.reason.clone().unwrap_or_default();
-                events.push(Event::Restarting { service, epoch, resource, reason });
+        let mut events = self.copy_events(service, epoch);
+        let (Some((config, _)), Some(picture)) = (&self.config, &self.newest) else {
+            return events;
+        };
+        // It was demoted under that epoch already, by a former daemon.
+        if let Some(promoted) = self.promoted.filter(|_| picture.released >= self.promoted) {
+            if self.told.give_up() {
+                let failed = Some("what runs here was demoted under that epoch already".to_owned());
+                let service = service.clone();
+                events.push(Event::Started { service, epoch: promoted, failed });
             }
+            return events;
         }
-        let service = service.clone();
-        match &picture.state {
-            State::Works | State::Restarting if !self.started => {
-                self.started = true;
-                events.push(Event::Started { service: service.clone(), epoch, failed: None });
-                // They all worked: nobody else says that, if the service has no monitor of its own.
-                if config.monitor.is_none() {
-                    events.push(Event::Monitored { service, epoch, failed: None });
-                }
-            }
-            State::Failed { resource, reason } if !self.failed => {
-                self.failed = true;
-                let detail = format!("{resource}: {reason}");
-                events.push(if self.started {
-                    Event::Ended { service, epoch, detail }
-                } else {
-                    Event::Started { service, epoch, failed: Some(detail) }
-                });
-            }
-            // A former daemon was about to stop it.
-            State::Stopping | State::Stopped if !self.failed => {
-                self.failed = true;
-                let detail = "it was being stopped".to_owned();
-                events.push(Event::Ended { service, epoch, detail });
-            }
-            State::Starting
-            | State::Works
-            | State::Restarting
-            | State::Failed { .. }
-            | State::Stopping
-            | State::Stopped => {}
+        // Of a copy, only what is shown since it was told to be promoted.
+        if picture.copy.is_some() && picture.promoted != self.promoted {
+            return events;
         }
+        let epoch = self.promoted.unwrap_or(epoch);
+        let parts = picture.resources.iter().map(|part| Shown {
+            name: &part.name,
+            all_failures: part.all_failures,
+            reason: part.reason.as_deref(),
+            unwell: part.unwell,
+        });
+        let has_monitor = config.monitor.is_some();
+        events.extend(self.told.events((service, epoch), has_monitor, &picture.whole(), parts));
         events
     }
+}
+
+impl Executed {
+    /// What became of it as a copy, and was not told yet.
+    fn copy_events(&mut self, service: &ServiceId, epoch: Epoch) -> Vec<Event> {
+        let shown = self.newest.as_ref().and_then(|picture| picture.copy.as_ref());
+        let (Some(copy), Some(shown)) = (&mut self.copy, shown) else { return Vec::new() };
+        let service = service.clone();
+        let failed = match shown {
+            State::Works | State::Restarting if !copy.started => {
+                copy.started = true;
+                return vec![Event::CopyStarted { service, epoch, failed: None }];
+            }
+            State::Failed { resource, reason } => format!("{resource}: {reason}"),
+            // A former daemon was about to stop it.
+            State::Stopping | State::Stopped => "it was being stopped".to_owned(),
+            State::Starting | State::Works | State::Restarting => return Vec::new(),
+        };
+        if std::mem::replace(&mut copy.failed, true) {
+            return Vec::new();
+        }
+        vec![Event::CopyFailed { service, epoch, detail: failed }]
+    }
+}
+
+/// What was told of a copy.
+#[derive(Debug, Default)]
+struct Copy {
+    started: bool,
+    failed: bool,
 }
 
 /// The next picture; waits for ever if there is no executor.
@@ -120,5 +178,8 @@ pub(super) async fn next(executed: &mut Option<Executed>) -> Picture {
 
 /// Whether an event tells that the service failed.
 pub(super) fn is_failure(event: &Event) -> bool {
-    matches!(event, Event::Ended { .. } | Event::Started { failed: Some(_), .. })
+    matches!(
+        event,
+        Event::Ended { .. } | Event::Started { failed: Some(_), .. } | Event::CopyFailed { .. }
+    )
 }

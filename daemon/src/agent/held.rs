@@ -12,7 +12,7 @@ use stead_linux::process::{Identity, Process, Running, Signal};
 
 use super::cgroup::Group;
 use super::proc::{self, Stat};
-use super::{note, place};
+use super::{beside, note, place};
 use crate::keeper::report::End;
 
 /// The process that was started.
@@ -38,6 +38,8 @@ pub(super) struct Held {
     pub(super) group: Option<Group>,
     /// Its main process is an executor, which stops the rest in order when it is asked.
     pub(super) executor: bool,
+    /// It is one of several copies of a service.
+    pub(super) copy: bool,
 }
 
 impl Held {
@@ -54,30 +56,40 @@ impl Held {
     /// How the main process ended, in words. It must have. A keeper knows best, and its word also
     /// reaches a daemon that did not start it.
     pub(super) fn how_it_ended(&self) -> String {
-        let told = note::read(&self.note).ok().flatten().and_then(|note| note.end);
-        match told {
-            Some(End::Lease) => return "its keeper ended it with this node's lease".to_owned(),
-            Some(End::Exit(status)) => return format!("exit status {status}"),
-            Some(End::Signal(number)) => {
-                return match nix::sys::signal::Signal::try_from(number) {
-                    Ok(signal) => format!("killed by {signal}"),
-                    Err(_) => format!("killed by signal {number}"),
-                };
-            }
-            None => {}
-        }
-        match &self.main {
-            Main::Child(running) => {
-                let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-                match waitid(Id::PIDFd(running.as_fd()), flags) {
-                    Ok(WaitStatus::Exited(_, status)) => format!("exit status {status}"),
-                    Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
-                    Ok(_) | Err(_) => "it is not known how".to_owned(),
+        match self.end_of_main() {
+            Some(End::Lease) => "its keeper ended it with this node's lease".to_owned(),
+            Some(End::Exit(status)) => format!("exit status {status}"),
+            Some(End::Signal(number)) => match nix::sys::signal::Signal::try_from(number) {
+                Ok(signal) => format!("killed by {signal}"),
+                Err(_) => format!("killed by signal {number}"),
+            },
+            None => match &self.main {
+                Main::Child(_) => "it is not known how".to_owned(),
+                Main::Adopted(_) => {
+                    "it is not known how (an earlier run of stead started it)".to_owned()
                 }
-            }
-            Main::Adopted(_) => "it is not known how (an earlier run of stead started it)".into(),
-            Main::Gone => "while no daemon watched it".to_owned(),
+                Main::Gone => "while no daemon watched it".to_owned(),
+            },
         }
+    }
+
+    /// Whether the main process ended with status 0. It must have ended.
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(self.end_of_main(), Some(End::Exit(0)))
+    }
+
+    fn end_of_main(&self) -> Option<End> {
+        let told = note::read(&self.note).ok().flatten().and_then(|note| note.end);
+        let waited = || {
+            let Main::Child(running) = &self.main else { return None };
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            match waitid(Id::PIDFd(running.as_fd()), flags) {
+                Ok(WaitStatus::Exited(_, status)) => Some(End::Exit(status)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(End::Signal(signal as i32)),
+                Ok(_) | Err(_) => None,
+            }
+        };
+        told.or_else(waited)
     }
 
     /// Whether the main process, and with it its group and session, can be told by number.
@@ -104,14 +116,16 @@ impl Held {
         }
     }
 
-    /// All processes of the program that still run: the main one, those in its control group, those
-    /// in its session (if `by_session`: its number is certain), those that have its environment,
-    /// and all that these started.
+    /// All processes of the program that still run: the main one, those in its control group and in
+    /// the groups beside it, those in its session (if `by_session`: its number is certain), those
+    /// that have its environment, and all that these started.
     pub(super) fn left(&self, by_session: bool) -> io::Result<Vec<Stat>> {
         let main = self.identity();
         let session = main.filter(|_| by_session).map(|main| main.pid);
-        let group = self.group.as_ref().map(Group::members).transpose()?.unwrap_or_default();
-        let group: BTreeSet<i32> = group.into_iter().collect();
+        let mut group = BTreeSet::new();
+        for one in self.group.iter().chain(&beside::read(&self.note)?) {
+            group.extend(one.members()?);
+        }
         let variables = place::variables(&self.note, self.epoch);
         let is_of_it = |stat: &Stat| {
             main == Some(stat.identity)
@@ -144,9 +158,20 @@ impl Held {
         if let Some(group) = &self.group {
             group.kill();
         }
+        if let Err(error) = self.seal() {
+            tracing::debug!("{error}");
+        }
         for stat in left {
             signal(stat, Signal::SIGKILL);
         }
+    }
+
+    /// Lets nothing start any more in the groups beside it.
+    ///
+    /// # Errors
+    /// The kernel's, or something runs there still.
+    pub(super) fn seal(&self) -> io::Result<()> {
+        beside::seal(&self.note)
     }
 
     /// Nothing of it runs: forgets it. What can't be removed is told in the log, and does no harm:
@@ -161,6 +186,9 @@ impl Held {
             && let Err(error) = group.remove()
         {
             tracing::warn!("can't remove {}: {error}", group.folder().display());
+        }
+        if let Err(error) = beside::forget(&self.note) {
+            tracing::warn!("can't remove {}: {error}", beside::path(&self.note).display());
         }
         if let Err(error) = note::remove(&self.note) {
             tracing::warn!("can't remove {}: {error}", self.note.display());

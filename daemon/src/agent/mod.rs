@@ -36,7 +36,20 @@
 //! # Several resources
 //! A service that consists of more than one thing has an executor (`crate::executor`) as its
 //! program. What that tells is turned into the same events (`executed`), and a stop is an order to
-//! it; only what it leaves is stopped as above.
+//! it; only what it leaves is stopped as above. An executor that ended before everything had
+//! stopped (its lease was over) may leave what no process holds, a mount for one. If its resources
+//! are of class `fence`, a stop has their agents look, and stop what is there (`clear`).
+//!
+//! # Hooks
+//! What a service has for its coming and going is a program of its own, under a keeper and in a
+//! control group of its own (`hook`). It has its time, and is ended with all that it started.
+//!
+//! # Copies
+//! A service with copies has an executor on each of their nodes. `copy` and `end_copy` start and
+//! stop it; `start` and `stop` promote and demote what runs. Before a promotion is asked for, a
+//! file says so (`promotion`): whatever becomes of this daemon, the next one knows what may be
+//! promoted, and under which assignment. `Stopped` is said when the executor shows that nothing is,
+//! or when nothing of it is left.
 //!
 //! # Surroundings of a program
 //! No shell; standard input is empty; output goes to `SERVICE.log`, cut down to its last 64 KiB
@@ -45,18 +58,24 @@
 //! spaces) and STEAD_NOTE; the folder is `/`.
 //!
 //! # Deliberately absent
-//! Restarts (the core gives a failed service a new epoch, here or elsewhere), users and limits of
-//! resources, the keeper that ends a program together with the node's lease.
+//! Restarts (the core gives a failed service a new epoch, here or elsewhere), limits of resources,
+//! the keeper that ends a program together with the node's lease.
 
+pub(crate) mod beside;
 pub(crate) mod cgroup;
+mod clear;
+mod copies;
 mod executed;
 mod held;
+mod hook;
 mod kept;
 mod monitor;
 mod note;
 pub(crate) mod output;
 mod place;
+mod probe;
 pub(crate) mod proc;
+mod promotion;
 pub(crate) mod run;
 mod service;
 mod stop;
@@ -71,7 +90,8 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::{ResourceConfig, ServiceConfig};
+use stead_core::resource::Care;
+use stead_core::state::config::{CopiesConfig, Look, ResourceConfig, ServiceConfig};
 use stead_core::time::Span;
 use stead_linux::process::Process;
 use thiserror::Error;
@@ -79,13 +99,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use cgroup::{Group, Groups};
 use held::{Held, Main};
+pub use hook::HookRun;
 use kept::Keepers;
 pub use kept::{Keeper, Page};
 use place::Place;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::executor::Picture;
+use crate::executor::{Peers, Picture, Wanted};
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -117,12 +138,17 @@ pub struct Wish {
     pub config: ServiceConfig,
     /// What it consists of otherwise.
     pub resources: Vec<ResourceConfig>,
+    /// How its monitor looks and judges.
+    pub look: Look,
+    /// Its copies, if it has any.
+    pub copies: Option<CopiesConfig>,
 }
 
 /// A service of one program, or of addresses alone.
 impl From<&ServiceConfig> for Wish {
     fn from(config: &ServiceConfig) -> Self {
-        Self { config: config.clone(), resources: Vec::new() }
+        let (resources, look, copies) = Default::default();
+        Self { config: config.clone(), resources, look, copies }
     }
 }
 
@@ -133,6 +159,8 @@ pub struct Programs {
     place: Arc<Place>,
     services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
     page: Option<Page>,
+    /// What was told of the copies of services.
+    peers: BTreeMap<ServiceId, Peers>,
 }
 
 impl Programs {
@@ -176,9 +204,11 @@ impl Programs {
         }
         let (node, last_words) = (node.to_owned(), Default::default());
         let keepers = Keepers::new(keeper);
-        let pictures = Default::default();
-        let place = Place { dir, node, events, groups, prefix, last_words, pictures, keepers };
-        Ok(Self { place: Arc::new(place), services: BTreeMap::new(), page: None })
+        let (pictures, answers) = Default::default();
+        let place =
+            Place { dir, node, events, groups, prefix, last_words, pictures, answers, keepers };
+        let (services, peers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { place: Arc::new(place), services, page: None, peers })
     }
 
     /// From here on programs are started under a keeper that watches this page; without one they
@@ -198,31 +228,45 @@ impl Programs {
         newest.as_ref().map_or_else(|| keepers.expected.clone(), Keeping::from)
     }
 
-    /// Takes over what an earlier run of the daemon left: `Found` is sent for each program of which
-    /// anything runs, before this returns. To be called once, before all else.
+    /// Takes over what an earlier run of the daemon left: `Found` is sent for each service of which
+    /// anything runs, or something may be left, before this returns. To be called once, before all
+    /// else.
     ///
     /// # Errors
     /// [`ProgramsError`]
     pub fn find(&mut self) -> Result<(), ProgramsError> {
         let dir = self.place.dir.clone();
         let failed = |source| ProgramsError { step: "list", path: dir.clone(), source };
+        let mut hooks = Vec::new();
         for entry in fs::read_dir(&dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|ending| ending == note::ENDING) {
-                self.take_over(&path)?;
+                hooks.extend(self.take_over(&path)?);
             }
+        }
+        for (service, epoch) in Wanted::all_left(&dir).map_err(failed)? {
+            // What runs was told of above. This is stopped first: a start of it is refused.
+            if !self.services.contains_key(&service) {
+                self.place.tell(Event::Found { service, epoch });
+            }
+        }
+        for (service, hook) in hooks {
+            self.ask(&service, Ask::EndHook(hook));
         }
         Ok(())
     }
 
-    fn take_over(&mut self, path: &Path) -> Result<(), ProgramsError> {
+    /// Takes over what that note is about; returns it if it is a hook.
+    fn take_over(&mut self, path: &Path) -> Result<Option<(ServiceId, Held)>, ProgramsError> {
         let failed = |step, source| ProgramsError { step, path: path.to_owned(), source };
         let found = note::read(path).map_err(|it| failed("read", it))?;
         let whole = found.filter(|it| {
-            self.place.note(&it.header.service) == path && it.header.boot == note::boot()
+            let (place, service) = (&self.place, &it.header.service);
+            let ours = place.note(service) == path || hook::note(place, service) == path;
+            ours && it.header.boot == note::boot()
         });
         let Some(note::Note { header, process, .. }) = whole else {
-            return note::remove(path).map_err(|it| failed("remove", it));
+            return note::remove(path).map(|()| None).map_err(|it| failed("remove", it));
         };
         let process = process.map(Process::find).transpose();
         let process = process.map_err(|it| failed("find the process of", io::Error::other(it)))?;
@@ -233,16 +277,33 @@ impl Programs {
             note: path.to_owned(),
             group: header.group.map(Group::at),
             executor: header.executor,
+            copy: header.copy,
         };
         let left = held.left(held.leads()).map_err(|it| failed("find what runs of", it))?;
-        if left.is_empty() {
-            held.forget();
-            return Ok(());
-        }
         let (service, epoch) = (header.service, held.epoch);
+        let promoted = self.place.promoted(&service);
+        if left.is_empty() && held.seal().is_ok() {
+            held.forget();
+            if !hook::is_one(path) {
+                note::remove(&promoted).map_err(|it| failed("remove the promotion of", it))?;
+            }
+            return Ok(None);
+        }
+        if hook::is_one(path) {
+            return Ok(Some((service, held)));
+        }
+        let copy = held.copy;
         self.begin(&service, Some(held));
-        self.place.tell(Event::Found { service, epoch });
-        Ok(())
+        if !copy {
+            self.place.tell(Event::Found { service, epoch });
+            return Ok(None);
+        }
+        // What is promoted, or may be, is what the service itself is.
+        if let Some(epoch) = promotion::read(&promoted).map_err(|it| failed("read", it))? {
+            self.place.tell(Event::Found { service: service.clone(), epoch });
+        }
+        self.place.tell(Event::CopyFound { service, epoch });
+        Ok(None)
     }
 
     /// Starts the service's program or resources, if it has any, and watches them. If they run
@@ -260,6 +321,44 @@ impl Programs {
         self.ask(&service, Ask::Stop(epoch));
     }
 
+    /// From here on no more than that may be done about what fails of a service.
+    pub fn care(&mut self, service: &ServiceId, epoch: Epoch, care: Care) {
+        self.ask(service, Ask::Care(epoch, care));
+    }
+
+    /// Has the failures of a service's resource forgotten, or of all of them.
+    pub fn forget(&mut self, service: &ServiceId, epoch: Epoch, which: Option<String>) {
+        self.ask(service, Ask::Forget(epoch, which));
+    }
+
+    /// Runs what a service has for a moment of its life, kept as its program is. `HookFailed` comes
+    /// if it fails or takes too long. A start that is asked for afterwards does not wait for it, a
+    /// stop does.
+    pub fn hook(&mut self, service: &ServiceId, epoch: Epoch, what: HookRun) {
+        let page = self.page.clone();
+        self.ask(service, Ask::Hook(epoch, Box::new(what), page));
+    }
+
+    /// Starts this node's copy of a service, of which nothing is promoted, or goes on with it.
+    /// `CopyStarted` comes when it runs, later perhaps `CopyFailed`.
+    pub fn copy(&mut self, service: ServiceId, epoch: Epoch, wish: Wish) {
+        let page = self.page.clone();
+        self.ask(&service, Ask::Copy(epoch, Box::new(wish), page));
+    }
+
+    /// Stops the copy of that epoch or an earlier one. `CopyEnded` comes when nothing is left.
+    pub fn end_copy(&mut self, service: ServiceId, epoch: Epoch) {
+        self.ask(&service, Ask::EndCopy(epoch));
+    }
+
+    /// Tells the copy here which others there are, if that is new.
+    pub fn tell_peers(&mut self, service: &ServiceId, peers: Peers) {
+        if self.peers.get(service) != Some(&peers) {
+            self.peers.insert(service.clone(), peers.clone());
+            self.ask(service, Ask::Peers(peers));
+        }
+    }
+
     /// The last lines that programs printed before they failed, oldest first: their start, their
     /// monitor, or by ending. Each is there before the event that tells of the failure, and until
     /// the next failure of the same service. Does not wait for a disk.
@@ -272,6 +371,12 @@ impl Programs {
     #[must_use]
     pub fn pictures(&self) -> BTreeMap<ServiceId, Arc<Picture>> {
         self.place.pictures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the newest good answers of monitors took, of services that run here.
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<ServiceId, Duration> {
+        self.place.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ask(&mut self, service: &ServiceId, ask: Ask) {
@@ -288,16 +393,25 @@ impl Programs {
     fn begin_again(&mut self, service: &ServiceId) -> UnboundedSender<Ask> {
         tracing::error!("the task of {service} broke down and is begun again");
         self.services.remove(service);
-        let path = self.place.note(service);
-        if path.exists()
-            && let Err(error) = self.take_over(&path)
-        {
-            tracing::error!("{}", crate::chain::chain(&error));
+        let mut hooks = Vec::new();
+        for path in [self.place.note(service), hook::note(&self.place, service)] {
+            if !path.exists() {
+                continue;
+            }
+            match self.take_over(&path) {
+                Ok(hook) => hooks.extend(hook),
+                Err(error) => tracing::error!("{}", crate::chain::chain(&error)),
+            }
         }
-        match self.services.get(service) {
+        let asks = match self.services.get(service) {
             Some(asks) => asks.clone(),
             None => self.begin(service, None),
+        };
+        for (_, hook) in hooks {
+            // The task was begun just now; should it break down too, the next question finds out.
+            let _ = asks.send(Ask::EndHook(hook));
         }
+        asks
     }
 
     fn begin(&mut self, service: &ServiceId, found: Option<Held>) -> UnboundedSender<Ask> {

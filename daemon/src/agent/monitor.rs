@@ -1,4 +1,4 @@
-//! Whether a service works: its monitor, run again and again.
+//! Whether a service works: its monitor, run or asked again and again.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use nix::sys::signal::Signal as Name;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::{Monitor, ServiceConfig};
+use stead_core::state::config::{Look, Monitor, ServiceConfig};
 use stead_linux::process::{Mark, Rooms, spawn};
 use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::cgroup::Group;
 use super::held::Held;
 use super::place::{LaunchError, Place, door};
 use super::run::Run;
-use super::{duration, output};
+use super::{duration, output, probe};
 use crate::chain::chain;
 
 /// The pause after the first failure during the start, doubled up to the interval: short, because
@@ -48,6 +48,7 @@ struct Watch {
     service: ServiceId,
     epoch: Epoch,
     config: ServiceConfig,
+    look: Look,
     group: Option<Group>,
     /// Whose rooms it is run in: where the program sees what it sees, so does its monitor.
     rooms: Option<(i32, i32)>,
@@ -60,7 +61,7 @@ impl Monitoring {
         place: &Arc<Place>,
         service: &ServiceId,
         epoch: Epoch,
-        config: &ServiceConfig,
+        (config, look): (&ServiceConfig, &Look),
         held: Option<&Held>,
     ) -> Option<Self> {
         let monitor = config.monitor.clone()?;
@@ -69,6 +70,7 @@ impl Monitoring {
             service: service.clone(),
             epoch,
             config: config.clone(),
+            look: look.clone(),
             group: held.and_then(|held| held.group.clone()),
             rooms: held.and_then(Held::rooms),
             over: Over::default(),
@@ -96,10 +98,18 @@ impl Watch {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE.min(interval);
         let mut starting = true;
+        let mut in_a_row = 0;
         loop {
-            let failed = self.clone().once(&monitor).await.err();
+            let asked = Instant::now();
+            let answer = self.clone().once(&monitor).await;
+            let failed = self.judge(answer, asked.elapsed()).err();
             starting &= failed.is_some() && began.elapsed() < grace;
-            if !starting {
+            in_a_row = if failed.is_some() && !starting { in_a_row + 1 } else { 0 };
+            // Fewer failures than are asked for are not told at all.
+            let counts = failed.is_none() || in_a_row >= self.look.failures;
+            if !starting && !counts {
+                pause = interval;
+            } else if !starting {
                 let (service, epoch) = (self.service.clone(), self.epoch);
                 if failed.is_some() {
                     let watch = self.clone();
@@ -115,8 +125,28 @@ impl Watch {
         }
     }
 
+    /// Whether an answer that took so long is good; how long it took is shown in either case.
+    fn judge(&self, answer: Result<(), String>, took: Duration) -> Result<(), String> {
+        answer?;
+        self.place.show_answer(&self.service, Some(took));
+        match self.look.slower_than.map(duration).filter(|most| took > *most) {
+            Some(most) => Err(format!(
+                "its monitor was answered after {} ms, slower than {} ms",
+                took.as_millis(),
+                most.as_millis()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// One run; the error says why the service does not work.
     async fn once(self: Arc<Self>, monitor: &Monitor) -> Result<(), String> {
+        if let Some(probe) = &self.look.probe {
+            let within = duration(monitor.timeout);
+            let asked = timeout(within, probe::ask(probe)).await;
+            let late = |_| Err(format!("no answer to its monitor within {}", monitor.timeout));
+            return asked.unwrap_or_else(late);
+        }
         let command = monitor.command.clone();
         let watch = self.clone();
         let started = spawn_blocking(move || watch.start(&command)).await;

@@ -38,6 +38,9 @@ pub(super) struct Header {
     /// It is an executor, which stops by its own order.
     #[serde(default)]
     pub(super) executor: bool,
+    /// It is one of several copies of a service.
+    #[serde(default)]
+    pub(super) copy: bool,
 }
 
 /// A note that was read. What a program's keeper adds comes after the process's line, which older
@@ -109,6 +112,7 @@ mod tests {
             patience: 1,
             group: None,
             executor: false,
+            copy: false,
         };
         let mut file = create(&path, &header).expect("written");
         let unborn = Note { header: header.clone(), process: None, inner: None, end: None };

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::cgroup::{Group, Groups};
 use super::held::{Held, Main};
 use super::kept::{Keepers, Page};
-use super::{Wish, duration, note, output};
+use super::{Wish, beside, duration, hook, note, output};
 use crate::executor::{self, Picture, Wanted, WantedError};
 use crate::paths::SEARCH;
 
@@ -28,6 +29,9 @@ const EXECUTOR_PATIENCE: Span = Span::from_millis(2_000);
 
 /// How many of its last lines are kept of a program that failed.
 const LAST_LINES: usize = 10;
+
+/// How the names of files end that say what is promoted.
+const PROMOTED: &str = "promoted";
 
 /// A program was not started, and nothing of it runs.
 #[derive(Debug, Error)]
@@ -58,6 +62,9 @@ pub(super) enum LaunchError {
     /// What it shall run can't be told to its executor.
     #[error(transparent)]
     Wanted(#[from] WantedError),
+    /// What an earlier run had others start.
+    #[error("what an earlier run of it had others start can't be ended")]
+    Beside(#[source] io::Error),
     /// The lease that permits it has ended.
     #[error("this node's lease ended before it began")]
     Lease,
@@ -76,15 +83,10 @@ pub(super) struct Launch<'a> {
     pub(super) program: &'a Program,
     /// It is an executor.
     pub(super) executor: bool,
-}
-
-/// A file that is removed unless all goes well.
-struct Forget<'a>(&'a Path);
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.0);
-    }
+    /// It is a hook of the service, with these variables; nothing if it is the service's program.
+    pub(super) hook: Option<&'a [(&'static str, String)]>,
+    /// It is one of several copies of a service.
+    pub(super) copy: bool,
 }
 
 /// Where a node keeps its programs.
@@ -100,6 +102,8 @@ pub(super) struct Place {
     pub(super) last_words: Mutex<BTreeMap<ServiceId, Arc<[String]>>>,
     /// How the resources of services are that have an executor.
     pub(super) pictures: Mutex<BTreeMap<ServiceId, Arc<Picture>>>,
+    /// How long the newest good answers of monitors took.
+    pub(super) answers: Mutex<BTreeMap<ServiceId, Duration>>,
     /// What keeps programs.
     pub(super) keepers: Keepers,
 }
@@ -128,6 +132,15 @@ impl Place {
         }
     }
 
+    /// Keeps how long a monitor's answer took; nothing if the service is here no more.
+    pub(super) fn show_answer(&self, service: &ServiceId, took: Option<Duration>) {
+        let mut all = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match took {
+            Some(took) => drop(all.insert(service.clone(), took)),
+            None => drop(all.remove(service)),
+        }
+    }
+
     fn file(&self, service: &ServiceId, ending: &str) -> PathBuf {
         self.dir.join(format!("{service}.{ending}"))
     }
@@ -138,6 +151,11 @@ impl Place {
 
     pub(super) fn note(&self, service: &ServiceId) -> PathBuf {
         self.file(service, note::ENDING)
+    }
+
+    /// Says under which assignment the service's copy here is promoted, or may be.
+    pub(super) fn promoted(&self, service: &ServiceId) -> PathBuf {
+        self.file(service, PROMOTED)
     }
 
     pub(super) fn monitor_output(&self, service: &ServiceId) -> PathBuf {
@@ -160,21 +178,38 @@ impl Place {
             epoch,
             node: self.node.clone(),
             resources: wish.resources.clone(),
+            copies: wish.copies.as_ref().map(|copies| copies.promotable.clone()),
             folder: self.dir.clone(),
             note: self.note(service),
             group: self.group(service).map(|group| group.folder().to_owned()),
+            ending: false,
         };
         let path = wanted.write()?;
-        let forget = Forget(&path);
+        let begun = self.launch_wanted(&path, &wanted, &wish.config, page);
+        // What is bound may have come far enough to leave something: a stop looks for that.
+        if begun.is_err() && !wanted.binds() {
+            Wanted::forget(&self.dir, service);
+        }
+        begun
+    }
+
+    /// Starts the executor that reads what it shall do in that file.
+    pub(super) fn launch_wanted(
+        &self,
+        path: &Path,
+        wanted: &Wanted,
+        config: &ServiceConfig,
+        page: Option<&Page>,
+    ) -> Result<Held, LaunchError> {
         // The same program that keeps programs. Both paths are text, or nothing could be named.
-        let [program, path] = [&self.keepers.keeper.program, &path].map(|path| path.to_str());
+        let [program, path] =
+            [self.keepers.keeper.program.as_path(), path].map(|path| path.to_str());
         let (Some(program), Some(path)) = (program, path) else { return Err(LaunchError::Command) };
         let command = [program, executor::COMMAND, path].map(str::to_owned).to_vec();
         let program = Program { command, stop_timeout: EXECUTOR_PATIENCE };
-        let what = Launch { config: &wish.config, program: &program, executor: true };
-        let held = self.launch(service, epoch, what, page)?;
-        std::mem::forget(forget);
-        Ok(held)
+        let copy = wanted.copies.is_some();
+        let what = Launch { config, program: &program, executor: true, hook: None, copy };
+        self.launch(&wanted.service, wanted.epoch, what, page)
     }
 
     /// Starts a program, under a keeper if there is a page for it; blocks until it runs.
@@ -185,16 +220,29 @@ impl Place {
         what: Launch<'_>,
         page: Option<&Page>,
     ) -> Result<Held, LaunchError> {
-        let Launch { config, program, executor } = what;
+        let Launch { config, program, executor, hook: told, copy } = what;
         if !is_file_name(service) {
             return Err(LaunchError::Name(service.clone()));
         }
-        let path = self.log(service);
-        let old = self.file(service, "log.old");
+        // No service has a dot in its name, so a hook's files are no other service's.
+        let files = match told {
+            Some(_) => hook::files(service),
+            None => service.clone(),
+        };
+        let path = self.log(&files);
+        let old = self.file(&files, "log.old");
         let log = output::begin(&path, Some(&old))
             .map_err(|source| LaunchError::Output { path, source })?;
         let mut spec = self.spec(service, epoch, config, &program.command, log)?;
-        let group = self.group(service);
+        let variables = spec.environment.get_or_insert_default();
+        for (name, value) in told.into_iter().flatten() {
+            variables.push(((*name).into(), value.into()));
+        }
+        if told.is_some() {
+            variables.retain(|(name, _)| name != NOTE);
+            variables.push((NOTE.into(), self.note(&files).into()));
+        }
+        let group = self.group(&files);
         let header = note::Header {
             service: service.clone(),
             epoch,
@@ -203,14 +251,18 @@ impl Place {
             boot: note::boot(),
             group: group.as_ref().map(|group| group.folder().to_owned()),
             executor,
+            copy,
         };
-        let path = self.note(service);
+        let path = self.note(&files);
+        // Its note was lost, or it would have been ended with that.
+        beside::seal(&path).and_then(|()| beside::forget(&path)).map_err(LaunchError::Beside)?;
         let failed = |source| LaunchError::Note { path: path.clone(), source };
         let written = note::create(&path, &header).map_err(failed)?;
         spec.mark = Mark { note: Some(written), cgroup: door(group.as_ref()) };
         let begun = self.begin(spec, epoch, page, &path, group.as_ref());
         let patience = duration(program.stop_timeout);
-        let held = |main| Held { main, epoch, patience, note: path.clone(), group, executor };
+        let note = path.clone();
+        let held = |main| Held { main, epoch, patience, note, group, executor, copy };
         match begun {
             Ok(running) => Ok(held(Main::Child(running))),
             Err(error) => {
@@ -236,7 +288,7 @@ impl Place {
     }
 
     /// The control group of a service's program; `None` where there can't be one.
-    fn group(&self, service: &ServiceId) -> Option<Group> {
+    pub(super) fn group(&self, service: &ServiceId) -> Option<Group> {
         let name = format!("{}{service}", self.prefix);
         match self.groups.as_ref()?.create(&name) {
             Ok(group) => {
@@ -309,6 +361,7 @@ pub(super) fn door(group: Option<&Group>) -> Option<File> {
 /// The reader of `cluster.toml` accepts no other names; this is for what came over the network.
 fn is_file_name(service: &ServiceId) -> bool {
     let name = &service.0;
-    let odd = |c: char| c == '/' || c.is_control();
-    !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(odd)
+    // A dot would make one service's files those of another, or of its hook.
+    let odd = |c: char| c == '/' || c == '.' || c.is_control();
+    !name.is_empty() && name.len() <= 200 && !name.contains(odd)
 }

@@ -7,25 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
-use stead_core::node::Event;
+use stead_core::node::{Event, Hook};
+use stead_core::resource::Care;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::executed::{self, Executed};
 use super::held::Held;
+use super::hook::{HookRun, Hooking};
 use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::{Launch, Place};
 use super::{Wish, output, stop};
 use crate::chain::chain;
-use crate::executor::{Picture, Wanted};
+use crate::executor::{Peers, Picture, Wanted};
 use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// How often it is told that something does not end.
-const COMPLAIN: Duration = Duration::from_secs(10);
+pub(super) const COMPLAIN: Duration = Duration::from_secs(10);
 /// How many of its last lines an end is told with.
 const TOLD_LINES: usize = 3;
 
@@ -36,30 +38,52 @@ pub(super) enum Ask {
     Start(Epoch, Box<Wish>, Option<Page>),
     /// Stop what was started under that epoch or before.
     Stop(Epoch),
+    /// End a hook that an earlier run of the daemon left.
+    EndHook(Held),
+    /// No more than that may be done about what fails.
+    Care(Epoch, Care),
+    /// Forget the failures of that resource, or of all.
+    Forget(Epoch, Option<String>),
+    /// Run what the service has for that moment, kept by that page.
+    Hook(Epoch, Box<HookRun>, Option<Page>),
+    /// Start a copy under that epoch, kept by that page.
+    Copy(Epoch, Box<Wish>, Option<Page>),
+    /// Stop the copy of that epoch or before.
+    EndCopy(Epoch),
+    /// So the copies are now.
+    Peers(Peers),
 }
 
 /// What was started.
-struct Current {
-    epoch: Epoch,
+pub(super) struct Current {
+    pub(super) epoch: Epoch,
     /// None: the service has no program.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// Readable when the main process has ended. None: it has, or there is none.
-    end: Option<Polled<OwnedFd>>,
+    pub(super) end: Option<Polled<OwnedFd>>,
     /// How it ended by itself.
-    ended: Option<String>,
-    monitor: Option<Monitoring>,
+    pub(super) ended: Option<String>,
+    pub(super) monitor: Option<Monitoring>,
     /// The executor of its resources, if it has any.
-    executed: Option<Executed>,
+    pub(super) executed: Option<Executed>,
 }
 
 /// The task's own.
 pub(super) struct Service {
-    name: ServiceId,
-    place: Arc<Place>,
+    pub(super) name: ServiceId,
+    pub(super) place: Arc<Place>,
     asks: UnboundedReceiver<Ask>,
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The newest epoch that was stopped: nothing is started under it or an older one.
-    stopped: Option<Epoch>,
+    pub(super) stopped: Option<Epoch>,
+    /// It is in maintenance: what ends is left so, and its monitor goes on.
+    left_alone: bool,
+    /// What is run beside it.
+    pub(super) hook: Option<Hooking>,
+    /// The newest epoch of copies that was stopped.
+    pub(super) ended_copy: Option<Epoch>,
+    /// The copies, as they were told last.
+    pub(super) peers: Option<Peers>,
 }
 
 impl Service {
@@ -71,7 +95,17 @@ impl Service {
         found: Option<Held>,
     ) -> Self {
         let current = found.map(|held| Current::new(&place, &name, held.epoch, Some(held)));
-        Self { name, place, asks, current, stopped: None }
+        Self {
+            name,
+            place,
+            asks,
+            current,
+            stopped: None,
+            left_alone: false,
+            hook: None,
+            ended_copy: None,
+            peers: None,
+        }
     }
 
     /// Runs until nobody can ask any more; the program is left running then.
@@ -84,6 +118,15 @@ impl Service {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Start(epoch, wish, page)) => self.start(epoch, *wish, page).await,
                     Some(Ask::Stop(epoch)) => self.stop(epoch).await,
+                    Some(Ask::EndHook(held)) => {
+                        self.hook = Some(Hooking::of_former(&self.name, held));
+                    }
+                    Some(Ask::Care(epoch, care)) => self.care(epoch, care),
+                    Some(Ask::Forget(epoch, which)) => self.forget(epoch, which),
+                    Some(Ask::Hook(epoch, what, page)) => self.hook(epoch, *what, page).await,
+                    Some(Ask::Copy(epoch, wish, page)) => self.copy(epoch, *wish, page).await,
+                    Some(Ask::EndCopy(epoch)) => self.end_copy(epoch).await,
+                    Some(Ask::Peers(peers)) => self.tell_peers(peers),
                     None => return,
                 },
                 news = news(&mut self.current) => match news {
@@ -96,6 +139,10 @@ impl Service {
     }
 
     async fn start(&mut self, epoch: Epoch, wish: Wish, page: Option<Page>) {
+        if wish.copies.is_some() {
+            self.promote(epoch, wish).await;
+            return;
+        }
         let refusal = match (&self.current, self.stopped) {
             (Some(current), _) if current.epoch == epoch => None,
             (Some(current), _) if current.epoch > epoch => {
@@ -113,6 +160,14 @@ impl Service {
         if self.current.as_ref().is_some_and(|current| current.epoch < epoch) {
             // Left over from an earlier assignment.
             self.end_current().await;
+            self.clear_away().await;
+        }
+        if self.current.is_none() && !matches!(Wanted::left(&self.place.dir, &self.name), Ok(None))
+        {
+            // A former daemon's, which ended unseen. It is stopped first, and counts as a failure.
+            let failed = "an earlier run of it ended unseen and may have left something here";
+            self.tell_started(epoch, Some(failed.to_owned()));
+            return;
         }
         if self.current.is_none() {
             match self.launch(epoch, &wish, page).await {
@@ -127,7 +182,7 @@ impl Service {
             }
         }
         if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
-            executed.begin(wish.config.clone());
+            executed.begin(wish.config.clone(), wish.look.clone());
         } else {
             self.tell_started(epoch, None);
         }
@@ -143,11 +198,11 @@ impl Service {
         };
         // The former one ends first: two would write to the same file.
         current.monitor = None;
-        current.monitor =
-            Monitoring::begin(&self.place, &self.name, epoch, &wish.config, current.held.as_ref());
+        let (what, held) = ((&wish.config, &wish.look), current.held.as_ref());
+        current.monitor = Monitoring::begin(&self.place, &self.name, epoch, what, held);
     }
 
-    async fn launch(
+    pub(super) async fn launch(
         &self,
         epoch: Epoch,
         wish: &Wish,
@@ -159,7 +214,8 @@ impl Service {
         let (place, service, wish) = (self.place.clone(), self.name.clone(), wish.clone());
         let launch = move || match &wish.config.program {
             Some(program) => {
-                let what = Launch { config: &wish.config, program, executor: false };
+                let (executor, hook, copy) = (false, None, false);
+                let what = Launch { config: &wish.config, program, executor, hook, copy };
                 place.launch(&service, epoch, what, page.as_ref())
             }
             None => place.launch_executor(&service, epoch, &wish, page.as_ref()),
@@ -172,19 +228,74 @@ impl Service {
     }
 
     async fn stop(&mut self, epoch: Epoch) {
+        if self.current.as_ref().is_some_and(Current::is_copy) {
+            self.demote(epoch).await;
+            return;
+        }
         if self.current.as_ref().is_none_or(|current| current.epoch <= epoch) {
             self.end_current().await;
+            self.clear_away().await;
             self.stopped = self.stopped.max(Some(epoch));
         }
         self.place.tell(Event::Stopped { service: self.name.clone(), epoch });
     }
 
+    /// Tells that main process of a copy ended by itself.
+    pub(super) fn tell_copy_ended(&self, epoch: Epoch, detail: &str) {
+        let (service, detail) = (self.name.clone(), detail.to_owned());
+        self.place.tell(Event::CopyFailed { service, epoch, detail });
+    }
+
+    fn care(&mut self, epoch: Epoch, care: Care) {
+        let Some(current) = self.current.as_ref().filter(|it| it.is_of(epoch)) else { return };
+        self.left_alone = care == Care::Nothing;
+        if let Some(executed) = &current.executed {
+            executed.care(care);
+        }
+    }
+
+    fn forget(&self, epoch: Epoch, which: Option<String>) {
+        let current = self.current.as_ref().filter(|it| it.is_of(epoch));
+        if let Some(executed) = current.and_then(|it| it.executed.as_ref()) {
+            executed.forget(which);
+        }
+    }
+
+    /// Before it goes it waits for what is run, for as long as that may take; after it came it does
+    /// not.
+    async fn hook(&mut self, epoch: Epoch, what: HookRun, page: Option<Page>) {
+        if let Some(former) = self.hook.take() {
+            former.ask_to_end();
+            former.over().await;
+        }
+        let hook = what.hook;
+        let running = Hooking::begin(&self.place, &self.name, epoch, what, page);
+        match hook {
+            Hook::Takeover => self.hook = Some(running),
+            Hook::Release => running.over().await,
+        }
+    }
+
     /// Ends what was started, and waits until nothing of it is left.
-    async fn end_current(&mut self) {
-        let Some(mut current) = self.current.take() else { return };
+    pub(super) async fn end_current(&mut self) {
+        // What is run beside it does not hold its own end up.
+        if let Some(hook) = &self.hook {
+            hook.ask_to_end();
+        }
+        self.left_alone = false;
+        if let Some(current) = self.current.take() {
+            self.end_own(current).await;
+        }
+        if let Some(hook) = self.hook.take() {
+            hook.over().await;
+        }
+    }
+
+    async fn end_own(&self, mut current: Current) {
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
         }
+        self.place.show_answer(&self.name, None);
         if current.executed.is_some() {
             self.end_executor(&mut current).await;
         }
@@ -195,7 +306,7 @@ impl Service {
     }
 
     /// Looks whether the end of the main process can still be waited for.
-    fn note_end(&mut self) {
+    pub(super) fn note_end(&mut self) {
         let Some(current) = &mut self.current else { return };
         let Some(held) = &current.held else { return };
         if current.end.is_some() || current.ended.is_some() {
@@ -216,13 +327,21 @@ impl Service {
         let lines = &words[words.len().saturating_sub(TOLD_LINES)..];
         let Some(current) = &mut self.current else { return };
         current.end = None;
-        current.monitor = None;
+        if !self.left_alone {
+            current.monitor = None;
+        }
         let how = current.held.as_ref().map(Held::how_it_ended).unwrap_or_default();
         let detail =
             if lines.is_empty() { how } else { format!("{how}, it said: {}", lines.join(" / ")) };
         current.ended = Some(detail.clone());
-        let (service, epoch) = (self.name.clone(), current.epoch);
-        self.place.tell(Event::Ended { service, epoch, detail });
+        let (service, epoch, copy) = (self.name.clone(), current.epoch, current.is_copy());
+        let promoted = current.executed.as_ref().and_then(|it| it.promoted);
+        if copy {
+            self.tell_copy_ended(epoch, &detail);
+        }
+        if let Some(epoch) = if copy { promoted } else { Some(epoch) } {
+            self.place.tell(Event::Ended { service, epoch, detail });
+        }
     }
 
     /// Its executor tells how things are.
@@ -238,7 +357,7 @@ impl Service {
     }
 
     /// Tells what the newest picture shows and was not told yet.
-    async fn show(&mut self) {
+    pub(super) async fn show(&mut self) {
         let Some(current) = &mut self.current else { return };
         let (epoch, executed) = (current.epoch, current.executed.as_mut());
         let Some(events) = executed.map(|it| it.events(&self.name, epoch)) else { return };
@@ -261,9 +380,10 @@ impl Service {
             if let Some(monitor) = current.monitor.take() {
                 monitor.end().await;
             }
-        } else if let Some(config) = config.filter(|_| current.monitor.is_none()) {
-            let held = current.held.as_ref();
-            current.monitor = Monitoring::begin(&self.place, &self.name, epoch, config, held);
+        } else if let Some((config, look)) = config.filter(|_| current.monitor.is_none()) {
+            let (what, held) = ((config, look), current.held.as_ref());
+            let epoch = executed.promoted.unwrap_or(epoch);
+            current.monitor = Monitoring::begin(&self.place, &self.name, epoch, what, held);
         }
     }
 
@@ -293,37 +413,49 @@ impl Service {
             }
         }
         self.place.show(&self.name, None);
-        // Parameters may be secrets, and nobody needs them now.
+        // Parameters may be secrets, and nobody needs them now, unless something may be left.
         let (place, service) = (self.place.clone(), self.name.clone());
         let forget = move || {
-            for path in [Wanted::path(&place.dir, &service), Wanted::socket(&place.dir, &service)] {
-                let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(Wanted::socket(&place.dir, &service));
+            if matches!(Wanted::left(&place.dir, &service), Ok(None)) {
+                Wanted::forget(&place.dir, &service);
             }
         };
         let _ = spawn_blocking(forget).await;
     }
 
     /// Keeps what the program printed last: the service is about to be told to have failed.
-    async fn last_words(&self) -> Arc<[String]> {
+    pub(super) async fn last_words(&self) -> Arc<[String]> {
         let (place, service) = (self.place.clone(), self.name.clone());
         let kept = spawn_blocking(move || place.keep_last_words(&service)).await;
         kept.unwrap_or_else(|_| Arc::default())
     }
 
-    async fn trim(&self) {
+    pub(super) async fn trim(&self) {
         let log = self.place.log(&self.name);
         if let Some(Err(error)) = on_side(&log, output::trim).await {
             tracing::warn!("can't shorten {}: {error}", log.display());
         }
     }
 
-    fn tell_started(&self, epoch: Epoch, failed: Option<String>) {
+    pub(super) fn tell_started(&self, epoch: Epoch, failed: Option<String>) {
         self.place.tell(Event::Started { service: self.name.clone(), epoch, failed });
     }
 }
 
 impl Current {
-    fn new(place: &Place, name: &ServiceId, epoch: Epoch, held: Option<Held>) -> Self {
+    /// Whether it is one of several copies.
+    pub(super) fn is_copy(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.copy)
+    }
+
+    /// Whether it runs under that epoch, or is promoted under it.
+    fn is_of(&self, epoch: Epoch) -> bool {
+        let promoted = self.executed.as_ref().and_then(|it| it.promoted);
+        self.epoch == epoch || promoted == Some(epoch)
+    }
+
+    pub(super) fn new(place: &Place, name: &ServiceId, epoch: Epoch, held: Option<Held>) -> Self {
         let has_executor = held.as_ref().is_some_and(|held| held.executor);
         let executed = has_executor.then(|| Executed::new(&place.dir, name));
         Self { epoch, held, end: None, ended: None, monitor: None, executed }
@@ -348,7 +480,7 @@ async fn news(current: &mut Option<Current>) -> News {
 }
 
 /// Waits for the end of a main process; for ever if there is none.
-async fn main_end(end: Option<&Polled<OwnedFd>>) {
+pub(super) async fn main_end(end: Option<&Polled<OwnedFd>>) {
     match end {
         // An error ends the wait as well: the look that follows tells what is.
         Some(end) => drop(end.readable().await),

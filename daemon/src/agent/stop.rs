@@ -36,7 +36,11 @@ pub(super) async fn stop(service: &ServiceId, held: Held) {
     loop {
         let left = on_side(&held, move |held| held.left(by_session)).await;
         if left.as_ref().is_ok_and(Vec::is_empty) {
-            break;
+            // A manager that was asked to start something may only now come to it.
+            match on_side(&held, Held::seal).await {
+                Ok(()) => break,
+                Err(error) => tracing::debug!("{service}: {error}"),
+            }
         }
         let now = Instant::now();
         if now >= complain {

@@ -5,13 +5,11 @@ use stead_core::time::Span;
 
 use super::Desk;
 use super::message::{ChangeAnswer, Failure};
-use super::requests::{Answered, submit};
+use super::requests::{Answered, reason_of, submit};
 use crate::driver::view::View;
 
 /// The shortest time: whoever works on a network for less needs no help.
 const SHORTEST: Span = Span::from_millis(60_000);
-/// The longest reason, in characters: a line of a screen or two.
-const LONGEST_REASON: usize = 200;
 
 /// Lets nothing move for a while.
 pub(super) async fn disarm(desk: &Desk, seconds: u64, reason: String) -> Answered<ChangeAnswer> {
@@ -25,13 +23,7 @@ pub(super) async fn disarm(desk: &Desk, seconds: u64, reason: String) -> Answere
         );
         return Err(Failure::unchanged(message, "name another time with --for"));
     }
-    if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let message = format!(
-            "the reason must be one line of at most {LONGEST_REASON} characters; nothing was \
-             changed"
-        );
-        return Err(Failure::unchanged(message, "say it shorter"));
-    }
+    let reason = reason_of(reason, None)?;
     let view = desk.handle.view();
     older_guards(&view)?;
     let (base, by) = (view.state.revision, view.identity.name.clone());

@@ -9,6 +9,7 @@ use stead_core::state::{Change, State};
 use super::Desk;
 use super::message::Failure;
 use super::requests::{Answered, config_of, submit};
+use super::services;
 use crate::driver::view::View;
 
 /// What was stopped or started.
@@ -41,6 +42,8 @@ pub(super) async fn halt(desk: &Desk, site: Option<&str>, on: bool) -> Answered<
             "`stead disarm --off` first",
         ));
     }
+    let held = nodes.iter().flat_map(|node| state.held_by(*node)).map(|(service, _)| service);
+    services::untouched(state, held.filter(|_| on))?;
     // Of several some may be stopped already: only the others change.
     let changed = nodes.into_iter().filter(|node| state.is_halted(*node) != on).collect();
     submit(desk, Change::Halt { nodes: changed, on }).await?;

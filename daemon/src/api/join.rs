@@ -198,6 +198,13 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::Armed
         | Refusal::SpanUnusable(_)
         | Refusal::LastVoter
+        | Refusal::StillHere
+        | Refusal::NothingWaits
+        | Refusal::InMaintenance(_)
+        | Refusal::NoSuchResource(_)
+        | Refusal::NoCopy(_)
+        | Refusal::AttributeTooLong
+        | Refusal::TooManyAttributes
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

@@ -61,6 +61,27 @@ pub enum Request {
         /// Stop, or start.
         on: bool,
     },
+    /// Stop services everywhere, or let them run again: a [`ServicesAnswer`].
+    Serve {
+        /// Which.
+        services: Vec<String>,
+        /// Whether they shall run.
+        on: bool,
+    },
+    /// Leave something as it is for work by hand, or no longer: a [`ChangeAnswer`].
+    Maintenance {
+        /// A service or a node; everything if none.
+        #[serde(default)]
+        what: Option<String>,
+        /// It is a node, and not the service of that name.
+        #[serde(default)]
+        node: bool,
+        /// Begin, or end.
+        on: bool,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
     /// Let nothing move for a while: a [`ChangeAnswer`].
     Disarm {
         /// For how long.
@@ -92,6 +113,18 @@ pub enum Request {
         /// Which; all if none.
         #[serde(default)]
         service: Option<String>,
+        /// Only this part of it.
+        #[serde(default)]
+        resource: Option<String>,
+    },
+    /// Take an operator's word that a machine is off, or say what waits for that: a
+    /// [`super::fence::ConfirmAnswer`].
+    ConfirmOff {
+        /// Which.
+        node: String,
+        /// What was looked at; nothing to ask only.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// End a node's quarantine: a [`ChangeAnswer`].
     Steady {
@@ -126,6 +159,33 @@ pub enum Request {
     Timers,
     /// Everything that Prometheus would read: a [`MetricsAnswer`].
     Metrics,
+    /// What agents may ask for: a [`crate::tools::ToolsAnswer`].
+    Tools,
+    /// Remember something for an agent, or forget it: a [`ChangeAnswer`].
+    Remember {
+        /// For how long, and of what.
+        memory: Memory,
+        /// Of which node; the answering one if none.
+        #[serde(default)]
+        node: Option<String>,
+        /// Its name.
+        name: String,
+        /// Its value; nothing to forget it.
+        #[serde(default)]
+        value: Option<String>,
+    },
+}
+
+/// For how long something is remembered, and of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// Of a node, for as long as it is there.
+    Transient,
+    /// Of a node, for as long as it is a member.
+    Permanent,
+    /// Of the cluster.
+    Cluster,
 }
 
 /// The metrics of the answering node.
@@ -221,6 +281,15 @@ pub struct ChangeAnswer {
     pub node: Option<String>,
     /// What the operator should know or do now, if anything.
     pub next: Option<String>,
+}
+
+/// Services were stopped or started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicesAnswer {
+    /// They.
+    pub services: Vec<String>,
+    /// It was so already: nothing was changed.
+    pub already: bool,
 }
 
 /// What an override means, or what became of it.

@@ -21,6 +21,7 @@ pub mod client;
 mod disarm;
 mod enrol;
 mod features;
+pub mod fence;
 pub mod halt;
 pub mod join;
 pub mod message;
@@ -28,6 +29,7 @@ mod overrule;
 pub mod report;
 mod requests;
 mod server;
+mod services;
 pub(crate) mod socket;
 #[cfg(test)]
 pub(crate) mod tests;

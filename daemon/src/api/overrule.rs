@@ -8,14 +8,12 @@ use stead_core::state::{Change, Override};
 use stead_core::time::Span;
 
 use super::message::{Failure, OverrideAnswer};
-use super::requests::Answered;
+use super::requests::{Answered, reason_of};
 use super::{Desk, features};
 use crate::driver::view::View;
 
 /// The shortest time that a word counts for, and the longest.
 const TIMES: (Span, Span) = (Span::from_millis(60_000), Span::from_millis(24 * 3_600_000));
-/// The longest reason, in characters: a line of a screen or two.
-const LONGEST_REASON: usize = 200;
 /// How long the half may take to go on. The word counts on after it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,7 +28,8 @@ pub(super) async fn overrule(
     let answer = possible(&view)?;
     let Some(seconds) = seconds else { return Ok(answer) };
     let span = Span::from_millis(seconds.saturating_mul(1_000));
-    check(span, &reason)?;
+    check(span)?;
+    let reason = reason_of(reason, Some("say with --reason why the others are off"))?;
     if let (Some(why), false) = (&answer.refused, force) {
         let message = format!("{why}; nothing was changed");
         let next = "if you know that the other half never runs again as it is, say it twice: \
@@ -79,7 +78,7 @@ fn possible(view: &View) -> Answered<OverrideAnswer> {
     }
 }
 
-fn check(span: Span, reason: &str) -> Answered<()> {
+fn check(span: Span) -> Answered<()> {
     let (shortest, longest) = TIMES;
     if span < shortest || span > longest {
         let message = format!(
@@ -89,13 +88,6 @@ fn check(span: Span, reason: &str) -> Answered<()> {
             span.in_words()
         );
         return Err(Failure::unchanged(message, "name another time with --for"));
-    }
-    let chars = reason.chars().count();
-    if reason.trim().is_empty() || chars > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let message = format!(
-            "the reason must be one line of 1 to {LONGEST_REASON} characters; nothing was changed"
-        );
-        return Err(Failure::unchanged(message, "say with --reason why the others are off"));
     }
     Ok(())
 }

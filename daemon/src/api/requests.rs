@@ -8,23 +8,27 @@ use serde_json::Value;
 use stead_core::id::{Index, NodeId, ServiceId};
 use stead_core::points::{Seen, View as Seeing};
 use stead_core::state::config::Config;
-use stead_core::state::{Cause, Change, Holder, Outcome, State};
+use stead_core::state::{AttributeScope, Cause, Change, Holder, Outcome, State};
 use tokio::time::timeout;
 
 use super::message::{
-    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, MetricsAnswer, PlanAnswer,
+    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, Memory, MetricsAnswer, PlanAnswer,
     PlannedChange, Request, TextProblem, TokenAnswer,
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, halt, overrule, report};
+use super::{Desk, disarm, enrol, features, fence, halt, overrule, report, services};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
+use crate::tools;
 
 /// How long a change may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long this node may take to apply what it submitted itself.
 const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// The longest reason, in characters: a line of a screen or two.
+const LONGEST_REASON: usize = 200;
 
 pub(super) type Answered<T> = Result<T, Failure>;
 
@@ -44,12 +48,25 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Override { seconds, force, reason } => {
             json(&overrule::overrule(desk, seconds, force, reason).await?)
         }
-        Request::Clear { service } => json(&clear(desk, service).await?),
+        Request::Clear { service, resource } => {
+            json(&services::clear(desk, service, resource).await?)
+        }
+        Request::Serve { services, on } => json(&services::serve(desk, &services, on).await?),
+        Request::Maintenance { what, node, on, reason } => {
+            json(&services::maintenance(desk, what.as_deref(), node, on, reason).await?)
+        }
         Request::Halt { site, on } => json(&halt::halt(desk, site.as_deref(), on).await?),
+        Request::ConfirmOff { node, reason } => {
+            json(&fence::confirm_off(desk, &node, reason).await?)
+        }
         Request::Steady { node } => json(&steady(desk, node).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
         Request::Timers => json(&timers(desk)?),
+        Request::Tools => json(&tools::answer(&desk.handle.view())),
+        Request::Remember { memory, node, name, value } => {
+            json(&remember(desk, memory, node, name, value).await?)
+        }
         Request::Metrics => json(&MetricsAnswer { text: desk.metrics.text() }),
         // Both are answered with many lines elsewhere; one that is not watched is one picture.
         Request::Status { .. } | Request::Events { .. } => {
@@ -171,7 +188,7 @@ pub fn addresses_of(config: &Config, node: &str) -> Vec<SocketAddr> {
     node.addresses.iter().filter_map(at).collect()
 }
 
-fn member(state: &State, name: &str) -> Answered<NodeId> {
+pub(super) fn member(state: &State, name: &str) -> Answered<NodeId> {
     state.node(name).ok_or_else(|| {
         let members: Vec<_> = state.members.values().map(|it| it.name.as_str()).collect();
         Failure::unchanged(
@@ -181,29 +198,35 @@ fn member(state: &State, name: &str) -> Answered<NodeId> {
     })
 }
 
+/// A node that no operator keeps from taking services.
+fn takes(state: &State, to: NodeId, node: &str) -> Answered<()> {
+    let (why, next) = if state.standby.contains(&to) {
+        ("is on standby", format!("`stead standby {node} --off` first"))
+    } else if state.is_halted(to) {
+        let next = "`stead start --all` or `stead start --site SITE` first";
+        ("is stopped by an operator", next.to_owned())
+    } else if state.is_node_maintained(to) {
+        let next = format!("`stead maintenance --node {node} --off` first");
+        ("is in maintenance, and nothing comes to it", next)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::unchanged(format!("{node} {why}; nothing was changed"), next))
+}
+
 async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<ChangeAnswer> {
     let state = state(desk);
     let to = member(&state, node)?;
-    let id = ServiceId::from(service);
-    let Some(assignment) = state.assignments.get(&id) else {
-        let services: Vec<_> = state.assignments.keys().map(|it| it.0.as_str()).collect();
+    let id = services::known(&state, service)?;
+    let assignment = state.assignments.get(&id).cloned().unwrap_or_default();
+    services::untouched(&state, [&id])?;
+    if state.is_stopped(&id) {
         return Err(Failure::unchanged(
-            format!("there is no service {service}; nothing was changed"),
-            format!("the services are: {}", services.join(", ")),
-        ));
-    };
-    if state.standby.contains(&to) {
-        return Err(Failure::unchanged(
-            format!("{node} is on standby; nothing was changed"),
-            format!("`stead standby {node} --off` first"),
+            format!("{service} is stopped by an operator; nothing was changed"),
+            format!("`stead start {service}` first"),
         ));
     }
-    if state.is_halted(to) {
-        return Err(Failure::unchanged(
-            format!("{node} is stopped by an operator; nothing was changed"),
-            "`stead start --all` or `stead start --site SITE` first",
-        ));
-    }
+    takes(&state, to, node)?;
     let quarantined = desk.handle.view().quarantined.get(&to).copied();
     if let Some(it) = quarantined.filter(|_| !state.is_disarmed()) {
         return Err(Failure::unchanged(
@@ -237,14 +260,33 @@ async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<Change
         }
         Holder::Never | Holder::Stopped { .. } => Change::Assign { service: id, base, node: to },
         Holder::Stopping { .. } => {
-            return Err(Failure::unchanged(
-                format!("{service} is being stopped just now; nothing was changed"),
-                "wait a moment, then try again",
-            ));
+            return Err(stopping(&state, &id, service));
         }
     };
     let index = submit(desk, change).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: None })
+}
+
+/// Why a service can't be moved that is on its way down.
+fn stopping(state: &State, id: &ServiceId, service: &str) -> Failure {
+    let holder = state.assignments.get(id).and_then(|it| it.holder.node());
+    let away = holder.filter(|node| state.waiting_for(*node).any(|it| it == id));
+    match away.map(|node| state.name(node)) {
+        Some(node) => Failure::unchanged(
+            format!(
+                "{service} stays with {node}, which is lost: only proof that {node} is off lets it \
+                 start elsewhere; nothing was changed"
+            ),
+            format!(
+                "bring {node} back, or make sure that it is off, then: stead fence confirm-off \
+                 {node} --reason \"what you looked at\""
+            ),
+        ),
+        None => Failure::unchanged(
+            format!("{service} is being stopped just now; nothing was changed"),
+            "wait a moment, then try again",
+        ),
+    }
 }
 
 /// The reference point at which a node is behind, if placement would send the service elsewhere for
@@ -258,7 +300,10 @@ fn out_of_reach(seen: &Seen, state: &State, to: NodeId, service: &ServiceId) -> 
 async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
     let state = state(desk);
     let id = member(&state, node)?;
-    let next = if on && state.is_disarmed() {
+    let stays = state.held_by(id).find(|(service, _)| state.is_maintained(service));
+    let next = if let Some((service, _)) = stays.filter(|_| on) {
+        format!("{service} is in maintenance: it moves away when that is over, see `stead status`")
+    } else if on && state.is_disarmed() {
         "the cluster is disarmed: its services move away when that is over, see `stead status`"
             .to_owned()
     } else if on {
@@ -273,15 +318,27 @@ async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: Some(next) })
 }
 
-async fn clear(desk: &Desk, service: Option<String>) -> Answered<ChangeAnswer> {
-    let service = service.map(ServiceId);
-    let index = submit(desk, Change::Clear { service }).await?;
-    Ok(ChangeAnswer { index: Some(index.0), node: None, next: None })
-}
-
 async fn steady(desk: &Desk, node: String) -> Answered<ChangeAnswer> {
     let id = member(&state(desk), &node)?;
     let index = submit(desk, Change::Steady { node: id }).await?;
+    Ok(ChangeAnswer { index: Some(index.0), node: Some(node), next: None })
+}
+
+async fn remember(
+    desk: &Desk,
+    memory: Memory,
+    node: Option<String>,
+    name: String,
+    value: Option<String>,
+) -> Answered<ChangeAnswer> {
+    let own = desk.handle.view().identity.name.clone();
+    let node = node.unwrap_or(own);
+    let scope = match memory {
+        Memory::Transient => AttributeScope::Transient(member(&state(desk), &node)?),
+        Memory::Permanent => AttributeScope::Permanent(member(&state(desk), &node)?),
+        Memory::Cluster => AttributeScope::Cluster,
+    };
+    let index = submit(desk, Change::Attribute { scope, name, value }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node), next: None })
 }
 
@@ -347,6 +404,23 @@ fn failed(error: &SubmitError) -> Failure {
         SubmitError::Ending => (Changed::Unknown, "look at `stead status` on another node"),
     };
     Failure { message: error.to_string(), changed, next: next.to_owned(), problems: Vec::new() }
+}
+
+/// A reason that fits into a line or two of a screen. Where one must be given, `next` says what to
+/// say.
+///
+/// # Errors
+/// It is longer, no line, or not there. Nothing was changed.
+pub(super) fn reason_of(reason: String, next: Option<&str>) -> Answered<String> {
+    let fits = reason.chars().count() <= LONGEST_REASON && !reason.chars().any(char::is_control);
+    if fits && (next.is_none() || !reason.trim().is_empty()) {
+        return Ok(reason);
+    }
+    let least = if next.is_some() { "1 to" } else { "at most" };
+    let message = format!(
+        "the reason must be one line of {least} {LONGEST_REASON} characters; nothing was changed"
+    );
+    Err(Failure::unchanged(message, next.unwrap_or("say it shorter")))
 }
 
 /// Waits until this node has applied an entry, so that what is shown next has it; not for ever.

@@ -129,11 +129,16 @@ impl Client {
             | Request::Override { .. }
             | Request::Clear { .. }
             | Request::Halt { .. }
+            | Request::ConfirmOff { .. }
+            | Request::Serve { .. }
+            | Request::Maintenance { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }
             | Request::Timers
-            | Request::Metrics => {
+            | Request::Metrics
+            | Request::Tools
+            | Request::Remember { .. } => {
                 let answer = requests::carry_out(desk, request).await;
                 self.send(&answer.into()).await
             }

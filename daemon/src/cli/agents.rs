@@ -35,7 +35,8 @@ Examples:
   stead agents ocf:pacemaker:Dummy --json
 
 SAFETY says what has to be known of a lost node before its resource may be started elsewhere:
-lease, that its lease has ended; fence, that it was fenced. See docs/reference/agents.md.")]
+lease, that its lease has ended; fence, that it stopped it itself, or is off by a fence device or
+an operator's word. See docs/reference/agents.md.")]
 pub(super) struct Agents {
     /// The agent: ocf:PROVIDER:TYPE, or TYPE if only one provider has it
     name: Option<String>,

@@ -11,7 +11,8 @@ use crate::config::{FileError, Problem, Rejected, read_file_asking};
 
 /// Say what is wrong with a file. Needs no cluster and no daemon, and changes nothing.
 ///
-/// Agents that are installed on this machine are asked whether they take what is written for them.
+/// Agents that are installed on this machine are asked whether they take what is written for them,
+/// and systemd's files whether the units are there.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status 1: the file can't be used. Warnings alone are no failure.\n\n\
                         Example:\n  stead lint cluster.toml")]

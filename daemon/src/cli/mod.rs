@@ -21,14 +21,17 @@ mod context;
 mod demo;
 mod disarm;
 mod doctor;
+mod drain;
 mod events;
 mod exit;
+mod fence;
 mod incident;
 mod init;
 mod join;
 mod leave;
 mod lint;
 mod look;
+mod maintenance;
 mod metrics;
 mod moves;
 mod plan;
@@ -104,10 +107,13 @@ enum Command {
     Quorum(quorum::Quorum),
     Move(moves::Move),
     Standby(standby::Standby),
+    Drain(drain::Drain),
     Stop(start_stop::Stop),
     Start(start_stop::Start),
+    Maintenance(maintenance::Maintenance),
     Disarm(disarm::Disarm),
     Clear(clear::Clear),
+    Fence(fence::Fence),
     Events(events::Events),
     Incident(incident::Incident),
     Doctor(doctor::Doctor),
@@ -131,6 +137,7 @@ enum Command {
 pub fn main() -> ExitCode {
     crate::keeper::run_if_asked();
     crate::executor::run_if_asked();
+    crate::tools::run_if_asked();
     let Cli { folders: Folders { etc, state, run }, command } = Cli::parse();
     let context = Context::of_process(Paths { etc, state, run });
     match command.run(&context) {
@@ -157,10 +164,13 @@ impl Command {
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
             Self::Standby(command) => command.run(context),
+            Self::Drain(command) => command.run(context),
+            Self::Maintenance(command) => command.run(context),
             Self::Stop(command) => command.run(context),
             Self::Start(command) => command.run(context),
             Self::Disarm(command) => command.run(context),
             Self::Clear(command) => command.run(context),
+            Self::Fence(command) => command.run(context),
             Self::Events(command) => command.run(context),
             Self::Incident(command) => command.run(context),
             Self::Doctor(command) => command.run(context),

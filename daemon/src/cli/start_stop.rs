@@ -1,4 +1,4 @@
-//! `stead stop` and `stead start`: a whole site, or everything.
+//! `stead stop` and `stead start`: services, a whole site, or everything.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::exit::Exit;
 use crate::api::halt::HaltAnswer;
-use crate::api::message::Request;
+use crate::api::message::{Request, ServicesAnswer};
 use crate::api::report::{ServiceReport, StatusReport};
 
 /// The time between two looks.
@@ -15,10 +15,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long `stop` waits by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Which nodes are meant.
+/// What is meant.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
+    /// These services, wherever they are
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
     /// The nodes of this site
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
@@ -38,13 +41,15 @@ impl Which {
     }
 }
 
-/// Stop a site or the whole cluster, to switch it off.
+/// Stop services, or a site or the whole cluster, to switch it off.
 ///
-/// What has another place moves there first, the rest stops. The nodes go on to vote, and hold
-/// nothing until `stead start`, over every restart: machines may come up again in any order. It
-/// waits until nothing is served there any more.
+/// Services stop wherever they are, in order: what needs another goes before it. They run nowhere
+/// until `stead start`, over every restart of everything; all others are untouched. Of a site, what
+/// has another place moves there first, the rest stops; its nodes go on to vote, and hold nothing
+/// until `stead start`: machines may come up again in any order. It waits until it is over.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stead stop --site dc2\n  stead stop --all --yes")]
+#[command(after_help = "Examples:\n  stead stop web\n  stead stop web db\n  \
+                        stead stop --site dc2\n  stead stop --all --yes")]
 pub(super) struct Stop {
     #[command(flatten)]
     which: Which,
@@ -53,12 +58,13 @@ pub(super) struct Stop {
     yes: bool,
 }
 
-/// Let a site or the whole cluster serve again.
+/// Let services, a site or the whole cluster serve again.
 ///
-/// Also the last step of a cold start: once the machines are up, `stead status` on any of them
-/// shows who is there.
+/// What needs another begins when that works. Also the last step of a cold start: once the machines
+/// are up, `stead status` on any of them shows who is there.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stead start --site dc2\n  stead start --all")]
+#[command(after_help = "Examples:\n  stead start web db\n  stead start --site dc2\n  \
+                        stead start --all")]
 pub(super) struct Start {
     #[command(flatten)]
     which: Which,
@@ -66,6 +72,9 @@ pub(super) struct Start {
 
 impl Stop {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if !self.which.services.is_empty() {
+            return stop_services(context, &self.which.services);
+        }
         let (what, typed) = (self.which.in_words(), self.which.as_typed());
         let ask = !self.yes && context.interactive;
         if ask && !context.confirms(&format!("Stop {what}, until `stead start`?"))? {
@@ -77,7 +86,9 @@ impl Stop {
         if answer.already {
             println!("They are stopped already: {}; nothing was changed.", answer.nodes.join(", "));
         }
-        if let Some(left) = wait_empty(context, &answer.nodes)? {
+        let there =
+            |it: &ServiceReport| it.node.as_ref().is_some_and(|node| answer.nodes.contains(node));
+        if let Some(left) = wait_gone(context, there)? {
             println!("Stopping; not over yet after {} s: {left}.", PATIENCE.as_secs());
             println!("Next: see `stead status`; they stay stopped, whatever comes.");
             return Ok(Exit::Failed);
@@ -93,6 +104,9 @@ impl Stop {
 
 impl Start {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        if !self.which.services.is_empty() {
+            return start_services(context, &self.which.services);
+        }
         let request = Request::Halt { site: self.which.site, on: false };
         let answer: HaltAnswer = context.ask(&request)?;
         let nodes = answer.nodes.join(", ");
@@ -106,13 +120,45 @@ impl Start {
     }
 }
 
-/// Waits until nothing is with these nodes any more; says what still is when patience is over.
-fn wait_empty(context: &Context, nodes: &[String]) -> anyhow::Result<Option<String>> {
+fn stop_services(context: &Context, services: &[String]) -> anyhow::Result<Exit> {
+    let request = Request::Serve { services: services.to_vec(), on: false };
+    let ServicesAnswer { services, already } = context.ask(&request)?;
+    if already {
+        println!("Stopped already: {}; nothing was changed.", services.join(", "));
+    }
+    let there = |it: &ServiceReport| it.node.is_some() && services.contains(&it.name);
+    if let Some(left) = wait_gone(context, there)? {
+        println!("Stopping; not over yet after {} s: {left}.", PATIENCE.as_secs());
+        println!("Next: see `stead status`; they stay stopped, whatever comes.");
+        return Ok(Exit::Failed);
+    }
+    println!("Stopped: {} run nowhere.", services.join(", "));
+    println!("Next: to let them run again: stead start {}", services.join(" "));
+    Ok(Exit::Done)
+}
+
+fn start_services(context: &Context, services: &[String]) -> anyhow::Result<Exit> {
+    let request = Request::Serve { services: services.to_vec(), on: true };
+    let ServicesAnswer { services, already } = context.ask(&request)?;
+    let services = services.join(", ");
+    if already {
+        println!("None of them is stopped: {services}; nothing was changed.");
+    } else {
+        println!("Started: {services} may run.");
+        println!("Next: stead status");
+    }
+    Ok(Exit::Done)
+}
+
+/// Waits until no such service is with a node any more; says what is when patience is over.
+fn wait_gone(
+    context: &Context,
+    there: impl Fn(&ServiceReport) -> bool,
+) -> anyhow::Result<Option<String>> {
     let began = Instant::now();
     loop {
         let status: StatusReport = context.ask(&Request::Status { watch: false })?;
-        let there = |it: &&ServiceReport| it.node.as_ref().is_some_and(|node| nodes.contains(node));
-        let left: Vec<_> = status.services.iter().filter(there).collect();
+        let left: Vec<_> = status.services.iter().filter(|it| there(it)).collect();
         if left.is_empty() {
             return Ok(None);
         }

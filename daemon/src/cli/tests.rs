@@ -37,7 +37,7 @@ fn shows(view: &View, entries: &[Arc<Entry>], expected: &ExpectFile) {
     let report = report::status(view, entries);
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<report::StatusReport>(&json).unwrap(), report);
-    let screen = render(&report, Look::plain(100));
+    let screen = render(&report, Look::plain(100), false);
     assert_eq!(report.protected, screen.starts_with("Protected. Nothing to do.\n"));
     expected.assert_eq(&timeless(&screen));
 }
@@ -255,7 +255,7 @@ fn nothing_is_known_yet() {
 #[test]
 fn a_narrow_terminal() {
     let report = report::status(&after_takeover(), &[]);
-    let screen = timeless(&render(&report, Look::plain(60)));
+    let screen = timeless(&render(&report, Look::plain(60), false));
     expect_file!["golden/a-narrow-terminal.txt"].assert_eq(&screen);
 }
 

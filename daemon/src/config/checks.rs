@@ -11,6 +11,8 @@ use stead_core::time::Span;
 use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
 use toml::Spanned;
 
+use super::between;
+use super::copies;
 use super::draft::{Cluster, Draft, Node};
 use super::duration::{say, write};
 use super::keys::nearest;
@@ -18,6 +20,7 @@ use super::network;
 use super::problem::Findings;
 use super::resource;
 use super::section::shown;
+use super::unit;
 
 /// The most links: every node sends its heartbeats on each of them.
 const MOST_LINKS: usize = 8;
@@ -38,7 +41,10 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     wishes(draft, findings);
     for service in &draft.services {
         resource::check(service.name.get_ref(), &service.resources, findings);
+        copies::check(draft, service, findings);
     }
+    between::check(draft, findings);
+    unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
 }

@@ -76,6 +76,14 @@ impl<'s, 'a, 'i> Command<'s, 'a, 'i> {
         }
     }
 
+    /// The table, if it is one.
+    pub(super) fn long(&self) -> Option<&Section<'a, 'i>> {
+        match self {
+            Self::Long(table) => Some(table),
+            Self::Short(..) => None,
+        }
+    }
+
     /// One of its times.
     pub(super) fn duration(&self, key: &str, default: Span, findings: &mut Findings) -> Span {
         match self {

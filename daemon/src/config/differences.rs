@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 use stead_core::state::config::{
-    Config, LinkConfig, Monitor, NetworkConfig, NodeConfig, Program, QuorumConfig, ServiceAddress,
-    ServiceConfig,
+    Config, HookConfig, LinkConfig, Look, Monitor, NetworkConfig, NodeConfig, Probe, Program,
+    QuorumConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 
@@ -89,6 +89,15 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
         if both {
             let parts = parts::changes(&name.0, old.resources(name), new.resources(name));
             parts.into_iter().for_each(|what| changes.live(what));
+            if old.copies(name) != new.copies(name) {
+                changes.live(format!("service {}: its copies changed; they restart", name.0));
+            }
+            let usual = ServiceMore::default();
+            let monitor = |it: &'_ Config| it.services.get(name).and_then(|it| it.monitor.clone());
+            let (was, is) = (monitor(old), monitor(new));
+            let [old, new] = [old, new].map(|it| it.more_of(name).unwrap_or(&usual));
+            changes.monitor(&name.0, (was.as_ref(), &old.look), (is.as_ref(), &new.look));
+            changes.more(&name.0, old, new);
         }
     }
     for (name, pair) in pairs(&old.more.networks, &new.more.networks) {
@@ -220,7 +229,6 @@ impl Changes {
         };
         self.addresses(name, &old.addresses, &new.addresses);
         self.program(name, old.program.as_ref(), new.program.as_ref());
-        self.monitor(name, old.monitor.as_ref(), new.monitor.as_ref());
         let prefer = |service: &ServiceConfig| match service.prefer.as_slice() {
             [] => "any node".to_owned(),
             nodes => nodes.join(", "),
@@ -228,6 +236,27 @@ impl Changes {
         self.value(&format!("service {name}: prefers"), &prefer(old), &prefer(new));
         let yes = |truth: bool| if truth { "yes" } else { "no" };
         self.value(&format!("service {name}: failback"), yes(old.failback), yes(new.failback));
+    }
+
+    /// What a service has beside its program, addresses and wishes.
+    fn more(&mut self, name: &str, old: &ServiceMore, new: &ServiceMore) {
+        let needs = |more: &ServiceMore| match more.needs.iter().collect::<Vec<_>>()[..] {
+            [] => "nothing".to_owned(),
+            ref all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        self.value(&format!("service {name}: needs"), &needs(old), &needs(new));
+        let importance = |more: &ServiceMore| more.importance.to_string();
+        self.value(&format!("service {name}: importance"), &importance(old), &importance(new));
+        let hook = |hook: &Option<HookConfig>| match hook {
+            Some(hook) => format!("{} for {} at most", command(&hook.command), say(hook.timeout)),
+            None => "nothing".to_owned(),
+        };
+        for (key, old, new) in [
+            ("takeover", &old.hooks.takeover, &new.hooks.takeover),
+            ("release", &old.hooks.release, &new.hooks.release),
+        ] {
+            self.value(&format!("service {name}: {key} hook runs"), &hook(old), &hook(new));
+        }
     }
 
     fn satellites(&mut self, old: &Config, new: &Config) {
@@ -316,21 +345,43 @@ impl Changes {
         }
     }
 
-    fn monitor(&mut self, name: &str, old: Option<&Monitor>, new: Option<&Monitor>) {
+    /// What looks whether a service works: a command, or the daemon itself.
+    fn monitor(&mut self, name: &str, old: Looking<'_>, new: Looking<'_>) {
+        let what = format!("service {name}: monitor");
         match (old, new) {
-            (None, None) => {}
-            (None, Some(new)) => {
-                self.live(format!("service {name}: monitor added, {}", command(&new.command)));
-            }
-            (Some(_), None) => self.live(format!("service {name}: monitor removed")),
-            (Some(old), Some(new)) => {
-                let what = format!("service {name}: monitor");
-                self.value(&what, &command(&old.command), &command(&new.command));
-                self.span(&format!("{what}'s interval"), old.interval, new.interval);
-                self.span(&format!("{what}'s timeout"), old.timeout, new.timeout);
+            ((None, _), (None, _)) => {}
+            ((None, _), (Some(_), _)) => self.live(format!("{what} added, {}", looks(new))),
+            ((Some(_), _), (None, _)) => self.live(format!("{what} removed")),
+            ((Some(was), _), (Some(is), _)) => {
+                self.value(&what, &looks(old), &looks(new));
+                self.span(&format!("{what}'s interval"), was.interval, is.interval);
+                self.span(&format!("{what}'s timeout"), was.timeout, is.timeout);
             }
         }
     }
+}
+
+/// How a monitor looks, in words.
+/// A monitor, if there is one, and how what it sees is judged.
+type Looking<'a> = (Option<&'a Monitor>, &'a Look);
+
+fn looks((monitor, look): Looking<'_>) -> String {
+    let asks = match &look.probe {
+        None => monitor.map(|monitor| command(&monitor.command)).unwrap_or_default(),
+        Some(Probe::Tcp(at)) => format!("a connection to {at}"),
+        Some(Probe::Http { host, path, expect, contains, .. }) => {
+            let codes: Vec<_> = expect.iter().map(ToString::to_string).collect();
+            let codes = if codes.is_empty() { "2xx or 3xx".to_owned() } else { codes.join(" or ") };
+            let text = contains.as_ref().map(|it| format!(" with {it:?}")).unwrap_or_default();
+            format!("http://{host}{path} for {codes}{text}")
+        }
+    };
+    let slow = look.slower_than.map(|it| format!(" within {}", say(it))).unwrap_or_default();
+    let several = match look.failures {
+        1 => String::new(),
+        count => format!(", {count} failures in a row"),
+    };
+    format!("{asks}{slow}{several}")
 }
 
 fn place(network: &NetworkConfig) -> String {

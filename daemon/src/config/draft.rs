@@ -3,15 +3,15 @@
 //! A value that couldn't be read is noted as a problem and left out or replaced by its default; a
 //! draft becomes a [`Config`] only if there are no problems, so the replacement is never used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, ConfigNext, ExecConfig, LinkConfig, Monitor, NodeConfig,
-    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, ExecConfig, Hooks, LinkConfig, Look,
+    Monitor, NodeConfig, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -68,6 +68,21 @@ pub(super) struct Service {
     pub(super) prefer: Vec<Spanned<String>>,
     pub(super) failback: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<ResourceConfig>>,
+    pub(super) needs: Vec<Spanned<String>>,
+    pub(super) importance: u8,
+    pub(super) hooks: Hooks,
+    pub(super) look: Look,
+    pub(super) copies: Option<Copies>,
+    /// The resources that can be promoted, by name.
+    pub(super) promotable: BTreeSet<String>,
+}
+
+/// `copies` of a service.
+pub(super) struct Copies {
+    /// Where it stands.
+    pub(super) at: Range<usize>,
+    /// The nodes; all if none.
+    pub(super) nodes: Option<Vec<Spanned<String>>>,
 }
 
 /// The table `[quorum]`.
@@ -138,7 +153,17 @@ impl Node {
 impl Service {
     fn more(&self) -> (ServiceId, ServiceMore) {
         let resources = self.resources.iter().map(|it| it.get_ref().clone()).collect();
-        (ServiceId(self.name.get_ref().clone()), ServiceMore { resources })
+        let needs = self.needs.iter().map(|it| ServiceId(it.get_ref().clone())).collect();
+        let (importance, hooks, look) = (self.importance, self.hooks.clone(), self.look.clone());
+        let copies = self.copies.as_ref().map(|copies| CopiesConfig {
+            nodes: copies
+                .nodes
+                .as_ref()
+                .map(|nodes| nodes.iter().map(|node| node.get_ref().clone()).collect()),
+            promotable: self.promotable.clone(),
+        });
+        let more = ServiceMore { resources, needs, importance, hooks, look, copies };
+        (ServiceId(self.name.get_ref().clone()), more)
     }
 
     fn config(self) -> (ServiceId, ServiceConfig) {

@@ -48,7 +48,11 @@ pub(super) const SERVICE: &[Key] = keys! {
     "failback": "failback = false",
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "copies": "copies = [\"node1\", \"node2\"]",
     "resources": "resources = [{ name = \"web\", ocf = \"heartbeat:nginx\" }]",
+    "needs": "needs = [\"db\"]",
+    "importance": "importance = 80",
+    "hooks": "hooks = { takeover = [\"/usr/local/bin/tell-the-router\"] }",
 };
 /// The keys of `[[services.NAME.resources]]`.
 pub(super) const RESOURCE: &[Key] = keys! {
@@ -56,6 +60,11 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
     "ocf": "ocf = \"heartbeat:nginx\"",
+    "unit": "unit = \"nginx.service\"",
+    "ready": "ready = { tcp = \"127.0.0.1:6380\" }",
+    "user": "user = \"www-data\"",
+    "group": "group = \"www-data\"",
+    "stop-signal": "stop-signal = \"SIGINT\"",
     "parameters": "parameters = { configfile = \"/etc/nginx/nginx.conf\" }",
     "needs": "needs = [\"data\"]",
     "start-timeout": "start-timeout = \"20s\"",
@@ -65,7 +74,10 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "restarts": "restarts = 3",
     "forget-after": "forget-after = \"10min\"",
     "safety": "safety = \"lease\"",
+    "promotable": "promotable = true",
 };
+/// The keys of `ready` of a resource.
+pub(super) const READY: &[Key] = keys! { "tcp": "tcp = \"127.0.0.1:6380\"" };
 /// The keys of `[networks.NAME]`.
 pub(super) const NETWORK: &[Key] = keys! {
     "prefix": "prefix = \"10.0.0.0/24\"",
@@ -98,12 +110,28 @@ pub(super) const PROGRAM: &[Key] = keys! {
 /// The keys of a monitor.
 pub(super) const MONITOR: &[Key] = keys! {
     "command": "command = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
+    "tcp": "tcp = \"10.0.0.100:5432\"",
+    "http": "http = \"http://10.0.0.100/health\"",
+    "expect": "expect = [200]",
+    "contains": "contains = \"ready\"",
     "interval": "interval = \"1s\"",
     "timeout": "timeout = \"2s\"",
+    "slower-than": "slower-than = \"500ms\"",
+    "failures": "failures = 2",
+};
+/// The keys of `hooks`.
+pub(super) const HOOKS: &[Key] = keys! {
+    "takeover": "takeover = [\"/usr/local/bin/tell-the-router\", \"here\"]",
+    "release": "release = [\"/usr/local/bin/tell-the-router\", \"gone\"]",
+};
+/// The keys of one of them.
+pub(super) const HOOK: &[Key] = keys! {
+    "command": "command = [\"/usr/local/bin/tell-the-router\", \"here\"]",
+    "timeout": "timeout = \"10s\"",
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 11] = [
+pub(super) const HOMES: [(&str, &[Key]); 14] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -114,6 +142,9 @@ pub(super) const HOMES: [(&str, &[Key]); 11] = [
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("[[services.NAME.resources]]", RESOURCE),
+    ("`ready` of [[services.NAME.resources]]", READY),
+    ("`hooks` of [services.NAME]", HOOKS),
+    ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
 ];
 

@@ -18,13 +18,18 @@
 //! differs from node to node by itself.
 
 mod address;
+mod between;
 mod checks;
 mod command;
+mod copies;
 mod differences;
 mod draft;
 mod duration;
 mod example;
+mod hooks;
+mod how;
 mod keys;
+mod monitor;
 mod name;
 mod network;
 mod parts;
@@ -38,6 +43,7 @@ mod syntax;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -53,6 +59,7 @@ use crate::ocf::{self, AgentName};
 
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
+pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
 pub use render::render;

@@ -51,6 +51,7 @@ fn agent(agent: &Agent) -> String {
     match agent {
         Agent::Process { command: words, .. } => command(words),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
+        Agent::Unit { unit, .. } => format!("unit:{unit}"),
     }
 }
 
@@ -59,11 +60,18 @@ fn changed(old: &ResourceConfig, new: &ResourceConfig) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     match (&old.agent, &new.agent) {
         (
-            Agent::Process { command: was, monitor: looked },
-            Agent::Process { command: now, monitor: looks },
+            Agent::Process { command: was, monitor: looked, how },
+            Agent::Process { command: now, monitor: looks, how: new },
         ) => {
             keys.extend((was != now).then(|| "program".to_owned()));
             keys.extend((looked != looks).then(|| "monitor".to_owned()));
+            let ways = [
+                ("ready", how.ready != new.ready),
+                ("user", how.user != new.user),
+                ("group", how.group != new.group),
+                ("stop-signal", how.stop_signal != new.stop_signal),
+            ];
+            keys.extend(ways.into_iter().filter(|(_, is)| *is).map(|(key, _)| key.to_owned()));
         }
         (Agent::Ocf { parameters: was, .. }, Agent::Ocf { parameters: now, .. })
             if agent(&old.agent) == agent(&new.agent) =>
@@ -72,7 +80,13 @@ fn changed(old: &ResourceConfig, new: &ResourceConfig) -> Vec<String> {
             let other = names.into_iter().filter(|name| was.get(*name) != now.get(*name));
             keys.extend(other.map(|name| format!("parameter {name}")));
         }
-        (Agent::Process { .. } | Agent::Ocf { .. }, _) => keys.push("agent".to_owned()),
+        (Agent::Unit { unit: was, monitor: looked }, Agent::Unit { unit: now, monitor: looks }) => {
+            keys.extend((was != now).then(|| "unit".to_owned()));
+            keys.extend((looked != looks).then(|| "monitor".to_owned()));
+        }
+        (Agent::Process { .. } | Agent::Ocf { .. } | Agent::Unit { .. }, _) => {
+            keys.push("agent".to_owned())
+        }
     }
     let rest = [
         ("needs", old.needs != new.needs),

@@ -3,11 +3,13 @@
 use std::fmt::{self, Write};
 
 use stead_core::state::config::{
-    Agent, Config, ExecConfig, Monitor, NetworkConfig, Program, QuorumConfig, ResourceConfig,
-    ResourceTimes, Safety, ServiceAddress, ServiceConfig,
+    Agent, Config, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe, ProcessHow,
+    Program, QuorumConfig, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
+    ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
 };
 
 use super::duration;
+use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
 #[must_use]
@@ -41,10 +43,28 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     }
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
-        write_service(out, service)?;
+        let usual = ServiceMore::default();
+        let more = config.more_of(name).unwrap_or(&usual);
+        write_service(out, service, &more.look)?;
+        write_more(out, more)?;
+        let copies = config.copies(name);
+        match copies.map(|copies| &copies.nodes) {
+            Some(Some(nodes)) => {
+                let nodes: Vec<String> = nodes.iter().cloned().collect();
+                writeln!(out, "copies = {}", list(&nodes))?;
+            }
+            Some(None) => writeln!(out, "copies = \"all\"")?,
+            None => {}
+        }
         for resource in config.resources(name) {
             writeln!(out, "\n[[services.{name}.resources]]")?;
             write_resource(out, resource)?;
+            let can = copies.map(|copies| copies.promotable.contains(&resource.name));
+            if let (Some(can), Agent::Ocf { provider, kind, .. }) = (can, &resource.agent)
+                && can != ocf::is_promotable(provider, kind)
+            {
+                writeln!(out, "promotable = {can}")?;
+            }
         }
     }
     for (name, network) in &config.more.networks {
@@ -86,7 +106,44 @@ fn write_network(out: &mut String, network: &NetworkConfig) -> fmt::Result {
     Ok(())
 }
 
-fn write_service(out: &mut String, service: &ServiceConfig) -> fmt::Result {
+fn write_more(out: &mut String, more: &ServiceMore) -> fmt::Result {
+    if !more.needs.is_empty() {
+        writeln!(
+            out,
+            "needs = {}",
+            list(&more.needs.iter().map(|it| it.0.clone()).collect::<Vec<_>>())
+        )?;
+    }
+    if more.importance != USUAL_IMPORTANCE {
+        writeln!(out, "importance = {}", more.importance)?;
+    }
+    let hooks = [("takeover", &more.hooks.takeover), ("release", &more.hooks.release)];
+    let hooks = hooks.into_iter().filter_map(|(key, hook)| Some((key, hook.as_ref()?)));
+    let hooks = hooks.map(|(key, HookConfig { command, timeout })| {
+        let (command, timeout) = (list(command), duration::write(*timeout));
+        format!("{key} = {{ command = {command}, timeout = \"{timeout}\" }}")
+    });
+    let hooks: Vec<_> = hooks.collect();
+    if hooks.is_empty() { Ok(()) } else { writeln!(out, "hooks = {{ {} }}", hooks.join(", ")) }
+}
+
+/// What a monitor does, as a key of its table.
+fn asks(out: &mut String, command: &[String], probe: Option<&Probe>) -> fmt::Result {
+    match probe {
+        None => write!(out, "command = {}", list(command)),
+        Some(Probe::Tcp(at)) => write!(out, "tcp = \"{at}\""),
+        Some(Probe::Http { at: _, host, path, expect, contains }) => {
+            write!(out, "http = {}", quoted(&format!("http://{host}{path}")))?;
+            if !expect.is_empty() {
+                let codes: Vec<_> = expect.iter().map(ToString::to_string).collect();
+                write!(out, ", expect = [{}]", codes.join(", "))?;
+            }
+            contains.as_ref().map_or(Ok(()), |text| write!(out, ", contains = {}", quoted(text)))
+        }
+    }
+}
+
+fn write_service(out: &mut String, service: &ServiceConfig, look: &Look) -> fmt::Result {
     let addresses = service.addresses.iter().map(address).collect::<Vec<_>>();
     writeln!(out, "addresses = [{}]", addresses.join(", "))?;
     if !service.prefer.is_empty() {
@@ -100,10 +157,17 @@ fn write_service(out: &mut String, service: &ServiceConfig) -> fmt::Result {
         writeln!(out, "program = {{ command = {command}, stop-timeout = \"{stop_timeout}\" }}")?;
     }
     if let Some(Monitor { command, interval, timeout }) = &service.monitor {
-        let (command, interval) = (list(command), duration::write(*interval));
-        let timeout = duration::write(*timeout);
-        write!(out, "monitor = {{ command = {command}, interval = \"{interval}\"")?;
-        writeln!(out, ", timeout = \"{timeout}\" }}")?;
+        write!(out, "monitor = {{ ")?;
+        asks(out, command, look.probe.as_ref())?;
+        let (interval, timeout) = (duration::write(*interval), duration::write(*timeout));
+        write!(out, ", interval = \"{interval}\", timeout = \"{timeout}\"")?;
+        if let Some(span) = look.slower_than {
+            write!(out, ", slower-than = \"{}\"", duration::write(span))?;
+        }
+        if look.failures != 1 {
+            write!(out, ", failures = {}", look.failures)?;
+        }
+        writeln!(out, " }}")?;
     }
     Ok(())
 }
@@ -112,8 +176,15 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
     let ResourceConfig { name, agent, needs, times, restarts, forget_after, safety } = resource;
     writeln!(out, "name = {}", quoted(name))?;
     match agent {
-        Agent::Process { command, monitor } => {
+        Agent::Process { command, monitor, how } => {
             writeln!(out, "program = {}", list(command))?;
+            if let Some(monitor) = monitor {
+                writeln!(out, "monitor = {}", list(monitor))?;
+            }
+            write_how(out, how)?;
+        }
+        Agent::Unit { unit, monitor } => {
+            writeln!(out, "unit = {}", quoted(unit))?;
             if let Some(monitor) = monitor {
                 writeln!(out, "monitor = {}", list(monitor))?;
             }
@@ -146,6 +217,21 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
         Safety::Lease => writeln!(out, "safety = \"lease\""),
         Safety::Fence => writeln!(out, "safety = \"fence\""),
     }
+}
+
+fn write_how(out: &mut String, how: &ProcessHow) -> fmt::Result {
+    let ProcessHow { ready, user, group, stop_signal } = how;
+    match ready {
+        Ready::Monitor => {}
+        Ready::Notify => writeln!(out, "ready = \"notify\"")?,
+        Ready::Tcp(address) => writeln!(out, "ready = {{ tcp = \"{address}\" }}")?,
+    }
+    for (key, text) in [("user", user), ("group", group), ("stop-signal", stop_signal)] {
+        if let Some(text) = text {
+            writeln!(out, "{key} = {}", quoted(text))?;
+        }
+    }
+    Ok(())
 }
 
 fn address(address: &ServiceAddress) -> String {

@@ -10,12 +10,15 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::command::Command;
+use super::copies;
 use super::keys::{self, nearest};
-use super::name;
 use super::problem::{Findings, Severity};
 use super::section::{Section, shown};
+use super::{how, name, unit};
 use crate::ocf::{self, AgentName, NameError};
 
+/// The file NAME.hook.log is that of a service's hooks.
+const HOOK: &str = "hook";
 /// How often a resource is started again where it is, where the file doesn't say.
 pub const DEFAULT_RESTARTS: u32 = 3;
 /// After what time a failure counts no more, where the file doesn't say.
@@ -25,17 +28,18 @@ const MOST: usize = 100;
 /// The most restarts in a row that can be asked for.
 const MOST_RESTARTS: u16 = 10_000;
 
+/// The resources of a service, and the names of those that can be promoted.
+pub(super) type Resources = (Vec<Spanned<ResourceConfig>>, BTreeSet<String>);
+
 /// Reads the list of one service.
-pub(super) fn resources(
-    section: &Section<'_, '_>,
-    findings: &mut Findings,
-) -> Vec<Spanned<ResourceConfig>> {
-    let Some(list) = section.list("resources", findings) else { return Vec::new() };
+pub(super) fn resources(section: &Section<'_, '_>, findings: &mut Findings) -> Resources {
+    let mut promotable = BTreeSet::new();
+    let Some(list) = section.list("resources", findings) else { return Resources::default() };
     if list.len() > MOST {
         let message = format!("{} resources of {}", list.len(), section.place);
         let help = format!("{MOST} is the most: make several services of them");
         findings.error(&section.at("resources"), message, help);
-        return Vec::new();
+        return Resources::default();
     }
     let mut all: Vec<Spanned<ResourceConfig>> = Vec::new();
     for entry in list {
@@ -46,11 +50,15 @@ pub(super) fn resources(
         let place = format!("a resource of {}", section.place);
         let table = Section::new(table, entry.span(), place, keys::RESOURCE, findings);
         let before = all.last().map(|it| it.get_ref().name.clone());
+        let said = table.truth("promotable", findings);
         if let Some(resource) = resource(table, before, findings) {
+            if copies::is_promotable(&resource, said.as_ref(), findings) {
+                promotable.insert(resource.name.clone());
+            }
             all.push(Spanned::new(entry.span(), resource));
         }
     }
-    all
+    (all, promotable)
 }
 
 fn resource(
@@ -63,6 +71,10 @@ fn resource(
         section.missing("name", findings);
     }
     if let Some(name) = &name {
+        if name.get_ref() == HOOK {
+            let message = "`hook` can't be the name of a resource";
+            findings.error(&name.span(), message, "hooks print under it: choose another one");
+        }
         if let Some(refusal) = name::refusal(name.get_ref()) {
             let message = format!("the resource's name `{}` {refusal}", shown(name.get_ref()));
             findings.error(&name.span(), message, "write a name such as  name = \"data\"");
@@ -81,11 +93,7 @@ fn resource(
     let safety = safety(&section, findings);
     let times = times(&section, findings);
     let agent = agent?;
-    if let (Agent::Ocf { .. }, None) = (&agent, safety)
-        && let Some(mistake) = unsafe_by_default(&agent)
-    {
-        findings.error(&section.at("ocf"), mistake.0, mistake.1);
-    }
+    let default = safety_of(&agent, &section, safety.is_some(), findings);
     Some(ResourceConfig {
         name: name?.into_inner(),
         agent,
@@ -93,7 +101,7 @@ fn resource(
         times,
         restarts: restarts.map_or(DEFAULT_RESTARTS, |it| u32::from(it.into_inner())),
         forget_after,
-        safety: safety.unwrap_or(Safety::Lease),
+        safety: safety.unwrap_or(default),
     })
 }
 
@@ -110,33 +118,49 @@ fn times(section: &Section<'_, '_>, findings: &mut Findings) -> ResourceTimes {
     }
 }
 
+/// What a resource can be; it is exactly one of these.
+const KINDS: [&str; 3] = ["program", "ocf", "unit"];
+
 fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
-    match (section.get("program").is_some(), section.get("ocf").is_some()) {
-        (true, true) => {
-            let message = format!("{} has both `program` and `ocf`", section.place);
-            let help = "make two resources of it, one for each";
-            findings.error(&section.at("ocf"), message, help);
-            None
-        }
-        (false, false) => {
-            if !section.mistyped("program") && !section.mistyped("ocf") {
-                let message = format!("{} has neither `program` nor `ocf`", section.place);
-                let help = format!(
-                    "say what it is:  {}  or  {}",
-                    section.example("program"),
-                    section.example("ocf")
-                );
-                findings.error(&section.at, message, help);
+    let kinds: Vec<_> = KINDS.into_iter().filter(|kind| section.get(kind).is_some()).collect();
+    let kind = match kinds[..] {
+        [kind] => kind,
+        [] => {
+            if !KINDS.iter().any(|kind| section.mistyped(kind)) {
+                let message = format!("{} has none of `{}`", section.place, KINDS.join("`, `"));
+                let examples = KINDS.map(|kind| section.example(kind)).join("  or  ");
+                findings.error(&section.at, message, format!("say what it is:  {examples}"));
             }
-            None
+            return None;
         }
-        (true, false) => {
-            no_key(section, "parameters", "a program gets arguments", findings);
+        [first, second, ..] => {
+            let message = format!("{} has both `{first}` and `{second}`", section.place);
+            let help = "make two resources of it, one for each";
+            findings.error(&section.at(second), message, help);
+            return None;
+        }
+    };
+    if kind != "ocf" {
+        no_key(section, "parameters", "only an OCF agent gets parameters", findings);
+    }
+    if kind != "program" {
+        for (key, why) in how::KEYS {
+            no_key(section, key, why, findings);
+        }
+    }
+    match kind {
+        "program" => {
             let command = words(section, "program", findings)?;
             let monitor = words(section, "monitor", findings);
-            Some(Agent::Process { command, monitor })
+            Some(Agent::Process { command, monitor, how: how::how(section, findings) })
         }
-        (false, true) => {
+        "unit" => {
+            let monitor = words(section, "monitor", findings);
+            let unit = unit::unit(section, findings)?;
+            unit::ask(section, &unit, findings);
+            Some(Agent::Unit { unit, monitor })
+        }
+        _ => {
             no_key(section, "monitor", "the agent has a monitor of its own", findings);
             let name = section.text("ocf", findings)?;
             let parameters = parameters(section, findings);
@@ -266,44 +290,59 @@ fn safety(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Safety> 
     let word = section.text("safety", findings)?;
     match word.get_ref().as_str() {
         "lease" => Some(Safety::Lease),
-        "fence" => {
-            let help = "this version can't fence, so nothing of that class could start elsewhere: \
-                        run it outside of stead for now, or say  safety = \"lease\"  if two nodes \
-                        may touch it at once without harm";
-            findings.error(&word.span(), "`fence` is not there yet", help);
-            None
-        }
+        "fence" => Some(Safety::Fence),
         other => {
             let message = format!("`{}` is no class of safety", shown(other));
             let help = "it is  safety = \"lease\"  if nothing is lost when it starts elsewhere as \
-                        soon as this node's lease is over";
+                        soon as this node's lease is over, else  safety = \"fence\"";
             findings.error(&word.span(), message, help);
             None
         }
     }
 }
 
-/// What an agent looks after may be lost when two nodes have it at once, and fencing is not there.
-fn unsafe_by_default(agent: &Agent) -> Option<(String, String)> {
-    let Agent::Ocf { provider, kind, .. } = agent else { return None };
+/// The class of what nothing is said of: the safe one for what nobody has looked at.
+fn safety_of(
+    agent: &Agent,
+    section: &Section<'_, '_>,
+    said: bool,
+    findings: &mut Findings,
+) -> Safety {
+    let (provider, kind) = match agent {
+        Agent::Process { .. } => return Safety::Lease,
+        // What a unit does is not known.
+        Agent::Unit { .. } => return Safety::Fence,
+        Agent::Ocf { provider, kind, .. } => (provider, kind),
+    };
     let name = AgentName { provider: provider.clone(), kind: kind.clone() };
-    if ocf::safety(&name) == Safety::Lease {
-        return None;
-    }
-    if ocf::adds_address(&name) {
+    if !said && ocf::adds_address(&name) {
         let help = "write the address into `addresses` of the service: there it falls silent with \
                     the node's lease";
-        return Some((format!("no lease ends an address that {name} adds"), help.to_owned()));
+        let message = format!("no lease ends an address that {name} adds");
+        findings.error(&section.at("ocf"), message, help);
     }
-    let message =
-        format!("{name} may look after data that two nodes must never write at the same time");
-    let help = "this version can't fence, which would make sure of that. If no harm is done when \
-                it starts elsewhere as soon as this node's lease is over, say  safety = \"lease\"";
-    Some((message, help.to_owned()))
+    ocf::safety(&name)
+}
+
+/// A service that goes nowhere when its node is lost should not be a surprise.
+fn tell_bound(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
+    let Some(bound) = resources.iter().find(|it| it.get_ref().safety == Safety::Fence) else {
+        return;
+    };
+    let name = &bound.get_ref().name;
+    let message = format!(
+        "service `{service}` stays with a node that is lost until that is proven to be off, for \
+         the sake of `{name}`"
+    );
+    let help = "this version can't fence: the proof is that the node is back, or your word  stead \
+                fence confirm-off NODE --reason TEXT. If two nodes may touch it at once without \
+                harm:  safety = \"lease\"";
+    findings.warning(&bound.span(), message, help);
 }
 
 /// Holds the resources of a service against each other.
 pub(super) fn check(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
+    tell_bound(service, resources, findings);
     let all: Vec<ResourceConfig> = resources.iter().map(|it| it.get_ref().clone()).collect();
     let named = |name: &str| {
         let last = resources.iter().rev().find(|it| it.get_ref().name == name);

@@ -3,6 +3,7 @@
 //! A value of the wrong kind is noted with a line that would be right, and then treated as absent,
 //! so that the rest of the file is still read.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use stead_core::time::Span;
@@ -52,6 +53,22 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'i>>> {
         self.table.get(key)
+    }
+
+    /// An address with its port, as a text; `help` says how to write one.
+    pub(super) fn socket(
+        &self,
+        key: &str,
+        help: &str,
+        findings: &mut Findings,
+    ) -> Option<SocketAddr> {
+        let text = self.text(key, findings)?;
+        let parsed = text.get_ref().parse().ok().filter(|at: &SocketAddr| at.port() != 0);
+        if parsed.is_none() {
+            let message = format!("`{}` is no address with a port", shown(text.get_ref()));
+            findings.error(&text.span(), message, help);
+        }
+        parsed
     }
 
     /// The place of a key's value; the table's own if it has none.

@@ -1,6 +1,6 @@
 //! A table `[services.NAME]`: addresses, program, monitor and wishes.
 
-use stead_core::state::config::{Monitor, Program, ResourceConfig, ServiceAddress};
+use stead_core::state::config::{Program, ServiceAddress, USUAL_IMPORTANCE};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -9,12 +9,13 @@ use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{
-    DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT, address, resource,
-};
+use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource};
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
 const LONGEST_INTERFACE: usize = 15;
+
+/// From the least to the most important.
+const MOST_IMPORTANT: (u16, u16) = (1, 100);
 
 /// Reads the table of one service.
 pub(super) fn service(
@@ -22,13 +23,24 @@ pub(super) fn service(
     section: &Section<'_, '_>,
     findings: &mut Findings,
 ) -> Service {
+    let (monitor, look) = monitor::monitor(section, findings);
+    let importance = section.number("importance", MOST_IMPORTANT, findings);
+    let (resources, promotable) = parts(section, findings);
     Service {
+        copies: copies::copies(section, findings),
+        promotable,
         addresses: addresses(section, findings),
         program: program(section, findings),
-        monitor: monitor(section, findings),
+        monitor,
+        look,
+        needs: section.texts("needs", findings).unwrap_or_default(),
+        importance: importance
+            .and_then(|it| u8::try_from(it.into_inner()).ok())
+            .unwrap_or(USUAL_IMPORTANCE),
+        hooks: hooks::hooks(section, findings),
         prefer: section.texts("prefer", findings).unwrap_or_default(),
         failback: section.truth("failback", findings),
-        resources: parts(section, findings),
+        resources,
         name,
     }
 }
@@ -122,20 +134,11 @@ fn program(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Program
 }
 
 /// What it consists of, if it is more than one program.
-fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<ResourceConfig>> {
+fn parts(section: &Section<'_, '_>, findings: &mut Findings) -> resource::Resources {
     if section.get("resources").is_some() && section.get("program").is_some() {
         let message = format!("{} has both `program` and `resources`", section.place);
         let help = "make the program one of the resources: it can then need others";
         findings.error(&section.at("program"), message, help);
     }
     resource::resources(section, findings)
-}
-
-fn monitor(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Monitor> {
-    let table = Command::open(section, "monitor", keys::MONITOR, findings)?;
-    Some(Monitor {
-        command: table.command(findings),
-        interval: table.duration("interval", DEFAULT_MONITOR_INTERVAL, findings),
-        timeout: table.duration("timeout", DEFAULT_MONITOR_TIMEOUT, findings),
-    })
 }

@@ -307,13 +307,7 @@ mod tests {
 
     /// A configuration with one service, at this address.
     fn serving(address: ServiceAddress) -> Config {
-        let service = ServiceConfig {
-            addresses: vec![address],
-            program: None,
-            monitor: None,
-            prefer: Vec::new(),
-            failback: false,
-        };
+        let service = ServiceConfig { addresses: vec![address], ..Default::default() };
         Config {
             name: "trial".to_owned(),
             ride_out: Span::from_millis(300),

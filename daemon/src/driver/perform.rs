@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::{Epoch, NodeId, ServiceId};
-use stead_core::node::{Command, Event, Fate};
+use stead_core::node::{Command, Event, Fate, Hook};
 use stead_core::notice::Notice;
-use stead_core::state::config::ServiceConfig;
-use stead_core::state::{Change, State};
+use stead_core::state::config::{ServiceConfig, ServiceMore};
+use stead_core::state::{Cause, Change, State};
 use stead_core::time::Instant;
 use stead_linux::clock::boottime;
 use stead_log::Log;
@@ -18,10 +18,11 @@ use super::elections::{Elections, Word};
 use super::guard_link::Door;
 use super::machine::encode;
 use super::peers::Proposer;
-use crate::agent::{Programs, Wish};
+use crate::agent::{HookRun, Programs, Wish};
 use crate::chain::chain;
 use crate::connections::Resets;
 use crate::departure::Departure;
+use crate::executor::Peers as Copies;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
@@ -92,6 +93,15 @@ impl Performers {
             }
             Command::Start { service, epoch } => self.start(state, service, epoch),
             Command::Stop { service, epoch } => self.programs.stop(service, epoch),
+            Command::Care { service, epoch, care } => self.programs.care(&service, epoch, care),
+            Command::Forget { service, epoch, resource } => {
+                self.programs.forget(&service, epoch, resource);
+            }
+            Command::Hook { service, epoch, hook, cause } => {
+                self.hook(state, &service, epoch, hook, cause);
+            }
+            Command::Copy { service, epoch } => self.copy(state, service, epoch),
+            Command::EndCopy { service, epoch } => self.programs.end_copy(service, epoch),
             Command::Notice(notice) => self.notice(&notice),
         }
     }
@@ -206,10 +216,68 @@ impl Performers {
         }
     }
 
+    fn hook(
+        &mut self,
+        state: &State,
+        service: &ServiceId,
+        epoch: Epoch,
+        hook: Hook,
+        cause: Option<Cause>,
+    ) {
+        let Some(config) = Self::config(state, service).cloned() else { return };
+        let more = state.config.as_ref().and_then(|config| config.more_of(service));
+        let command = more.and_then(|more| match hook {
+            Hook::Takeover => more.hooks.takeover.clone(),
+            Hook::Release => more.hooks.release.clone(),
+        });
+        if let Some(command) = command {
+            self.programs.hook(service, epoch, HookRun { config, command, hook, cause });
+        }
+    }
+
+    /// What shall run of a service, by the configuration.
+    fn wish(state: &State, service: &ServiceId) -> Option<Wish> {
+        let config = Self::config(state, service)?.clone();
+        let more = state.config.as_ref().and_then(|it| it.more_of(service)).cloned();
+        let more = more.unwrap_or_default();
+        let ServiceMore { resources, look, copies, .. } = more;
+        Some(Wish { config, resources, look, copies })
+    }
+
+    fn copy(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
+        if let Some(wish) = Self::wish(state, &service) {
+            self.programs.copy(service, epoch, wish);
+        } else {
+            let failed = Some("the service is not in the configuration any more".to_string());
+            drop(self.results.send(Event::CopyStarted { service, epoch, failed }));
+        }
+    }
+
+    /// Tells those that go by it how the state is now.
+    pub(super) fn follow(&mut self, state: &State) {
+        self.ties.follow(state);
+        self.tell_peers(state);
+    }
+
+    /// Tells the copies here of those elsewhere, where that is new.
+    fn tell_peers(&mut self, state: &State) {
+        let config = state.config.iter().flat_map(|config| &config.later.next.services);
+        for (service, more) in config {
+            let Some(copies) = &more.copies else { continue };
+            let mut peers = Copies {
+                wanted: state.members.values().filter(|it| copies.is_on(&it.name)).count(),
+                ..Copies::default()
+            };
+            for (node, promoted) in state.running_copies(service) {
+                let those = if promoted { &mut peers.promoted } else { &mut peers.unpromoted };
+                those.insert(state.name(node));
+            }
+            self.programs.tell_peers(service, peers);
+        }
+    }
+
     fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
-        if let Some(config) = Self::config(state, &service) {
-            let parts = state.config.as_ref().map_or(&[][..], |it| it.resources(&service));
-            let wish = Wish { config: config.clone(), resources: parts.to_vec() };
+        if let Some(wish) = Self::wish(state, &service) {
             self.programs.start(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());

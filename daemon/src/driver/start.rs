@@ -154,6 +154,10 @@ fn found_programs(
     identity: &Identity,
     results: mpsc::UnboundedSender<Event>,
 ) -> Result<Programs, DaemonError> {
+    // Without them agents that need them fail, and say so; all others go on.
+    if let Err(error) = crate::tools::install(&paths.programs()) {
+        tracing::warn!("the tools of agents can't be put in place: {error}");
+    }
     let programs = Programs::new(paths.programs(), &identity.name, results);
     let mut programs = programs.map_err(failed("watch over programs"))?;
     programs.find().map_err(failed("find the programs of its former run"))?;

@@ -295,7 +295,7 @@ impl Task {
         self.listen();
         self.tell_network();
         self.ask_points();
-        self.performers.ties.follow(self.node.state());
+        self.performers.follow(self.node.state());
         self.show(true);
     }
 
@@ -414,9 +414,11 @@ impl Task {
             report: self.node.report().cloned(),
             guard: self.hello.clone(),
             guard_troubles: self.troubles.iter().cloned().collect(),
+            copies: self.node.copies().map(|(it, view)| (it.clone(), view)).collect(),
             local: self.node.local().map(|(service, view)| (service.clone(), view)).collect(),
             keeping: self.hello.as_ref().map(|_| self.performers.programs.keeping()),
             last_words: self.performers.programs.last_words(),
+            answers: self.performers.programs.answers(),
             pictures: self.performers.programs.pictures(),
             strangers: self.performers.redirect.strangers(),
             clients: self.performers.resets.known.counts(),
@@ -462,8 +464,10 @@ pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
         guard: None,
         guard_troubles: Vec::new(),
         local: BTreeMap::new(),
+        copies: BTreeMap::new(),
         keeping: None,
         last_words: BTreeMap::new(),
+        answers: BTreeMap::new(),
         pictures: BTreeMap::new(),
         strangers: Vec::new(),
         clients: BTreeMap::new(),

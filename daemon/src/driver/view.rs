@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
-use stead_core::node::{LocalView, Overridable, Quarantine};
+use stead_core::node::{CopyView, LocalView, Overridable, Quarantine};
 use stead_core::points::Seen;
 use stead_core::quorum::chain::Decision;
 use stead_core::state::State;
@@ -50,10 +50,14 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// This node's copies of services.
+    pub copies: BTreeMap<ServiceId, CopyView>,
     /// How programs are kept here; nothing before a guard answered.
     pub keeping: Option<Keeping>,
     /// What programs printed last before they failed here, oldest first.
     pub last_words: BTreeMap<ServiceId, Arc<[String]>>,
+    /// How long the newest good answers of monitors took here.
+    pub answers: BTreeMap<ServiceId, Duration>,
     /// How the resources of services are that consist of several, of those that run here.
     pub pictures: BTreeMap<ServiceId, Arc<Picture>>,
     /// Who else uses an address that this node answers for, and defends.

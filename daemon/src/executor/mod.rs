@@ -11,14 +11,22 @@
 //! # Happy path
 //! ```text
 //!   daemon ──▶ keeper ──▶ executor ──┬─▶ agent start, monitor, stop ─▶ what agents leave running
-//!     ▲                   core::     └─▶ program ◀── monitor
-//!     └──── socket ────── resource::Life
-//!       pictures ▲  ▼ stop
+//!     ▲                   core::     ├─▶ program ◀── monitor
+//!     └──── socket ────── resource:: └─▶ systemd ─▶ unit, in a group that the keeper knows
+//!                         Life
+//!       pictures ▲  ▼ stop, care, forget
 //! ```
 //! The daemon writes what is wanted into a file ([`Wanted`]) and starts this as the service's
 //! program. `stead_core::resource::Life` decides; [`operator`] has agents do it, each within its
-//! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change; `stop`
-//! is all that it can say. When all have stopped, this ends with status 0.
+//! time. Whoever connects to the socket is sent a [`Picture`] at once and after each change, and
+//! can say three things: stop everything, what may be done about failures from here on, and that
+//! failures are forgotten. When all have stopped, this ends with status 0.
+//!
+//! # Copies
+//! The executor of a service with copies begins as a copy of which nothing is promoted. The daemon
+//! says `promote EPOCH` and `demote EPOCH`, and `peers` with the other copies. An epoch is promoted
+//! once, must be newer than the copy's own (rule K2) and than all that was demoted, whatever came
+//! late over the socket of a daemon that is gone.
 //!
 //! # Failures
 //! An agent that takes too long is killed with its session. What an agent printed last is part of
@@ -30,16 +38,27 @@
 //! # Deliberately absent
 //! Decisions about nodes, leases and epochs; the network.
 
+mod beside;
+mod check;
+mod drop_in;
+mod followed;
+#[cfg(test)]
+mod fuzz;
 mod members;
 mod ocf;
 mod operator;
+mod peers;
 mod process;
+mod ready;
 mod run;
 mod surroundings;
+mod systemd;
+mod unit;
 mod wanted;
 mod wire;
 
 pub use ocf::TIMEOUT as AGENT_TIMEOUT;
+pub use peers::Peers;
 pub use run::MONITOR_INTERVAL;
 pub use wanted::{Wanted, WantedError};
 pub use wire::{Line, Picture, ResourceView, State};

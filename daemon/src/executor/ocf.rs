@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::members;
 use super::operator::{Ended, command, signal_name};
+use super::peers::{Happened, Known};
 use super::run::MONITOR_INTERVAL;
 use super::say;
 use super::surroundings::Surroundings;
@@ -23,6 +24,7 @@ use crate::agent::output;
 use crate::chain::chain;
 use crate::config::Severity;
 use crate::ocf::{self, AgentName, Call, DescribeError, EXIT_REASON, ExitCode, MetaData};
+use crate::tools;
 
 /// How long an action may take for which neither the file nor the agent names a time.
 pub const TIMEOUT: Span = Span::from_millis(20_000);
@@ -34,6 +36,9 @@ const SEARCHED: usize = 20;
 /// Whatever user an agent becomes may write there, as in Debian's /run/resource-agents.
 const TEMPORARY: &str = "agents";
 
+/// What stands for the node's name in the value of a parameter.
+const NODE: &str = "{node}";
+
 /// One resource and its agent.
 #[derive(Debug)]
 pub(super) struct OcfAgent {
@@ -43,6 +48,12 @@ pub(super) struct OcfAgent {
     node: String,
     times: ResourceTimes,
     temporary: PathBuf,
+    /// What stands in for Pacemaker's tools, where the daemon has put that.
+    tools: Option<PathBuf>,
+    /// Where these find the daemon.
+    api: PathBuf,
+    /// The other copies, if the service has any.
+    pub(super) known: Option<Known>,
     surroundings: Surroundings,
     described: OnceCell<MetaData>,
     /// How long its output was when it was called last.
@@ -60,11 +71,17 @@ impl OcfAgent {
     ) -> Self {
         Self {
             agent: AgentName { provider: provider.to_owned(), kind: kind.to_owned() },
-            parameters: parameters.clone(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| of_node(name, value, wanted))
+                .collect(),
             instance: wanted.instance(&resource.name),
             node: wanted.node.clone(),
             times: resource.times,
             temporary: wanted.folder.with_file_name(TEMPORARY),
+            tools: Some(tools::folder(&wanted.folder)).filter(|folder| folder.is_dir()),
+            api: tools::api(&wanted.folder),
+            known: None,
             surroundings,
             described: OnceCell::new(),
             printed: AtomicU64::new(0),
@@ -89,6 +106,9 @@ impl OcfAgent {
                 Err(reason) => Answer::Failed(format!("stop: {reason}")),
             },
             Operation::Kill => self.kill().await,
+            Operation::Promote => self.change_role("promote").await,
+            Operation::Demote => self.change_role("demote").await,
+            Operation::Notify => self.notify().await,
         }
     }
 
@@ -107,12 +127,8 @@ impl OcfAgent {
 
     async fn monitor(&self, interval: Option<Span>) -> Answer {
         match self.act("monitor", interval).await {
-            Ok(
-                ExitCode::Success
-                | ExitCode::RunningPromoted
-                | ExitCode::Degraded
-                | ExitCode::DegradedPromoted,
-            ) => Answer::Works,
+            Ok(ExitCode::Success | ExitCode::Degraded) => Answer::Works,
+            Ok(ExitCode::RunningPromoted | ExitCode::DegradedPromoted) => Answer::Promoted,
             Ok(ExitCode::NotRunning) => Answer::Stopped,
             Ok(code) => self.refused("monitor", code),
             Err(reason) => Answer::Failed(format!("monitor: {reason}")),
@@ -127,7 +143,7 @@ impl OcfAgent {
         match self.monitor(None).await {
             Answer::Stopped => Answer::Stopped,
             // What it left behind (files, addresses) its agent may clear away now.
-            Answer::Works | Answer::Failed(_) | Answer::Hopeless(_) => {
+            Answer::Works | Answer::Promoted | Answer::Failed(_) | Answer::Hopeless(_) => {
                 match self.act("stop", None).await {
                     Ok(ExitCode::Success | ExitCode::NotRunning) => Answer::Stopped,
                     Ok(code) => self.refused("stop, after a kill", code),
@@ -135,6 +151,33 @@ impl OcfAgent {
                 }
             }
         }
+    }
+
+    async fn change_role(&self, action: &str) -> Answer {
+        match self.act(action, None).await {
+            // What is demoted by being stopped may say so.
+            Ok(ExitCode::Success | ExitCode::RunningPromoted) => Answer::Works,
+            Ok(ExitCode::NotRunning) if action == "demote" => Answer::Stopped,
+            Ok(code) => self.refused(action, code),
+            Err(reason) => Answer::Failed(format!("{action}: {reason}")),
+        }
+    }
+
+    /// Tells the agent all that became of the other copies, one thing at a time.
+    async fn notify(&self) -> Answer {
+        let next = || self.known.as_ref()?.next(&self.surroundings.resource);
+        while let Some(happened) = next() {
+            let told = self.call("notify", None, Some(&happened)).await;
+            let failed = match told {
+                Ok(ExitCode::Success) => None,
+                Ok(code) => Some(code.to_string()),
+                Err(reason) => Some(reason),
+            };
+            if let Some(failed) = failed {
+                say(format_args!("{}: notify: {failed}", self.surroundings.resource));
+            }
+        }
+        Answer::Works
     }
 
     /// What the agent says of itself; nothing if it did not say so this time, which a busy machine
@@ -166,8 +209,9 @@ impl OcfAgent {
     /// How long an action may take: what the file says, or the agent, or a time that suits most.
     fn within(&self, action: &str) -> Span {
         let said = match action {
-            "start" => self.times.start,
-            "stop" => self.times.stop,
+            "start" | "promote" => self.times.start,
+            "stop" | "demote" => self.times.stop,
+            "notify" => None,
             _ => self.times.monitor,
         };
         let advised = self.described.get().and_then(|meta| meta.action(action)?.timeout);
@@ -176,14 +220,27 @@ impl OcfAgent {
 
     /// Calls the agent.
     async fn act(&self, action: &str, interval: Option<Span>) -> Result<ExitCode, String> {
+        self.call(action, interval, None).await
+    }
+
+    async fn call(
+        &self,
+        action: &str,
+        interval: Option<Span>,
+        happened: Option<&Happened>,
+    ) -> Result<ExitCode, String> {
         let within = self.within(action);
         let mut call = Call::new(&self.agent, &self.instance, action, &self.parameters);
         call.timeout = within;
         call.interval = interval;
         call.node = Some(&self.node);
         call.temporary = Some(&self.temporary);
+        call.tools = self.tools.as_deref();
+        let meta = self.known.as_ref().map(|known| known.meta(happened));
+        call.meta = meta.as_ref();
         let root = Path::new(ocf::ROOT);
-        let told = ocf::environment(root, &call);
+        let mut told = ocf::environment(root, &call);
+        told.push((tools::API.into(), self.api.clone().into()));
         let path = &self.surroundings.output;
         temporary(&self.temporary)
             .map_err(|error| format!("can't make {}: {error}", self.temporary.display()))?;
@@ -236,6 +293,11 @@ impl OcfAgent {
         });
         reason.or_else(|| lines.last().cloned())
     }
+}
+
+/// A parameter as it is on this node: `{node}` stands for its name.
+fn of_node(name: &str, value: &str, wanted: &Wanted) -> (String, String) {
+    (name.to_owned(), value.replace(NODE, &wanted.node))
 }
 
 /// Makes the folder where everybody may write, and remove what is his own only.

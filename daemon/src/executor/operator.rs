@@ -9,11 +9,14 @@ use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::Span;
 use stead_linux::process::{Spec, spawn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::beside::Beside;
 use super::ocf::OcfAgent;
+use super::peers::Known;
 use super::process::Program;
 use super::surroundings::Surroundings;
+use super::unit::Unit;
 use super::wanted::Wanted;
 use crate::agent::duration;
 use crate::agent::run::Run;
@@ -33,32 +36,68 @@ pub(super) enum Report {
 pub(super) enum Performer {
     Ocf(Arc<OcfAgent>),
     Program(Arc<Program>),
+    Unit(Arc<Unit>),
+}
+
+impl Performer {
+    async fn release(&self) {
+        match self {
+            Self::Unit(unit) => unit.release().await,
+            Self::Ocf(_) | Self::Program(_) => {}
+        }
+    }
 }
 
 type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Begins to look after a resource; what is sent is performed.
+/// Who looks after a resource.
+pub(super) struct Operator {
+    /// What is sent here is performed.
+    pub(super) asks: UnboundedSender<(Operation, u64)>,
+    task: JoinHandle<()>,
+}
+
+impl Operator {
+    /// Nothing will be asked any more: what was held for the resource is given back.
+    pub(super) async fn end(self) {
+        drop(self.asks);
+        let _ = self.task.await;
+    }
+}
+
+/// Begins to look after a resource.
 pub(super) fn begin(
     place: usize,
     wanted: &Wanted,
+    beside: &Beside,
     resource: &ResourceConfig,
+    known: &Known,
     reports: UnboundedSender<Report>,
-) -> UnboundedSender<(Operation, u64)> {
+) -> Operator {
     let surroundings = Surroundings::new(wanted, resource);
     let performer = match &resource.agent {
         Agent::Ocf { provider, kind, parameters } => {
-            let agent = OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            let mut agent =
+                OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
+            agent.known = wanted.copies.as_ref().map(|_| known.clone());
             Performer::Ocf(Arc::new(agent))
         }
-        Agent::Process { command, monitor } => {
-            let (command, monitor) = (command.clone(), monitor.clone());
+        Agent::Process { command, monitor, how } => {
+            let (command, monitor, how) = (command.clone(), monitor.clone(), how.clone());
             let (times, told) = (resource.times, (place, reports.clone()));
-            Performer::Program(Arc::new(Program::new(command, monitor, times, surroundings, told)))
+            let program = Program::new(command, monitor, how, times, surroundings, told);
+            Performer::Program(Arc::new(program))
+        }
+        Agent::Unit { unit, monitor } => {
+            let (times, told) = (resource.times, (place, reports.clone()));
+            let monitor = monitor.clone();
+            let unit = Unit::new(unit, monitor, times, surroundings, beside.clone(), told);
+            Performer::Unit(Arc::new(unit))
         }
     };
     let (asks, asked) = unbounded_channel();
-    tokio::spawn(run(place, performer, asked, reports));
-    asks
+    let task = tokio::spawn(run(place, performer, asked, reports));
+    Operator { asks, task }
 }
 
 async fn run(
@@ -76,7 +115,7 @@ async fn run(
                     // What ran is dropped here, and with it its processes.
                     running = Some((number, perform(performer.clone(), operation)));
                 }
-                None => return,
+                None => return performer.release().await,
             },
             answer = answer(&mut running) => {
                 let Some((number, _)) = running.take() else { continue };
@@ -99,6 +138,7 @@ fn perform(performer: Performer, operation: Operation) -> Running {
     match performer {
         Performer::Ocf(agent) => Box::pin(async move { agent.perform(operation).await }),
         Performer::Program(program) => Box::pin(async move { program.perform(operation).await }),
+        Performer::Unit(unit) => Box::pin(async move { unit.perform(operation).await }),
     }
 }
 

@@ -1,35 +1,38 @@
 //! A program that stays in the foreground.
 
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stead_core::resource::{Answer, Operation};
-use stead_core::state::config::ResourceTimes;
+use stead_core::state::config::{ProcessHow, Ready, ResourceTimes};
 use stead_core::time::Span;
-use stead_linux::process::{Running, Signal, Spec, spawn};
+use stead_linux::process::{Running, Signal, User, spawn};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::check::{self, Tries};
 use super::members;
-use super::operator::{Ended, Report, command, signal_name};
+use super::operator::{Report, signal_name};
+use super::ready::Notices;
 use super::surroundings::Surroundings;
-use crate::agent::{duration, output};
+use crate::agent::duration;
 use crate::chain::chain;
-use crate::config::{DEFAULT_MONITOR_TIMEOUT, DEFAULT_STOP_TIMEOUT};
+use crate::config::DEFAULT_STOP_TIMEOUT;
 use crate::polled::Polled;
 
 /// How long a start may take, where the file doesn't say.
 const START_TIMEOUT: Span = Span::from_millis(20_000);
-/// The pause after the first failure of the monitor during a start, doubled with each: short,
-/// because clients wait for the first success.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1_000);
+/// How long a connection to it may take to be had.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// The program as it is now.
 #[derive(Debug, Default)]
@@ -46,9 +49,12 @@ struct Slot {
 pub(super) struct Program {
     command: Vec<String>,
     monitor: Option<Vec<String>>,
+    how: ProcessHow,
     times: ResourceTimes,
     surroundings: Surroundings,
     slot: Arc<Mutex<Slot>>,
+    /// Changes when it has ended.
+    over: watch::Sender<()>,
     place: usize,
     reports: UnboundedSender<Report>,
 }
@@ -57,12 +63,13 @@ impl Program {
     pub(super) fn new(
         command: Vec<String>,
         monitor: Option<Vec<String>>,
+        how: ProcessHow,
         times: ResourceTimes,
         surroundings: Surroundings,
         (place, reports): (usize, UnboundedSender<Report>),
     ) -> Self {
-        let slot = Arc::default();
-        Self { command, monitor, times, surroundings, slot, place, reports }
+        let (slot, over) = (Arc::default(), watch::Sender::default());
+        Self { command, monitor, how, times, surroundings, slot, over, place, reports }
     }
 
     pub(super) async fn perform(&self, operation: Operation) -> Answer {
@@ -72,6 +79,9 @@ impl Program {
             Operation::Start => self.start().await,
             Operation::Monitor => self.look().await,
             Operation::Stop => self.stop().await,
+            Operation::Promote | Operation::Demote | Operation::Notify => {
+                Answer::Failed("a program has no copies".to_owned())
+            }
             Operation::Kill => {
                 self.next_start();
                 match members::kill(&self.surroundings).await {
@@ -91,32 +101,120 @@ impl Program {
     }
 
     async fn start(&self) -> Answer {
-        let until = Instant::now() + duration(self.times.start.unwrap_or(START_TIMEOUT));
-        if let Err(reason) = self.launch().await {
+        let within = self.times.start.unwrap_or(START_TIMEOUT);
+        let until = Instant::now() + duration(within);
+        let user = match self.user().await {
+            Ok(user) => user,
+            Err(reason) => return Answer::Hopeless(reason),
+        };
+        let notices = match self.notices(user.as_ref()) {
+            Ok(notices) => notices,
+            Err(error) => return Answer::Failed(format!("it could not say that it runs: {error}")),
+        };
+        if let Err(reason) = self.launch(user, notices.as_ref()).await {
             return Answer::Failed(reason);
         }
-        let mut pause = FIRST_PAUSE;
-        loop {
-            // One that ends at once says so before it counts as started.
-            let reason = match self.look().await {
-                Answer::Works if self.ended().is_none() => return Answer::Works,
-                Answer::Failed(reason) => reason,
-                Answer::Works | Answer::Stopped | Answer::Hopeless(_) => {
-                    let how = self.ended().unwrap_or_else(|| "it stopped at once".to_owned());
-                    return Answer::Failed(how);
-                }
-            };
-            if Instant::now() + pause >= until {
-                return Answer::Failed(reason);
+        let answer = match notices {
+            Some(notices) => self.says_so(&notices, until).await,
+            None => self.is_ready(until).await,
+        };
+        match answer {
+            Answer::Works | Answer::Failed(_) => answer,
+            Answer::Promoted | Answer::Stopped | Answer::Hopeless(_) => {
+                let how = self.ended().unwrap_or_else(|| "it stopped at once".to_owned());
+                Answer::Failed(how)
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Looks until it is ready, or has ended.
+    async fn is_ready(&self, until: Instant) -> Answer {
+        let mut tries = Tries::until(until);
+        loop {
+            let answer = match self.how.ready {
+                Ready::Tcp(address) => self.listens(address).await,
+                Ready::Monitor | Ready::Notify => self.look().await,
+            };
+            match answer {
+                Answer::Failed(_) if !tries.again().await => return answer,
+                Answer::Failed(_) => {}
+                // One that ends at once says so before it counts as started.
+                Answer::Works if self.ended().is_some() => return Answer::Stopped,
+                Answer::Works | Answer::Promoted | Answer::Stopped | Answer::Hopeless(_) => {
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// As whom it runs, if that is said.
+    async fn user(&self) -> Result<Option<User>, String> {
+        let Some(name) = self.how.user.clone() else { return Ok(None) };
+        let group = self.how.group.clone();
+        // Where users stand in a directory on the network, this takes a while.
+        let found = spawn_blocking(move || User::named(&name, group.as_deref())).await;
+        let found = found.map_err(|error| error.to_string())?;
+        found.map(Some).map_err(|error| error.to_string())
+    }
+
+    fn notices(&self, user: Option<&User>) -> io::Result<Option<Notices>> {
+        let wanted = self.how.ready == Ready::Notify;
+        wanted.then(|| Notices::open(user.map_or(0, |user| user.id))).transpose()
+    }
+
+    /// Waits until it says that it is ready.
+    async fn says_so(&self, notices: &Notices, until: Instant) -> Answer {
+        let mut status = None;
+        loop {
+            tokio::select! {
+                said = notices.next() => match said {
+                    Ok(said) if said.ready => return Answer::Works,
+                    Ok(said) => status = said.status.or(status),
+                    Err(error) => return Answer::Failed(format!("it can't be heard: {error}")),
+                },
+                () = self.over() => return Answer::Stopped,
+                () = sleep_until(until) => {
+                    let status = status.map(|it| format!(", it said: {it}")).unwrap_or_default();
+                    return Answer::Failed(format!("it did not say that it is ready{status}"));
+                }
+            }
+        }
+    }
+
+    /// Waits until it has ended.
+    async fn over(&self) {
+        let mut news = self.over.subscribe();
+        while self.ended().is_none() {
+            if news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Whether a connection to it can be had.
+    async fn listens(&self, address: SocketAddr) -> Answer {
+        if self.ended().is_some() {
+            return Answer::Stopped;
+        }
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Answer::Works,
+            Ok(Err(error)) => Answer::Failed(format!("{address} takes no connection: {error}")),
+            Err(_) => Answer::Failed(format!("{address} takes no connection")),
         }
     }
 
     /// Starts it, and has its end told.
-    async fn launch(&self) -> Result<(), String> {
-        let spec = self.spec(&self.command, &self.surroundings.output, true)?;
+    async fn launch(&self, user: Option<User>, notices: Option<&Notices>) -> Result<(), String> {
+        let mut told: Vec<(&str, OsString)> = Vec::new();
+        if let Some(user) = &user {
+            let name = || OsString::from(&user.name);
+            told.extend([("USER", name()), ("LOGNAME", name()), ("HOME", (&user.home).into())]);
+        }
+        told.extend(notices.map(|it| ("NOTIFY_SOCKET", OsString::from(&it.name))));
+        let told = told.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let mut spec =
+            check::spec(&self.surroundings, &self.command, told, &self.surroundings.output, true)?;
+        spec.user = user;
         let start = self.next_start();
         let slot = self.slot.clone();
         // Under the lock: a stop that comes meanwhile waits, and finds what was started.
@@ -133,6 +231,7 @@ impl Program {
         let end = spawned.await.map_err(|error| format!("it can't be started: {error}"))??;
         let end = Polled::new(end).map_err(|it| format!("its end can't be watched: {it}"))?;
         let (slot, place, reports) = (self.slot.clone(), self.place, self.reports.clone());
+        let over = self.over.clone();
         tokio::spawn(async move {
             let _ = end.readable().await;
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,6 +242,7 @@ impl Program {
             let detail = status.map_or_else(|| "it ended".to_owned(), how);
             slot.ended = Some(detail.clone());
             drop(slot);
+            over.send_modify(|()| ());
             let _ = reports.send(Report::Ended { place, detail });
         });
         Ok(())
@@ -155,15 +255,6 @@ impl Program {
         slot.start
     }
 
-    fn spec(&self, command: &[String], output: &Path, keep_old: bool) -> Result<Spec, String> {
-        let (program, args) = command.split_first().ok_or("its command is empty")?;
-        let old = keep_old.then(|| output.with_extension("log.old"));
-        let failed = |error| format!("can't begin {}: {error}", output.display());
-        let file = output::begin(output, old.as_deref()).map_err(failed)?;
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        Ok(self.surroundings.spec(Path::new(program), &args, Vec::new(), file))
-    }
-
     /// Whether it works: it runs, and its monitor, if it has one, says so.
     async fn look(&self) -> Answer {
         {
@@ -172,22 +263,9 @@ impl Program {
                 return Answer::Stopped;
             }
         }
-        let Some(monitor) = &self.monitor else { return Answer::Works };
-        let output = self.surroundings.output.with_extension("monitor");
-        let spec = match self.spec(monitor, &output, false) {
-            Ok(spec) => spec,
-            Err(reason) => return Answer::Failed(reason),
-        };
-        let within = self.times.monitor.unwrap_or(DEFAULT_MONITOR_TIMEOUT);
-        let what = match command(spec, within).await {
-            Ended::Status(0) => return Answer::Works,
-            Ended::Status(status) => format!("its monitor: exit status {status}"),
-            Ended::Signal(number) => format!("its monitor was killed by {}", signal_name(number)),
-            Ended::Not(reason) => format!("its monitor: {reason}"),
-        };
-        match output::last_lines(&output, 1).first() {
-            Some(line) => Answer::Failed(format!("{what}, it said: {line}")),
-            None => Answer::Failed(what),
+        match &self.monitor {
+            Some(monitor) => check::look(&self.surroundings, monitor, &self.times).await,
+            None => Answer::Works,
         }
     }
 
@@ -196,7 +274,7 @@ impl Program {
         let until = Instant::now() + duration(within);
         self.next_start();
         match members::members(&self.surroundings) {
-            Ok(all) => members::signal(&all, Signal::SIGTERM),
+            Ok(all) => members::signal(&all, self.stop_signal()),
             Err(error) => return Answer::Failed(format!("can't see what to stop: {error}")),
         }
         match members::all_gone(&self.surroundings, until).await {
@@ -205,6 +283,11 @@ impl Program {
                 Answer::Failed(format!("it did not end within {}: {left}", within.in_words()))
             }
         }
+    }
+
+    fn stop_signal(&self) -> Signal {
+        let named = self.how.stop_signal.as_ref().and_then(|name| name.parse().ok());
+        named.unwrap_or(Signal::SIGTERM)
     }
 
     /// Nothing of it runs. Its end is nobody's news any more.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
-use stead_core::resource::{Command, Life, Operation, Resource, View, Whole, order};
+use stead_core::id::Epoch;
+use stead_core::resource::{Command, Life, Resource, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
@@ -17,10 +18,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::operator::{self, Report};
+use super::beside::Beside;
+use super::operator::{self, Operator, Report};
+use super::peers::Known;
 use super::say;
 use super::wanted::Wanted;
-use super::wire::{Picture, ResourceView, STOP, State};
+use super::wire::{Order, Picture, ResourceView, State};
 use crate::agent::output;
 use crate::chain::chain;
 use crate::keeper;
@@ -32,7 +35,7 @@ const LINES: usize = 10;
 /// How often the length of outputs is looked at.
 const TRIM: Duration = Duration::from_secs(1);
 /// What a client may say at once, in bytes.
-const LONGEST: u64 = 64;
+const LONGEST: u64 = 128 * 1024;
 /// The kernel begins again at 300 when its numbers are used up; we stay away from either end.
 const FIRST_NUMBER: u64 = 1_000;
 /// How this ends when it can't begin.
@@ -90,17 +93,29 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("no order of its resources: {error:?}")))?;
     let resources = wanted.resources.iter().zip(needs).map(|(it, needs)| resource(it, needs));
     let (reports, reported) = unbounded_channel();
+    let beside = Beside::new(wanted.note.clone());
+    let known = Known::default();
+    known.tell(wanted.copies.iter().flatten());
     let begin = |(place, resource): (usize, &ResourceConfig)| {
-        operator::begin(place, &wanted, resource, reports.clone())
+        operator::begin(place, &wanted, &beside, resource, &known, reports.clone())
     };
     let operators = wanted.resources.iter().enumerate().map(begin).collect();
     // From here on theirs are all there are.
     drop(reports);
-    let life = Life::begin(resources.collect());
+    let life = match &wanted.copies {
+        None => Life::begin(resources.collect()),
+        Some(names) => {
+            let can = |it: &ResourceConfig| names.contains(&it.name);
+            let promotable: Vec<bool> = wanted.resources.iter().map(can).collect();
+            Life::of_copies(resources.collect(), &promotable)
+        }
+    };
+    let life = if wanted.ending { life.clearing() } else { life };
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
-    let mut executor = Executor { life, parts, operators, told, wanted };
+    let (promoted, demoted) = (None, Epoch::default());
+    let mut executor = Executor { life, parts, operators, told, wanted, known, promoted, demoted };
     executor.advance()?;
     let socket = Wanted::socket(&executor.wanted.folder, &executor.wanted.service);
     tokio::spawn(accept(listen(&socket)?, pictures, orders));
@@ -120,14 +135,17 @@ fn part(config: &ResourceConfig) -> ResourceView {
     let agent = match &config.agent {
         Agent::Process { .. } => "process".to_owned(),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
+        Agent::Unit { unit, .. } => format!("unit:{unit}"),
     };
     ResourceView {
         name: config.name.clone(),
         agent,
         stage: String::new(),
+        promoted: false,
         failures: 0,
         all_failures: 0,
         reason: None,
+        unwell: false,
         lines: Vec::new(),
     }
 }
@@ -135,16 +153,22 @@ fn part(config: &ResourceConfig) -> ResourceView {
 struct Executor {
     life: Life,
     parts: Vec<ResourceView>,
-    operators: Vec<UnboundedSender<(Operation, u64)>>,
+    operators: Vec<Operator>,
     told: watch::Sender<String>,
     wanted: Wanted,
+    /// The other copies.
+    known: Known,
+    /// Under which assignment the copy is promoted, or being promoted.
+    promoted: Option<Epoch>,
+    /// The newest assignment that was to be demoted; nothing is promoted under it or before.
+    demoted: Epoch,
 }
 
 impl Executor {
     async fn run(
         mut self,
         mut reported: UnboundedReceiver<Report>,
-        mut ordered: UnboundedReceiver<()>,
+        mut ordered: UnboundedReceiver<Order>,
     ) -> io::Result<()> {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut trim = interval(TRIM);
@@ -160,7 +184,7 @@ impl Executor {
                     Some(Report::Ended { place, detail }) => self.life.ended(now(), place, detail),
                     None => return Err(io::Error::other("nobody looks after its resources")),
                 },
-                Some(()) = ordered.recv() => self.life.stop(now()),
+                Some(order) = ordered.recv() => self.obey(order),
                 _ = terminated.recv() => self.life.stop(now()),
                 () = sleep(wait) => self.life.tick(now()),
                 _ = trim.tick() => {
@@ -172,7 +196,47 @@ impl Executor {
             }
             self.advance()?;
         }
+        for operator in self.operators {
+            operator.end().await;
+        }
+        Wanted::forget(&self.wanted.folder, &self.wanted.service);
         Ok(())
+    }
+
+    /// Does what a daemon says. What is late, from one that is gone perhaps, changes nothing.
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Stop => self.life.stop(now()),
+            Order::Care(care) => self.life.care(now(), care),
+            Order::Forget(None) => self.life.forget(now(), None),
+            Order::Forget(Some(name)) => {
+                let place = self.parts.iter().position(|part| part.name == name);
+                if place.is_some() {
+                    self.life.forget(now(), place);
+                }
+            }
+            Order::Promote(epoch) => {
+                // What ends the assignment ends this copy, which is older (rule K2); and nothing
+                // is promoted twice under one (rule H3).
+                let newer = epoch > self.wanted.epoch && epoch > self.demoted;
+                if self.wanted.copies.is_some() && newer && self.promoted.is_none() {
+                    self.promoted = Some(epoch);
+                    self.life.promote(now());
+                }
+            }
+            Order::Demote(epoch) => {
+                self.demoted = self.demoted.max(epoch);
+                if self.promoted.is_some_and(|promoted| promoted <= epoch) {
+                    self.promoted = None;
+                    self.life.demote(now());
+                }
+            }
+            Order::Peers(peers) => {
+                if self.known.set(peers) {
+                    self.life.notify(now());
+                }
+            }
+        }
     }
 
     /// Hands on what is asked for, and tells how things are now.
@@ -182,15 +246,23 @@ impl Executor {
     fn advance(&mut self) -> io::Result<()> {
         while let Some(Command::Ask { resource, operation, number }) = self.life.poll() {
             let operator = self.operators.get(resource);
-            if operator.is_none_or(|it| it.send((operation, number)).is_err()) {
+            if operator.is_none_or(|it| it.asks.send((operation, number)).is_err()) {
                 return Err(io::Error::other("nobody looks after one of its resources any more"));
             }
         }
         for (part, view) in self.parts.iter_mut().zip(self.life.views()) {
             renew(part, &view, &self.wanted);
         }
-        let (epoch, state) = (self.wanted.epoch, self.state());
-        let picture = Picture { epoch, state, resources: self.parts.clone() };
+        let copies = self.wanted.copies.is_some();
+        let released = copies && self.promoted.is_none() && self.life.is_released();
+        let picture = Picture {
+            epoch: self.wanted.epoch,
+            state: self.state(self.life.whole()),
+            copy: copies.then(|| self.state(self.life.copy())),
+            promoted: self.promoted,
+            released: released.then_some(self.demoted),
+            resources: self.parts.clone(),
+        };
         let line = serde_json::to_string(&picture)?;
         self.told.send_if_modified(|told| {
             let news = *told != line;
@@ -202,8 +274,8 @@ impl Executor {
         Ok(())
     }
 
-    fn state(&self) -> State {
-        match self.life.whole() {
+    fn state(&self, whole: Whole) -> State {
+        match whole {
             Whole::Starting => State::Starting,
             Whole::Works => State::Works,
             Whole::Restarting => State::Restarting,
@@ -230,6 +302,8 @@ fn renew(part: &mut ResourceView, view: &View<'_>, wanted: &Wanted) {
         }
     }
     part.stage = view.stage.word().to_owned();
+    part.unwell = view.unwell;
+    part.promoted = view.promoted;
     (part.failures, part.all_failures, part.reason) = (view.failures, view.all_failures, reason);
 }
 
@@ -248,7 +322,7 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 async fn accept(
     listener: UnixListener,
     pictures: watch::Receiver<String>,
-    orders: UnboundedSender<()>,
+    orders: UnboundedSender<Order>,
 ) {
     loop {
         match listener.accept().await {
@@ -265,7 +339,7 @@ async fn accept(
 async fn talk(
     stream: UnixStream,
     mut pictures: watch::Receiver<String>,
-    orders: UnboundedSender<()>,
+    orders: UnboundedSender<Order>,
 ) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from.take(LONGEST));
@@ -277,8 +351,8 @@ async fn talk(
                 if read? == 0 {
                     return Ok(());
                 }
-                if word.trim_ascii_end() == STOP.as_bytes() {
-                    let _ = orders.send(());
+                if let Some(order) = Order::read(&word) {
+                    let _ = orders.send(order);
                 }
                 word.clear();
                 from.get_mut().set_limit(LONGEST);

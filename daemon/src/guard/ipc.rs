@@ -280,7 +280,7 @@ mod tests {
             lapsed: Epoch(1),
             peers: others().map(|node| (node, peer())).collect(),
             more: ReportMore::default(),
-            later: ReportLater { slow: Some(others().collect()) },
+            later: ReportLater { slow: Some(others().collect()), ..ReportLater::default() },
         };
         let bytes = encode(&FromGuard::Report(report.clone())).expect("it can be encoded");
         assert!(bytes.len() <= LONGEST, "{} bytes", bytes.len());

@@ -8,10 +8,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
@@ -25,6 +28,12 @@ use super::report::{End, Failure, Line, tell};
 use super::sweep::Mark;
 use super::watch::Watch;
 use super::{BROKEN, Form, LAPSED, PRIORITY, sweep};
+use crate::agent::beside;
+
+/// The pause between two looks at a program that was killed.
+const LOOK: Duration = Duration::from_millis(1);
+/// How many of them there are.
+const GOING: u32 = 1_000;
 
 /// The program's main process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +83,8 @@ pub(super) struct Inner {
 impl Inner {
     /// Runs until nothing of the program is left; returns the status to end with.
     pub(super) fn run(mut self, report: File) -> i32 {
-        let children = match self.prepare(&report) {
-            Ok(children) => children,
+        let (children, groups) = match self.prepare(&report) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 tell(&report, &Line::Failed(Failure::Keeper(error.to_string())));
                 return BROKEN;
@@ -90,20 +99,25 @@ impl Inner {
             }
         };
         drop(report);
+        let mut main_ended = false;
         loop {
-            match self.watch.wait([children.as_fd(), self.outer.as_fd()]) {
+            match self.watch.wait([children.as_fd(), self.outer.as_fd(), groups.as_fd()]) {
                 // Who can't watch must not keep; nor must one alone.
-                Ok(None | Some([_, true])) | Err(_) => return self.end_all(),
-                Ok(Some([_, false])) => {}
+                Ok(None | Some([_, true, _])) | Err(_) => {
+                    return self.end_all((!main_ended).then_some(main));
+                }
+                Ok(Some([_, false, _])) => {}
             }
             while let Ok(Some(_)) = children.read_signal() {}
-            if self.collect(main) {
+            while groups.read_events().is_ok_and(|events| !events.is_empty()) {}
+            if self.collect(main, &mut main_ended, &groups) {
                 return 0;
             }
         }
     }
 
-    fn prepare(&mut self, report: &File) -> io::Result<SignalFd> {
+    /// What tells of children, and of groups beside.
+    fn prepare(&mut self, report: &File) -> io::Result<(SignalFd, Inotify)> {
         match self.form {
             Form::Namespace => {
                 set_pdeathsig(Signal::SIGKILL)?;
@@ -120,7 +134,8 @@ impl Inner {
         let mut children = SigSet::empty();
         children.add(Signal::SIGCHLD);
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(SignalFd::with_flags(&children, flags)?)
+        let children = SignalFd::with_flags(&children, flags)?;
+        Ok((children, Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?))
     }
 
     /// In the program's process: as the daemon would have started it. Returns only if it fails.
@@ -149,9 +164,9 @@ impl Inner {
 
     /// Takes the ends of children, tells that of the program's main process, and says whether
     /// nothing is left.
-    fn collect(&self, main: i32) -> bool {
+    fn collect(&self, main: i32, main_ended: &mut bool, groups: &Inotify) -> bool {
         let mut ended = None;
-        let left = loop {
+        let children = loop {
             match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, status)) if pid.as_raw() == main => {
                     ended = Some(End::Exit(status));
@@ -165,6 +180,8 @@ impl Inner {
                 Ok(_) | Err(_) => {}
             }
         };
+        *main_ended |= ended.is_some();
+        let left = children || *main_ended && self.is_left_beside(groups);
         if let Some(end) = ended {
             if left {
                 // The outer process is about to end for it, and leaves its copy here.
@@ -176,8 +193,36 @@ impl Inner {
         !left
     }
 
+    /// Whether something runs in the groups beside, of a program that has ended. If not, nothing
+    /// will any more: who asked for it can't take it back.
+    fn is_left_beside(&self, groups: &Inotify) -> bool {
+        let note = &self.args.note;
+        // Before the look, or the last moment could be missed. A second watch of one file is one.
+        for group in beside::read(note).iter().flatten() {
+            let _ = groups.add_watch(&group.events(), AddWatchFlags::IN_MODIFY);
+        }
+        beside::is_populated(note) || beside::seal(note).is_err()
+    }
+
+    /// Ends what runs beside: at once, and again when the program is gone, which could have
+    /// unsealed it in between. What is not sealed then the outer process and the daemon go on with.
+    fn seal(&self, main: Option<i32>) {
+        let note = &self.args.note;
+        let _ = beside::seal(note);
+        let Some(main) = main.map(Pid::from_raw).filter(|_| beside::is_used(note)) else { return };
+        let _ = kill(main, Signal::SIGKILL);
+        for _ in 0..GOING {
+            match waitpid(main, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => sleep(LOOK),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let _ = beside::seal(note);
+    }
+
     /// Ends everything; in a namespace by ending itself.
-    fn end_all(&self) -> i32 {
+    fn end_all(&self, main: Option<i32>) -> i32 {
+        self.seal(main);
         if self.form == Form::Group {
             // First, for the control group has the outer process in it, which would tell it.
             if self.watch.is_over() {
@@ -188,6 +233,7 @@ impl Inner {
             let (group, keeper) = (group.as_deref(), [own, self.outer_pid]);
             // This is the parent of all that lost theirs.
             sweep::sweep(&Mark { group, note, epoch: *epoch, keeper }, || Some(own));
+            let _ = beside::seal(note);
         }
         LAPSED
     }

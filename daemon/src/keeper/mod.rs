@@ -27,6 +27,12 @@
 //! be found ([`sweep`]) have to do; without a page there is no keeper at all, and the daemon says
 //! so.
 //!
+//! # Beside the program
+//! What systemd or a container engine runs for the program lives elsewhere. In which control groups
+//! stands in a file ([`crate::agent::beside`]); both processes seal these when the time is up, each
+//! by a few writes to the kernel. Who has groups beside is kept for as long as anything runs in
+//! them, also when the program itself has ended.
+//!
 //! # A stop
 //! SIGTERM does nothing to either; the daemon sends it to each process of the program, as without a
 //! keeper. When the program is gone, so are they.

@@ -12,6 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -25,7 +26,12 @@ use super::report::{self, End, Failure, Kept, Line, tell};
 use super::sweep::Mark;
 use super::watch::Watch;
 use super::{BROKEN, Form, LAPSED, NAME, PRIORITY, sweep};
+use crate::agent::beside;
 use crate::chain::chain;
+
+/// How long what was killed may take to go before what is left is killed as well.
+/// Milliseconds.
+const GOING: u16 = 1_000;
 
 /// Runs a keeper; returns the status to end with.
 pub(super) fn run(words: &[OsString]) -> i32 {
@@ -199,10 +205,12 @@ impl Outer {
         match self.form {
             Form::Namespace => {
                 self.kill_inner();
+                self.seal();
                 // What came into the group from elsewhere; it includes ourselves.
                 sweep::kill_group(group);
             }
             Form::Group => {
+                let _ = beside::seal(&self.args.note);
                 let keeper = [Pid::this().as_raw(), self.inner];
                 let Args { note, epoch, .. } = &self.args;
                 let mark = Mark { group, note, epoch: *epoch, keeper };
@@ -210,10 +218,24 @@ impl Outer {
                     let held = self.held.as_ref()?;
                     held.has_ended().is_ok_and(|ended| !ended).then_some(self.inner)
                 });
+                // Who unseals was still there the first time.
+                let _ = beside::seal(&self.args.note);
                 self.kill_inner();
             }
         }
         self.collect();
+    }
+
+    /// Ends what runs beside: at once, and again when nobody is left who could have unsealed it in
+    /// between. The end of the inner process is everybody's.
+    fn seal(&self) {
+        let note = &self.args.note;
+        let _ = beside::seal(note);
+        if let Some(held) = self.held.as_ref().filter(|_| beside::is_used(note)) {
+            let mut end = [PollFd::new(held.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut end, PollTimeout::from(GOING));
+            let _ = beside::seal(note);
+        }
     }
 
     fn kill_inner(&self) {

@@ -13,14 +13,14 @@ use crate::driver::view::View;
 use crate::guard::Rejected;
 
 use super::family::{
-    ALL, BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES,
+    ALL, ANSWER, BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES,
     COORDINATOR, CPU, DAEMON, DISARMED, EPOCH, FAILURES, GATE, GATE_ERRORS, GRANT, GUARD, HEARS_US,
     HERE, INCIDENTS, KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP,
     LOCKED, LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING,
-    MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED,
-    QUARANTINE, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REVISION, ROUND_TRIP, SATELLITE,
-    SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS, TIE_BREAKER,
-    TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
+    MAINTENANCE, MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND,
+    PROTECTED, QUARANTINE, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REST, REVISION, ROUND_TRIP,
+    SATELLITE, SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS,
+    TIE_BREAKER, TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
 };
 use super::process;
 use super::tally::Tally;
@@ -199,6 +199,11 @@ fn service(text: &mut Text, view: &View, service: &ServiceReport, tally: &Tally)
     text.count(&FAILURES, &labels, failures);
     text.count(&SERVICE_MOVES, &labels, tally.moves(&service.name));
     text.truth(&CONTESTED, &labels, view.strangers.iter().any(|it| it.service == id));
+    if let Some(took) = service.answer_ms {
+        text.put(&ANSWER, &labels, took / 1_000.0);
+    }
+    text.truth(&REST, &labels, service.stopped);
+    text.truth(&MAINTENANCE, &labels, service.maintenance.is_some());
     text.put(&CLIENTS, &labels, small(view.clients.get(&id).copied().unwrap_or(0)));
     text.count(&CLIENTS_TOLD, &labels, tally.clients(&service.name));
     if let Some(seconds) = last_outage(view, &id) {

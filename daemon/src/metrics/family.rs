@@ -175,6 +175,12 @@ families! {
         "Moves of the service that this daemon saw.";
     CONTESTED: Gauge "stead_service_contested" ["service"]
         "1 if this node serves it and a stranger used one of its addresses in the last minute.";
+    ANSWER: Gauge "stead_service_answer_seconds" ["service"]
+        "How long the newest good answer to the service's monitor took, on the node that has it.";
+    REST: Gauge "stead_service_stopped" ["service"]
+        "1 if an operator stopped the service: it runs nowhere until it is started.";
+    MAINTENANCE: Gauge "stead_service_maintenance" ["service"]
+        "1 if the service is in maintenance, and so left as it is.";
     CLIENTS: Gauge "stead_service_connections" ["service"]
         "TCP connections of the service's clients that this node knows of, wherever it runs.";
     CLIENTS_TOLD: Counter "stead_service_clients_told_total" ["service"]

@@ -38,6 +38,7 @@ use crate::driver::handle::Handle;
 use crate::journal::{Entry, Journal, KEPT};
 
 use tally::Tally;
+pub(crate) use tally::name_of as cause_name;
 
 /// The type of the text, as HTTP names it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

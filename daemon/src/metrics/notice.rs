@@ -4,6 +4,7 @@
 //! A message id is the same in every version as long as the kind means the same: whoever filters by
 //! it (`journalctl MESSAGE_ID=...`) need not read sentences. `systemd-id128 new` makes one.
 
+use stead_core::id::ServiceId;
 use stead_core::notice::Notice;
 use stead_core::state::Cause;
 
@@ -56,6 +57,7 @@ kinds! {
     Conflict(..): "conflict" "e9de3a874d4d424cbd7ae7164065e57e";
     Started(..): "started" "9aab11272ede4620a872801eee6434a7";
     StartFailed(..): "start-failed" "d31e4a2138e24e058f1bfc24e0851d1c";
+    CopyFailed(..): "copy-failed" "7a0d6c3b5f1e4c52a9d3be1264f8e0c7";
     Verified(..): "verified" "5e82e32358044da2855f171cc21c809d";
     MonitorFailed(..): "monitor-failed" "d8893a72b29743069299b673123435fa";
     Restarting(..): "resource-restarting" "f9b4d456a0c4478cbe54c64d79504850";
@@ -74,11 +76,16 @@ kinds! {
     Departing(..): "departing" "681d1354bfb545d28caa20bbee2cadb5";
     ClientsTold(..): "clients-told" "82332a84f7264e2f8201e43cf24eb506";
     AnnounceFailed(..): "announce-failed" "4fe258011f7d58b57d6dc2aef84512cb";
+    ServicesStopped(..): "services-stopped" "5aa3fdfb19d947c89a61e6221c4461d3";
+    Maintenance(..): "maintenance" "1971a4abb6a34204bc7c47eb470dc3a2";
+    HookFailed(..): "hook-failed" "cec51c7cef8e4b19aac647a2358498bf";
     Halted(..): "halted" "c3d8a6f1e7b2405a9d1f6e8b7c4a2035";
     Quarantined(..): "quarantined" "b4c1d7f06a3e4d5f9e28a07c51d36b92";
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
+    StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
+    ConfirmedOff(..): "confirmed-off" "3ec1601e4c7c4d689d575e0f8359d657";
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
     Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
     NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
@@ -111,6 +118,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// The fields of a notice.
+#[expect(clippy::too_many_lines, reason = "a line for each kind: split, one could be forgotten")]
 pub(super) fn fields(notice: &Notice) -> Fields<'_> {
     let none = Fields::default();
     let cause = |it: &Cause| Some(name_of(*it));
@@ -129,6 +137,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::PointBack(_)
         | Notice::Tied(..)
         | Notice::Halted(..)
+        | Notice::ServicesStopped(..)
+        | Notice::Maintenance(_, None)
         | Notice::Granted(_)
         | Notice::NotGranted(_)
         | Notice::Vouched(..)
@@ -153,34 +163,42 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::RoundTripExceeded(node, _)
         | Notice::Disarmed(node, ..)
         | Notice::VotesAgain(node)
+        | Notice::ConfirmedOff(node, ..)
+        | Notice::Maintenance(_, Some((node, _)))
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },
         Notice::Removed(node, _, why) => Fields { about: Some(node), cause: cause(why), ..none },
         Notice::Assigned(service, node, epoch) => {
-            Fields { service: Some(&service.0), about: Some(node), epoch: Some(epoch.0), ..none }
+            Fields { about: Some(node), epoch: Some(epoch.0), ..of(service) }
         }
-        Notice::Stopping(service, why) => {
-            Fields { service: Some(&service.0), cause: cause(why), ..none }
-        }
+        Notice::Stopping(service, why) => Fields { cause: cause(why), ..of(service) },
         Notice::Stopped(service, node, why) => {
-            Fields { service: Some(&service.0), about: Some(node), cause: cause(why), ..none }
+            Fields { about: Some(node), cause: cause(why), ..of(service) }
+        }
+        Notice::StaysWith(service, node) => {
+            Fields { service: Some(&service.0), about: Some(node), ..none }
         }
         Notice::Nowhere(service)
         | Notice::Conflict(service, _)
         | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)
         | Notice::StartFailed(service, _)
+        | Notice::CopyFailed(service, _)
         | Notice::Verified(service)
         | Notice::MonitorFailed(service, _)
         | Notice::Restarting(service, ..)
+        | Notice::HookFailed(service, ..)
         | Notice::Ended(service, _)
         | Notice::ClientsTold(service, _)
-        | Notice::ClaimFailed(service) => Fields { service: Some(&service.0), ..none },
-        Notice::Claimed(service, epoch) => {
-            Fields { service: Some(&service.0), epoch: Some(epoch.0), ..none }
-        }
+        | Notice::ClaimFailed(service) => of(service),
+        Notice::Claimed(service, epoch) => Fields { epoch: Some(epoch.0), ..of(service) },
         Notice::Configured(revision) => Fields { revision: Some(*revision), ..none },
     }
+}
+
+/// The fields of a notice of a service.
+fn of(service: &ServiceId) -> Fields<'_> {
+    Fields { service: Some(&service.0), ..Fields::default() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::notice::{KINDS, kind};
 use crate::driver::view::View;
 
 /// Every cause.
-const CAUSES: [Cause; 8] = [
+const CAUSES: [Cause; 9] = [
     Cause::Silent,
     Cause::Released,
     Cause::DaemonAway,
@@ -22,10 +22,11 @@ const CAUSES: [Cause; 8] = [
     Cause::Lost,
     Cause::Failback,
     Cause::Unreachable,
+    Cause::Maintenance,
 ];
 
 /// The label of a cause.
-pub(super) fn name_of(cause: Cause) -> &'static str {
+pub(crate) fn name_of(cause: Cause) -> &'static str {
     match cause {
         Cause::Silent => "silent",
         Cause::Released => "released",
@@ -35,6 +36,7 @@ pub(super) fn name_of(cause: Cause) -> &'static str {
         Cause::Lost => "lost",
         Cause::Failback => "failback",
         Cause::Unreachable => "unreachable",
+        Cause::Maintenance => "maintenance",
     }
 }
 

@@ -23,10 +23,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How a program ended, and what it printed.
 #[derive(Debug)]
-pub(super) struct Collected {
-    pub(super) status: ExitStatus,
-    pub(super) output: Vec<u8>,
-    pub(super) complaints: String,
+pub(crate) struct Collected {
+    pub(crate) status: ExitStatus,
+    pub(crate) output: Vec<u8>,
+    pub(crate) complaints: String,
 }
 
 /// Why a program gave no answer. It does not run any more.
@@ -48,7 +48,7 @@ pub enum CollectError {
 
 /// Runs it with two pipes. It is killed, with all that it started and that has not left its
 /// session, at the deadline, when it prints too much, and when this fails.
-pub(super) fn collect(
+pub(crate) fn collect(
     mut spec: Spec,
     within: Duration,
     longest: usize,

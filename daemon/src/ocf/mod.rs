@@ -19,8 +19,8 @@
 //! meta-data say of types is often wrong, so a value of the wrong type is a warning.
 //!
 //! # Deliberately absent
-//! Running operations, and keeping what they started. The tools of Pacemaker (`crm_attribute` and
-//! others) that promotable agents call: [`Call::tools`] says where they are.
+//! Running operations, and keeping what they started. What stands in for the tools of Pacemaker
+//! that agents call is `crate::tools`; [`Call::tools`] says where they are.
 
 mod check;
 mod collect;
@@ -32,16 +32,19 @@ mod exit;
 mod fuzz;
 mod meta;
 mod name;
+mod promotable;
 mod safety;
 #[cfg(test)]
 mod tests;
 
 pub use check::{Mistake, check};
 pub use collect::CollectError;
+pub(crate) use collect::collect;
 pub use describe::{DescribeError, describe, describe_all};
 pub use environment::{Call, EXIT_REASON, environment};
 pub use exit::ExitCode;
 pub use meta::{Action, Kind, MetaData, MetaDataError, Parameter};
 pub use name::{AgentName, NameError, ROOT, installed, nearest};
+pub use promotable::is_promotable;
 pub use safety::{adds_address, harmless, safety};
 pub use stead_core::state::config::Safety;

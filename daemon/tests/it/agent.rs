@@ -1,8 +1,13 @@
 //! Programs: real processes, in folders of their own.
 
 pub mod bed;
+mod beside;
 mod executor;
+mod left;
 mod survival;
+mod systemd;
+mod units;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::fs;

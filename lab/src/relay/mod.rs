@@ -12,7 +12,6 @@
 //! Deliberately absent: bandwidth limits and bit errors.
 
 mod carrier;
-mod chance;
 mod queue;
 
 use std::os::fd::OwnedFd;

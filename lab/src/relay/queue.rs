@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use super::Impairment;
-use super::chance::Chance;
+use crate::chance::Chance;
 
 /// More frames than any sane cable holds; beyond it frames are lost as in a full queue.
 const LIMIT: usize = 20_000;

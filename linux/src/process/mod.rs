@@ -27,6 +27,7 @@ mod mark;
 mod peer;
 mod proc;
 mod spawn;
+mod user;
 
 use std::io;
 
@@ -38,6 +39,7 @@ pub use nix::sys::signal::Signal;
 pub use peer::{Peer, peer_of};
 pub use proc::{Identity, Process, session_members, signal_session};
 pub use spawn::{Rooms, Running, Spec, spawn};
+pub use user::User;
 
 /// What went wrong with a process.
 #[derive(Debug, Error)]

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use super::proc::{pidfd_open, signal_group};
-use super::{Identity, Mark, Process, ProcessError, Signal};
+use super::{Identity, Mark, Process, ProcessError, Signal, User};
 
 /// What to start, and in which surroundings.
 pub struct Spec {
@@ -30,6 +30,8 @@ pub struct Spec {
     pub network: Option<OwnedFd>,
     /// What it does before it becomes the program.
     pub mark: Mark,
+    /// Who it runs as, if not as we do.
+    pub user: Option<User>,
     /// Descriptors that it inherits, each under its own number.
     pub handed: Vec<OwnedFd>,
     /// The rooms of another process that it lives in, if not ours.
@@ -70,6 +72,7 @@ impl Spec {
             errors: None,
             network: None,
             mark: Mark::default(),
+            user: None,
             handed: Vec::new(),
             rooms: None,
         }
@@ -110,7 +113,7 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
         None => (Stdio::null(), Stdio::null()),
     };
     command.stdout(out).stderr(spec.errors.map_or(err, Stdio::from));
-    let (network, mark, handed) = (spec.network, spec.mark, spec.handed);
+    let (network, mark, user, handed) = (spec.network, spec.mark, spec.user, spec.handed);
     let (processes, mounts) = match spec.rooms {
         Some(Rooms { processes, mounts }) => (Some(processes), Some(mounts)),
         None => (None, None),
@@ -127,7 +130,8 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
             for fd in &handed {
                 inherit(fd)?;
             }
-            mark.leave(starter)
+            mark.leave(starter)?;
+            user.as_ref().map_or(Ok(()), User::become_it)
         });
     }
     let started = match processes {

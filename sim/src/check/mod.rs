@@ -7,7 +7,9 @@
 //! | `address` | I3: at most one node answers for an address |
 //! | `service` | I4: a quorate partition serves everything; when all faults are over all heals |
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
+//! | `turn` | no service begins before what it needs, stops after it, or begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
+//! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
 //! watches: a gate that changes, a program that starts, an entry that is applied, an answer to a
@@ -22,16 +24,20 @@
 mod address;
 mod durable;
 mod once;
+mod order;
 mod partition;
 mod proof;
 mod service;
+mod turn;
 
 use address::Address;
 use durable::Durable;
 use once::Once;
+use order::Order;
 use partition::Partition;
 use proof::Proof;
 use service::Service;
+use turn::Turn;
 
 use crate::world::World;
 
@@ -108,8 +114,12 @@ pub struct Judges {
     pub service: Service,
     /// What lies before I1 to I3.
     pub proof: Proof,
+    /// Order between services, and what operators leave alone.
+    pub turn: Turn,
     /// I5.
     pub durable: Durable,
+    /// Services of several resources.
+    pub order: Order,
 }
 
 impl Judges {

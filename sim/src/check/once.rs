@@ -29,6 +29,17 @@ impl World {
             self.fail("I1", &why);
         }
         self.judge_programs(service);
+        self.judge_left(host, service);
+    }
+
+    /// What no lease's end undoes is nowhere else. There is no excuse: a machine that stands still
+    /// goes on with what it has.
+    fn judge_left(&mut self, host: usize, name: &ServiceId) {
+        let has = |other: &usize| *other != host && self.hosts[*other].left.contains(name);
+        if let Some(other) = (0..self.hosts.len()).find(has) {
+            let [here, there] = [host, other].map(|host| self.hosts[host].name);
+            self.fail("I1", &format!("{name} starts on {here}, and {there} was not rid of it"));
+        }
     }
 
     /// The same for all of them.

@@ -151,13 +151,15 @@ impl World {
         services.into_iter().find_map(|number| {
             let holder = state.assignments.get(&crate::plan::service(number))?.holder.node()?;
             let at = self.host_of(holder).filter(|at| !self.lan.up[*at])?;
+            if state.is_maintained(&crate::plan::service(number)) {
+                return None;
+            }
             let better = all().find(|host| {
                 let it = &self.hosts[*host];
                 self.lan.up[*host]
                     && !self.lan.unsteady[*host]
                     && state.view.contains_key(&it.id)
-                    && !state.standby.contains(&it.id)
-                    && !state.is_halted(it.id)
+                    && state.takes(it.id)
             })?;
             let (at, better) = (self.hosts[at].name, self.hosts[better].name);
             Some(format!(
@@ -173,13 +175,13 @@ impl World {
         let able = |host: &&usize| {
             let it = &self.hosts[**host];
             let broken = !it.broken.is_empty();
-            let shall = !state.standby.contains(&it.id) && !state.is_halted(it.id);
-            state.members.contains_key(&it.id) && shall && !broken
+            state.members.contains_key(&it.id) && state.takes(it.id) && !broken
         };
         block.iter().find(able)?;
         let broken = |number: &usize| {
             let service = crate::plan::service(*number);
-            block.iter().any(|host| self.hosts[*host].broken.contains(&service))
+            self.agents_excuse(block, state, *number)
+                || block.iter().any(|host| self.hosts[*host].broken.contains(&service))
         };
         // While nothing moves, what was on a machine elsewhere waits for it.
         let waits = |number: &usize| {
@@ -193,7 +195,24 @@ impl World {
             let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
             state.is_disarmed() && last.is_some_and(gone)
         };
-        let numbers = (0..config.services.len()).filter(|number| !broken(number) && !waits(number));
+        // What is bound to a machine waits for it, whatever else there is.
+        let bound = |number: &usize| {
+            let service = crate::plan::service(*number);
+            let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
+            let at = holder.and_then(|holder| self.host_of(holder));
+            state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at))
+        };
+        // What an operator keeps from running.
+        let kept = |number: &usize| {
+            let service = crate::plan::service(*number);
+            state.is_kept(&service)
+        };
+        let excused =
+            |number: &usize| broken(number) || waits(number) || bound(number) || kept(number);
+        // What needs another waits for it, and for all before it.
+        let missed = |number: &usize| self.plan.needs && (0..*number).any(|it| excused(&it));
+        let numbers =
+            (0..config.services.len()).filter(|number| !excused(number) && !missed(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
     }
 

@@ -1,6 +1,6 @@
 //! One thing that is done to the world.
 
-use super::Kind;
+use super::{AgentAct, Kind};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::register::Fault;
@@ -17,6 +17,17 @@ pub enum Target {
     Holder,
     /// The first that is neither.
     Other,
+}
+
+/// What is in maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Everything.
+    Cluster,
+    /// A machine.
+    Machine(Target),
+    /// A service.
+    Service(usize),
 }
 
 /// One thing that is done to the world. Times are in microseconds.
@@ -114,12 +125,20 @@ pub enum Act {
     Arm,
     /// An operator stops nodes for good, or lets them serve again.
     Serve(Vec<Target>, bool),
+    /// An operator stops services, or starts them again.
+    Services(Vec<usize>, bool),
+    /// An operator leaves something as it is, or no longer.
+    Maintain(Care, bool),
     /// An operator makes a machine a satellite, or lets it vote.
     Satellite(Target, bool),
+    /// An operator says that a machine is off. It is, or nothing holds any more.
+    ConfirmOff(Target),
     /// An operator ends a node's quarantine.
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
     Override(Target, bool),
+    /// Something is done to agents, resources or executors.
+    Agents(AgentAct),
 }
 
 impl Act {
@@ -168,9 +187,15 @@ impl Act {
             Self::Disarm(_) => Kind::Disarm,
             Self::Satellite(..) => Kind::Satellite,
             Self::Serve(_, false) => Kind::Stopped,
+            Self::Agents(act) => return act.kind(),
+            Self::Services(_, false) => Kind::ServiceStopped,
+            Self::Maintain(_, true) => Kind::Maintenance,
             Self::Override(..)
             | Self::Steady(_)
+            | Self::ConfirmOff(_)
             | Self::Serve(_, true)
+            | Self::Services(_, true)
+            | Self::Maintain(_, false)
             | Self::Way(.., true)
             | Self::Link(_, true)
             | Self::Port(_, true)

@@ -2,7 +2,7 @@
 
 use stead_core::time::Span;
 
-use super::{Act, Kind, Target};
+use super::{Act, AgentAct, Care, Kind, Target};
 use crate::log::Mode;
 use crate::register::Fault;
 use crate::rng::Rng;
@@ -25,12 +25,21 @@ impl Mix {
     /// The mix of a seed: each kind is on in every second one.
     #[must_use]
     pub fn draw(rng: &mut Rng) -> Self {
-        let mut kinds: Vec<_> = Kind::ALL.into_iter().filter(|_| rng.chance(2)).collect();
+        let kinds = Kind::ALL.into_iter().filter(|kind| !kind.needs_parts());
+        let mut kinds: Vec<_> = kinds.filter(|_| rng.chance(2)).collect();
         if kinds.is_empty() {
             kinds.push(Kind::Power);
         }
         let longest = [120_000, 500_000, 1_500_000, 5_000_000][rng.index(4)];
         Self { kinds, shortest: longest / 10, longest, mend: rng.between(2, 6) }
+    }
+
+    /// For a cluster whose services consist of resources: agents more often than all else.
+    pub fn add_agents(&mut self, rng: &mut Rng) {
+        let often = [(Kind::Agent, 6), (Kind::Part, 3), (Kind::Executor, 1)];
+        for (kind, times) in often.into_iter().filter(|_| rng.below(4) > 0) {
+            self.kinds.extend(std::iter::repeat_n(kind, times));
+        }
     }
 }
 
@@ -145,6 +154,9 @@ impl World {
                 self.try_act(&Act::Disk(it, Mode::Good));
             }
             self.try_repair(host);
+            if !self.hosts[host].habits.is_empty() {
+                self.try_act(&Act::Agents(AgentAct::Honest(it)));
+            }
             if !self.lan.up[host] {
                 self.try_act(&Act::Port(it, true));
             }
@@ -246,9 +258,27 @@ impl World {
                 let serve = rng.chance(2);
                 return (!group.is_empty()).then_some(Act::Serve(group, serve));
             }
+            Kind::Agent | Kind::Part | Kind::Executor => return self.draw_agents(kind),
+            Kind::ServiceStopped | Kind::Maintenance => return self.draw_kept(kind, host),
             Kind::Satellite if rng.chance(2) => Act::Satellite(host, false),
             Kind::Satellite => return self.demotable(host).then_some(Act::Satellite(host, true)),
         })
+    }
+
+    /// Something that an operator keeps from running, or from being touched, or no longer.
+    fn draw_kept(&mut self, kind: Kind, host: Target) -> Option<Act> {
+        let (services, rng) = (self.plan.services, &mut self.chance.faults);
+        let on = rng.chance(2);
+        if kind == Kind::ServiceStopped {
+            let some = some_of(rng, services);
+            return (!some.is_empty()).then_some(Act::Services(some, on));
+        }
+        let what = match rng.below(4) {
+            0 => Care::Cluster,
+            1 => Care::Machine(host),
+            _ => Care::Service(rng.index(services)),
+        };
+        Some(Act::Maintain(what, on))
     }
 
     /// Short enough to run out within a seed, and longer than the faults that it is for.

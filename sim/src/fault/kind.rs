@@ -61,4 +61,17 @@ kinds! {
     Disarm "disarm" "An operator disarms the cluster for a while, or arms it again.",
     Stopped "stopped" "An operator stops some nodes, or starts them again.",
     Satellite "satellite" "An operator makes a node a satellite, or lets it vote.",
+    Agent "agent" "An agent fails, hangs, is slow, lies, or does half of what it is asked for.",
+    Part "part" "A resource ends by itself, or works no longer.",
+    Executor "executor" "The executor of a service is killed.",
+    ServiceStopped "service-stopped" "An operator stops services, or starts them again.",
+    Maintenance "maintenance" "An operator leaves something as it is for a while.",
+}
+
+impl Kind {
+    /// Whether it needs a service that consists of resources.
+    #[must_use]
+    pub fn needs_parts(self) -> bool {
+        matches!(self, Self::Agent | Self::Part | Self::Executor)
+    }
 }

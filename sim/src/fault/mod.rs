@@ -12,13 +12,15 @@
 //! clocks that are wrong and say nothing.
 
 mod act;
+mod agents;
 mod chaos;
 mod kind;
 mod operate;
 mod perform;
 mod words;
 
-pub use act::{Act, Target};
+pub use act::{Act, Care, Target};
+pub use agents::AgentAct;
 pub use chaos::{Chaos, Mix};
 pub use kind::Kind;
-pub use words::{ActError, read_service};
+pub use words::{ActError, millis, read_service};

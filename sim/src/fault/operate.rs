@@ -1,16 +1,22 @@
 //! What people do: they move, configure, remove, join and replace.
 
-use stead_core::id::Epoch;
+use stead_core::id::{Epoch, NodeId};
 use stead_core::node::{Event, Fate, Overridable, Word};
-use stead_core::state::{Cause, Change, Outcome};
+use stead_core::state::{Cause, Change, Confirmation, Maintenance, Outcome, Scope};
 use stead_core::time::Span;
 
-use super::{Act, ActError, Target};
+use super::{Act, ActError, Care, Target};
 use crate::plan::{address, service};
 use crate::world::World;
 
 /// A machine that waits to be a node: the token that was made for it, in each one's first byte.
 const JOINING: u8 = 100;
+
+/// An operator has seen that a machine is off.
+fn confirmation(node: NodeId) -> Change {
+    let (reason, by) = ("its plug was pulled".into(), "an operator".into());
+    Change::ConfirmOff(Confirmation { node, reason, by, wall: 0 })
+}
 
 impl World {
     /// A machine whose daemon takes an operator's word: the coordinator's, or any that runs.
@@ -66,7 +72,22 @@ impl World {
                     group.iter().map(|it| node_of(self, *it)).collect();
                 Change::Halt { nodes: nodes?, on: !*serve }
             }
+            Act::Services(numbers, on) => {
+                let services = numbers.iter().map(|number| service(*number)).collect();
+                Change::StopServices { services, on: !*on }
+            }
+            Act::Maintain(what, on) => {
+                let scope = match what {
+                    Care::Cluster => Scope::Cluster,
+                    Care::Machine(it) => Scope::Node(node_of(self, *it)?),
+                    Care::Service(number) => Scope::Service(service(*number)),
+                };
+                let why = || ("an upgrade by hand".to_string(), "an operator".to_string());
+                let begun = |(reason, by)| Maintenance { reason, by, wall: 0 };
+                Change::Maintain { scope, maintenance: on.then(why).map(begun) }
+            }
             Act::Steady(it) => Change::Steady { node: node_of(self, *it)? },
+            Act::ConfirmOff(it) => confirmation(node_of(self, *it)?),
             Act::Arm => Change::Arm { base: self.revision(), by: Some("an operator".into()) },
             _ => return Ok(()),
         };
@@ -88,6 +109,21 @@ impl World {
         self.hosts[host].overruled = true;
         self.node_handle(host, Event::Vouched(Word { span, forced, reason, wall: 0 }));
         Ok(())
+    }
+
+    /// Services run again, and nothing is left as it is any more.
+    pub(super) fn hand_back(&mut self) {
+        let next = self.state().map(|it| it.later.next.clone()).unwrap_or_default();
+        let Some(helper) = self.helper() else { return };
+        let nodes = next.maintenance.nodes.into_keys().map(Scope::Node);
+        let services = next.maintenance.services.into_keys().map(Scope::Service);
+        let cluster = next.maintenance.cluster.map(|_| Scope::Cluster);
+        for scope in nodes.chain(services).chain(cluster) {
+            self.operate(helper, Change::Maintain { scope, maintenance: None });
+        }
+        if !next.stopped.is_empty() {
+            self.operate(helper, Change::StopServices { services: next.stopped, on: false });
+        }
     }
 
     fn epoch_of(&self, service: &stead_core::id::ServiceId) -> Epoch {
@@ -143,7 +179,10 @@ impl World {
         let votes = |it: &crate::world::Host| it.disk.voters().iter().any(|set| set.contains(&id));
         let votes = self.hosts.iter().any(votes);
         let Some(helper) = self.helper() else { return };
-        if member && lost {
+        if member && lost && state.waiting_for(id).next().is_some() {
+            self.power_off(host);
+            self.operate(helper, confirmation(id));
+        } else if member && lost {
             self.operate(helper, Change::Leave { node: id });
         } else if !member && !votes && state.node(self.hosts[host].name).is_none() {
             self.join(host);
@@ -165,6 +204,9 @@ impl World {
         self.kill_guard(host);
         self.hosts[host].disk.renew();
         self.hosts[host].programs.clear();
+        self.hosts[host].left.clear();
+        self.hosts[host].executors.clear();
+        self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);

@@ -58,9 +58,13 @@ impl World {
             | Act::Disarm(_)
             | Act::Arm
             | Act::Steady(_)
+            | Act::ConfirmOff(_)
             | Act::Satellite(..)
+            | Act::Services(..)
+            | Act::Maintain(..)
             | Act::Serve(..) => self.operate_act(act),
             Act::Override(it, forced) => self.overrule(*it, *forced),
+            Act::Agents(act) => self.act_on_agents(act),
             Act::FreezeGuard(it, _)
             | Act::FreezeDaemon(it, _)
             | Act::Freeze(it, _)
@@ -254,6 +258,7 @@ impl World {
             it.guard_cut = None;
             it.daemon_cut = None;
             it.broken.clear();
+            it.habits.clear();
             it.disk.mode = Mode::Good;
             it.powered = true;
             if it.slewed {
@@ -273,6 +278,7 @@ impl World {
         let standby: Vec<_> =
             self.state().map(|it| it.standby.iter().copied().collect()).unwrap_or_default();
         let halted = self.state().map(|it| it.later.halted.clone()).unwrap_or_default();
+        self.hand_back();
         if let Some(helper) = self.helper() {
             if !halted.is_empty() {
                 let change = stead_core::state::Change::Halt { nodes: halted, on: false };

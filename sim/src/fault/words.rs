@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Act, Target};
+use super::{Act, AgentAct, Care, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
@@ -24,9 +24,18 @@ pub enum ActError {
     /// Nobody is there to take an operator's word.
     #[error("no daemon runs that could take an operator's word")]
     NoDaemon,
+    /// There is no such resource.
+    #[error("s{0} has no resource {1}; say which at the top: resources s{0} NAME NAME:NEED")]
+    NoResource(usize, String),
     /// Nothing could be overridden there.
     #[error("nothing can be overridden there: {0}")]
     NotOverridable(String),
+}
+
+/// Microseconds as milliseconds, in words.
+#[must_use]
+pub fn millis(micros: u64) -> String {
+    Ms(micros).to_string()
 }
 
 /// Microseconds as milliseconds.
@@ -54,6 +63,7 @@ fn names(group: &[Target]) -> String {
 }
 
 impl fmt::Display for Act {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands below")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cut = |pause: &Option<u64>| pause.map_or("kill".into(), |it| Ms(it).to_string());
         match self {
@@ -106,6 +116,16 @@ impl fmt::Display for Act {
             Self::End(number) => write!(f, "end s{number}"),
             Self::Break(number, it) => write!(f, "break s{number} {it}"),
             Self::Unbreak => f.write_str("unbreak"),
+            _ => self.of_operators(f),
+        }
+    }
+}
+
+impl Act {
+    /// What people do, as words.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above")]
+    fn of_operators(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Move(number, it) => write!(f, "move s{number} {it}"),
             Self::Standby(it, on) => write!(f, "standby {it} {}", switch(*on)),
             Self::RideOut(millis) => write!(f, "ride-out {millis}"),
@@ -118,10 +138,28 @@ impl fmt::Display for Act {
             Self::Serve(group, on) => {
                 write!(f, "{}{}", if *on { "unhalt" } else { "halt" }, names(group))
             }
+            Self::Services(numbers, on) => {
+                let names: String = numbers.iter().map(|it| format!(" s{it}")).collect();
+                write!(f, "{}{names}", if *on { "start" } else { "stop" })
+            }
+            Self::Maintain(what, on) => write!(f, "maintenance {what} {}", switch(*on)),
             Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
+            Self::ConfirmOff(it) => write!(f, "confirm-off {it}"),
+            Self::Agents(act) => write!(f, "{act}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Care {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("cluster"),
+            Self::Machine(it) => write!(f, "node {it}"),
+            Self::Service(number) => write!(f, "service s{number}"),
         }
     }
 }
@@ -173,6 +211,26 @@ fn read_group(words: &mut Reader<'_>) -> Result<Vec<Target>, ScriptError> {
         group.push(Target::read(words)?);
     }
     Ok(group)
+}
+
+fn read_services(words: &mut Reader<'_>) -> Result<Vec<usize>, ScriptError> {
+    let mut services = vec![read_service(words)?];
+    while !words.is_done() {
+        services.push(read_service(words)?);
+    }
+    Ok(services)
+}
+
+fn read_care(words: &mut Reader<'_>) -> Result<Care, ScriptError> {
+    Ok(match words.word("cluster, node or service")? {
+        "cluster" => Care::Cluster,
+        "node" => Care::Machine(Target::read(words)?),
+        "service" => Care::Service(read_service(words)?),
+        other => {
+            let what = format!("maintenance is of the cluster, a node or a service: {other}");
+            return Err(words.wrong(&what));
+        }
+    })
 }
 
 fn read_count(words: &mut Reader<'_>) -> Result<usize, ScriptError> {
@@ -270,6 +328,9 @@ impl Act {
             "power-off" => Self::PowerOff(read_group(words)?),
             "halt" => Self::Serve(read_group(words)?, false),
             "unhalt" => Self::Serve(read_group(words)?, true),
+            "stop" => Self::Services(read_services(words)?, false),
+            "start" => Self::Services(read_services(words)?, true),
+            "maintenance" => Self::Maintain(read_care(words)?, words.either("on", "off")?),
             "disk" => read_disk(words)?,
             "clock" => {
                 let (it, ppm) = (it(words)?, words.signed("millionths")?);
@@ -303,6 +364,7 @@ impl Act {
             "deaf" => Self::Deaf(it(words)?),
             "record" => Self::Record(it(words)?),
             "steady" => Self::Steady(it(words)?),
+            "confirm-off" => Self::ConfirmOff(it(words)?),
             "freeze-guard" => Self::FreezeGuard(it(words)?, words.millis()?),
             "freeze-daemon" => Self::FreezeDaemon(it(words)?, words.millis()?),
             "freeze" => Self::Freeze(it(words)?, words.millis()?),
@@ -320,7 +382,7 @@ impl Act {
             "lose-disk" => Self::LoseDisk(it(words)?),
             "leave" => Self::Leave(it(words)?),
             "join" => Self::Join(it(words)?),
-            _ => return Ok(None),
+            _ => return Ok(AgentAct::read(verb, words)?.map(Self::Agents)),
         }))
     }
 }
@@ -362,6 +424,7 @@ mod tests {
         "start-guard a",
         "kill-daemon a",
         "start-daemon a",
+        "confirm-off a",
         "power-off a b",
         "power-on a",
         "release a",
@@ -393,6 +456,11 @@ mod tests {
         "steady b",
         "halt a c",
         "unhalt b",
+        "stop s0 s2",
+        "start s1",
+        "maintenance cluster on",
+        "maintenance node b off",
+        "maintenance service s3 on",
     ];
 
     #[test]

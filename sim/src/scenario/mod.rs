@@ -21,9 +21,14 @@
 //! | `initial-ride-out MS`, `round-trip MS`, `grace MS` | the timers |
 //! | `gates relative`, `absolute`, `both` | what the kernels enforce leases by |
 //! | `quorum-server` | a register breaks ties |
+//! | `fenced` | services with a program have something that no lease's end undoes |
+//! | `copies` | services with a program have a copy on each machine, promoted on one |
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |
+//! | `resources sN A B:A C:A,B` | that service consists of resources; what each needs |
+//! | `restarts N`, `forget-after MS` | of each resource: tries in place; failures are forgotten |
+//! | `agent-timeout MS`, `monitor-interval MS` | of all agents |
 //! | `run MS`, `until MS` | time passes; up to that moment of the script |
 //! | `await MS` and `healthy`, `served sN`, `silent sN` or `said WORDS` | it has to come by then |
 //! | `lull MS` | if a whole partition is quorate, it has to serve within that time |

@@ -4,7 +4,7 @@ use std::fmt;
 
 use stead_core::time::Span;
 
-use crate::fault::{Act, read_service};
+use crate::fault::{Act, millis, read_service};
 use crate::plan::{Gates, NAMES, Plan};
 use crate::reader::{Reader, ScriptError};
 
@@ -96,6 +96,10 @@ impl Script {
         if script.plan.members > script.plan.nodes {
             return Err(end.error("there can't be more members than nodes"));
         }
+        let services = 0..script.plan.services;
+        if let Some(number) = script.plan.parts.services.keys().find(|it| !services.contains(it)) {
+            return Err(end.error(&format!("there is no s{number}: say services N, a larger one")));
+        }
         if script.plan.satellites >= script.plan.nodes {
             return Err(end.error("some nodes must vote: there are as many satellites"));
         }
@@ -131,6 +135,9 @@ impl Script {
             "probe" => plan.probe = Span(words.millis()?.max(100)),
             "seed" => plan.seed = words.number("a seed")?,
             "quorum-server" => plan.register = true,
+            "fenced" => plan.fenced = true,
+            "needs" => plan.needs = true,
+            "copies" => plan.copies = true,
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -144,7 +151,7 @@ impl Script {
                     }
                 };
             }
-            _ => return Ok(false),
+            _ => return plan.parts.read(verb, words),
         }
         if let Err(error) = stead_core::timers::Timers::derive(plan.ride_out, plan.round_trip)
             && matches!(verb, "initial-ride-out" | "round-trip")
@@ -201,13 +208,6 @@ impl Step {
     }
 }
 
-fn millis(micros: u64) -> String {
-    match micros % 1_000 {
-        0 => (micros / 1_000).to_string(),
-        part => format!("{}.{part:03}", micros / 1_000),
-    }
-}
-
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -244,6 +244,15 @@ impl fmt::Display for Script {
         if plan.register {
             writeln!(f, "quorum-server")?;
         }
+        if plan.fenced {
+            writeln!(f, "fenced")?;
+        }
+        if plan.needs {
+            writeln!(f, "needs")?;
+        }
+        if plan.copies {
+            writeln!(f, "copies")?;
+        }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;
         }
@@ -254,6 +263,7 @@ impl fmt::Display for Script {
         writeln!(f, "round-trip {}\ngrace {}", millis(plan.round_trip.0), millis(plan.grace.0))?;
         writeln!(f, "snapshot-gap {}\nstart-behind {}", plan.snapshot_gap, plan.start_behind)?;
         writeln!(f, "probe {}", millis(plan.probe.0))?;
+        write!(f, "{}", plan.parts)?;
         let gates = match plan.gates {
             Gates::Relative => "relative",
             Gates::Absolute => "absolute",

@@ -56,6 +56,7 @@ impl World {
             log: stream(4),
             faults: stream(5),
             keepers: stream(6),
+            agents: stream(8),
         };
         let mut world = Self {
             now: 1,
@@ -77,6 +78,7 @@ impl World {
             busy: (0, 0),
             last_event: 0,
             operations: 0,
+            executors: 0,
             chance,
             hosts,
             plan,
@@ -133,7 +135,11 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         gate: Vec::new(),
         configured: BTreeSet::new(),
         programs: BTreeMap::new(),
+        left: BTreeSet::new(),
+        copies: BTreeMap::new(),
         kept: BTreeMap::new(),
+        executors: BTreeMap::new(),
+        habits: Vec::new(),
         permits: BTreeMap::new(),
         ended: BTreeMap::new(),
         stretched: false,

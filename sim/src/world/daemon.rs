@@ -7,6 +7,7 @@ use stead_core::lease::Report;
 use stead_core::node::{Command, Event, Fate, Node};
 use stead_core::state::{Change, State};
 
+use super::agents::Task;
 use super::{GuardIn, Moment, What, World};
 use crate::log::{Raft, Rpc};
 
@@ -30,6 +31,8 @@ pub struct Daemon {
     pub(super) tokens: BTreeMap<ServiceId, u64>,
     /// What is announced.
     pub(super) announced: BTreeSet<ServiceId>,
+    /// What it does for services of several resources.
+    pub(super) tasks: BTreeMap<ServiceId, Task>,
     tickets: BTreeMap<u64, Option<Change>>,
     /// What it has heard of the reference points.
     pub(crate) asking: crate::net::Asking,
@@ -54,6 +57,7 @@ impl Daemon {
             ordered_until: 0,
             tokens: BTreeMap::new(),
             announced: BTreeSet::new(),
+            tasks: BTreeMap::new(),
             tickets: BTreeMap::new(),
             asking: crate::net::Asking::default(),
             retiring: false,
@@ -238,7 +242,8 @@ impl World {
             let wanted = |it: &Daemon| {
                 let config = it.node.state().config.as_ref();
                 config.is_some_and(|it| {
-                    it.services.get(service).is_some_and(|it| it.program.is_some())
+                    let alone = it.services.get(service).is_some_and(|it| it.program.is_some());
+                    alone || !it.resources(service).is_empty()
                 })
             };
             if !runs && self.hosts[host].daemon.as_ref().is_some_and(wanted) {

@@ -4,9 +4,14 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::{Command, Event};
 use stead_core::redirect;
 use stead_core::state::State;
+use stead_core::state::config::Safety;
 
+use super::agents::Ask;
 use super::{DaemonIn, GuardIn, What, World};
 use crate::log::Rpc;
+
+/// How much longer the stop of a bound service takes.
+const UNDOING: u64 = 50;
 
 impl World {
     /// Performs one command of the node machine.
@@ -20,7 +25,10 @@ impl World {
                 }
             }
             Command::ReadIndex => self.send_leader(host, Rpc::Read { run }),
-            Command::Propose { ticket, change } => self.propose(host, ticket, change),
+            Command::Propose { ticket, change } => {
+                self.judge_turn(host, &change);
+                self.propose(host, ticket, change);
+            }
             Command::Campaign(node) => self.send_rpc(host, host, Rpc::Campaign(node)),
             Command::HandOver(node) => self.hand_over(host, node),
             // The model's log reaches every host.
@@ -46,6 +54,12 @@ impl World {
             }
             Command::Announce { service, epoch } => self.announce(host, run, service, epoch, 0),
             Command::Quiet { service } => self.quiet(host, &service),
+            Command::Start { service, epoch } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Start(epoch));
+            }
+            Command::Stop { service, epoch } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Stop(epoch));
+            }
             Command::Start { service, epoch } => {
                 let broken = self.hosts[host].broken.contains(&service);
                 let failed = broken.then(|| "no such file".to_string());
@@ -56,6 +70,16 @@ impl World {
                 let event = Event::Stopped { service: service.clone(), epoch };
                 self.in_order(host, &service, event);
             }
+            // A service here is of one program.
+            Command::Care { service, epoch, care } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Care(epoch, care));
+            }
+            Command::Forget { service, epoch, resource } if self.has_parts(&service) => {
+                self.ask_task(host, &service, Ask::Forget(epoch, resource));
+            }
+            Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
+            Command::Copy { service, epoch } => self.begin_copy(host, service, epoch),
+            Command::EndCopy { service, epoch } => self.end_copy(host, service, epoch),
             Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
         }
     }
@@ -80,6 +104,7 @@ impl World {
         it.configured.extend(&addresses);
         if number == 0 {
             self.judge_announced(host, &service, epoch, &addresses);
+            self.judge_begun(host, &service, epoch);
         }
         let it = &self.hosts[host];
         if it.daemon_waits(self.now).is_none() {
@@ -109,8 +134,12 @@ impl World {
     }
 
     /// A start or stop: the newer one of a service overtakes the older.
-    fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
+    pub(super) fn in_order(&mut self, host: usize, service: &ServiceId, event: Event) {
         let time = if self.plan.rough { self.chance.hands.between(1_000, 41_000) } else { 2_000 };
+        // What no lease's end undoes takes its time to be undone.
+        let slow =
+            matches!(event, Event::Stopped { .. }) && self.hosts[host].left.contains(service);
+        let time = if slow { time * UNDOING } else { time };
         if let Some(daemon) = &mut self.hosts[host].daemon {
             *daemon.tokens.entry(service.clone()).or_default() += 1;
         }
@@ -156,9 +185,16 @@ impl World {
                     return;
                 }
                 let (service, epoch) = (service.clone(), *epoch);
+                self.hosts[host].left.remove(&service);
                 if self.hosts[host].programs.remove(&service).is_some() {
                     self.note(Some(host), || format!("> stop {service} (epoch {epoch})"));
                 }
+            }
+            Event::CopyStarted { service, .. } | Event::CopyEnded { service, .. } => {
+                if newest(&super::copies::copy_of(service)) != token {
+                    return;
+                }
+                self.copy_performed(host, &mut event);
             }
             Event::Monitored { service, .. } if newest(service) != token => return,
             Event::Probed { service, conflict, .. } => {
@@ -177,9 +213,13 @@ impl World {
             | Event::Proposed { .. }
             | Event::Announced { .. }
             | Event::Restarting { .. }
+            | Event::Unwell { .. }
+            | Event::HookFailed { .. }
             | Event::Ended { .. }
             | Event::Monitored { .. }
             | Event::Found { .. }
+            | Event::CopyFailed { .. }
+            | Event::CopyFound { .. }
             | Event::Retire
             | Event::StoreFailed(_) => {}
         }
@@ -193,10 +233,17 @@ impl World {
         epoch: Epoch,
     ) -> Result<(), String> {
         if self.hosts[host].programs.get(service) != Some(&epoch) {
-            if !self.keep(host, service, epoch) {
+            if let Some(copy) = self.copy_for(host, service, epoch) {
+                copy?;
+            } else if !self.keep(host, service, epoch) {
                 return Err("this node's lease ended before it began".to_string());
             }
             self.hosts[host].programs.insert(service.clone(), epoch);
+            let state = self.hosts[host].daemon.as_ref().map(|daemon| daemon.node.state());
+            let config = state.and_then(|state| state.config.as_ref());
+            if config.is_some_and(|config| config.safety(service) == Safety::Fence) {
+                self.hosts[host].left.insert(service.clone());
+            }
             self.judge_start(host, service, epoch);
         }
         self.note(Some(host), || format!("> start {service} (epoch {epoch})"));
@@ -208,9 +255,14 @@ impl World {
 
     /// A program ends by itself.
     pub fn end_program(&mut self, host: usize, service: &ServiceId) {
+        if self.end_executor(host, service) {
+            return;
+        }
         let Some(epoch) = self.hosts[host].programs.remove(service) else { return };
         self.hosts[host].ended.insert(service.clone(), epoch);
         self.tell_ended(host, service.clone(), epoch);
+        // It was the promoted copy's.
+        self.copy_is_gone(host, service);
     }
 
     fn tell_ended(&mut self, host: usize, service: ServiceId, epoch: Epoch) {

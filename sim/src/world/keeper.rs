@@ -41,7 +41,7 @@ impl World {
     }
 
     /// Until when a program may run that is kept by the page of that guard.
-    fn permitted(&self, host: usize, guard: u64, epoch: Epoch) -> Instant {
+    pub(super) fn permitted(&self, host: usize, guard: u64, epoch: Epoch) -> Instant {
         let permit = self.hosts[host].permits.get(&guard).copied().unwrap_or_default();
         permit.until(epoch)
     }

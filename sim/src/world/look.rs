@@ -75,7 +75,10 @@ impl World {
             }
         }
         let Some(config) = &state.config else { return Some("no configuration".into()) };
-        (0..config.services.len()).find_map(|number| self.service_unserved(state, number))
+        let services = || 0..config.services.len();
+        services()
+            .find_map(|number| self.service_unserved(state, number))
+            .or_else(|| services().find_map(|number| self.copy_missing(state, number)))
     }
 
     fn member_unhealthy(&self, at: usize, state: &State) -> Option<&'static str> {
@@ -107,7 +110,11 @@ impl World {
         let Some(at) = self.host_of(node) else { return Some(format!("{service} is nowhere")) };
         let host = &self.hosts[at];
         let open = wanted.addresses.iter().all(|address| host.answers(address.ip, self.now));
-        let runs = host.programs.contains_key(&service) == wanted.program.is_some();
+        let parts = !self.plan.parts.of(&service).is_empty();
+        let runs = host.programs.contains_key(&service) == (parts || wanted.program.is_some());
+        if let Some(why) = self.parts_unwell(at, number) {
+            return Some(format!("{service} on {}: {why}", host.name));
+        }
         let running = self.node(at).is_some_and(|node| {
             node.local().any(|(name, local)| *name == service && local.phase == Phase::Running)
         });
@@ -122,7 +129,9 @@ impl World {
         }
         // A client that got no answer for a while would notice.
         let patience = self.plan.probe.0 * 3 + 5_000;
-        (!self.lan.is_served(number, self.now, patience))
+        // Its clients ask at the address that it has now, which was perhaps another's.
+        let asked = (0..self.plan.services).find(|it| address(*it) == wanted.addresses[0].ip);
+        (!self.lan.is_served(asked.unwrap_or(number), self.now, patience))
             .then(|| format!("{service} on {}: its client gets no answer", host.name))
     }
 

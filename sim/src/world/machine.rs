@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::time::{Instant, Span};
 
-use super::{Daemon, Guard, Permit};
+use super::{Daemon, Executor, Guard, Habitual, Permit};
 use crate::clock::Clock;
 use crate::log::Disk;
 
@@ -71,8 +71,17 @@ pub struct Host {
     pub configured: BTreeSet<IpAddr>,
     /// What runs, under which epoch. It outlives the daemon.
     pub programs: BTreeMap<ServiceId, Epoch>,
+    /// Bound services of which something may be left here, whether or not their programs run: only
+    /// their own stop takes it away, and the loss of power.
+    pub left: BTreeSet<ServiceId>,
+    /// Which copies run, and what keeps each. They outlive the daemon.
+    pub copies: BTreeMap<ServiceId, super::Kept>,
     /// Whose page the keeper of each program watches: a run of the guard.
     pub kept: BTreeMap<ServiceId, u64>,
+    /// The executors among them, and what their agents started.
+    pub executors: BTreeMap<ServiceId, Executor>,
+    /// How agents go about what they are asked for, where they don't do it well.
+    pub habits: Vec<Habitual>,
     /// What each run of the guard wrote for keepers.
     pub permits: BTreeMap<u64, Permit>,
     /// Programs that ended by themselves, under which epoch, in this run of the daemon.

@@ -23,7 +23,9 @@
 //! Absent on purpose: keys and sealing (a datagram that was forged does not open), and the real
 //! log, whose promises are tested in its own crate (`docs/reference/log-promises.md`).
 
+mod agents;
 mod boot;
+mod copies;
 mod daemon;
 mod guard;
 mod hands;
@@ -34,6 +36,8 @@ mod power;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use agents::{AgentsIn, Executor, Habit, Habitual, Harm, Part, Truth};
+pub use copies::Kept;
 pub use daemon::{Daemon, DaemonIn};
 pub use guard::{Guard, GuardIn};
 pub use keeper::{LATE, Permit};
@@ -80,6 +84,12 @@ pub enum What {
     Synced(usize, u64),
     /// The keeper of a program looks at its deadline.
     Keeper(usize, ServiceId, Epoch),
+    /// Something happens to a service of several resources.
+    Agents(usize, ServiceId, Box<AgentsIn>),
+    /// That of a copy looks at its deadline.
+    CopyKeeper(usize, ServiceId, Epoch),
+    /// The monitor of a copy runs.
+    CopyMonitor(usize, ServiceId, Epoch),
     /// A client asks.
     Client(usize),
     /// The daemon of that run asks the reference points.
@@ -127,6 +137,8 @@ pub struct Chance {
     pub hands: Rng,
     /// For how late keepers look.
     pub keepers: Rng,
+    /// For agents and executors.
+    pub agents: Rng,
     /// For the log and its disks.
     pub log: Rng,
     /// For faults.
@@ -176,6 +188,8 @@ pub struct World {
     /// When something happened last.
     last_event: u64,
     operations: u64,
+    /// How many executors were started.
+    executors: u64,
 }
 
 /// So many steps at one instant, or in 100 ms, are a loop. Per machine; what waited for a process
@@ -246,6 +260,9 @@ impl World {
             What::AddressLooked(host, address) => self.restore_address(host, address),
             What::Synced(host, number) => self.synced(host, number),
             What::Keeper(host, service, epoch) => self.keeper_looks(host, service, epoch),
+            What::Agents(host, service, input) => self.agents_step(host, service, *input),
+            What::CopyKeeper(host, service, epoch) => self.copy_keeper_looks(host, service, epoch),
+            What::CopyMonitor(host, service, epoch) => self.copy_looks(host, service, epoch),
             What::Client(service) => self.client_asks(service),
             What::AskPoints(host, run) => self.ask_points(host, run),
             What::Register { host, run, number, question, asked } => {
@@ -280,6 +297,8 @@ impl World {
             What::AddressLooked(host, _) => (16, *host),
             What::Synced(host, _) => (10, *host),
             What::Keeper(host, ..) => (18, *host),
+            What::CopyKeeper(host, ..) => (20, *host),
+            What::CopyMonitor(host, ..) => (21, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
             What::LookAtClock(host) => (13, *host),
@@ -288,6 +307,7 @@ impl World {
             What::Recheck => (15, 0),
             What::AskPoints(host, _) => (18, *host),
             What::Register { host, .. } => (19, *host),
+            What::Agents(host, ..) => (20, *host),
         };
         self.steps += 1;
         self.mix(self.now << 10 | kind << 4 | host as u64);

@@ -23,6 +23,9 @@ impl World {
         let it = &mut self.hosts[host];
         let open: Vec<_> = it.gate.drain(..).map(|(address, _)| address).collect();
         it.programs.clear();
+        it.left.clear();
+        it.executors.clear();
+        it.copies.clear();
         it.kept.clear();
         it.permits.clear();
         it.configured.clear();
@@ -108,6 +111,8 @@ impl World {
             let found = node::Event::Found { service, epoch };
             self.after(0, What::Daemon(host, run, Box::new(DaemonIn::Event(Box::new(found)))));
         }
+        self.find_executors(host);
+        self.find_copies(host, run);
         self.after(0, What::Daemon(host, run, Box::new(DaemonIn::RaftTick)));
         if self.plan.points > 0 {
             self.after(0, What::AskPoints(host, run));
@@ -130,6 +135,9 @@ impl World {
     pub fn release(&mut self, host: usize) {
         self.kill_daemon(host);
         self.hosts[host].programs.clear();
+        self.hosts[host].left.clear();
+        self.hosts[host].executors.clear();
+        self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
         let run = self.hosts[host].guard_run;
         self.tell_guard_event(host, run, lease::Event::Order(Order::Release));

@@ -220,13 +220,7 @@ fn milliseconds(began: Instant) -> f64 {
 }
 
 fn wish(agent: &AgentName, entry: &Entry) -> Wish {
-    let config = ServiceConfig {
-        addresses: Vec::new(),
-        program: None,
-        monitor: None,
-        prefer: Vec::new(),
-        failback: false,
-    };
+    let config = ServiceConfig::default();
     let resource = ResourceConfig {
         name: RESOURCE.to_owned(),
         agent: Agent::Ocf {
@@ -245,7 +239,7 @@ fn wish(agent: &AgentName, entry: &Entry) -> Wish {
         forget_after: Span::from_millis(600_000),
         safety: Safety::Fence,
     };
-    Wish { config, resources: vec![resource] }
+    Wish { resources: vec![resource], ..Wish::from(&config) }
 }
 
 impl Bed {

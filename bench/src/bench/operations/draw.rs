@@ -2,34 +2,7 @@
 
 use std::fmt;
 
-/// Numbers by chance that are the same for the same seed (SplitMix64).
-#[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
-
-impl Chance {
-    pub(super) fn of(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = self.0;
-        number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        number ^ (number >> 31)
-    }
-
-    /// One of them; there must be some.
-    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let count = u64::try_from(all.len()).unwrap_or(u64::MAX).max(1);
-        all.get(usize::try_from(self.next() % count).unwrap_or(0)).copied()
-    }
-
-    /// A number from the first to the last.
-    pub(super) fn between(&mut self, first: u64, last: u64) -> u64 {
-        first + self.next() % (last.saturating_sub(first) + 1)
-    }
-}
+use stead_lab::Chance;
 
 /// What can be killed, or held still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +160,7 @@ mod tests {
     #[test]
     fn a_seed_draws_the_same_again_and_every_kind_comes() {
         let all = |seed| {
-            let mut chance = Chance::of(seed);
+            let mut chance = Chance::new(seed);
             let draw = |_| draw(&mut chance, 3, &["web", "parts"]);
             (0..400).map(draw).collect::<Vec<_>>()
         };

@@ -30,9 +30,10 @@ use crate::measure::ms;
 use crate::report::{Results, Row, spread, table};
 use crate::tools::Tools;
 
-use draw::{Chance, Operation, draw};
+use draw::{Operation, draw};
 use play::Player;
 use stage::{SERVICES, Stage};
+use stead_lab::Chance;
 
 /// The bench's name.
 pub const NAME: &str = "operations";
@@ -69,7 +70,7 @@ fn groups(
 ) -> Result<(), BenchError> {
     let stage = Stage::build(tools, folder)?;
     let mut player = Player::new(tools, &stage);
-    let mut chance = Chance::of(seed);
+    let mut chance = Chance::new(seed);
     let names: Vec<&'static str> = SERVICES.iter().map(|(name, _)| *name).collect();
     let (mut done, mut run) = (0, 0);
     while done < count {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stead::demo::fleet::{FleetError, Part};
+use stead_lab::Chance;
 
-use super::draw::{Act, Chance, Operation};
+use super::draw::{Act, Operation};
 use super::stage::Stage;
 use crate::error::BenchError;
 use crate::tools::{PATIENCE, Tools};

@@ -4,8 +4,8 @@ use stead_core::quorum::Verdict;
 use stead_log::Role;
 
 use super::{
-    Concern, Level, LinkReport, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
-    ServiceState, Sight,
+    Concern, Level, LinkReport, MaintenanceReport, NodeReport, NodeState, PointReport,
+    QuorumReport, ServiceReport, ServiceState, Sight,
 };
 use crate::journal::stamp;
 use crate::redirect::Stranger;
@@ -25,6 +25,7 @@ pub(super) fn concerns(
     }
     let mut concerns = Vec::new();
     concerns.extend(disarmed(sight));
+    concerns.extend(super::kept::all(sight).iter().map(maintenance));
     concerns.extend(stopped(nodes));
     concerns.extend(here(sight));
     concerns.extend(no_quorum(sight, quorum, nodes));
@@ -44,12 +45,12 @@ pub(super) fn concerns(
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
     concerns.sort_by_key(|concern| concern.level);
-    for explains in [STOPPED, DISARMED] {
-        if let Some(at) = concerns.iter().position(|it| it.what.starts_with(explains)) {
-            // It explains the others.
-            concerns[..=at].rotate_right(1);
-        }
-    }
+    // They explain the others.
+    let explains = |it: &Concern| {
+        let all = [DISARMED, MAINTENANCE, STOPPED];
+        all.iter().position(|begins| it.what.starts_with(begins)).unwrap_or(all.len())
+    };
+    concerns.sort_by_key(explains);
     concerns
 }
 
@@ -66,6 +67,26 @@ fn disarmed(sight: &Sight<'_>) -> Option<Concern> {
     let why = if it.reason.is_empty() { String::new() } else { format!(" ({})", it.reason) };
     let what = format!("{DISARMED}{time} UTC by {}: nothing moves{why}", it.by);
     Some(risk(what, None, "when the work is done: stead disarm --off".to_owned()))
+}
+
+/// What the first line has while something is left as it is.
+const MAINTENANCE: &str = "Maintenance of ";
+
+/// Something is left as it is until an operator says otherwise.
+fn maintenance(it: &MaintenanceReport) -> Concern {
+    let why = if it.reason.is_empty() { String::new() } else { format!(" ({})", it.reason) };
+    let what = format!(
+        "{MAINTENANCE}{}, begun on {}: it is held and watched, and nothing of it is started, \
+         stopped or moved{why}",
+        it.what, it.by
+    );
+    let which = match it.kind.as_str() {
+        "cluster" => "--cluster".to_owned(),
+        "node" => format!("--node {}", it.what),
+        _ => it.what.clone(),
+    };
+    let next = format!("when the work is done: stead maintenance {which} --off");
+    risk(what, Some(it.since.clone()), next)
 }
 
 /// What the first line has while an operator keeps nodes from serving.
@@ -206,6 +227,10 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
     let detail = service.detail.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
     let (what, next) = match state {
         ServiceState::Runs | ServiceState::Held | ServiceState::Unknown => return None,
+        ServiceState::Starting if !service.lacks.is_empty() => (
+            format!("{name} waits on {node} for {}, which it needs", service.lacks.join(", ")),
+            format!("see what keeps {} from running", service.lacks.join(", ")),
+        ),
         ServiceState::Starting => (
             format!("{name} is starting on {node}{detail}"),
             "wait; if it takes long, see `stead events`".to_owned(),
@@ -217,6 +242,16 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
         ServiceState::Conflict => (
             format!("{name} waits: another machine answers at its address{detail}"),
             "find the machine with that hardware address and take the address from it".to_owned(),
+        ),
+        ServiceState::Lost if service.stays_with.is_some() => (
+            format!(
+                "{name} is not served: it stays with {node}, which is lost, until that is proven \
+                 to be off"
+            ),
+            format!(
+                "bring {node} back; or make sure that it is off and say so: stead fence \
+                 confirm-off {node} --reason \"what you looked at\""
+            ),
         ),
         ServiceState::Lost => {
             let own = node == sight.view.identity.name;
@@ -230,6 +265,12 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
                 },
             )
         }
+        // Its own note says so.
+        ServiceState::Stopped if service.stopped => return None,
+        ServiceState::Stopped if service.maintenance.is_some() => (
+            format!("{name} runs nowhere, and is not started while it is in maintenance"),
+            "end the maintenance: see above".to_owned(),
+        ),
         ServiceState::Stopped => (
             format!("{name} runs nowhere{detail}"),
             if sight.view.state.is_disarmed() {

@@ -104,12 +104,10 @@ impl History {
             | Notice::Nowhere(service)
             | Notice::ClaimFailed(service)
             | Notice::AnnounceFailed(service, _)
+            | Notice::CopyFailed(service, _)
             | Notice::Conflict(service, _) => self.trouble(service, entry, false),
-            Notice::Claimed(service, _) => {
-                if self.services.get(service).is_some_and(|it| !it.program) {
-                    self.services.remove(service);
-                }
-            }
+            Notice::StaysWith(service, _) => self.new_trouble(service, entry),
+            Notice::Claimed(service, _) => self.claimed(service),
             Notice::Started(it) | Notice::Verified(it) => drop(self.services.remove(it)),
             Notice::LeaseLost
             | Notice::Restarting(..)
@@ -125,9 +123,13 @@ impl History {
             | Notice::RoundTripExceeded(..)
             | Notice::Disarmed(..)
             | Notice::Halted(..)
+            | Notice::ServicesStopped(..)
+            | Notice::Maintenance(..)
+            | Notice::HookFailed(..)
             | Notice::Quarantined(..)
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)
+            | Notice::ConfirmedOff(..)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)
             | Notice::Granted(_)
@@ -145,12 +147,25 @@ impl History {
         }
     }
 
+    /// Its addresses are there: what was said of those is over.
+    fn claimed(&mut self, service: &ServiceId) {
+        if self.services.get(service).is_some_and(|it| !it.program) {
+            self.services.remove(service);
+        }
+    }
+
     fn stand_by(&mut self, node: &str, on: bool, time: &str) {
         if on {
             self.standby.entry(node.to_owned()).or_insert_with(|| time.to_owned());
         } else {
             self.standby.remove(node);
         }
+    }
+
+    /// Whatever was told of it before was on another node, or is over.
+    fn new_trouble(&mut self, service: &ServiceId, entry: &Entry) {
+        self.services.remove(service);
+        self.trouble(service, entry, false);
     }
 
     fn trouble(&mut self, service: &ServiceId, entry: &Entry, program: bool) {

@@ -11,10 +11,13 @@
 //! picture has its own time), and words of the terminal (`cli/status` draws).
 
 mod concerns;
+mod copies;
 mod history;
 mod incident;
+mod kept;
 mod nodes;
 mod notes;
+mod noticed;
 mod points;
 mod quorum;
 mod services;
@@ -30,8 +33,10 @@ use stead_core::quorum::{Verdict, majority};
 use crate::driver::view::View;
 use crate::journal::{Entry, stamp};
 
+pub use copies::CopyReport;
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
+pub use kept::MaintenanceReport;
 pub use nodes::{LinkReport, NodeReport, NodeState, QuarantineReport};
 pub use points::{PointReport, PointSeen};
 pub use quorum::{BreakerReport, ModuleReport, QuorumReport};
@@ -56,6 +61,9 @@ pub struct StatusReport {
     pub problems: Vec<Concern>,
     /// What deserves a look all the same.
     pub warnings: Vec<Concern>,
+    /// What stead leaves as it is for work by hand, the widest first.
+    #[serde(default)]
+    pub maintenance: Vec<MaintenanceReport>,
     /// The cluster as a whole.
     pub cluster: ClusterReport,
     /// Whether enough voters are here.
@@ -133,6 +141,7 @@ pub fn status(view: &View, entries: &[Arc<Entry>]) -> StatusReport {
         protected: problems.is_empty(),
         problems,
         warnings,
+        maintenance: kept::all(&sight),
         cluster: sight.cluster(),
         quorum,
         nodes,

@@ -72,6 +72,15 @@ impl Notes {
     fn services(&mut self, services: &[ServiceReport]) {
         for service in services {
             let name = &service.name;
+            if service.stopped {
+                let what = format!("{name} is stopped by an operator: it runs nowhere");
+                self.note(what, format!("when it shall run again: stead start {name}"));
+            }
+            if service.state.serves() && !service.lacks.is_empty() {
+                let lacks = service.lacks.join(", ");
+                let what = format!("{name} runs without {lacks}, which it needs");
+                self.note(what, format!("see what keeps {lacks} from running"));
+            }
             for (node, count) in &service.failures {
                 let times = if *count == 1 { "once" } else { &format!("{count} times") };
                 let what = format!("{name} failed {times} on {node}, and other nodes come first");

@@ -7,20 +7,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
-use stead_core::state::config::{Agent, ResourceConfig, ServiceConfig};
+use stead_core::state::config::{ServiceConfig, USUAL_IMPORTANCE};
 use stead_core::state::{Assignment, Holder, Reached};
-use stead_core::time::Span;
 
 use super::Sight;
-use crate::config::DEFAULT_MONITOR_TIMEOUT;
-use crate::executor::{self, ResourceView};
+use super::copies::{self, CopyReport};
+use super::kept::{self, MaintenanceReport};
+use super::noticed::{Noticed, noticed};
+use crate::executor::ResourceView;
 use crate::journal::parse;
 
 /// Another node's start is believed to be under way for this long; then it is its own to tell.
 const STARTING: Duration = Duration::from_secs(30);
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceReport {
     /// Its name.
     pub name: String,
@@ -51,8 +52,32 @@ pub struct ServiceReport {
     pub watched_by: Vec<String>,
     /// The nodes that it would rather run on, best first.
     pub prefers: Vec<String>,
+    /// The lost node that it stays with until that is proven to be off.
+    #[serde(default)]
+    pub stays_with: Option<String>,
     /// How often it failed on which node since that was last cleared.
     pub failures: BTreeMap<String, u32>,
+    /// An operator stopped it: it runs nowhere until it is started.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Why it is left as it is, if it, its node or everything is in maintenance.
+    #[serde(default)]
+    pub maintenance: Option<MaintenanceReport>,
+    /// The services that it needs.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Which of them do not run.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Who comes first when many have to be recovered: 1 to 100.
+    #[serde(default)]
+    pub importance: u8,
+    /// How long the newest good answer to its monitor took, if it runs on the node that shows this.
+    #[serde(default)]
+    pub answer_ms: Option<f64>,
+    /// Why it can't leave its node, if that is on standby.
+    #[serde(default)]
+    pub stays: Option<String>,
     /// The last lines that its program printed before it failed on the node that shows this, oldest
     /// first; until the failures are cleared. Empty if it didn't, or not since the daemon started.
     #[serde(default)]
@@ -61,6 +86,9 @@ pub struct ServiceReport {
     /// this; in the order of the file.
     #[serde(default)]
     pub resources: Vec<ResourceView>,
+    /// Its copies, if it has any.
+    #[serde(default)]
+    pub copies: Vec<CopyReport>,
 }
 
 /// Where a service is.
@@ -136,16 +164,12 @@ fn report(
     let monitored = !parts.is_empty() || wanted.is_some_and(|it| it.monitor.is_some());
     let (state, verified) = place(sight, name, assignment, monitored);
     let trouble = sight.history.service(name).filter(|_| !state.serves());
-    let (mut noticed, mut unnoticed) = notice(wanted, parts);
     let watched_by = super::points::watched_by(sight, name);
-    if watched_by.is_empty() {
-        unnoticed.push(
-            "the network of its addresses fails on its node (no [networks.NAME] has it)".to_owned(),
-        );
-    } else {
-        let who = watched_by.join(", ");
-        noticed.push(format!("its network fails on its node: it is watched by {who}"));
-    }
+    let Noticed { noticed, unnoticed } = noticed(config, name, &watched_by);
+    let lacks = lacks(sight, name, assignment);
+    let copies = copies::copies(sight.view, name);
+    let unpromoted = copies::why_none(&sight.view.state, name, &copies);
+    let unpromoted = unpromoted.filter(|_| !sight.view.state.is_stopped(name));
     let name_of = |node: NodeId| sight.view.state.name(node);
     ServiceReport {
         name: name.0.clone(),
@@ -158,17 +182,30 @@ fn report(
         program: !parts.is_empty() || wanted.is_some_and(|it| it.program.is_some()),
         monitor: monitored,
         verified: verified.filter(|_| monitored),
-        detail: trouble.map(|it| it.text.clone()),
+        detail: waits(state, &lacks).or(unpromoted).or_else(|| trouble.map(|it| it.text.clone())),
+        copies,
         since: trouble.map(|it| it.since.clone()),
         noticed,
         unnoticed,
         watched_by,
         prefers: wanted.map(|it| it.prefer.clone()).unwrap_or_default(),
+        stays_with: assignment
+            .holder
+            .node()
+            .filter(|node| sight.view.state.waits_for(name, *node))
+            .map(name_of),
         failures: assignment
             .failures
             .iter()
             .map(|(node, count)| (sight.view.state.name(*node), *count))
             .collect(),
+        stopped: sight.view.state.is_stopped(name),
+        maintenance: kept::of_service(sight, name, assignment),
+        needs: config.iter().flat_map(|it| it.needs(name)).map(ToString::to_string).collect(),
+        lacks,
+        importance: config.map_or(USUAL_IMPORTANCE, |it| it.importance(name)),
+        answer_ms: sight.view.answers.get(name).map(|took| took.as_secs_f64() * 1_000.0),
+        stays: kept::why_it_stays(sight, name, assignment),
         output: assignment
             .failures
             .get(&sight.me())
@@ -177,6 +214,18 @@ fn report(
             .unwrap_or_default(),
         resources: sight.view.pictures.get(name).map_or_else(Vec::new, |it| it.resources.clone()),
     }
+}
+
+/// What a service needs that does not run. What was stopped lacks nothing.
+fn lacks(sight: &Sight<'_>, name: &ServiceId, assignment: &Assignment) -> Vec<String> {
+    let held = assignment.holder.node().is_some();
+    if held { sight.view.state.lacks(name) } else { Vec::new() }
+}
+
+/// What a service that does not run waits for, in words.
+fn waits(state: ServiceState, lacks: &[String]) -> Option<String> {
+    let waits = state == ServiceState::Starting && !lacks.is_empty();
+    waits.then(|| format!("it waits for {}, which it needs", lacks.join(", ")))
 }
 
 /// Where it is, and whether its monitor was good.
@@ -188,6 +237,8 @@ fn place(
 ) -> (ServiceState, Option<bool>) {
     let node = match assignment.holder {
         Holder::Never | Holder::Stopped { .. } => return (ServiceState::Stopped, None),
+        // Bound to a node that was lost: nothing is stopping there that anybody could see.
+        Holder::Stopping { node, .. } if sight.view.state.waits_for(name, node) => node,
         Holder::Stopping { .. } => return (ServiceState::Stopping, None),
         Holder::Node(node) => node,
     };
@@ -221,7 +272,16 @@ fn elsewhere(
     epoch: Epoch,
     monitored: bool,
 ) -> (ServiceState, Option<bool>) {
-    let incidents = &sight.view.state.incidents;
+    let state = &sight.view.state;
+    if state.config.as_ref().is_some_and(|it| it.waits_or_is_waited_for(name)) {
+        let works = state.works(name);
+        return if works {
+            (ServiceState::Runs, monitored.then_some(true))
+        } else {
+            (ServiceState::Starting, monitored.then_some(false))
+        };
+    }
+    let incidents = &state.incidents;
     let about = |it: &stead_core::state::Moved| it.service == *name && it.epoch == epoch;
     let incident = incidents.iter().rev().find(|it| it.moved.iter().any(about));
     let reached = |stage: Reached| {
@@ -242,61 +302,4 @@ fn elsewhere(
         return (ServiceState::Starting, Some(false));
     }
     (ServiceState::Held, None)
-}
-
-/// Which failures of a service are noticed, and which are not.
-fn notice(wanted: Option<&ServiceConfig>, parts: &[ResourceConfig]) -> (Vec<String>, Vec<String>) {
-    let mut noticed = vec!["its node dies, or loses its lease".to_owned()];
-    let mut unnoticed = Vec::new();
-    let Some(wanted) = wanted else { return (noticed, unnoticed) };
-    if wanted.program.is_some() {
-        noticed.push("its program ends".to_owned());
-    }
-    for part in parts {
-        let (seen, unseen) = notice_part(part);
-        noticed.push(seen);
-        unnoticed.extend(unseen);
-    }
-    match &wanted.monitor {
-        Some(monitor) => {
-            let within = (monitor.interval + monitor.timeout).as_micros().div_ceil(1_000_000);
-            noticed.push(format!("its monitor fails: within {within} s"));
-        }
-        None if wanted.program.is_some() => {
-            unnoticed.push("its program hangs or answers wrongly (it has no monitor)".to_owned());
-        }
-        None if !parts.is_empty() => {
-            unnoticed.push("clients can't reach what works (no monitor of the whole)".to_owned());
-        }
-        None => unnoticed.push(
-            "only the node's death is noticed: what answers at the addresses is not looked at \
-             (no monitor)"
-                .to_owned(),
-        ),
-    }
-    (noticed, unnoticed)
-}
-
-/// Which failure of one of its resources is noticed, and which is not.
-fn notice_part(part: &ResourceConfig) -> (String, Option<String>) {
-    let ResourceConfig { name, times, .. } = part;
-    let within = |default: Span| {
-        let interval = times.interval.unwrap_or(executor::MONITOR_INTERVAL);
-        let longest = interval + times.monitor.unwrap_or(default);
-        longest.as_micros().div_ceil(1_000_000)
-    };
-    match &part.agent {
-        Agent::Process { monitor: Some(_), .. } => {
-            let within = within(DEFAULT_MONITOR_TIMEOUT);
-            (format!("{name} ends, or its monitor fails: within {within} s"), None)
-        }
-        Agent::Process { monitor: None, .. } => (
-            format!("{name} ends"),
-            Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
-        ),
-        Agent::Ocf { .. } => {
-            let within = within(executor::AGENT_TIMEOUT);
-            (format!("{name}: its agent's monitor fails: within {within} s"), None)
-        }
-    }
 }

@@ -166,7 +166,8 @@ fn changes_are_submitted_as_asked() {
     let _moved: ChangeAnswer = client.ask(&there).unwrap();
     let last = served.submitted.lock().unwrap().last().cloned();
     assert!(matches!(last, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{last:?}");
-    let _clear: ChangeAnswer = client.ask(&Request::Clear { service: None }).unwrap();
+    let _clear: ChangeAnswer =
+        client.ask(&Request::Clear { service: None, resource: None }).unwrap();
 
     let serves = served.failure(&Request::Leave { node: Some("node2".into()) });
     assert!(serves.message.contains("still serves db"), "{serves}");
@@ -175,7 +176,7 @@ fn changes_are_submitted_as_asked() {
         (Request::Token { node: "node2".into() }, "joined already"),
         (Request::Move { service: "web".into(), node: "node9".into() }, "is no member"),
         (Request::Move { service: "no".into(), node: "node2".into() }, "no service no"),
-        (Request::Clear { service: Some("no".into()) }, "no such service"),
+        (Request::Clear { service: Some("no".into()), resource: None }, "there is no service no"),
         (Request::Incident { number: Some(3) }, "no incident"),
     ] {
         let failure = served.failure(&request);
@@ -192,7 +193,7 @@ fn an_unknown_fate_is_said_to_be_unknown() {
         tokio::spawn(async move { shown.closed().await });
         (handle, Arc::default())
     });
-    let failure = served.failure(&Request::Clear { service: None });
+    let failure = served.failure(&Request::Clear { service: None, resource: None });
     assert_eq!(failure.changed, Changed::Unknown);
     assert!(failure.message.contains("may still come"), "{failure}");
 }

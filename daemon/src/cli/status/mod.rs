@@ -29,6 +29,9 @@ pub(super) struct Status {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Show of each service which failures would be noticed and which not, and how it is judged
+    #[arg(long, short, conflicts_with = "json")]
+    verbose: bool,
     /// Go on showing it as it changes
     #[arg(long)]
     watch: bool,
@@ -53,7 +56,7 @@ impl Status {
         if self.json {
             print_json(&report)?;
         } else {
-            print(&render(&report, context.out))?;
+            print(&render(&report, context.out, self.verbose))?;
         }
         let fine = report.protected || !self.check;
         Ok(if fine { Exit::Done } else { Exit::NotProtected })
@@ -67,7 +70,7 @@ impl Status {
                 return print_json_line(report);
             }
             let look = super::look::Look::of(&std::io::stdout());
-            let text = render(report, look);
+            let text = render(report, look, self.verbose);
             if text == std::mem::replace(&mut last, text.clone()) {
                 return Ok(());
             }

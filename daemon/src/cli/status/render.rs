@@ -5,15 +5,18 @@ use std::time::Duration;
 use super::super::look::{Look, Tone, harmless, wrap};
 use super::super::table::{Cell, table};
 use crate::api::report::{
-    ClusterReport, Concern, Level, NodeReport, NodeState, PointReport, QuorumReport, ServiceReport,
-    ServiceState, StatusReport,
+    ClusterReport, Concern, CopyReport, Level, NodeReport, NodeState, PointReport, QuorumReport,
+    ServiceReport, ServiceState, StatusReport,
 };
 use crate::executor::ResourceView;
 use crate::journal::parse;
 
+/// The width of what stands before a detail.
+const DETAIL: usize = 13;
+
 /// The screen.
 #[must_use]
-pub(crate) fn render(report: &StatusReport, look: Look) -> String {
+pub(crate) fn render(report: &StatusReport, look: Look, verbose: bool) -> String {
     let mut text = String::new();
     if report.protected {
         text.push_str(&look.paint(Tone::Good, "Protected. Nothing to do."));
@@ -34,7 +37,14 @@ pub(crate) fn render(report: &StatusReport, look: Look) -> String {
         if let Some(resources) = resources(look, &report.services) {
             text.push_str(&format!("\n{resources}"));
         }
-        unnoticed(look, &mut text, &report.services);
+        if let Some(copies) = copies(look, &report.services) {
+            text.push_str(&format!("\n{copies}"));
+        }
+        if verbose {
+            details(look, &mut text, &report.services);
+        } else {
+            unnoticed(look, &mut text, &report.services);
+        }
         printed(look, &mut text, &report.seen_by, &report.services);
     }
     if !report.points.is_empty() {
@@ -232,6 +242,8 @@ fn works(works: Option<bool>) -> Cell {
 fn services(look: Look, services: &[ServiceReport]) -> String {
     let row = |service: &ServiceReport| {
         let tone = match service.state {
+            _ if service.maintenance.is_some() => Tone::Warn,
+            ServiceState::Stopped if service.stopped => Tone::Warn,
             ServiceState::Runs | ServiceState::Held => Tone::Good,
             ServiceState::Starting | ServiceState::Stopping | ServiceState::Unknown => Tone::Warn,
             ServiceState::Conflict | ServiceState::Stopped | ServiceState::Lost => Tone::Bad,
@@ -247,10 +259,14 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
         };
         vec![
             service.name.as_str().into(),
-            Cell::new(tone, service.state.to_string()),
+            Cell::new(tone, state_of(service)),
             service.node.as_deref().unwrap_or("-").into(),
             service.epoch.to_string().into(),
-            if service.state.serves() { program.into() } else { "".into() },
+            if service.state.serves() {
+                answers(program, service.answer_ms).into()
+            } else {
+                "".into()
+            },
             service.addresses.join(" ").into(),
         ]
     };
@@ -258,15 +274,29 @@ fn services(look: Look, services: &[ServiceReport]) -> String {
     table(look, &["SERVICE", "STATE", "NODE", "EPOCH", "PROGRAM", "ADDRESSES"], &rows)
 }
 
+/// How long its monitor's newest answer took, behind what is said of that.
+fn answers(program: &str, took: Option<f64>) -> String {
+    took.map_or_else(|| program.to_owned(), |took| format!("{program}, {took:.0} ms"))
+}
+
+fn state_of(service: &ServiceReport) -> String {
+    match (service.stopped, &service.maintenance) {
+        (_, Some(_)) => format!("{}, maintenance", service.state),
+        (true, None) if service.state == ServiceState::Stopped => "stopped by operator".to_owned(),
+        (_, None) => service.state.to_string(),
+    }
+}
+
 /// What services consist of that are more than one program and run here.
 fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
     let row = |service: &ServiceReport, part: &ResourceView| {
         let tone = match part.stage.as_str() {
-            "works" => Tone::Good,
+            "works" if !part.unwell => Tone::Good,
             "stuck" => Tone::Bad,
             _ => Tone::Warn,
         };
         let failed = match &part.reason {
+            Some(reason) if part.unwell => format!("left as it is: {reason}"),
             Some(reason) if part.failures > 0 => format!("{} times: {reason}", part.failures),
             Some(reason) if ["killing", "stuck"].contains(&&*part.stage) => reason.clone(),
             Some(_) | None => String::new(),
@@ -274,7 +304,7 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
         vec![
             service.name.as_str().into(),
             part.name.as_str().into(),
-            Cell::new(tone, part.stage.clone()),
+            Cell::new(tone, stage(part)),
             part.agent.as_str().into(),
             failed.into(),
         ]
@@ -283,6 +313,33 @@ fn resources(look: Look, services: &[ServiceReport]) -> Option<String> {
     let rows: Vec<Vec<Cell>> = rows.collect();
     let heads = ["SERVICE", "RESOURCE", "STATE", "AGENT", "FAILED"];
     (!rows.is_empty()).then(|| table(look, &heads, &rows))
+}
+
+fn stage(part: &ResourceView) -> String {
+    let stage = if part.unwell { "failing" } else { &part.stage };
+    if part.promoted { format!("{stage}, promoted") } else { stage.to_owned() }
+}
+
+/// Where copies of services run.
+fn copies(look: Look, services: &[ServiceReport]) -> Option<String> {
+    let row = |service: &ServiceReport, copy: &CopyReport| {
+        let tone = match copy.state.as_str() {
+            "promoted" | "runs" => Tone::Good,
+            "starting" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        vec![
+            service.name.as_str().into(),
+            copy.node.as_str().into(),
+            Cell::new(tone, copy.state.clone()),
+            copy.score.map_or_else(|| "-".to_owned(), |score| score.to_string()).into(),
+            copy.reason.as_deref().unwrap_or_default().into(),
+        ]
+    };
+    let rows = services.iter().flat_map(|it| it.copies.iter().map(move |copy| row(it, copy)));
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    (!rows.is_empty())
+        .then(|| table(look, &["SERVICE", "COPY ON", "STATE", "SCORE", "REASON"], &rows))
 }
 
 /// What programs that failed here printed last.
@@ -294,6 +351,30 @@ fn printed(look: Look, text: &mut String, here: &str, services: &[ServiceReport]
             let line: String = harmless(line).chars().take(look.width.saturating_sub(2)).collect();
             text.push_str(&look.paint(Tone::Dim, &format!("  {line}")));
             text.push('\n');
+        }
+    }
+}
+
+/// All that is known of each service and stands in no column.
+fn details(look: Look, text: &mut String, services: &[ServiceReport]) {
+    for service in services {
+        text.push_str(&format!("\n{}\n", look.paint(Tone::Head, &harmless(&service.name))));
+        let mut lines = vec![("importance", service.importance.to_string())];
+        if !service.needs.is_empty() {
+            lines.push(("needs", service.needs.join(", ")));
+        }
+        if let Some(took) = service.answer_ms {
+            lines.push(("answers in", format!("{took:.1} ms")));
+        }
+        lines.extend(service.noticed.iter().map(|it| ("noticed", it.clone())));
+        lines.extend(service.unnoticed.iter().map(|it| ("not noticed", it.clone())));
+        for (head, line) in lines {
+            let room = look.width.saturating_sub(DETAIL + 2);
+            for (number, line) in wrap(&harmless(&line), room).iter().enumerate() {
+                let head = if number == 0 { head } else { "" };
+                let head = look.paint(Tone::Dim, &format!("  {head:<DETAIL$}"));
+                text.push_str(&format!("{head}{line}\n"));
+            }
         }
     }
 }

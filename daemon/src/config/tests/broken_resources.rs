@@ -5,11 +5,11 @@ use expect_test::{Expect, expect};
 use super::{GOOD, report};
 use crate::config::{differences, read, render};
 
-fn with(tables: &str) -> String {
+pub(super) fn with(tables: &str) -> String {
     format!("{GOOD}{tables}")
 }
 
-fn check(tables: &str, expected: Expect) {
+pub(super) fn check(tables: &str, expected: Expect) {
     expected.assert_eq(&report(&with(tables)));
 }
 
@@ -86,7 +86,7 @@ ocf = "heartbeat:Dummy"
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
-              x resource `nothing` has neither `program` nor `ocf`
+              x resource `nothing` has none of `program`, `ocf`, `unit`
                 ,-[cluster.toml:17:1]
              16 |
              17 | [[services.web.resources]]
@@ -94,7 +94,7 @@ ocf = "heartbeat:Dummy"
              18 | name = "nothing"
                 `----
               help: say what it is:  program = ["/usr/sbin/nginx", "-g", "daemon off;"]  or  ocf =
-                    "heartbeat:nginx"
+                    "heartbeat:nginx"  or  unit = "nginx.service"
 
             Error:
               x resource `both` has both `program` and `ocf`
@@ -255,8 +255,9 @@ restarts = -1
              25 | restarts = -1
                 `----
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
-                    parameters, needs, start-timeout, stop-timeout, monitor-timeout, monitor-
-                    interval, restarts, forget-after, safety
+                    unit, ready, user, group, stop-signal, parameters, needs, start-timeout, stop-
+                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety,
+                    promotable
 
             Error:
               x `restarts = -1` is out of range in resource `d`
@@ -271,7 +272,7 @@ restarts = -1
 }
 
 #[test]
-fn what_needs_fencing_and_what_belongs_elsewhere() {
+fn no_class_of_safety_and_what_belongs_elsewhere() {
     check(
         r#"
 [[services.web.resources]]
@@ -283,24 +284,11 @@ ocf = "heartbeat:IPaddr2"
 [[services.web.resources]]
 name = "fenced"
 ocf = "heartbeat:Dummy"
-safety = "fence"
+safety = "sometimes"
 "#,
         expect![[r#"
             Error:
-              x cluster.toml can't be used: 3 problems; nothing was changed
-
-            Error:
-              x ocf:heartbeat:Filesystem may look after data that two nodes must never write at
-              | the same time
-                ,-[cluster.toml:19:7]
-             18 | name = "data"
-             19 | ocf = "heartbeat:Filesystem"
-                :       ^^^^^^^^^^^^^^^^^^^^^^
-             20 | [[services.web.resources]]
-                `----
-              help: this version can't fence, which would make sure of that. If no harm is done
-                    when it starts elsewhere as soon as this node's lease is over, say  safety =
-                    "lease"
+              x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
               x no lease ends an address that ocf:heartbeat:IPaddr2 adds
@@ -314,15 +302,14 @@ safety = "fence"
                     the node's lease
 
             Error:
-              x `fence` is not there yet
+              x `sometimes` is no class of safety
                 ,-[cluster.toml:26:10]
              25 | ocf = "heartbeat:Dummy"
-             26 | safety = "fence"
-                :          ^^^^^^^
+             26 | safety = "sometimes"
+                :          ^^^^^^^^^^^
                 `----
-              help: this version can't fence, so nothing of that class could start elsewhere: run
-                    it outside of stead for now, or say  safety = "lease"  if two nodes may touch
-                    it at once without harm
+              help: it is  safety = "lease"  if nothing is lost when it starts elsewhere as soon
+                    as this node's lease is over, else  safety = "fence"
         "#]],
     );
 }

@@ -74,15 +74,15 @@ failback = true
     check(
         &good_but("[services.web]", lines),
         expect![[r#"
-        service mail: added, 10.0.0.100/24
-        service web: address 10.0.0.100/24 removed
-        service web: address 10.0.0.101/24 added
-        service web: address 10.0.0.102/24 added
-        service web: program added, /usr/sbin/nginx -g "daemon off;"; it starts
-        service web: monitor added, /usr/bin/true
-        service web: prefers: any node -> node2, node1
-        service web: failback: no -> yes
-    "#]],
+            service mail: added, 10.0.0.100/24
+            service web: address 10.0.0.100/24 removed
+            service web: address 10.0.0.101/24 added
+            service web: address 10.0.0.102/24 added
+            service web: program added, /usr/sbin/nginx -g "daemon off;"; it starts
+            service web: prefers: any node -> node2, node1
+            service web: failback: no -> yes
+            service web: monitor added, /usr/bin/true
+        "#]],
     );
     check(
         &good_but("services.web", "services.mail"),
@@ -110,10 +110,10 @@ fn details_of_a_service() {
         service web: address 10.0.0.100/24 -> 10.0.0.100/16 on eth1
         service web: program /bin/a -> /bin/a "two words" ""; it restarts
         service web: program's stop-timeout: 5 s -> 9 s
+        service web: prefers: node1 -> any node
         service web: monitor: /bin/b -> /bin/c
         service web: monitor's interval: 1 s -> 2 s
         service web: monitor's timeout: 2 s -> 1500 ms
-        service web: prefers: node1 -> any node
     "#]]
     .assert_eq(&words(&old, &new));
     expect![[r#"

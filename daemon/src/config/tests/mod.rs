@@ -2,13 +2,16 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
+mod between;
 mod broken_networks;
 mod broken_quorum;
 mod broken_resources;
 mod broken_services;
 mod broken_together;
+mod broken_units;
 mod broken_values;
 mod changes;
+mod copies;
 mod networks_together;
 mod properties;
 mod usable;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use expect_test::expect;
+use stead_core::state::config::Safety;
 
 use super::super::{Example, example, keys, read, read_file, render};
 use super::{GOOD, drawn, good_but, report};
@@ -323,4 +324,32 @@ fn every_whole_file_in_the_book_can_be_used() {
         }
     }
     assert!(known >= 3, "{known} files");
+}
+
+#[test]
+fn what_stays_with_a_lost_node_is_told() {
+    let mount = "[[services.web.resources]]\nname = \"data\"\nocf = \"heartbeat:Filesystem\"\n";
+    let text = format!("{GOOD}{mount}");
+    expect![[r#"
+        Warning:
+          ! service `web` stays with a node that is lost until that is proven to be off, for
+          | the sake of `data`
+            ,-[cluster.toml:16:1]
+         15 | addresses = ["10.0.0.100/24"]
+         16 | [[services.web.resources]]
+            : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+         17 | name = "data"
+            `----
+          help: this version can't fence: the proof is that the node is back, or your word
+                stead fence confirm-off NODE --reason TEXT. If two nodes may touch it at once
+                without harm:  safety = "lease"
+    "#]]
+    .assert_eq(&warnings(&text));
+    let checked = read("cluster.toml", &text).expect("it can be used");
+    assert_eq!(checked.config.safety(&"web".into()), Safety::Fence);
+
+    let lease = format!("{text}safety = \"lease\"\n");
+    assert_eq!(warnings(&lease), "");
+    let checked = read("cluster.toml", &lease).expect("it can be used");
+    assert_eq!(checked.config.safety(&"web".into()), Safety::Lease);
 }

@@ -26,6 +26,8 @@ pub struct Bed {
     pub dir: tempfile::TempDir,
     confinement: Confinement,
     form: Option<Form>,
+    /// The program that is a keeper, and an executor.
+    pub program: PathBuf,
     pub programs: Programs,
     pub events: UnboundedReceiver<Event>,
 }
@@ -39,13 +41,15 @@ impl Bed {
     pub fn with(confinement: Confinement, form: Option<Form>) -> Self {
         assert!(nix::unistd::getuid().is_root(), "these tests need root");
         let dir = tempfile::tempdir().expect("a folder");
-        let (programs, events) = open(dir.path(), confinement, form);
-        Self { dir, confinement, form, programs, events }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_stead"));
+        let (programs, events) = open_with(dir.path(), confinement, form, &program);
+        Self { dir, confinement, form, program, programs, events }
     }
 
     /// The daemon ends without stopping anything, and another begins.
     pub fn restart(&mut self) {
-        (self.programs, self.events) = open(self.dir.path(), self.confinement, self.form);
+        let (dir, program) = (self.dir.path(), &self.program);
+        (self.programs, self.events) = open_with(dir, self.confinement, self.form, program);
         self.programs.find().expect("looked through");
     }
 
@@ -137,8 +141,17 @@ pub fn open(
     confinement: Confinement,
     form: Option<Form>,
 ) -> (Programs, UnboundedReceiver<Event>) {
+    open_with(dir, confinement, form, env!("CARGO_BIN_EXE_stead").as_ref())
+}
+
+fn open_with(
+    dir: &Path,
+    confinement: Confinement,
+    form: Option<Form>,
+    program: &Path,
+) -> (Programs, UnboundedReceiver<Event>) {
     let (sender, events) = unbounded_channel();
-    let keeper = Keeper { program: env!("CARGO_BIN_EXE_stead").into(), form };
+    let keeper = Keeper { program: program.to_owned(), form };
     let programs = Programs::confined(run_dir(dir), "node1", confinement, keeper, sender);
     (programs.expect("a folder for programs"), events)
 }
@@ -160,9 +173,7 @@ pub fn config(program: Option<Program>) -> ServiceConfig {
     ServiceConfig {
         addresses: vec![address("10.0.0.100"), address("fd00::100")],
         program,
-        monitor: None,
-        prefer: Vec::new(),
-        failback: false,
+        ..Default::default()
     }
 }
 

@@ -8,12 +8,13 @@ use nix::unistd::Pid;
 use stead::agent::Wish;
 use stead::executor::{Picture, State};
 use stead_core::id::Epoch;
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::resource::Care;
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
 use stead_core::time::Span;
 
 use super::bed::{BOTH, Bed, config, is_alive, monitored, processes, short, web};
 
-fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
+pub fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
     let second = Some(Span::from_millis(20_000));
     ResourceConfig {
         name: name.to_owned(),
@@ -43,10 +44,10 @@ fn program(bed: &Bed, name: &str) -> Agent {
     // Not before this start of it has written its number: a former one's is nobody's.
     let begun = format!("kill -0 \"$(cat {}/{name}.pid)\"", bed.dir.path().display());
     let monitor = Some(["/bin/sh", "-c", &begun].map(str::to_owned).to_vec());
-    Agent::Process { command, monitor }
+    Agent::Process { command, monitor, how: ProcessHow::default() }
 }
 
-fn dummy(parameters: &[(&str, &str)]) -> Agent {
+pub fn dummy(parameters: &[(&str, &str)]) -> Agent {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Agent::Ocf {
         provider: "heartbeat".to_owned(),
@@ -55,8 +56,8 @@ fn dummy(parameters: &[(&str, &str)]) -> Agent {
     }
 }
 
-fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
-    let wish = Wish { config: config(None), resources: resources.to_vec() };
+pub fn begin(bed: &mut Bed, epoch: u64, resources: &[ResourceConfig]) {
+    let wish = Wish { resources: resources.to_vec(), ..Wish::from(&config(None)) };
     bed.programs.start(web(), Epoch(epoch), wish);
 }
 
@@ -189,10 +190,12 @@ async fn a_daemon_that_is_gone_is_missed_by_nobody() {
 }
 
 /// The processes of executors.
-fn executors(bed: &Bed) -> BTreeSet<i32> {
+pub fn executors(bed: &Bed) -> BTreeSet<i32> {
     let is_one = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains("\0executor\0")
+        let line = String::from_utf8_lossy(&line);
+        // A keeper has the executor's command line in its own.
+        line.contains("\0executor\0") && !line.contains("\0keeper\0")
     };
     processes(&bed.run()).into_iter().filter(is_one).collect()
 }
@@ -248,7 +251,7 @@ async fn the_monitor_of_the_whole_is_quiet_while_a_part_is_started_again() {
     // It fails whenever the program is not there, and looks all the time.
     let looks = format!("kill -0 $(cat {}/data.pid)", bed.dir.path().display());
     let whole = monitored(config(None), &looks, 5_000);
-    let wish = Wish { config: whole, resources: resources.to_vec() };
+    let wish = Wish { resources: resources.to_vec(), ..Wish::from(&whole) };
     bed.programs.start(web(), Epoch(3), wish);
     assert_eq!(bed.told().await, "started 3");
     assert_eq!(short(&bed.next().await), "works 3");
@@ -326,7 +329,8 @@ async fn a_stop_in_the_middle_of_a_start_leaves_nothing() {
         let text = format!("sleep 599 & echo half >> {}; wait", bed.path("half").display());
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
         let never = ["/bin/sh", "-c", "exit 1"].map(str::to_owned).to_vec();
-        let slow = Agent::Process { command, monitor: Some(never) };
+        let how = ProcessHow::default();
+        let slow = Agent::Process { command, monitor: Some(never), how };
         let resources =
             [resource("data", &[], program(&bed, "data")), resource("slow", &["data"], slow)];
         begin(&mut bed, 3, &resources);
@@ -347,7 +351,8 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
             bed.path("deaf.pid").display()
         );
         let command = ["/bin/sh", "-c", &text].map(str::to_owned).to_vec();
-        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None });
+        let how = ProcessHow::default();
+        let mut deaf = resource("deaf", &[], Agent::Process { command, monitor: None, how });
         deaf.times.stop = Some(Span::from_millis(100));
         let resources = [resource("data", &[], program(&bed, "data")), deaf];
         begin(&mut bed, 3, &resources);
@@ -375,4 +380,74 @@ async fn what_ignores_a_stop_is_killed_and_what_an_executor_leaves_too() {
         ends(&mut bed, data).await;
         bed.assert_gone();
     }
+}
+
+/// In maintenance nothing is started or stopped, and while the cluster is disarmed only what ended
+/// is; afterwards everything is looked at anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_alone_is_watched_and_not_touched() {
+    let mut bed = Bed::new(BOTH[0]);
+    let sick = bed.path("sick");
+    let Agent::Process { command, monitor: Some(monitor), how } = program(&bed, "data") else {
+        panic!("it is a program");
+    };
+    let healthy = format!("! test -e {} && {}", sick.display(), monitor[2]);
+    let monitor = Some(["/bin/sh", "-c", &healthy].map(str::to_owned).to_vec());
+    let resources = [
+        resource("data", &[], Agent::Process { command, monitor, how }),
+        resource("front", &["data"], program(&bed, "front")),
+    ];
+    begin(&mut bed, 3, &resources);
+    assert_eq!(bed.told().await, "started 3");
+    let before = story(&bed);
+    // In maintenance: its monitor fails, then it ends.
+    bed.programs.care(&web(), Epoch(3), Care::Nothing);
+    let first = pid(&mut bed, "data").await;
+    kill(Pid::from_raw(first), Signal::SIGKILL).expect("killed");
+    let told = bed.told().await;
+    assert!(told.starts_with("Unwell {") && told.contains("data: it ended"), "{told}");
+    let looks = |bed: &Bed| {
+        let parts = picture(bed).map(|it| it.resources).unwrap_or_default();
+        parts.iter().any(|it| it.name == "data" && it.unwell && it.failures == 0)
+    };
+    bed.wait_for("it is shown", looks).await;
+    let asked = |bed: &Bed| {
+        let parts = picture(bed).map(|it| it.resources).unwrap_or_default();
+        parts.iter().any(|it| it.reason.as_deref() == Some("it is not running"))
+    };
+    bed.wait_for("its monitor goes on", asked).await;
+    assert_eq!(story(&bed), before, "nothing was touched");
+    bed.programs.care(&web(), Epoch(3), Care::Full);
+    let second = pid_after(&mut bed, "data", first).await;
+    let works = |bed: &Bed| picture(bed).is_some_and(|it| it.state == State::Works);
+    bed.wait_for("all work again", works).await;
+    assert_eq!(story(&bed)[2..], ["stop front", "start data", "start front"]);
+    // Disarmed: what a monitor says is not acted upon, what ends begins again.
+    bed.programs.care(&web(), Epoch(3), Care::Ended);
+    fs::write(&sick, "").expect("written");
+    bed.wait_for("it is shown", |bed| {
+        let parts = picture(bed).map(|it| it.resources).unwrap_or_default();
+        parts.iter().any(|it| it.name == "data" && it.unwell)
+    })
+    .await;
+    assert!(is_alive(second) && story(&bed).len() == 5, "nothing was touched");
+    fs::remove_file(&sick).expect("removed");
+    kill(Pid::from_raw(second), Signal::SIGKILL).expect("killed");
+    let third = pid_after(&mut bed, "data", second).await;
+    bed.wait_for("all work again", works).await;
+    // Two failures count by now, and a third would be too many; none does once they are forgotten.
+    bed.programs.care(&web(), Epoch(3), Care::Full);
+    bed.programs.forget(&web(), Epoch(3), Some("data".to_owned()));
+    bed.wait_for("they are forgotten", |bed| {
+        let parts = picture(bed).map(|it| it.resources).unwrap_or_default();
+        parts.iter().any(|it| it.name == "data" && it.failures == 0)
+    })
+    .await;
+    kill(Pid::from_raw(third), Signal::SIGKILL).expect("killed");
+    pid_after(&mut bed, "data", third).await;
+    bed.wait_for("all work again", works).await;
+    bed.stop(3);
+    bed.wait_for("all is gone", |bed| picture(bed).is_none()).await;
+    while bed.told().await != "stopped 3" {}
+    bed.assert_gone();
 }

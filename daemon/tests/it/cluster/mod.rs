@@ -10,8 +10,10 @@
 //!
 //! A test that fails prints the last words of every guard and daemon.
 
+mod bound;
 mod clients;
 mod clock;
+mod copies;
 mod daemon;
 mod death;
 mod demo;
@@ -38,6 +40,7 @@ mod stopped;
 mod ties;
 mod tokens;
 mod upgrade;
+mod verbs;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

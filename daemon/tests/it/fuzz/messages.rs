@@ -182,8 +182,19 @@ fn requests() -> Vec<Sample> {
         ("apply", line(&Request::Apply { text, base: 3 })),
         ("move", line(&Request::Move { service: "web".to_owned(), node: "node2".to_owned() })),
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),
-        ("clear", line(&Request::Clear { service: None })),
+        ("clear", line(&Request::Clear { service: Some("web".into()), resource: None })),
+        ("serve", line(&Request::Serve { services: vec!["web".into()], on: false })),
+        (
+            "maintenance",
+            line(&Request::Maintenance {
+                what: Some("web".into()),
+                node: false,
+                on: true,
+                reason: "upgrade".into(),
+            }),
+        ),
         ("halt", line(&Request::Halt { site: Some("dc1".into()), on: true })),
+        ("tools", line(&Request::Tools)),
         ("steady", line(&Request::Steady { node: "node2".into() })),
     ]
 }

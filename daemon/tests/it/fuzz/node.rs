@@ -59,6 +59,11 @@ impl Daemon {
                 | Command::Probe { .. }
                 | Command::Announce { .. }
                 | Command::Quiet { .. }
+                | Command::Care { .. }
+                | Command::Forget { .. }
+                | Command::Hook { .. }
+                | Command::Copy { .. }
+                | Command::EndCopy { .. }
                 | Command::Stop { .. } => self.acts += 1,
             }
         }
@@ -128,6 +133,9 @@ impl Daemon {
                 let (resource, reason) = ("data".to_owned(), "it fails".to_owned());
                 Event::Restarting { service, epoch, resource, reason }
             }
+            _ if draw.byte() > 250 => Event::CopyFound { service, epoch },
+            _ if draw.byte() > 250 => Event::CopyStarted { service, epoch, failed },
+            _ if draw.byte() > 250 => Event::CopyEnded { service, epoch },
             _ => Event::Found { service, epoch },
         }
     }

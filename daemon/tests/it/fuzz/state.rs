@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::Admission;
 use stead_core::state::{
-    Cause, Change, Holder, Outcome, ProofRecord, Reached, Stage, State, Takeover,
+    AttributeScope, Cause, Change, CopyStep, Holder, Maintenance, Outcome, ProofRecord, Reached,
+    Scope, Stage, State, Takeover,
 };
 use stead_fuzz::{Draw, Sample, target};
 
@@ -92,7 +93,39 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
         13 => Change::Standby { node, on: draw.flag() },
         14 => Change::Lead { term: Term(draw.near(state.term.0.wrapping_add(1))) },
         _ if draw.byte() < 16 => Change::Steady { node },
+        _ if draw.byte() < 16 => {
+            Change::StopServices { services: [service].into(), on: draw.flag() }
+        }
+        _ if draw.byte() < 32 => Change::Maintain {
+            scope: match draw.below(3) {
+                0 => Scope::Cluster,
+                1 => Scope::Node(node),
+                _ => Scope::Service(service),
+            },
+            maintenance: values::maybe(draw, |draw| Maintenance {
+                reason: "work".into(),
+                by: "node1".into(),
+                wall: draw.number(),
+            }),
+        },
+        _ if draw.byte() < 32 => Change::Works { service, epoch },
+        _ if draw.byte() < 16 => Change::ClearResource { service, resource: "r0".into() },
         _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
+        _ if draw.byte() < 16 => {
+            let known = state.copy(&service, node).map_or(epoch, |copy| copy.epoch);
+            let steps = [CopyStep::Begins, CopyStep::Runs(known), CopyStep::Over(known)];
+            let step = steps.get(usize::from(draw.byte() % 4)).copied();
+            Change::Copy { service, node, step: step.unwrap_or(CopyStep::Promoted(known)) }
+        }
+        _ if draw.byte() < 16 => {
+            let scope = match draw.below(3) {
+                0 => AttributeScope::Transient(node),
+                1 => AttributeScope::Permanent(node),
+                _ => AttributeScope::Cluster,
+            };
+            let value = draw.flag().then(|| draw.number().to_string());
+            Change::Attribute { scope, name: format!("master-web.r{}", draw.below(3)), value }
+        }
         _ if draw.flag() => Change::Clear { service: draw.flag().then_some(service) },
         _ => Change::Observe { service, epoch, stages: vec![stage(draw), stage(draw)] },
     }

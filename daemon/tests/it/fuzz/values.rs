@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
     Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
-    VoterSets,
+    ReportNext, VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, LinkConfig, NodeConfig, ResourceConfig, ResourceTimes,
-    Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    Agent, Config, ConfigLater, ConfigNext, CopiesConfig, HookConfig, Hooks, LinkConfig, Look,
+    NodeConfig, Probe, ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
+    ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -46,7 +47,7 @@ fn near_instant(draw: &mut Draw<'_>, now: Instant) -> Instant {
     }
 }
 
-fn maybe<T>(draw: &mut Draw<'_>, some: impl FnOnce(&mut Draw<'_>) -> T) -> Option<T> {
+pub fn maybe<T>(draw: &mut Draw<'_>, some: impl FnOnce(&mut Draw<'_>) -> T) -> Option<T> {
     (draw.below(4) != 0).then(|| some(draw))
 }
 
@@ -194,7 +195,10 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         lapsed: Epoch(draw.number()),
         peers: nodes(draw).into_iter().map(|node| (node, peer(draw, now))).collect(),
         more: Default::default(),
-        later: ReportLater { slow: maybe(draw, nodes) },
+        later: ReportLater {
+            slow: maybe(draw, nodes),
+            next: ReportNext { kept: Some(Epoch::default()) },
+        },
     }
 }
 
@@ -228,17 +232,41 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
     }
 }
 
-fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
-    let one = |draw: &mut Draw<'_>| ResourceConfig {
-        name: format!("r{}", draw.below(3)),
-        agent: if draw.flag() {
-            let command = several(draw, |draw| format!("/bin/{}", draw.below(3)));
-            Agent::Process { command, monitor: None }
-        } else {
+fn copies(draw: &mut Draw<'_>) -> CopiesConfig {
+    let nodes = |_: &mut Draw<'_>| ["node1", "node2"].map(str::to_owned).into();
+    let resource = |draw: &mut Draw<'_>| format!("r{}", draw.below(3));
+    CopiesConfig {
+        nodes: maybe(draw, nodes),
+        promotable: several(draw, resource).into_iter().collect(),
+    }
+}
+
+fn agent(draw: &mut Draw<'_>) -> Agent {
+    let command = |draw: &mut Draw<'_>| several(draw, |draw| format!("/bin/{}", draw.below(3)));
+    match draw.below(3) {
+        0 => {
+            let ready =
+                if draw.flag() { Ready::Notify } else { Ready::Tcp((address(draw), 6380).into()) };
+            let user = maybe(draw, |draw| format!("u{}", draw.below(3)));
+            let how = ProcessHow { ready, user, ..Default::default() };
+            Agent::Process { command: command(draw), monitor: None, how }
+        }
+        1 => {
+            let unit = format!("u{}.service", draw.below(3));
+            Agent::Unit { unit, monitor: maybe(draw, command) }
+        }
+        _ => {
             let parameters = BTreeMap::from([("state".to_owned(), draw.number().to_string())]);
             let (provider, kind) = ("heartbeat".to_owned(), "Dummy".to_owned());
             Agent::Ocf { provider, kind, parameters }
-        },
+        }
+    }
+}
+
+fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
+    let one = |draw: &mut Draw<'_>| ResourceConfig {
+        name: format!("r{}", draw.below(3)),
+        agent: agent(draw),
         needs: several(draw, |draw| format!("r{}", draw.below(3))).into_iter().collect(),
         times: ResourceTimes { start: maybe(draw, span), ..Default::default() },
         restarts: u32::from(draw.byte()),
@@ -246,7 +274,30 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
         safety: Safety::Lease,
     };
     let resources = several(draw, one);
-    BTreeMap::from([(ServiceId::from("web"), ServiceMore { resources })])
+    let hook = |draw: &mut Draw<'_>| {
+        let command = several(draw, |draw| format!("/bin/{}", draw.below(3)));
+        HookConfig { command, timeout: span(draw) }
+    };
+    let http = |draw: &mut Draw<'_>| Probe::Http {
+        at: (address(draw), 80).into(),
+        host: "10.0.0.100".to_owned(),
+        path: "/health".to_owned(),
+        expect: several(draw, |draw| u16::from(draw.byte())).into_iter().collect(),
+        contains: maybe(draw, |_| "ready".to_owned()),
+    };
+    let more = ServiceMore {
+        resources,
+        needs: several(draw, service).into_iter().collect(),
+        importance: draw.byte(),
+        hooks: Hooks { takeover: maybe(draw, hook), release: maybe(draw, hook) },
+        look: Look {
+            probe: maybe(draw, http),
+            slower_than: maybe(draw, span),
+            failures: u16::from(draw.byte()),
+        },
+        copies: maybe(draw, copies),
+    };
+    BTreeMap::from([(ServiceId::from("web"), more)])
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {

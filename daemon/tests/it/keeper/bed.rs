@@ -61,10 +61,15 @@ impl Kept {
 
     /// Renews the lease until it is stopped.
     pub fn guard(&self) -> Guard {
+        self.guard_of(LEASE)
+    }
+
+    /// The same, with leases of that length.
+    pub fn guard_of(&self, lease: Duration) -> Guard {
         let page = self.page.clone();
         let over = Arc::new(AtomicBool::new(false));
         let until = over.clone();
-        let lease = u64::try_from(LEASE.as_micros()).expect("short");
+        let lease = u64::try_from(lease.as_micros()).expect("short");
         page.set(Instant(boottime() + lease), Epoch(0));
         let thread = thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Programs end with the lease by themselves: real keepers, real processes, and a page that the
 //! test writes as a guard does.
 
-mod bed;
+pub mod bed;
 mod ends;
 mod enemies;
 mod node;

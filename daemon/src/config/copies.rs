@@ -1,0 +1,91 @@
+//! `copies` of a service and `promotable` of its resources: on which nodes it runs, and what of it
+//! is promoted on one of them.
+
+use stead_core::state::MOST_NODES;
+use stead_core::state::config::{Agent, ResourceConfig};
+use toml::Spanned;
+
+use super::draft::{Copies, Draft, Service};
+use super::keys::nearest;
+use super::problem::Findings;
+use super::section::{Section, shown};
+use crate::ocf;
+
+/// The word for all nodes.
+const ALL: &str = "all";
+
+/// Reads `copies`.
+pub(super) fn copies(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Copies> {
+    let value = section.get("copies")?;
+    let at = section.at("copies");
+    if let Some(word) = value.get_ref().as_str() {
+        if word == ALL {
+            return Some(Copies { at, nodes: None });
+        }
+        let message = format!("`copies` of {} is the text `{}`", section.place, shown(word));
+        let help = "write the nodes that shall have one:  copies = [\"node1\", \"node2\"],  \
+                    or  copies = \"all\"";
+        findings.error(&value.span(), message, help);
+        return None;
+    }
+    let nodes = section.texts("copies", findings)?;
+    Some(Copies { at, nodes: Some(nodes) })
+}
+
+/// Whether a resource can be promoted: the file says so, or its agent is known to be.
+pub(super) fn is_promotable(
+    resource: &ResourceConfig,
+    said: Option<&Spanned<bool>>,
+    findings: &mut Findings,
+) -> bool {
+    let Agent::Ocf { provider, kind, .. } = &resource.agent else {
+        if let Some(said) = said.filter(|said| *said.get_ref()) {
+            let message = format!("`{}` is no OCF agent, and can't be promoted", resource.name);
+            let help = "only an OCF agent with the actions promote and demote can: remove the line";
+            findings.error(&said.span(), message, help);
+        }
+        return false;
+    };
+    said.map_or_else(|| ocf::is_promotable(provider, kind), |said| *said.get_ref())
+}
+
+/// Holds the copies of a service against its resources and the nodes of the file.
+pub(super) fn check(draft: &Draft, service: &Service, findings: &mut Findings) {
+    let Some(copies) = &service.copies else { return };
+    let name = shown(service.name.get_ref());
+    if service.promotable.is_empty() {
+        let message = format!("service `{name}` has `copies`, and nothing of it can be promoted");
+        let help = "copies are for what replicates its data by itself, through an agent with the \
+                    actions promote and demote, such as  ocf = \"heartbeat:pgsql\"  or  \
+                    \"heartbeat:redis\"; if yours is another one, say  promotable = true  in it; \
+                    if there is none, remove `copies`";
+        findings.error(&copies.at, message, help);
+    }
+    let known = || draft.nodes.iter().map(|node| node.name.get_ref().as_str());
+    let Some(nodes) = &copies.nodes else { return };
+    let mut seen: Vec<&str> = Vec::new();
+    for node in nodes.iter().take(2 * MOST_NODES) {
+        let text = node.get_ref().as_str();
+        if seen.contains(&text) {
+            let message = format!("service `{name}` has two copies on {}", shown(text));
+            findings.error(&node.span(), message, "a node has one: remove this one");
+        } else if !known().any(|known| known == text) {
+            let message = format!(
+                "service `{name}` has a copy on `{}`, and there is no such node",
+                shown(text)
+            );
+            let help = match nearest(text, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the nodes are: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            findings.error(&node.span(), message, help);
+        }
+        seen.push(text);
+    }
+    if nodes.len() < 2 {
+        let message = format!("service `{name}` has {} copy", nodes.len());
+        let help = "name two nodes or more: one is promoted, another takes over; without copies \
+                    the whole service moves";
+        findings.error(&copies.at, message, help);
+    }
+}

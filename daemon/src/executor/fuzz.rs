@@ -1,0 +1,41 @@
+//! What programs say of themselves, and names of units, which come out of a file.
+
+use stead_fuzz::target;
+
+use super::{drop_in, ready};
+
+#[test]
+fn any_bytes_are_a_message_of_a_program() {
+    let samples = || vec![("ready", b"READY=1\nSTATUS=warm\nMAINPID=7\n".to_vec())];
+    let words: &[&[u8]] = &[b"READY=1", b"STATUS=", b"\n", b"\0", b"\xff"];
+    target!("ready-message").samples(samples).words(words).count(60_000).run(|bytes| {
+        let said = ready::read(bytes);
+        let line = bytes.split(|byte| *byte == b'\n').any(|line| line == b"READY=1");
+        assert_eq!(said.ready, line, "that line and no other");
+        said.ready || said.status.is_some()
+    });
+}
+
+#[test]
+fn any_unit_has_a_slice_of_its_own_below_the_former_one() {
+    let samples = || {
+        let escaped = br"pg@15-main.service a-b\x2dc.slice";
+        vec![
+            ("plain", b"nginx.service system.slice".to_vec()),
+            ("root", b"nginx.service -.slice".to_vec()),
+            ("escaped", escaped.to_vec()),
+        ]
+    };
+    let words: &[&[u8]] = &[b".slice", b".service", b"-", b"\\x2d", b"/", b"..", b" ", b"stead"];
+    let target = target!("unit-slice").samples(samples).longest(300).words(words);
+    target.count(60_000).run(|bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let Some((unit, former)) = text.split_once(' ') else { return false };
+        let Ok(slice) = drop_in::slice_for(unit, former) else { return false };
+        assert!(slice.ends_with(".slice") && slice.len() <= 255.max(former.len()), "{slice}");
+        assert_eq!(drop_in::slice_for(unit, &slice).as_deref(), Ok(&*slice), "known again");
+        let ways = |name: &str| name.matches('/').count();
+        assert!(ways(&slice) <= ways(former), "{slice}");
+        true
+    });
+}
