@@ -1,5 +1,5 @@
 //! A real PostgreSQL on one node at a time, by Debian's agent: killed, hanging, kept from starting
-//! and from stopping.
+//! and from stopping, and left behind by a node that is lost.
 //!
 //! All nodes have the same folder, as if it stood on a shared disk: whatever a former node left
 //! there (a stale `postmaster.pid`) meets the next one.
@@ -10,11 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use stead::demo::fleet::{Fleet, ServicePlan};
 
-use super::{Must, WEB, address, three, told, wait_for, web, whole};
+use super::{
+    API, Must, WEB, address, client, daemon_said, send, service, three, told, wait_for, wait_moved,
+    wait_preferred, web, whole,
+};
 
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const PORT: u16 = 5432;
@@ -34,14 +36,14 @@ fn make(folder: &Path) -> PathBuf {
 }
 
 fn database(folder: &Path, data: &Path) -> ServicePlan {
-    let mut service = web("db", WEB, &["node2"]);
+    let mut service = web("db", API, &["node2"]);
     (service.program, service.monitor) = (Vec::new(), Vec::new());
     let (at, data) = (folder.display(), data.display());
     service.resources = format!(
         "[[services.db.resources]]\nname = \"postgres\"\nocf = \"heartbeat:pgsql\"\n\
-         safety = \"lease\"\nmonitor-interval = \"300ms\"\nmonitor-timeout = \"2s\"\n\
+         monitor-interval = \"300ms\"\nmonitor-timeout = \"2s\"\n\
          start-timeout = \"6s\"\nstop-timeout = \"3s\"\nrestarts = 1\n\
-         parameters = {{ pgctl = \"{PROGRAMS}/pg_ctl\", psql = \"/usr/bin/psql\", \
+         parameters = {{ pgctl = \"{PROGRAMS}/pg_ctl\", psql = \"{PROGRAMS}/psql\", \
          pgdata = \"{data}\", socketdir = \"{at}/run\", logfile = \"{at}/log\", \
          start_opt = \"-h 0.0.0.0 -c fsync=off\" }}\n"
     );
@@ -50,8 +52,8 @@ fn database(folder: &Path, data: &Path) -> ServicePlan {
 
 /// What the database answers to a client of its address; nothing if it does not.
 fn ask(fleet: &Fleet, words: &str) -> Option<String> {
-    let mut command = Command::new("/usr/bin/psql");
-    command.args(["-h", &address(WEB).to_string(), "-U", "postgres", "-Atqc", words]);
+    let mut command = Command::new(format!("{PROGRAMS}/psql"));
+    command.args(["-h", &address(API).to_string(), "-U", "postgres", "-Atqc", words]);
     command.env("PGCONNECT_TIMEOUT", "2").stdin(Stdio::null()).stderr(Stdio::null());
     let output = fleet.client().run(|| command.output()).must().must();
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -68,13 +70,6 @@ fn processes(fleet: &Fleet, node: &str) -> Vec<i32> {
     fleet.node(node).must().host().processes().must().into_iter().filter(is_one).collect()
 }
 
-fn send(pids: &[i32], signal: Signal) {
-    for &pid in pids {
-        // it may have ended
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
-}
-
 /// Waits until the database on that node answers a client with what was written before, by other
 /// processes than those.
 fn wait_back(fleet: &Fleet, what: &str, node: &str, before: &[i32]) {
@@ -87,27 +82,37 @@ fn wait_back(fleet: &Fleet, what: &str, node: &str, before: &[i32]) {
     });
 }
 
-#[test]
-fn postgres_is_back_when_it_is_killed_or_hangs_and_moves_when_it_can_not_start() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = make(folder.path());
-    let fleet = Fleet::start(three("postgres").service(database(folder.path(), &data))).must();
+/// The database on node2, which takes what is written.
+fn serving(folder: &Path) -> Fleet {
+    let data = make(folder);
+    let plan = three("postgres").service(database(folder, &data));
+    let fleet = Fleet::start(plan.service(web("web", WEB, &["node2"]))).must();
     wait_for(&fleet, "it takes what is written", || {
         if fleet.holder("db", "node1")?.as_deref() != Some("node2") {
             let _late = fleet.node("node1")?.stead(&["move", "db", "node2"])?;
         }
-        let made = ask(&fleet, "CREATE TABLE IF NOT EXISTS kept (what text)").is_some();
-        Ok(made && ask(&fleet, "INSERT INTO kept VALUES ('it')").is_some())
+        let made = ask(&fleet, "CREATE TABLE IF NOT EXISTS kept (what text PRIMARY KEY)");
+        let words = "INSERT INTO kept VALUES ('it') ON CONFLICT DO NOTHING";
+        Ok(made.is_some() && ask(&fleet, words).is_some())
     });
-    let _once = ask(&fleet, "DELETE FROM kept a USING kept b WHERE a.ctid > b.ctid");
+    fleet
+}
+
+fn clear(fleet: &Fleet) {
+    fleet.node("node1").must().stead(&["clear", "db"]).must().expect_success().must();
+}
+
+#[test]
+fn postgres_is_back_when_it_is_killed_or_hangs_and_moves_when_it_can_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fleet = serving(folder.path());
 
     // Killed: back in place.
     let before = processes(&fleet, "node2");
     send(&before, Signal::SIGKILL);
     wait_back(&fleet, "it is back after a kill", "node2", &before);
     wait_for(&fleet, "the journal tells", || told(&fleet, "node2", "postgres failed"));
-    let clear = |node: &str| fleet.node(node).must().stead(&["clear", "db"]).must();
-    clear("node1").expect_success().must();
+    clear(&fleet);
 
     // It hangs, and nothing can be asked of it: its monitor is late, its stop as well, and it is
     // killed.
@@ -115,6 +120,8 @@ fn postgres_is_back_when_it_is_killed_or_hangs_and_moves_when_it_can_not_start()
     send(&before, Signal::SIGSTOP);
     wait_back(&fleet, "it is back after it hung", "node2", &before);
     wait_for(&fleet, "the journal tells why", || told(&fleet, "node2", "no answer within 2 s"));
+    let forced = "all of postgres is killed: stop: no answer within 3 s";
+    wait_for(&fleet, "the forced stop is told", || daemon_said(&fleet, "node2", forced));
     assert!(before.iter().all(|pid| !Path::new("/proc").join(pid.to_string()).exists()));
 
     // It can't start on node1: its port is taken there. It says why, and goes elsewhere.
@@ -124,16 +131,48 @@ fn postgres_is_back_when_it_is_killed_or_hangs_and_moves_when_it_can_not_start()
     let before = processes(&fleet, "node2");
     send(&before, Signal::SIGSTOP);
     let _refused = fleet.node("node2").must().stead(&["move", "db", "node1"]).must();
-    wait_for(&fleet, "node1 gives it up", || told(&fleet, "node1", "db did not start"));
     wait_for(&fleet, "it answers elsewhere", || {
+        // What runs there is looked at first: what hung must have been gone before.
+        let (there, here) = (processes(&fleet, "node1"), processes(&fleet, "node2"));
+        assert!(there.is_empty() || !before.iter().any(|pid| here.contains(pid)), "two databases");
         let holder = fleet.holder("db", "node1")?.filter(|holder| holder != "node1");
-        Ok(holder.is_some() && ask(&fleet, "SELECT what FROM kept").as_deref() == Some("it"))
+        let tried = told(&fleet, "node1", "db did not start: postgres: start: ")?;
+        let answers = ask(&fleet, "SELECT what FROM kept").as_deref() == Some("it");
+        Ok(tried && holder.is_some() && answers)
     });
     assert!(processes(&fleet, "node1").is_empty());
-    let events = fleet.node("node1").must().events().must();
-    let why = events.iter().find(|it| it.contains("db did not start")).expect("told");
-    assert!(why.contains("start: "), "{why}");
+    let screen = fleet.node("node1").must().stead(&["status"]).must().stdout;
+    let printed = screen.split("db failed on node1; the last that it printed:").nth(1);
+    assert!(printed.is_some_and(|it| it.contains("Can't start PostgreSQL")), "{screen}");
     drop(taken);
-    clear("node1").expect_success().must();
+    clear(&fleet);
     whole(&fleet);
+
+    stays_with_a_lost_node(&fleet);
+}
+
+/// Its node is lost: what may move does. The database stays until that node is said to be off, for
+/// two of them on the same files would be the end of these.
+fn stays_with_a_lost_node(fleet: &Fleet) {
+    let holder = fleet.holder("db", "node1").must().expect("it runs");
+    let by = if holder == "node1" { "node2" } else { "node1" };
+    let client = client(fleet, WEB);
+    wait_preferred(fleet, &client, &holder);
+    fleet.silence_then_kill(&holder).must();
+    wait_moved(fleet, &client, &holder);
+    wait_for(fleet, "it stays with its node", || {
+        let status = fleet.node(by)?.status()?;
+        let db = service(&status, "db");
+        Ok(db["stays_with"] == holder.as_str() && db["state"] == "lost")
+    });
+    let others = ["node1", "node2", "node3"].into_iter().filter(|it| *it != holder);
+    assert!(others.clone().all(|node| processes(fleet, node).is_empty()));
+    let words = ["fence", "confirm-off", &holder, "--yes", "--reason", "it is dark"];
+    fleet.node(by).must().stead(&words).must().expect_success().must();
+    wait_for(fleet, "it goes on with all that was written", || {
+        Ok(ask(fleet, "SELECT what FROM kept").as_deref() == Some("it"))
+    });
+    assert!(others.clone().any(|node| !processes(fleet, node).is_empty()));
+    fleet.power_on(&holder).must();
+    whole(fleet);
 }
