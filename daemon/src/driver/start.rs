@@ -39,6 +39,8 @@ use crate::tie_breaker::TieBreaker;
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
 /// How much is written to see whether the disk takes anything: more than a commit needs.
 const DISK_CHECK_BYTES: usize = 256 * 1024;
+/// How long a log that failed may take to close.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Room for events of one kind that wait to be taken.
 const WAITING: usize = 1_024;
 
@@ -144,8 +146,18 @@ async fn daemon(
     };
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
-    log.shutdown().await;
-    over.map_err(|detail| DaemonError { step: "go on", detail })
+    close(&log, over).await
+}
+
+/// Closes the log, and hands on why the daemon ends.
+async fn close(log: &Log, over: Result<(), String>) -> Result<(), DaemonError> {
+    let Err(detail) = over else {
+        log.shutdown().await;
+        return Ok(());
+    };
+    // A disk that hangs lets nobody close its files, and the reason has to be said.
+    drop(tokio::time::timeout(CLOSING, log.shutdown()).await);
+    Err(DaemonError { step: "go on", detail })
 }
 
 /// The programs that run here, with those of a former run.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
 use stead_core::lease::{LogTail, Order};
-use stead_core::node::{Event, Fate, LogView, Node, Overridable};
+use stead_core::node::{Event, Fate, LocalView, LogView, Node, Overridable, Phase};
 use stead_core::notice::Notice;
 use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
@@ -281,11 +281,13 @@ impl Task {
     }
 
     /// Once the store failed and nothing is left here, the daemon ends, so that whoever watches it
-    /// sees that.
+    /// sees that. What has stopped here is told as that until the log says so, and here that log is
+    /// no more.
     fn over(&self) -> Option<String> {
         let failed = self.failed.as_ref()?;
         let released = self.node.report().is_none_or(|report| report.released);
-        (released && self.node.local().next().is_none()).then(|| failed.clone())
+        let is_left = |(_, it): (_, LocalView)| !matches!(it.phase, Phase::Stopped(..));
+        (released && !self.node.local().any(is_left)).then(|| failed.clone())
     }
 
     fn state_changed(&mut self) {
