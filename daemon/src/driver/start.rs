@@ -33,6 +33,7 @@ use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
 use crate::paths::Paths;
 use crate::redirect::Redirect;
+use crate::threads;
 use crate::tie_breaker::TieBreaker;
 
 /// How long the founding of a cluster is tried.
@@ -41,6 +42,8 @@ const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
 const DISK_CHECK_BYTES: usize = 256 * 1024;
 /// How long a log that failed may take to close.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How many threads are kept for what blocks: more are made when there is more to do at once.
+const BLOCKING_THREADS: usize = 2;
 /// Room for events of one kind that wait to be taken.
 const WAITING: usize = 1_024;
 
@@ -62,10 +65,8 @@ fn failed<E: std::error::Error + 'static>(step: &'static str) -> impl Fn(E) -> D
 /// # Errors
 /// It could not start, or its store failed (then it has given up its services first).
 pub fn run(paths: &Paths, listen: Option<metrics::listen::Address>) -> Result<(), DaemonError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = threads::runtime(builder.worker_threads(2), BLOCKING_THREADS)
         .map_err(failed("start its runtime"))?;
     let ended = runtime.block_on(daemon(paths, listen));
     runtime.shutdown_timeout(Duration::from_secs(1));
