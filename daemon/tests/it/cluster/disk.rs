@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use stead::demo::fleet::{Fleet, FleetError, Part};
+use stead::demo::fleet::{Fleet, FleetError};
 
 use super::{
     Must, WEB, assert_alone, assert_taken_over, assert_untouched, client, daemon_said, mark, three,
@@ -93,11 +93,8 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     });
     wait_moved(&fleet, &client, "node2");
     assert_taken_over(client.seen_since(began));
-    // in its status, and when the daemon has ended in what systemd would have of it
-    wait_for(&fleet, "it says so", || {
-        let log = fs::read_to_string(node2.log(Part::Daemon)).unwrap_or_default();
-        let ended = log.contains("the daemon can't go on") && log.contains("disk");
-        Ok(ended || node2.stead(&["status"])?.stdout.contains("disk of node2"))
+    wait_for(&fleet, "its daemon ends and says why", || {
+        daemon_said(&fleet, "node2", "the daemon can't go on: ")
     });
 
     // no acknowledged change is lost
@@ -108,13 +105,11 @@ fn a_node_whose_disk_is_full_gives_its_services_up_and_says_so() {
     assert_eq!(standby("node1").must(), acknowledged);
     assert_eq!(standby("node3").must(), acknowledged);
 
-    // with room again, and started again, it comes back with all of it
+    // with room again it comes back with all of it: its daemon has ended by itself, and is started
+    // again and again
     disk.empty();
     if acknowledged {
         node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
-    }
-    for part in [Part::Guard, Part::Daemon] {
-        fleet.kill("node2", part).must();
     }
     whole(&fleet);
     assert!(!standby("node2").must());
@@ -219,13 +214,19 @@ fn a_node_whose_disk_is_slow_serves_on_and_one_whose_disk_hangs_gives_its_servic
     });
     wait_moved(&fleet, &client, "node2");
     assert_taken_over(client.seen_since(began));
-    wait_for(&fleet, "it says why", || daemon_said(&fleet, "node2", "the log's disk hangs"));
+    wait_for(&fleet, "its daemon ends and says why", || {
+        daemon_said(
+            &fleet,
+            "node2",
+            "the daemon can't go on: the store failed: the log's disk hangs",
+        )
+    });
 
     disk.hold(false);
     if away {
         node1.stead(&["standby", "node3", "--off"]).must().expect_success().must();
     }
-    // The daemon has ended, or ends now; the next one reads what is there.
+    // What is left of the daemon goes now; the next one reads what is there.
     whole(&fleet);
     wait_for(&fleet, "node2 knows all", || knows(&fleet, "node2", false));
     assert_alone(client.seen_since(began));

@@ -51,9 +51,10 @@ impl Drop for Bound {
 /// Moves `web` to node1, where it can't start for a reason with these words: another serves it.
 fn fails_on_node1(fleet: &Fleet, web: &Client, words: &str) {
     let began = mark();
-    let _refused = fleet.node("node2").must().stead(&["move", "web", "node1"]).must();
+    let moved = fleet.node("node2").must().stead(&["move", "web", "node1"]).must();
+    assert!(moved.stderr.contains("web failed on node1, and it is "), "{moved:?}");
     wait_for(fleet, "node1 says that it can't", || {
-        let events = fleet.node("node2")?.events()?;
+        let events = fleet.node("node1")?.events()?;
         let mut failed = events.iter().filter(|it| it.contains("web did not start"));
         Ok(failed.any(|it| it.contains(words)))
     });
@@ -103,7 +104,7 @@ fn a_node_that_can_begin_nothing_says_why_and_others_do() {
     let restarts = fleet.restarts("node1", Part::Daemon);
     bound.catch(fleet.process("node1", Part::Daemon).must().pid());
     wait_moved(&fleet, &api, "node1");
-    wait_for(&fleet, "it is told why", || told(&fleet, "node2", NO_PROCESS));
+    wait_for(&fleet, "it is told why", || told(&fleet, "node1", NO_PROCESS));
     fails_on_node1(&fleet, &web, NO_PROCESS);
     assert_taken_over(api.seen_since(began));
     assert_eq!(fleet.restarts("node1", Part::Daemon), restarts, "the daemon goes on");

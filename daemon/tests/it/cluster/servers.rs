@@ -175,9 +175,10 @@ fn redis_and_nginx_serve_by_the_agents_of_debian() {
 /// Moves it to a node where one server's file is broken. Nothing starts there before all is gone
 /// from node2; it says why it failed there, and is back on node2.
 fn comes_back(fleet: &Fleet, folder: &Path, node: &str, broken: &Server, why: &str) {
-    fs::write(folder.join(node).join(broken.2), "nonsense here\n").must();
+    fs::write(folder.join(node).join(broken.2), "nonsense here;\n").must();
     let former = [CACHE, FRONT].map(|it| it.processes(fleet, "node2")).concat();
-    let _refused = fleet.node("node1").must().stead(&["move", "web", node]).must();
+    let moving = fleet.node("node1").must().stead(&["move", "web", node, "--wait", "0"]).must();
+    moving.expect_success().must();
     let why = format!("web did not start: {why}");
     wait_for(fleet, "it is back on node2", || {
         // What runs there is looked at first: what was on node2 must have been gone before.
