@@ -280,14 +280,12 @@ impl Task {
         self.failed = Some(detail);
     }
 
-    /// Once the store failed and nothing is left here, the daemon ends, so that whoever watches it
-    /// sees that. What has stopped here is told as that until the log says so, and here that log is
-    /// no more.
+    /// Once the store failed and nothing is left here, the daemon ends, so that it is seen. That
+    /// something has stopped here can't be committed any more: it is not waited for.
     fn over(&self) -> Option<String> {
-        let failed = self.failed.as_ref()?;
         let released = self.node.report().is_none_or(|report| report.released);
         let is_left = |(_, it): (_, LocalView)| !matches!(it.phase, Phase::Stopped(..));
-        (released && !self.node.local().any(is_left)).then(|| failed.clone())
+        self.failed.clone().filter(|_| released && !self.node.local().any(is_left))
     }
 
     fn state_changed(&mut self) {

@@ -1,5 +1,5 @@
-//! A node that can begin nothing: its /run is full, or the kernel makes it no process any more. What
-//! runs there goes on; what shall start says why it can't, and goes elsewhere.
+//! A node that can begin nothing: its /run is full, or the kernel makes it no process any more.
+//! What runs there goes on; what shall start says why it can't, and goes elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
