@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
 use stead_core::lease::{LogTail, Order};
-use stead_core::node::{Event, Fate, LocalView, LogView, Node, Overridable, Phase};
+use stead_core::node::{Event, Fate, LogView, Node, Overridable, Phase};
 use stead_core::notice::Notice;
 use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
@@ -280,12 +280,12 @@ impl Task {
         self.failed = Some(detail);
     }
 
-    /// Once the store failed and nothing is left here, the daemon ends, so that it is seen. That
-    /// something has stopped here can't be committed any more: it is not waited for.
+    /// Once the store failed and nothing runs here. That it stopped can't be committed any more.
     fn over(&self) -> Option<String> {
-        let released = self.node.report().is_none_or(|report| report.released);
-        let is_left = |(_, it): (_, LocalView)| !matches!(it.phase, Phase::Stopped(..));
-        self.failed.clone().filter(|_| released && !self.node.local().any(is_left))
+        let released = self.node.report().is_none_or(|it| it.released);
+        let runs = |it: Phase| matches!(it, Phase::Starting | Phase::Running | Phase::Stopping(_));
+        let is_left = || self.node.local().any(|(_, it)| runs(it.phase));
+        self.failed.clone().filter(|_| released && !is_left())
     }
 
     fn state_changed(&mut self) {

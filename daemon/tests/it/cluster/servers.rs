@@ -192,7 +192,7 @@ fn comes_back(fleet: &Fleet, folder: &Path, node: &str, broken: &Server, why: &s
     let head = format!("web failed on {node}; the last that it printed:");
     let printed = screen.split(&head).nth(1);
     // What nginx said of its file is there; redis's agent said nothing, so the reason has to do.
-    let expected = if broken.1 == FRONT.1 { "nonsense" } else { "start: no answer" };
+    let expected = if broken.1 == FRONT.1 { "unknown directive" } else { "start: no answer" };
     assert!(printed.is_some_and(|it| it.contains(expected)), "{screen}");
     write_files(folder, node);
     clear(fleet);
