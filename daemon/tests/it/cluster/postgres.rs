@@ -73,15 +73,17 @@ fn processes(fleet: &Fleet, node: &str) -> Vec<i32> {
     fleet.node(node).must().host().processes().must().into_iter().filter(is_one).collect()
 }
 
-/// Waits until the database on that node answers a client with what was written before, by other
-/// processes than those.
+/// Waits until the database on that node works, and answers a client with what was written before,
+/// by other processes than those. It answers before its agent's start is over.
 fn wait_back(fleet: &Fleet, what: &str, node: &str, before: &[i32]) {
     wait_for(fleet, what, || {
         let holder = fleet.holder("db", "node1")?;
         let now = processes(fleet, node);
         let others = !now.is_empty() && now.iter().all(|pid| !before.contains(pid));
         let answer = ask(fleet, "SELECT what FROM kept");
-        Ok(others && holder.as_deref() == Some(node) && answer.as_deref() == Some("it"))
+        let works = service(&fleet.node(node)?.status()?, "db")["resources"][0]["stage"] == "works";
+        let here = holder.as_deref() == Some(node);
+        Ok(others && works && here && answer.as_deref() == Some("it"))
     });
 }
 
