@@ -41,5 +41,6 @@ pub mod quorum_client;
 pub mod quorum_server;
 pub mod redirect;
 mod tail;
+mod threads;
 pub mod tie_breaker;
 pub mod tools;

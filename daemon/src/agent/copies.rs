@@ -132,7 +132,7 @@ impl Service {
                 picture = executed::next(&mut current.executed) => {
                     self.place.show(&self.name, Some(&picture));
                     if let Some(executed) = &mut current.executed {
-                        executed.newest = Some(picture);
+                        executed.see(&self.name, picture);
                     }
                 }
                 _ = complain.tick() => {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::resource::{Care, Shown, Told};
+use stead_core::resource::{Care, Shown, Stage, Told};
 use stead_core::state::config::{Look, ServiceConfig};
 
 use crate::executor::{Line, Peers, Picture, State, Wanted};
@@ -13,7 +13,7 @@ use crate::executor::{Line, Peers, Picture, State, Wanted};
 #[derive(Debug)]
 pub(super) struct Executed {
     line: Line,
-    pub(super) newest: Option<Picture>,
+    newest: Option<Picture>,
     /// By what it was started; none until this daemon was told to start it.
     pub(super) config: Option<(ServiceConfig, Look)>,
     told: Told,
@@ -88,6 +88,23 @@ impl Executed {
     /// The failures of one of its resources are forgotten, or of all.
     pub(super) fn forget(&self, which: Option<String>) {
         self.line.forget(which);
+    }
+
+    /// This is how things are now. That a stop has to be forced is told at once, in the daemon's
+    /// own journal: nobody else hears of it, for the resource is gone soon after, or stuck.
+    pub(super) fn see(&mut self, service: &ServiceId, picture: Picture) {
+        let before = self.newest.take();
+        let was_killed = |name: &str| {
+            let mut parts = before.iter().flat_map(|it| &it.resources);
+            parts.any(|part| part.name == name && part.stage == Stage::Killing.word())
+        };
+        for part in picture.resources.iter().filter(|part| part.stage == Stage::Killing.word()) {
+            if !was_killed(&part.name) {
+                let reason = part.reason.as_deref().unwrap_or("it did not stop");
+                tracing::warn!("{service}: all of {} is killed: {reason}", part.name);
+            }
+        }
+        self.newest = Some(picture);
     }
 
     /// Whether all of it works, as far as it was told.

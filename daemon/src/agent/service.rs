@@ -351,7 +351,7 @@ impl Service {
         };
         self.place.show(&self.name, Some(&picture));
         if let Some(executed) = &mut current.executed {
-            executed.newest = Some(picture);
+            executed.see(&self.name, picture);
         }
         self.show().await;
     }
@@ -402,7 +402,7 @@ impl Service {
                 picture = executed::next(&mut current.executed) => {
                     self.place.show(&self.name, Some(&picture));
                     if let Some(executed) = &mut current.executed {
-                        executed.newest = Some(picture);
+                        executed.see(&self.name, picture);
                     }
                 }
                 _ = trim.tick() => self.trim().await,

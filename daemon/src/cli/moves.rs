@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::context::{Context, print_json};
 use super::exit::{Exit, FateUnknown};
+use crate::api::client::Client;
 use crate::api::message::{ChangeAnswer, Request};
 use crate::api::report::{ServiceReport, StatusReport};
 
@@ -35,6 +36,14 @@ impl Move {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let Self { service, node, wait, json } = self;
         let mut client = context.connect()?;
+        let look = |client: &mut Client| -> anyhow::Result<Option<ServiceReport>> {
+            let status: StatusReport = client.ask(&Request::Status { watch: false })?;
+            Ok(status.services.into_iter().find(|it| it.name == service))
+        };
+        let failures = |it: &Option<ServiceReport>| {
+            it.as_ref().and_then(|it| it.failures.get(&node).copied()).unwrap_or_default()
+        };
+        let before = failures(&look(&mut client)?);
         let request = Request::Move { service: service.clone(), node: node.clone() };
         let answer: ChangeAnswer = client.ask(&request)?;
         if json {
@@ -43,12 +52,17 @@ impl Move {
         let end = Instant::now() + Duration::from_secs(wait);
         let mut now: Option<ServiceReport> = None;
         while Instant::now() < end {
-            let status: StatusReport = client.ask(&Request::Status { watch: false })?;
-            now = status.services.into_iter().find(|it| it.name == service);
-            let there = now
-                .as_ref()
-                .is_some_and(|it| it.node.as_deref() == Some(node.as_str()) && it.state.serves());
-            if there {
+            now = look(&mut client)?;
+            let at = now.as_ref().and_then(|it| it.node.as_deref());
+            let is_there = at == Some(node.as_str());
+            if !is_there && failures(&now) > before {
+                let text = format!(
+                    "{service} failed on {node}, and {}. Why: `stead events`",
+                    where_it_is(now.as_ref())
+                );
+                return Err(FateUnknown(text).into());
+            }
+            if is_there && now.as_ref().is_some_and(|it| it.state.serves()) {
                 if !json {
                     println!("{service} is on {node}. How long it took: stead incident");
                 }
@@ -62,13 +76,17 @@ impl Move {
             }
             return Ok(Exit::Done);
         }
-        let state = match now {
-            Some(ServiceReport { state, node: Some(at), .. }) => format!("it is {state} on {at}"),
-            Some(ServiceReport { state, node: None, .. }) => format!("it is {state}"),
-            None => "it is not there any more".to_owned(),
-        };
+        let state = where_it_is(now.as_ref());
         let text =
             format!("{service} is not on {node} after {wait} s: {state}. See `stead events`");
         Err(FateUnknown(text).into())
+    }
+}
+
+fn where_it_is(service: Option<&ServiceReport>) -> String {
+    match service {
+        Some(ServiceReport { state, node: Some(at), .. }) => format!("it is {state} on {at}"),
+        Some(ServiceReport { state, node: None, .. }) => format!("it is {state}"),
+        None => "it is not there any more".to_owned(),
     }
 }

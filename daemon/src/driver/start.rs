@@ -33,12 +33,17 @@ use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
 use crate::paths::Paths;
 use crate::redirect::Redirect;
+use crate::threads;
 use crate::tie_breaker::TieBreaker;
 
 /// How long the founding of a cluster is tried.
 const FOUNDING_PATIENCE: Duration = Duration::from_secs(60);
 /// How much is written to see whether the disk takes anything: more than a commit needs.
 const DISK_CHECK_BYTES: usize = 256 * 1024;
+/// How long a log that failed may take to close.
+const CLOSING: Duration = Duration::from_secs(2);
+/// How many threads are kept for what blocks: more are made when there is more to do at once.
+const BLOCKING_THREADS: usize = 2;
 /// Room for events of one kind that wait to be taken.
 const WAITING: usize = 1_024;
 
@@ -60,10 +65,8 @@ fn failed<E: std::error::Error + 'static>(step: &'static str) -> impl Fn(E) -> D
 /// # Errors
 /// It could not start, or its store failed (then it has given up its services first).
 pub fn run(paths: &Paths, listen: Option<metrics::listen::Address>) -> Result<(), DaemonError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = threads::runtime(builder.worker_threads(2), BLOCKING_THREADS)
         .map_err(failed("start its runtime"))?;
     let ended = runtime.block_on(daemon(paths, listen));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -144,8 +147,18 @@ async fn daemon(
     };
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
-    log.shutdown().await;
-    over.map_err(|detail| DaemonError { step: "go on", detail })
+    close(&log, over).await
+}
+
+/// Closes the log, and hands on why the daemon ends.
+async fn close(log: &Log, over: Result<(), String>) -> Result<(), DaemonError> {
+    let Err(detail) = over else {
+        log.shutdown().await;
+        return Ok(());
+    };
+    // A disk that hangs lets nobody close its files, and the reason has to be said.
+    drop(tokio::time::timeout(CLOSING, log.shutdown()).await);
+    Err(DaemonError { step: "go on", detail })
 }
 
 /// The programs that run here, with those of a former run.

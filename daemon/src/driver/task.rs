@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::Index;
 use stead_core::lease::{LogTail, Order};
-use stead_core::node::{Event, Fate, LogView, Node, Overridable};
+use stead_core::node::{Event, Fate, LogView, Node, Overridable, Phase};
 use stead_core::notice::Notice;
 use stead_core::points::{Seen, Watched};
 use stead_core::state::{Change, State};
@@ -280,12 +280,12 @@ impl Task {
         self.failed = Some(detail);
     }
 
-    /// Once the store failed and nothing is left here, the daemon ends, so that whoever watches it
-    /// sees that.
+    /// Once the store failed and nothing runs here. That it stopped can't be committed any more.
     fn over(&self) -> Option<String> {
-        let failed = self.failed.as_ref()?;
-        let released = self.node.report().is_none_or(|report| report.released);
-        (released && self.node.local().next().is_none()).then(|| failed.clone())
+        let released = self.node.report().is_none_or(|it| it.released);
+        let runs = |it: Phase| matches!(it, Phase::Starting | Phase::Running | Phase::Stopping(_));
+        let is_left = || self.node.local().any(|(_, it)| runs(it.phase));
+        self.failed.clone().filter(|_| released && !is_left())
     }
 
     fn state_changed(&mut self) {

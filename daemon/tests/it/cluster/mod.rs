@@ -30,10 +30,13 @@ mod loss;
 mod lost;
 mod operator;
 mod points;
+mod postgres;
 mod programs;
 mod resources;
 mod satellites;
+mod scarce;
 mod server;
+mod servers;
 mod sites;
 mod stopped;
 mod ties;
@@ -46,9 +49,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use stead::demo::fleet::{
-    Client, Family, Fleet, FleetError, PATIENCE, Plan, Seen, ServicePlan, service_address,
+    Client, Family, Fleet, FleetError, PATIENCE, Part, Plan, Seen, ServicePlan, service_address,
 };
 use stead_lab::Host;
 use stead_lab::prober::now;
@@ -212,6 +217,19 @@ pub fn service(status: &Value, name: &str) -> Value {
 /// The journal of a node has a line with these words.
 pub fn told(fleet: &Fleet, node: &str, words: &str) -> Result<bool, FleetError> {
     Ok(fleet.node(node)?.events()?.iter().any(|line| line.contains(words)))
+}
+
+/// The daemon of a node, or one before it, has printed these words.
+pub fn daemon_said(fleet: &Fleet, node: &str, words: &str) -> Result<bool, FleetError> {
+    let text = std::fs::read_to_string(fleet.node(node)?.log(Part::Daemon)).unwrap_or_default();
+    Ok(text.contains(words))
+}
+
+/// Sends a signal to those of these processes that are still there.
+pub fn send(pids: &[i32], signal: Signal) {
+    for &pid in pids {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
 }
 
 /// What a program says on a host to one line.

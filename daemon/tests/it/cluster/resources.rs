@@ -2,28 +2,25 @@
 //! alone by their daemon, cut off, taken over.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use stead::demo::fleet::{Fleet, FleetError, Part, ServicePlan, WEB_PORT};
+use stead::demo::fleet::{Fleet, FleetError, Part, ServicePlan};
 
 use super::{
-    Must, WEB, address, assert_alone, assert_untouched, client, mark, service, three, told,
-    wait_for, wait_moved, wait_preferred, web, web_programs, whole,
+    Must, WEB, assert_alone, assert_untouched, client, mark, send, service, three, told, wait_for,
+    wait_moved, wait_preferred, web, web_programs, whole,
 };
 
 /// How the web service's parts are, by the word of a node.
-fn parts(fleet: &Fleet, node: &str) -> Result<Vec<Value>, FleetError> {
+pub fn parts(fleet: &Fleet, node: &str) -> Result<Vec<Value>, FleetError> {
     let status = fleet.node(node)?.status()?;
     Ok(service(&status, "web")["resources"].as_array().cloned().unwrap_or_default())
 }
 
-fn all_work(fleet: &Fleet, node: &str) -> Result<bool, FleetError> {
+/// Whether all of them work, by the word of that node.
+pub fn all_work(fleet: &Fleet, node: &str) -> Result<bool, FleetError> {
     let parts = parts(fleet, node)?;
     Ok(!parts.is_empty() && parts.iter().all(|part| part["stage"] == "works"))
 }
@@ -37,13 +34,6 @@ fn running(fleet: &Fleet, node: &str, word: &str) -> Vec<i32> {
     };
     let all = fleet.node(node).must().host().processes().must();
     all.into_iter().filter(has_it).collect()
-}
-
-/// Kills those of them that are still there.
-fn kill_all(pids: &[i32]) {
-    for &pid in pids {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
 }
 
 /// The small web service on top of a program and an agent.
@@ -83,7 +73,7 @@ fn parts_are_started_again_in_place_and_outlive_their_daemon() {
     let began = mark();
     let before = web_programs(&fleet, "node2");
     let data = running(&fleet, "node2", "98765");
-    kill_all(&before);
+    send(&before, Signal::SIGKILL);
     wait_for(&fleet, "the front is started again", || {
         let now = web_programs(&fleet, "node2");
         Ok(now.len() == 1 && now != before)
@@ -108,7 +98,7 @@ fn parts_are_started_again_in_place_and_outlive_their_daemon() {
 
     // What it needs dies more often than is allowed: all of it goes elsewhere.
     wait_for(&fleet, "it goes elsewhere", || {
-        kill_all(&running(&fleet, "node2", "98765"));
+        send(&running(&fleet, "node2", "98765"), Signal::SIGKILL);
         Ok(client.answered_by().as_deref() != Some("node2"))
     });
     let holder = wait_moved(&fleet, &client, "node2");
@@ -148,98 +138,4 @@ fn parts_end_with_the_lease_and_are_taken_over() {
     let next = wait_moved(&fleet, &client, &holder);
     wait_for(&fleet, "all parts work on the next", || all_work(&fleet, &next));
     assert_alone(client.seen_since(began));
-}
-
-/// What a server answers on the way of a client; nothing if it doesn't.
-fn page(fleet: &Fleet) -> Option<String> {
-    let ask = || -> std::io::Result<String> {
-        let second = Duration::from_secs(1);
-        let mut stream = TcpStream::connect_timeout(&(address(WEB), WEB_PORT).into(), second)?;
-        stream.set_read_timeout(Some(second))?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = fleet.client().run(ask).must().ok()?;
-    text.split_once("\r\n\r\n").map(|(_, body)| body.trim().to_owned())
-}
-
-/// redis, and nginx in front, each by its own agent.
-fn redis_and_nginx(folder: &Path) -> ServicePlan {
-    let at = folder.display();
-    let nginx = format!(
-        "pid {at}/nginx.pid;\nerror_log {at}/error.log;\nuser root;\nworker_processes 1;\n\
-         events {{ }}\nhttp {{\n  access_log off;\n  client_body_temp_path {at}/body;\n  \
-         proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fast;\n  uwsgi_temp_path {at}/u;\n  \
-         scgi_temp_path {at}/s;\n  server {{\n    listen {}:{WEB_PORT};\n    \
-         location / {{ return 200 \"hello\"; }}\n  }}\n}}\n",
-        address(WEB),
-    );
-    fs::write(folder.join("nginx.conf"), nginx).must();
-    let redis = format!(
-        "bind 127.0.0.1\nport 6390\ndir {at}\npidfile {at}/redis.pid\n\
-         unixsocket {at}/redis.sock\ndaemonize yes\nlogfile {at}/redis.log\n"
-    );
-    fs::write(folder.join("redis.conf"), redis).must();
-    let mut service = web("web", WEB, &["node2"]);
-    (service.program, service.monitor) = (Vec::new(), Vec::new());
-    service.resources = format!(
-        "[[services.web.resources]]\nname = \"cache\"\nocf = \"heartbeat:redis\"\n\
-         safety = \"lease\"\nmonitor-interval = \"500ms\"\n\
-         parameters = {{ bin = \"/usr/bin/redis-server\", config = \"{at}/redis.conf\", \
-         user = \"root\", rundir = \"{at}\", pidfile_name = \"redis.pid\", \
-         socket_name = \"redis.sock\", port = 6390 }}\n\
-         [[services.web.resources]]\nname = \"front\"\nocf = \"heartbeat:nginx\"\n\
-         monitor-interval = \"500ms\"\n\
-         parameters = {{ configfile = \"{at}/nginx.conf\", httpd = \"/usr/sbin/nginx\" }}\n",
-    );
-    service
-}
-
-#[test]
-fn redis_and_nginx_serve_by_the_agents_of_debian() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let fleet = Fleet::start(three("agents").service(redis_and_nginx(folder.path()))).must();
-    let serves = |node: &str| -> Result<bool, FleetError> {
-        let holder = fleet.holder("web", "node1")?.or(fleet.holder("web", "node3")?);
-        let here = holder.as_deref() == Some(node) && all_work(&fleet, node)?;
-        Ok(here && page(&fleet).as_deref() == Some("hello"))
-    };
-    wait_for(&fleet, "both serve on node2", || {
-        let holder = fleet.holder("web", "node1")?;
-        if let Some(holder) = holder.filter(|holder| holder != "node2") {
-            let _late = fleet.node(&holder)?.stead(&["move", "web", "node2"])?;
-        }
-        serves("node2")
-    });
-
-    // Each is killed behind its agent's back, and is back in place.
-    for (program, name) in [("/usr/bin/redis-server", "cache"), ("nginx: ", "front")] {
-        // By what they call themselves: their agents have the same names.
-        let is_it = |pid: &i32| {
-            let path = Path::new("/proc").join(pid.to_string()).join("cmdline");
-            fs::read(path).is_ok_and(|line| line.starts_with(program.as_bytes()))
-        };
-        let all = || -> Vec<i32> {
-            let all = fleet.node("node2").must().host().processes().must();
-            all.into_iter().filter(is_it).collect()
-        };
-        let before = all();
-        assert!(!before.is_empty(), "{program} runs on node2");
-        kill_all(&before);
-        wait_for(&fleet, &format!("{name} is back"), || {
-            let now = all();
-            Ok(!now.is_empty() && now.iter().all(|pid| !before.contains(pid)) && serves("node2")?)
-        });
-        wait_for(&fleet, "the journal tells", || {
-            told(&fleet, "node2", &format!("{name} failed and is started"))
-        });
-    }
-
-    // Its node goes on standby: both stop in order there, and serve elsewhere.
-    fleet.node("node2").must().stead(&["standby", "node2"]).must().expect_success().must();
-    wait_for(&fleet, "both serve elsewhere", || Ok(serves("node1")? || serves("node3")?));
-    let left = ["redis-server", "nginx"].map(|name| running(&fleet, "node2", name));
-    assert!(left.iter().all(Vec::is_empty), "{left:?}");
 }
