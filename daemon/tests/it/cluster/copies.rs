@@ -176,7 +176,8 @@ fn postgresql(folder: &Path) -> ServicePlan {
     let mut text = fs::read_to_string(&config).must();
     text.push_str(
         "listen_addresses = '*'\nwal_level = replica\nhot_standby = on\nwal_keep_size = 64MB\n\
-         shared_buffers = 16MB\nwal_receiver_status_interval = 1\nunix_socket_directories = '/nowhere'\n",
+         shared_buffers = 16MB\nwal_receiver_status_interval = 1\n\
+         unix_socket_directories = '/nowhere'\n",
     );
     fs::write(&config, text).must();
     let access = Path::new(&data).join("pg_hba.conf");
