@@ -45,6 +45,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::api::Shown;
 use self::engine::{Engine, EngineError, PATIENCE};
 use self::follow::{Followed, Follower};
+#[cfg(test)]
+pub(super) use self::lines::read as last_lines;
 use self::room::{NoRoom, Room};
 pub(super) use self::what::What;
 use super::beside::{Beside, GOING, seal, unwritten};
