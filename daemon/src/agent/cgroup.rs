@@ -167,6 +167,12 @@ impl Group {
         Ok(())
     }
 
+    /// Whether it is sealed, as far as that lasts: what is put there stands still.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let told = fs::read_to_string(self.folder.join("cgroup.freeze"));
+        told.is_ok_and(|told| told.trim() == "1")
+    }
+
     /// Lets run what is in it.
     ///
     /// # Errors

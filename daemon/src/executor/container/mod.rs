@@ -57,7 +57,6 @@ use super::surroundings::Surroundings;
 use crate::agent::cgroup::Group;
 use crate::agent::duration;
 use crate::chain::chain;
-use crate::config::DEFAULT_MONITOR_TIMEOUT;
 
 /// How long a start may take, where the file doesn't say: an engine under load takes seconds.
 const START_TIMEOUT: Span = Span::from_millis(60_000);
@@ -162,6 +161,7 @@ impl Container {
         for group in self.room.groups() {
             self.beside.add(&group).map_err(|error| unwritten(&error))?;
         }
+        self.seal_strangers().await?;
         let left = || Answer::Failed("an earlier run of stead left its container".to_owned());
         match self.show(&self.engine()).await {
             Ok(Some(_)) => Ok(left()),
@@ -185,8 +185,7 @@ impl Container {
     async fn start(&self, until: Instant) -> Result<Answer, Answer> {
         let engine = self.engine();
         let (parent, group) = self.hold(&engine).await?;
-        if self.show(&engine).await?.is_some() || self.room.is_populated() {
-            // What somebody started while it was sealed has done nothing yet.
+        if self.room.is_populated() || self.show(&engine).await?.is_some() {
             self.seal().await?;
             let removed = engine.remove(&self.what.name).await;
             removed.map_err(|error| failed("what was left is not removed: ", &error))?;
@@ -252,10 +251,9 @@ impl Container {
             let _ = self.followed.end(WORD).await;
             return Answer::Stopped;
         }
-        let within = duration(self.times.monitor.unwrap_or(DEFAULT_MONITOR_TIMEOUT));
         let engine = self.engine();
         // An engine that does not answer says nothing of a container that runs.
-        if let Ok(Ok(Some(shown))) = timeout(within, engine.show(&self.what.name)).await {
+        if let Ok(Ok(Some(shown))) = timeout(WORD, engine.show(&self.what.name)).await {
             if shown.state.paused {
                 return Answer::Failed("somebody paused the container".to_owned());
             }
@@ -301,6 +299,13 @@ impl Container {
             sealed.map_err(|reason| Answer::Failed(format!("killed, and {reason}")))?;
         }
         Ok(())
+    }
+
+    /// Ends what somebody started while it was sealed, which has done nothing yet. Until then its
+    /// engine says nothing about it.
+    async fn seal_strangers(&self) -> Result<(), Answer> {
+        let sealed = self.room.groups().iter().any(Group::is_sealed);
+        if sealed { self.seal().await } else { Ok(()) }
     }
 
     /// Seals it. What the engine knows of that does not matter then: whatever it does, nothing runs.

@@ -183,7 +183,10 @@ async fn containers_that_do_not_start_or_do_not_stop() {
     let _guard = trial.kept.guard_of(LEASE);
 
     // It ends at once: its last lines are shown.
-    let told = trial.is_not_started(1, trial.container("echo no such luck; exit 3")).await;
+    let mut short = trial.container("echo no such luck; exit 3");
+    // So that it is never taken for one that has started.
+    set(&mut short, |monitor, _, _| *monitor = Some(vec!["/bin/false".to_owned()]));
+    let told = trial.is_not_started(1, short).await;
     assert!(told.ends_with("exit status 3, it said: no such luck"), "{told}");
     let picture = trial.kept.bed.programs.pictures().get(&web()).cloned().expect("shown");
     assert!(matches!(picture.state, State::Failed { .. }), "{picture:?}");
@@ -193,7 +196,7 @@ async fn containers_that_do_not_start_or_do_not_stop() {
 
     // What it needs is not there: no second try helps.
     let mut other = trial.container(STAYS);
-    set(&mut other, |image, _| *image = "nowhere:1".to_owned());
+    set(&mut other, |_, image, _| *image = "nowhere:1".to_owned());
     let told = trial.is_not_started(2, other).await;
     assert!(
         told.contains("no image nowhere:1") && told.contains("docker pull nowhere:1"),
@@ -201,12 +204,12 @@ async fn containers_that_do_not_start_or_do_not_stop() {
     );
     trial.stopped(2).await;
     let mut other = trial.container(STAYS);
-    set(&mut other, |_, how| how.mounts[0].source = "/nowhere".to_owned());
+    set(&mut other, |_, _, how| how.mounts[0].source = "/nowhere".to_owned());
     let told = trial.is_not_started(3, other).await;
     assert!(told.contains("bind source path does not exist: /nowhere"), "{told}");
     trial.stopped(3).await;
     let mut other = trial.container(STAYS);
-    set(&mut other, |_, how| how.socket = Some("/nowhere/sock".to_owned()));
+    set(&mut other, |_, _, how| how.socket = Some("/nowhere/sock".to_owned()));
     let told = trial.is_not_started(4, other).await;
     assert_eq!(told, "there is no container engine on this node: /nowhere/sock is not there");
     trial.stopped(4).await;
@@ -222,36 +225,56 @@ async fn containers_that_do_not_start_or_do_not_stop() {
     trial.stopped(5).await;
     trial.assert_nothing_is_left();
 
-    // The engine stands still: nothing starts, and nothing is left that could start later.
-    trial.engine.signal(Signal::SIGSTOP);
-    let mut slow = trial.container(STAYS);
-    (slow.times.start, slow.restarts) = (Some(Span::from_millis(300)), 0);
-    slow.times.stop = slow.times.start;
-    let told = trial.is_not_started(6, slow).await;
-    assert!(told.contains("is not done within 300 ms"), "{told}");
-    trial.engine.signal(Signal::SIGCONT);
-    trial.stopped(6).await;
-    trial.started(7, STAYS).await;
-    trial.has_run(2).await;
-
-    // It stands still while the service has to stop: the kernel ends it.
-    let pid = trial.process();
-    trial.stopped(7).await;
-    assert!(!is_alive(pid));
-    trial.assert_nothing_is_left();
+    trial = stands_still(trial).await;
 
     // Somebody has something of that name.
     let body = format!("{{\"Image\":\"{IMAGE}\",\"Cmd\":[\"/bin/sh\"]}}");
     let (status, told) =
         trial.engine.ask("POST", &format!("/containers/create?name={NAME}"), &body);
     assert_eq!(status, 201, "{told}");
-    let told = trial.is_not_started(8, trial.container(STAYS)).await;
+    let told = trial.is_not_started(10, trial.container(STAYS)).await;
     assert!(told.contains("was not made by this node of stead"), "{told}");
-    trial.stopped(8).await;
+    trial.stopped(10).await;
     assert_eq!(trial.engine.containers(), [NAME], "it was let be");
 }
 
-fn set(resource: &mut ResourceConfig, change: impl FnOnce(&mut String, &mut ContainerHow)) {
-    let Agent::Container { image, how, .. } = &mut resource.agent else { panic!("a container") };
-    change(image, how);
+/// The engine stands still: nothing starts, and what must end does.
+async fn stands_still(mut trial: Trial) -> Trial {
+    let soon = Some(Span::from_millis(300));
+    let mut slow = trial.container(STAYS);
+    (slow.times.start, slow.times.stop, slow.restarts) = (soon, soon, 0);
+    trial.engine.signal(Signal::SIGSTOP);
+    let told = trial.is_not_started(6, slow).await;
+    assert!(told.contains("is not done within 300 ms"), "{told}");
+    trial.engine.signal(Signal::SIGCONT);
+    trial.stopped(6).await;
+
+    let mut held = trial.container(STAYS);
+    held.times.stop = soon;
+    trial.start(7, held);
+    assert_eq!(trial.kept.bed.news().await, "started 7");
+    trial.has_run(2).await;
+    let pid = trial.process();
+    trial.engine.signal(Signal::SIGSTOP);
+    trial.stopped(7).await;
+    assert!(!is_alive(pid), "the kernel has ended it");
+    assert!(trial.engine.is("frozen"), "and nothing of it can come back");
+    trial.engine.signal(Signal::SIGCONT);
+
+    // What was left then goes with the next life.
+    trial.started(9, STAYS).await;
+    trial.has_run(3).await;
+    trial.stopped(9).await;
+    trial.assert_nothing_is_left();
+    trial
+}
+
+fn set(
+    resource: &mut ResourceConfig,
+    change: impl FnOnce(&mut Option<Vec<String>>, &mut String, &mut ContainerHow),
+) {
+    let Agent::Container { monitor, image, how, .. } = &mut resource.agent else {
+        panic!("a container")
+    };
+    change(monitor, image, how);
 }
