@@ -8,8 +8,9 @@ mount --make-rprivate /
 umount -R -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
+echo '{}' >"$folder/config"
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$folder" dockerd \
-    --config-file "$folder/none" --data-root "$folder/data" --exec-root "$folder/exec" \
+    --config-file "$folder/config" --data-root "$folder/data" --exec-root "$folder/exec" \
     --pidfile "$folder/pid" --host "unix://$folder/sock" --storage-driver vfs \
     --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
     --userland-proxy=false --exec-opt native.cgroupdriver=cgroupfs --shutdown-timeout 1
