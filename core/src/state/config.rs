@@ -312,8 +312,7 @@ pub enum Ready {
     Tcp(SocketAddr),
 }
 
-/// How long operations may take; what is not said comes from the agent's meta-data or is the
-/// default of its kind.
+/// How long operations may take, where that is not left to the agent or to its kind's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceTimes {
     /// How long a start may take, until the first good monitor.

@@ -18,7 +18,7 @@
 //!
 //! # Failures
 //! An engine that is away or stands still changes nothing of what runs: whether it does the kernel
-//! knows. Nor does it keep anything from ending, for to seal a group takes nobody but the kernel. An
+//! knows. Nor does it keep anything from ending: to seal a group takes nobody but the kernel. An
 //! image that is not there is told, and not fetched: that would take longer than any takeover.
 //!
 //! # Deliberately absent
@@ -308,7 +308,7 @@ impl Container {
         if sealed { self.seal().await } else { Ok(()) }
     }
 
-    /// Seals it. What the engine knows of that does not matter then: whatever it does, nothing runs.
+    /// Seals it. What the engine knows of that matters no more: whatever it does, nothing runs.
     async fn kill(&self) -> Answer {
         if let Err(answer) = self.seal().await {
             return answer;
