@@ -120,7 +120,8 @@ fn environment(section: &Section<'_, '_>, findings: &mut Findings) -> BTreeMap<S
         let name = key.get_ref();
         if name.is_empty() || name.contains(['=', '\0']) {
             let message = format!("no variable can have the name `{}`", shown(name));
-            findings.error(&key.span(), message, section.example("environment"));
+            let help = format!("write it like this:  {}", section.example("environment"));
+            findings.error(&key.span(), message, help);
         } else if let Some(text) = super::resource::parameter(value.get_ref()) {
             all.insert(name.to_string(), text);
         } else {

@@ -198,7 +198,7 @@ command = ["x"]
                 :                 ^^^^^
              27 | stop-signal = "SIGKILL"
                 `----
-              help: environment = { TZ = "UTC" }
+              help: write it like this:  environment = { TZ = "UTC" }
 
             Error:
               x each entry of `environment` in resource `b` must be a text, a whole number or true

@@ -213,7 +213,7 @@ mod tests {
         assert!(told.state.running && told.state.out_of_memory && told.state.exit_code == 3);
         assert_eq!(told.state.health.unwrap().status, "unhealthy");
         assert_eq!(shown("{}").await.unwrap(), Some(Shown::default()));
-        for wrong in ["", "[]", "null", "{\"State\":7}", "{\"Id\":7}", "{\"Id\":\"\u{0}"] {
+        for wrong in ["", "[7]", "null", "{\"State\":7}", "{\"Id\":7}", "{\"Id\":\"\u{0}"] {
             let told = shown(wrong).await.unwrap_err();
             assert!(matches!(told, EngineError::Senseless(_)), "{wrong}: {told}");
         }

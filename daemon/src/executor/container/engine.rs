@@ -214,7 +214,7 @@ pub(super) mod tests {
         let same = b"HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(asked(same, Excess::Refuse).await.unwrap(), b"");
         let no =
-            b"HTTP/1.1 404 No\r\ncontent-length: 30\r\n\r\n{\"message\":\"No such\\nimage: x\"}";
+            b"HTTP/1.1 404 No\r\ncontent-length: 31\r\n\r\n{\"message\":\"No such\\nimage: x\"}";
         let told = asked(no, Excess::Refuse).await.unwrap_err();
         assert_eq!(told, "the container engine says: No such image: x");
         let no = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
