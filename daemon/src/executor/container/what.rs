@@ -28,7 +28,7 @@ const OWN_NETWORK: &str = "host";
 pub(in crate::executor) struct What {
     pub(super) image: String,
     pub(super) socket: Option<PathBuf>,
-    /// SERVICE.RESOURCE.
+    /// NODE.SERVICE.RESOURCE.
     pub(super) instance: String,
     /// What the engine calls it.
     pub(super) name: String,
@@ -46,7 +46,8 @@ impl What {
         wanted: &Wanted,
         resource: &ResourceConfig,
     ) -> Self {
-        let instance = wanted.instance(&resource.name);
+        // A machine for trials may have several nodes, and all may have the service.
+        let instance = format!("{}.{}", wanted.node, wanted.instance(&resource.name));
         let of = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let labels =
             [of(NODE, &wanted.node), of(SERVICE, &wanted.service.0), of(RESOURCE, &resource.name)];

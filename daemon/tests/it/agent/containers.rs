@@ -12,7 +12,7 @@ use stead_core::state::config::{Agent, ContainerHow, MountConfig, ResourceConfig
 use stead_core::time::Span;
 
 use super::bed::{is_alive, web};
-use super::engine::{Engine, IMAGE, NAME};
+use super::engine::{Engine, IMAGE};
 use super::executor::{begin, executors, resource};
 use crate::keeper::bed::{Kept, signal};
 
@@ -26,12 +26,14 @@ const STAYS: &str =
 struct Trial {
     kept: Kept,
     engine: Engine,
+    /// Of each trial another one: control groups are the machine's.
+    resource: &'static str,
 }
 
 impl Trial {
-    fn begin() -> Self {
+    fn begin(resource: &'static str) -> Self {
         let kept = Kept::new(Form::Namespace, Confinement::Group);
-        Self { kept, engine: Engine::run() }
+        Self { kept, engine: Engine::run(resource), resource }
     }
 
     /// A container that runs this script and sees the folder of the test.
@@ -49,9 +51,13 @@ impl Trial {
         let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         let image = IMAGE.to_owned();
         let agent = Agent::Container { image, command, monitor: None, how };
-        let mut resource = resource("front", &[], agent);
+        let mut resource = resource(self.resource, &[], agent);
         resource.restarts = 1;
         resource
+    }
+
+    fn name(&self) -> &str {
+        &self.engine.name
     }
 
     fn start(&mut self, epoch: u64, resource: ResourceConfig) {
@@ -95,7 +101,7 @@ impl Trial {
     async fn is_not_started(&mut self, epoch: u64, resource: ResourceConfig) -> String {
         self.start(epoch, resource);
         let told = self.kept.bed.news().await;
-        let said = format!("not started {epoch}: front: ");
+        let said = format!("not started {epoch}: {}: ", self.resource);
         told.strip_prefix(&said).unwrap_or_else(|| panic!("{told}")).to_owned()
     }
 }
@@ -106,14 +112,15 @@ fn runs(path: &std::path::Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_container_is_held_and_ends_with_the_lease_and_leaves_nothing() {
-    let mut trial = Trial::begin();
+    let mut trial = Trial::begin("front");
     let guard = trial.kept.guard_of(LEASE);
 
     // It is killed, and back in place; by stead alone.
     trial.started(7, STAYS).await;
     trial.has_run(1).await;
-    assert_eq!(trial.engine.containers(), [NAME]);
-    let (status, told) = trial.engine.ask("POST", &format!("/containers/{NAME}/kill"), "");
+    assert_eq!(trial.engine.containers(), [trial.name()]);
+    let (status, told) =
+        trial.engine.ask("POST", &format!("/containers/{}/kill", trial.name()), "");
     assert_eq!(status, 204, "{told}");
     let told = trial.kept.bed.told().await;
     assert!(told.starts_with("Restarting {") && told.contains("137 (SIGKILL)"), "{told}");
@@ -126,7 +133,7 @@ async fn a_container_is_held_and_ends_with_the_lease_and_leaves_nothing() {
     assert_eq!(trial.kept.bed.news().await, "found 7");
     trial.started(7, STAYS).await;
     assert_eq!(trial.process(), second, "not restarted");
-    assert_eq!(trial.engine.containers(), [NAME], "not doubled");
+    assert_eq!(trial.engine.containers(), [trial.name()], "not doubled");
     trial.has_run(2).await;
 
     // The lease ends, while everybody stands still who could stop the container.
@@ -143,10 +150,8 @@ async fn a_container_is_held_and_ends_with_the_lease_and_leaves_nothing() {
     trial.stopped(7).await;
 
     // Whoever starts it now has a process that does not take its first step.
-    let socket = trial.engine.socket();
-    let stranger = std::thread::spawn(move || {
-        Engine::send(&socket, "POST", &format!("/containers/{NAME}/start"), b"")
-    });
+    let (socket, path) = (trial.engine.socket(), format!("/containers/{}/start", trial.name()));
+    let stranger = std::thread::spawn(move || Engine::send(&socket, "POST", &path, b""));
     let populated = trial.kept.bed.wait_for("something came", |_| trial.engine.is("populated"));
     populated.await;
     trial.has_run(2).await;
@@ -180,7 +185,7 @@ async fn a_container_is_held_and_ends_with_the_lease_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_that_do_not_start_or_do_not_stop() {
-    let mut trial = Trial::begin();
+    let mut trial = Trial::begin("back");
     let _guard = trial.kept.guard_of(LEASE);
 
     // It ends at once: its last lines are shown.
@@ -231,12 +236,12 @@ async fn containers_that_do_not_start_or_do_not_stop() {
     // Somebody has something of that name.
     let body = format!("{{\"Image\":\"{IMAGE}\",\"Cmd\":[\"/bin/sh\"]}}");
     let (status, told) =
-        trial.engine.ask("POST", &format!("/containers/create?name={NAME}"), &body);
+        trial.engine.ask("POST", &format!("/containers/create?name={}", trial.name()), &body);
     assert_eq!(status, 201, "{told}");
     let told = trial.is_not_started(10, trial.container(STAYS)).await;
     assert!(told.contains("was not made by this node of stead"), "{told}");
     trial.stopped(10).await;
-    assert_eq!(trial.engine.containers(), [NAME], "it was let be");
+    assert_eq!(trial.engine.containers(), [trial.name()], "it was let be");
 }
 
 /// The engine stands still: nothing starts, and what must end does.

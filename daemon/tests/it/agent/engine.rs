@@ -17,17 +17,18 @@ use super::systemd::{groups, remove};
 const RUN: &str = include_str!("engine.sh");
 /// The image that there is: a shell, and what a shell needs.
 pub const IMAGE: &str = "stead-trial:1";
-/// What containers are called here.
-pub const NAME: &str = "stead.web.front";
 
 /// A running engine. Dropped, it ends with all its containers.
 pub struct Engine {
     outer: Child,
     folder: tempfile::TempDir,
+    /// What the container of the trial is called, and its control group.
+    pub name: String,
 }
 
 impl Engine {
-    pub fn run() -> Self {
+    /// One for a trial of the container of that resource.
+    pub fn run(resource: &str) -> Self {
         assert!(Path::new("/usr/sbin/dockerd").exists(), "install what tests/packages.txt names");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
@@ -42,7 +43,8 @@ impl Engine {
             .stderr(log)
             .spawn()
             .expect("started");
-        let engine = Self { outer, folder };
+        let name = format!("stead.node1.web.{resource}");
+        let engine = Self { outer, folder, name };
         let deadline = Instant::now() + PATIENCE;
         while engine.try_ask("GET", "/_ping", "").is_none_or(|(status, _)| status != 200) {
             let log = || fs::read_to_string(engine.folder.path().join("log")).unwrap_or_default();
@@ -123,7 +125,7 @@ impl Engine {
 
     /// The control group below which the container of the trial runs.
     pub fn group(&self) -> PathBuf {
-        groups().join(NAME)
+        groups().join(&self.name)
     }
 
     /// What runs in it, as it is numbered here.
