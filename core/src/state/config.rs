@@ -248,6 +248,43 @@ pub enum Agent {
         /// A command that ends with status 0 when it works.
         monitor: Option<Vec<String>>,
     },
+    /// A container of an engine on the node.
+    Container {
+        /// Of which image, as the engine calls it.
+        image: String,
+        /// What it runs; if nothing, what the image says.
+        command: Vec<String>,
+        /// A command, beside it on the node, that ends with status 0 when it works.
+        monitor: Option<Vec<String>>,
+        /// How it is run.
+        how: ContainerHow,
+    },
+}
+
+/// How a container is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerHow {
+    /// Where its engine listens; if nothing, where engines usually do.
+    pub socket: Option<String>,
+    /// What it finds in its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Files and folders of the node that it sees.
+    pub mounts: Vec<MountConfig>,
+    /// In which network of the engine's it is; if nothing, in the node's own.
+    pub network: Option<String>,
+    /// The name of the signal that asks it to end, where the image's is not the right one.
+    pub stop_signal: Option<String>,
+}
+
+/// A file or folder of the node that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountConfig {
+    /// Where it is on the node.
+    pub source: String,
+    /// Where the container sees it.
+    pub target: String,
+    /// It can't write there.
+    pub read_only: bool,
 }
 
 /// How a program is run that stays in the foreground.
@@ -275,8 +312,7 @@ pub enum Ready {
     Tcp(SocketAddr),
 }
 
-/// How long operations may take; what is not said comes from the agent's meta-data or is the
-/// default of its kind.
+/// How long operations may take, where that is not left to the agent or to its kind's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceTimes {
     /// How long a start may take, until the first good monitor.

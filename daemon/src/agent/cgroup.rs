@@ -98,6 +98,14 @@ impl Group {
         folder_of(path).map(|folder| Self { folder })
     }
 
+    /// Makes a group at the kernel's path, or takes the one that is there; `None` as in
+    /// [`Group::of_path`].
+    pub(crate) fn made(path: &str) -> io::Result<Option<Self>> {
+        let Some(group) = Self::of_path(path) else { return Ok(None) };
+        make(&group.folder)?;
+        Ok(Some(group))
+    }
+
     /// Makes a group within it, or takes the one of that name.
     pub(crate) fn below(&self, name: &str) -> io::Result<Self> {
         let folder = self.folder.join(name);
@@ -157,6 +165,12 @@ impl Group {
             return Err(io::Error::other(format!("{} is not empty yet", self.folder.display())));
         }
         Ok(())
+    }
+
+    /// Whether it is sealed, as far as that lasts: what is put there stands still.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let told = fs::read_to_string(self.folder.join("cgroup.freeze"));
+        told.is_ok_and(|told| told.trim() == "1")
     }
 
     /// Lets run what is in it.

@@ -12,7 +12,7 @@ pub(super) const KEYS: [(&str, &str); 4] = [
     ("ready", "only of a program stead has to be told when it is ready"),
     ("user", "only a program is started by stead itself"),
     ("group", "only a program is started by stead itself"),
-    ("stop-signal", "only a program is asked to end by a signal"),
+    ("stop-signal", "only a program or a container is asked to end by a signal"),
 ];
 /// The word for a program that says itself when it is ready.
 const NOTIFY: &str = "notify";
@@ -42,7 +42,7 @@ pub(super) fn how(section: &Section<'_, '_>, findings: &mut Findings) -> Process
     ProcessHow { ready: ready(section, findings).unwrap_or_default(), user, group, stop_signal }
 }
 
-fn stop_signal(section: &Section<'_, '_>, findings: &mut Findings) -> Option<String> {
+pub(super) fn stop_signal(section: &Section<'_, '_>, findings: &mut Findings) -> Option<String> {
     let name = section.text("stop-signal", findings)?;
     let text = name.get_ref();
     match text.parse::<Signal>() {

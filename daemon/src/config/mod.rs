@@ -21,6 +21,7 @@ mod address;
 mod between;
 mod checks;
 mod command;
+mod container;
 mod copies;
 mod differences;
 mod draft;

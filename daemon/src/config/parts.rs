@@ -1,6 +1,6 @@
 //! What changes between the resources of a service, in the operator's words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::state::config::{Agent, ResourceConfig};
 
@@ -52,7 +52,19 @@ fn agent(agent: &Agent) -> String {
         Agent::Process { command: words, .. } => command(words),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
         Agent::Unit { unit, .. } => format!("unit:{unit}"),
+        Agent::Container { image, .. } => format!("container:{image}"),
     }
+}
+
+/// Which of the entries of a table changed, by name.
+fn others(
+    what: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let other = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    other.map(|name| format!("{what} {name}")).collect()
 }
 
 /// Which keys of a resource changed. Values are not shown: a parameter may be a secret.
@@ -76,17 +88,35 @@ fn changed(old: &ResourceConfig, new: &ResourceConfig) -> Vec<String> {
         (Agent::Ocf { parameters: was, .. }, Agent::Ocf { parameters: now, .. })
             if agent(&old.agent) == agent(&new.agent) =>
         {
-            let names: BTreeSet<_> = was.keys().chain(now.keys()).collect();
-            let other = names.into_iter().filter(|name| was.get(*name) != now.get(*name));
-            keys.extend(other.map(|name| format!("parameter {name}")));
+            keys.extend(others("parameter", was, now));
         }
         (Agent::Unit { unit: was, monitor: looked }, Agent::Unit { unit: now, monitor: looks }) => {
             keys.extend((was != now).then(|| "unit".to_owned()));
             keys.extend((looked != looks).then(|| "monitor".to_owned()));
         }
-        (Agent::Process { .. } | Agent::Ocf { .. } | Agent::Unit { .. }, _) => {
-            keys.push("agent".to_owned())
+        (
+            Agent::Container { image: was, command, monitor: looked, how },
+            Agent::Container { image: now, command: other, monitor: looks, how: new },
+        ) => {
+            let ways = [
+                ("container", was != now),
+                ("command", command != other),
+                ("monitor", looked != looks),
+                ("mounts", how.mounts != new.mounts),
+                ("network", how.network != new.network),
+                ("socket", how.socket != new.socket),
+                ("stop-signal", how.stop_signal != new.stop_signal),
+            ];
+            keys.extend(ways.into_iter().filter(|(_, is)| *is).map(|(key, _)| key.to_owned()));
+            keys.extend(others("environment", &how.environment, &new.environment));
         }
+        (
+            Agent::Process { .. }
+            | Agent::Ocf { .. }
+            | Agent::Unit { .. }
+            | Agent::Container { .. },
+            _,
+        ) => keys.push("agent".to_owned()),
     }
     let rest = [
         ("needs", old.needs != new.needs),

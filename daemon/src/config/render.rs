@@ -1,14 +1,15 @@
 //! A configuration as text: every value that counts, spelled one way.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use stead_core::state::config::{
-    Agent, Config, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe, ProcessHow,
-    Program, QuorumConfig, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
-    ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
+    Agent, Config, ContainerHow, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe,
+    ProcessHow, Program, QuorumConfig, Ready, ResourceConfig, ResourceTimes, Safety,
+    ServiceAddress, ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
 };
 
-use super::duration;
+use super::{container, duration};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -189,13 +190,19 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
                 writeln!(out, "monitor = {}", list(monitor))?;
             }
         }
+        Agent::Container { image, command, monitor, how } => {
+            writeln!(out, "container = {}", quoted(image))?;
+            if !command.is_empty() {
+                writeln!(out, "command = {}", list(command))?;
+            }
+            if let Some(monitor) = monitor {
+                writeln!(out, "monitor = {}", list(monitor))?;
+            }
+            write_container(out, how)?;
+        }
         Agent::Ocf { provider, kind, parameters } => {
             writeln!(out, "ocf = {}", quoted(&format!("{provider}:{kind}")))?;
-            if !parameters.is_empty() {
-                let one = |(name, value): (&String, &String)| format!("{name} = {}", quoted(value));
-                let all: Vec<_> = parameters.iter().map(one).collect();
-                writeln!(out, "parameters = {{ {} }}", all.join(", "))?;
-            }
+            write_texts(out, "parameters", parameters)?;
         }
     }
     writeln!(out, "needs = {}", list(&needs.iter().cloned().collect::<Vec<_>>()))?;
@@ -217,6 +224,35 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
         Safety::Lease => writeln!(out, "safety = \"lease\""),
         Safety::Fence => writeln!(out, "safety = \"fence\""),
     }
+}
+
+/// A table on one line; none if it is empty. Names that are more than a word stand in quotes.
+fn write_texts(out: &mut String, key: &str, all: &BTreeMap<String, String>) -> fmt::Result {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let one = |(name, value): (&String, &String)| {
+        let name = if name.chars().all(plain) { name.clone() } else { quoted(name) };
+        format!("{name} = {}", quoted(value))
+    };
+    let all: Vec<_> = all.iter().map(one).collect();
+    writeln!(out, "{key} = {{ {} }}", all.join(", "))
+}
+
+fn write_container(out: &mut String, how: &ContainerHow) -> fmt::Result {
+    let ContainerHow { socket, environment, mounts, network, stop_signal } = how;
+    write_texts(out, "environment", environment)?;
+    if !mounts.is_empty() {
+        let mounts: Vec<String> = mounts.iter().map(container::written).collect();
+        writeln!(out, "mounts = {}", list(&mounts))?;
+    }
+    for (key, text) in [("network", network), ("socket", socket), ("stop-signal", stop_signal)] {
+        if let Some(text) = text {
+            writeln!(out, "{key} = {}", quoted(text))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_how(out: &mut String, how: &ProcessHow) -> fmt::Result {

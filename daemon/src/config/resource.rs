@@ -14,7 +14,7 @@ use super::copies;
 use super::keys::{self, nearest};
 use super::problem::{Findings, Severity};
 use super::section::{Section, shown};
-use super::{how, name, unit};
+use super::{container, how, name, unit};
 use crate::ocf::{self, AgentName, NameError};
 
 /// The file NAME.hook.log is that of a service's hooks.
@@ -119,7 +119,7 @@ fn times(section: &Section<'_, '_>, findings: &mut Findings) -> ResourceTimes {
 }
 
 /// What a resource can be; it is exactly one of these.
-const KINDS: [&str; 3] = ["program", "ocf", "unit"];
+const KINDS: [&str; 4] = ["program", "ocf", "unit", "container"];
 
 fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
     let kinds: Vec<_> = KINDS.into_iter().filter(|kind| section.get(kind).is_some()).collect();
@@ -145,6 +145,13 @@ fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
     }
     if kind != "program" {
         for (key, why) in how::KEYS {
+            if !(kind == "container" && key == "stop-signal") {
+                no_key(section, key, why, findings);
+            }
+        }
+    }
+    if kind != "container" {
+        for (key, why) in container::KEYS {
             no_key(section, key, why, findings);
         }
     }
@@ -160,20 +167,19 @@ fn agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
             unit::ask(section, &unit, findings);
             Some(Agent::Unit { unit, monitor })
         }
-        _ => {
-            no_key(section, "monitor", "the agent has a monitor of its own", findings);
-            let name = section.text("ocf", findings)?;
-            let parameters = parameters(section, findings);
-            let (provider, kind) = agent_name(&name, findings)?;
-            ask(
-                section,
-                &AgentName { provider: provider.clone(), kind: kind.clone() },
-                &parameters,
-                findings,
-            );
-            Some(Agent::Ocf { provider, kind, parameters })
-        }
+        "container" => container::container(section, findings),
+        _ => ocf_agent(section, findings),
     }
+}
+
+fn ocf_agent(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Agent> {
+    no_key(section, "monitor", "the agent has a monitor of its own", findings);
+    let name = section.text("ocf", findings)?;
+    let parameters = parameters(section, findings);
+    let (provider, kind) = agent_name(&name, findings)?;
+    let agent = AgentName { provider: provider.clone(), kind: kind.clone() };
+    ask(section, &agent, &parameters, findings);
+    Some(Agent::Ocf { provider, kind, parameters })
 }
 
 fn no_key(section: &Section<'_, '_>, key: &str, why: &str, findings: &mut Findings) {
@@ -184,7 +190,7 @@ fn no_key(section: &Section<'_, '_>, key: &str, why: &str, findings: &mut Findin
 }
 
 /// A command that is a list: its times have keys of their own.
-fn words(
+pub(super) fn words(
     section: &Section<'_, '_>,
     key: &'static str,
     findings: &mut Findings,
@@ -275,7 +281,7 @@ fn ask(
 }
 
 /// A value as an agent gets it: a text without zero characters.
-fn parameter(value: &DeValue<'_>) -> Option<String> {
+pub(super) fn parameter(value: &DeValue<'_>) -> Option<String> {
     if let Some(text) = value.as_str() {
         return Some(text.to_owned()).filter(|text| !text.contains('\0'));
     }
@@ -310,8 +316,8 @@ fn safety_of(
 ) -> Safety {
     let (provider, kind) = match agent {
         Agent::Process { .. } => return Safety::Lease,
-        // What a unit does is not known.
-        Agent::Unit { .. } => return Safety::Fence,
+        // What these do is not known.
+        Agent::Unit { .. } | Agent::Container { .. } => return Safety::Fence,
         Agent::Ocf { provider, kind, .. } => (provider, kind),
     };
     let name = AgentName { provider: provider.clone(), kind: kind.clone() };
@@ -343,6 +349,7 @@ fn tell_bound(service: &str, resources: &[Spanned<ResourceConfig>], findings: &m
 /// Holds the resources of a service against each other.
 pub(super) fn check(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
     tell_bound(service, resources, findings);
+    container::check(resources, findings);
     let all: Vec<ResourceConfig> = resources.iter().map(|it| it.get_ref().clone()).collect();
     let named = |name: &str| {
         let last = resources.iter().rev().find(|it| it.get_ref().name == name);

@@ -4,9 +4,18 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stead_core::resource::Answer;
+use tokio::time::{Instant, sleep};
 
 use crate::agent::beside;
 use crate::agent::cgroup::Group;
+
+/// How long what was killed may take to go: longer, and it sits in the kernel.
+pub(super) const GOING: Duration = Duration::from_secs(10);
+/// The pause between two looks at what is going.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Shared by all resources of a service.
 #[derive(Clone, Debug)]
@@ -43,4 +52,19 @@ impl Beside {
         *all = new;
         Ok(())
     }
+}
+
+/// Kills all in a group, and waits until it is empty.
+pub(super) async fn seal(group: &Group, until: Instant) -> Result<(), String> {
+    loop {
+        let Err(error) = group.seal() else { return Ok(()) };
+        if Instant::now() >= until {
+            return Err(error.to_string());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+pub(super) fn unwritten(error: &io::Error) -> Answer {
+    Answer::Failed(format!("its control group can't be written down for the keeper: {error}"))
 }

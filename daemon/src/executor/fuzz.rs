@@ -1,8 +1,9 @@
-//! What programs say of themselves, and names of units, which come out of a file.
+//! What programs say of themselves, what engines say that containers printed, and names of units,
+//! which come out of a file.
 
 use stead_fuzz::target;
 
-use super::{drop_in, ready};
+use super::{container, drop_in, ready};
 
 #[test]
 fn any_bytes_are_a_message_of_a_program() {
@@ -37,5 +38,19 @@ fn any_unit_has_a_slice_of_its_own_below_the_former_one() {
         let ways = |name: &str| name.matches('/').count();
         assert!(ways(&slice) <= ways(former), "{slice}");
         true
+    });
+}
+
+#[test]
+fn any_bytes_are_what_a_container_printed() {
+    let samples = || {
+        let two = b"\x01\0\0\0\0\0\0\x04one\n\x02\0\0\0\0\0\0\x04two\n".to_vec();
+        vec![("two", two), ("plain", b"one\ntwo\n".to_vec())]
+    };
+    let words: &[&[u8]] = &[b"\x01\0\0\0", b"\0\0\0\x04", b"\xff\xff\xff\xff", b"\n", b"\x02"];
+    target!("container-lines").samples(samples).words(words).count(60_000).run(|bytes| {
+        let lines = container::last_lines(bytes, 3);
+        assert!(lines.len() <= 3 && lines.iter().all(|line| !line.contains('\n')));
+        !lines.is_empty()
     });
 }

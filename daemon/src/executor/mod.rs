@@ -12,8 +12,8 @@
 //! ```text
 //!   daemon ──▶ keeper ──▶ executor ──┬─▶ agent start, monitor, stop ─▶ what agents leave running
 //!     ▲                   core::     ├─▶ program ◀── monitor
-//!     └──── socket ────── resource:: └─▶ systemd ─▶ unit, in a group that the keeper knows
-//!                         Life
+//!     └──── socket ────── resource:: ├─▶ systemd ─▶ unit, in a group that the keeper knows
+//!                         Life       └─▶ engine ─▶ container, in such a group
 //!       pictures ▲  ▼ stop, care, forget
 //! ```
 //! The daemon writes what is wanted into a file ([`Wanted`]) and starts this as the service's
@@ -40,6 +40,7 @@
 
 mod beside;
 mod check;
+mod container;
 mod drop_in;
 mod followed;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::beside::Beside;
+use super::container::{Container, What};
 use super::ocf::OcfAgent;
 use super::peers::Known;
 use super::process::Program;
@@ -37,12 +38,14 @@ pub(super) enum Performer {
     Ocf(Arc<OcfAgent>),
     Program(Arc<Program>),
     Unit(Arc<Unit>),
+    Container(Arc<Container>),
 }
 
 impl Performer {
     async fn release(&self) {
         match self {
             Self::Unit(unit) => unit.release().await,
+            Self::Container(container) => container.release().await,
             Self::Ocf(_) | Self::Program(_) => {}
         }
     }
@@ -94,6 +97,14 @@ pub(super) fn begin(
             let unit = Unit::new(unit, monitor, times, surroundings, beside.clone(), told);
             Performer::Unit(Arc::new(unit))
         }
+        Agent::Container { image, command, monitor, how } => {
+            let what = What::new(image, command, how, wanted, resource);
+            let (times, told) = (resource.times, (place, reports.clone()));
+            let monitor = monitor.clone();
+            let beside = beside.clone();
+            let container = Container::new(what, monitor, times, surroundings, beside, told);
+            Performer::Container(Arc::new(container))
+        }
     };
     let (asks, asked) = unbounded_channel();
     let task = tokio::spawn(run(place, performer, asked, reports));
@@ -139,6 +150,7 @@ fn perform(performer: Performer, operation: Operation) -> Running {
         Performer::Ocf(agent) => Box::pin(async move { agent.perform(operation).await }),
         Performer::Program(program) => Box::pin(async move { program.perform(operation).await }),
         Performer::Unit(unit) => Box::pin(async move { unit.perform(operation).await }),
+        Performer::Container(it) => Box::pin(async move { it.perform(operation).await }),
     }
 }
 

@@ -136,6 +136,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
         Agent::Process { .. } => "process".to_owned(),
         Agent::Ocf { provider, kind, .. } => format!("ocf:{provider}:{kind}"),
         Agent::Unit { unit, .. } => format!("unit:{unit}"),
+        Agent::Container { image, .. } => format!("container:{image}"),
     };
     ResourceView {
         name: config.name.clone(),

@@ -14,9 +14,9 @@ use stead_core::time::Span;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::beside::Beside;
+use super::beside::{Beside, GOING, seal, unwritten};
 use super::check::{self, Tries};
 use super::followed::{self, Followed};
 use super::operator::Report;
@@ -34,10 +34,6 @@ const TIMEOUT: Span = Span::from_millis(100_000);
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long systemd may take to signal what the kernel shows already.
 const WORD: Duration = Duration::from_secs(3);
-/// How long what was killed may take to go: longer, and it sits in the kernel.
-const GOING: Duration = Duration::from_secs(10);
-/// The pause between two looks at what is going.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// What stands beside the resource's own control group.
 #[derive(Debug, Default)]
@@ -436,19 +432,4 @@ fn groupless() -> Answer {
          5.14), so nothing would end it with the node's lease"
             .to_owned(),
     )
-}
-
-fn unwritten(error: &std::io::Error) -> Answer {
-    Answer::Failed(format!("its control group can't be written down for the keeper: {error}"))
-}
-
-/// Kills all in a group, and waits until it is empty.
-async fn seal(group: &Group, until: Instant) -> Result<(), String> {
-    loop {
-        let Err(error) = group.seal() else { return Ok(()) };
-        if Instant::now() >= until {
-            return Err(error.to_string());
-        }
-        sleep(PAUSE).await;
-    }
 }

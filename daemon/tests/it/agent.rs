@@ -2,6 +2,8 @@
 
 pub mod bed;
 mod beside;
+mod containers;
+mod engine;
 mod executor;
 mod left;
 mod survival;

@@ -126,6 +126,14 @@ fn part_of(part: &ResourceConfig) -> (String, Option<String>) {
             format!("{name}: its unit ends"),
             Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
         ),
+        Agent::Container { monitor: Some(_), .. } => {
+            let within = within(DEFAULT_MONITOR_TIMEOUT);
+            (format!("{name}: its container ends, or its monitor fails: within {within} s"), None)
+        }
+        Agent::Container { monitor: None, .. } => (
+            format!("{name}: its container ends, or the check of its image fails, if it has one"),
+            Some(format!("{name} hangs or answers wrongly (it has no monitor)")),
+        ),
         Agent::Ocf { .. } => {
             let within = within(executor::AGENT_TIMEOUT);
             (format!("{name}: its agent's monitor fails: within {within} s"), None)

@@ -86,7 +86,7 @@ ocf = "heartbeat:Dummy"
               x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
-              x resource `nothing` has none of `program`, `ocf`, `unit`
+              x resource `nothing` has none of `program`, `ocf`, `unit`, `container`
                 ,-[cluster.toml:17:1]
              16 |
              17 | [[services.web.resources]]
@@ -94,7 +94,8 @@ ocf = "heartbeat:Dummy"
              18 | name = "nothing"
                 `----
               help: say what it is:  program = ["/usr/sbin/nginx", "-g", "daemon off;"]  or  ocf =
-                    "heartbeat:nginx"  or  unit = "nginx.service"
+                    "heartbeat:nginx"  or  unit = "nginx.service"  or  container = "docker.io/
+                    library/nginx:1.27"
 
             Error:
               x resource `both` has both `program` and `ocf`
@@ -255,9 +256,9 @@ restarts = -1
              25 | restarts = -1
                 `----
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
-                    unit, ready, user, group, stop-signal, parameters, needs, start-timeout, stop-
-                    timeout, monitor-timeout, monitor-interval, restarts, forget-after, safety,
-                    promotable
+                    unit, container, command, environment, mounts, network, socket, ready, user,
+                    group, stop-signal, parameters, needs, start-timeout, stop-timeout, monitor-
+                    timeout, monitor-interval, restarts, forget-after, safety, promotable
 
             Error:
               x `restarts = -1` is out of range in resource `d`

@@ -3,6 +3,7 @@
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
 mod between;
+mod broken_containers;
 mod broken_networks;
 mod broken_quorum;
 mod broken_resources;

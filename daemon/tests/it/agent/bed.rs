@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stead::agent::{Confinement, Keeper, Programs};
+use stead::executor::State;
 use stead::keeper::Form;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
@@ -97,6 +98,25 @@ impl Bed {
                 return short;
             }
         }
+    }
+
+    /// The next event but restarts in place, which are told again to a daemon that is new.
+    pub async fn news(&mut self) -> String {
+        loop {
+            let told = self.told().await;
+            if !told.starts_with("Restarting {") {
+                return told;
+            }
+        }
+    }
+
+    /// Waits until all resources work.
+    pub async fn works_again(&mut self) {
+        let works = |bed: &Self| {
+            let pictures = bed.programs.pictures();
+            pictures.get(&web()).is_some_and(|picture| picture.state == State::Works)
+        };
+        self.wait_for("it is back in place", works).await;
     }
 
     pub async fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {

@@ -147,7 +147,8 @@ impl Drop for Systemd {
     }
 }
 
-fn remove(group: &Path) -> bool {
+/// Removes a control group with those below it; says whether it is gone.
+pub fn remove(group: &Path) -> bool {
     let below = fs::read_dir(group).into_iter().flatten().flatten().map(|entry| entry.path());
     for folder in below.filter(|path| path.is_dir()) {
         remove(&folder);

@@ -55,18 +55,8 @@ impl Trial {
         self.kept.bed.programs.start(web(), Epoch(epoch), wish);
     }
 
-    /// The next event but restarts in place, which are told again to a daemon that is new.
-    async fn next(&mut self) -> String {
-        loop {
-            let told = self.kept.bed.told().await;
-            if !told.starts_with("Restarting {") {
-                return told;
-            }
-        }
-    }
-
     async fn told(&mut self, what: &str) {
-        assert_eq!(self.next().await, what);
+        assert_eq!(self.kept.bed.news().await, what);
     }
 
     async fn started(&mut self, epoch: u64) {
@@ -131,13 +121,7 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
     let told = trial.kept.bed.told().await;
     assert!(told.starts_with("Restarting {") && told.contains("killed by SIGKILL"), "{told}");
     let picture = |trial: &Trial| trial.kept.bed.programs.pictures().get(&web()).cloned();
-    trial
-        .kept
-        .bed
-        .wait_for("it is back in place", |bed| {
-            bed.programs.pictures().get(&web()).is_some_and(|it| works(it))
-        })
-        .await;
+    trial.kept.bed.works_again().await;
     assert_eq!(trial.runs(), 2, "by stead alone");
 
     // The daemon is killed: the unit is found again.
@@ -156,7 +140,7 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
     guard.stop();
     trial.kept.bed.wait_for("the unit has ended", |_| !super::bed::is_alive(second)).await;
     trial.systemd.signal(Signal::SIGCONT);
-    let told = trial.next().await;
+    let told = trial.kept.bed.news().await;
     assert!(told.starts_with("ended 7: its keeper ended it with this node's lease"), "{told}");
     trial.nothing_of_it_runs().await;
     // Whoever starts it now has a process that does not take its first step.
@@ -175,7 +159,7 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
     trial.told("found 8").await;
     let executor = executors(&trial.kept.bed).pop_first().expect("there is one");
     signal(executor, Signal::SIGKILL);
-    let told = trial.next().await;
+    let told = trial.kept.bed.news().await;
     assert!(told.starts_with("ended 8: killed by SIGKILL"), "{told}");
     assert!(super::bed::is_alive(third), "it left its unit, which is the daemon's to stop");
     guard.stop();
@@ -207,7 +191,7 @@ async fn a_unit_is_held_and_ends_with_the_lease_and_is_given_back() {
 /// It is said, with the reason.
 async fn cannot_be_had(trial: &mut Trial) {
     trial.start(11, "bad");
-    let told = trial.next().await;
+    let told = trial.kept.bed.news().await;
     let said = "not started 11: bad: bad.service did not start (failed): exit-code";
     // The journal may be a moment behind with what the unit said.
     assert!(told.starts_with(said), "{told}");

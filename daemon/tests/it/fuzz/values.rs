@@ -9,9 +9,9 @@ use stead_core::lease::{
     ReportNext, VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, CopiesConfig, HookConfig, Hooks, LinkConfig, Look,
-    NodeConfig, Probe, ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety, ServiceAddress,
-    ServiceConfig, ServiceMore,
+    Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, HookConfig, Hooks,
+    LinkConfig, Look, MountConfig, NodeConfig, Probe, ProcessHow, Ready, ResourceConfig,
+    ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -243,7 +243,7 @@ fn copies(draw: &mut Draw<'_>) -> CopiesConfig {
 
 fn agent(draw: &mut Draw<'_>) -> Agent {
     let command = |draw: &mut Draw<'_>| several(draw, |draw| format!("/bin/{}", draw.below(3)));
-    match draw.below(3) {
+    match draw.below(4) {
         0 => {
             let ready =
                 if draw.flag() { Ready::Notify } else { Ready::Tcp((address(draw), 6380).into()) };
@@ -254,6 +254,17 @@ fn agent(draw: &mut Draw<'_>) -> Agent {
         1 => {
             let unit = format!("u{}.service", draw.below(3));
             Agent::Unit { unit, monitor: maybe(draw, command) }
+        }
+        2 => {
+            let image = format!("image{}:1", draw.below(3));
+            let (source, target) = ("/srv/a".to_owned(), "/data".to_owned());
+            let mount = |draw: &mut Draw<'_>| MountConfig {
+                source: source.clone(),
+                target: target.clone(),
+                read_only: draw.flag(),
+            };
+            let how = ContainerHow { mounts: several(draw, mount), ..Default::default() };
+            Agent::Container { image, command: command(draw), monitor: None, how }
         }
         _ => {
             let parameters = BTreeMap::from([("state".to_owned(), draw.number().to_string())]);
