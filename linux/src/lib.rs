@@ -18,6 +18,7 @@ pub mod packet;
 pub mod poller;
 pub mod process;
 pub mod realtime;
+pub mod reboot;
 pub mod seqpacket;
 pub mod shared;
 pub mod tcp;

@@ -6,7 +6,7 @@ use std::fmt;
 use stead_core::id::ServiceId;
 use stead_core::resource::{Resource, order};
 use stead_core::state::config::{
-    Agent, ConfigNext, ResourceConfig, ResourceTimes, Safety, ServiceMore,
+    Agent, ConfigNext, ResourceConfig, ResourceTimes, Safety, ServiceMore, Stuck,
 };
 use stead_core::time::Span;
 
@@ -110,6 +110,7 @@ impl Parts {
             restarts: self.restarts,
             forget_after: self.forget_after,
             safety: Safety::Lease,
+            stuck: Stuck::Wait,
         }
     }
 

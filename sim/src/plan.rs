@@ -8,7 +8,7 @@ use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig,
     Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
-    ServiceMore,
+    ServiceMore, Stuck,
 };
 use stead_core::time::Span;
 
@@ -181,6 +181,7 @@ impl Plan {
             restarts: 0,
             forget_after: Span::from_millis(600_000),
             safety: Safety::Fence,
+            stuck: Stuck::Wait,
         };
         let more = ServiceMore { resources: vec![mount], ..ServiceMore::default() };
         let fenced = (0..self.services).filter(|number| number % 2 == 1);

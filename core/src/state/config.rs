@@ -10,6 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::safety::{Safety, Stuck};
 use crate::id::ServiceId;
 use crate::quorum::chain::Chain;
 use crate::tail::Tailed;
@@ -206,18 +207,8 @@ pub struct ResourceConfig {
     pub forget_after: Span,
     /// What makes it safe to start it elsewhere.
     pub safety: Safety,
-}
-
-/// What has to be known of a node before what it ran may be started elsewhere (S3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Safety {
-    /// That the former node's lease has ended. It may go on with what it had: nothing is lost by
-    /// two of it.
-    #[default]
-    Lease,
-    /// That the former node is fenced: off, or cut from what it could write to.
-    Fence,
+    /// What its node does when it can't be stopped.
+    pub stuck: Stuck,
 }
 
 /// By what a resource is started, looked after and stopped.

@@ -22,6 +22,7 @@ mod halt;
 mod incident;
 mod refusal;
 mod rest;
+mod safety;
 mod sound;
 mod votes;
 

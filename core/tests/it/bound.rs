@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, ServiceMore};
+use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, ServiceMore, Stuck};
 use stead_core::state::{
     Cause, Change, Confirmation, Holder, Maintenance, Outcome, PROTOCOL_0_5, ProofRecord, Refusal,
     Scope, Takeover,
@@ -28,6 +28,7 @@ pub fn mount(safety: Safety) -> ServiceMore {
         restarts: 3,
         forget_after: Span::from_millis(600_000),
         safety,
+        stuck: Stuck::Wait,
     };
     ServiceMore { resources: vec![mount], ..ServiceMore::default() }
 }

@@ -1,7 +1,7 @@
 //! The order of a service's resources.
 
 use stead_core::resource::{OrderError, order};
-use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety, Stuck};
 use stead_core::time::Span;
 
 fn named(name: &str, needs: &[&str]) -> ResourceConfig {
@@ -17,6 +17,7 @@ fn named(name: &str, needs: &[&str]) -> ResourceConfig {
         restarts: 3,
         forget_after: Span::from_millis(1_000),
         safety: Safety::Lease,
+        stuck: Stuck::Wait,
     }
 }
 

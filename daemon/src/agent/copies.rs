@@ -130,9 +130,8 @@ impl Service {
             tokio::select! {
                 () = main_end(current.end.as_ref()) => current.end = None,
                 picture = executed::next(&mut current.executed) => {
-                    self.place.show(&self.name, Some(&picture));
                     if let Some(executed) = &mut current.executed {
-                        executed.see(&self.name, picture);
+                        executed.see(&self.place, &self.name, picture);
                     }
                 }
                 _ = complain.tick() => {

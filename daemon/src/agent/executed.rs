@@ -7,6 +7,7 @@ use stead_core::node::Event;
 use stead_core::resource::{Care, Shown, Stage, Told};
 use stead_core::state::config::{Look, ServiceConfig};
 
+use super::place::Place;
 use crate::executor::{Line, Peers, Picture, State, Wanted};
 
 /// The line to an executor, and what was told of what it shows.
@@ -92,7 +93,8 @@ impl Executed {
 
     /// This is how things are now. That a stop has to be forced is told at once, in the daemon's
     /// own journal: nobody else hears of it, for the resource is gone soon after, or stuck.
-    pub(super) fn see(&mut self, service: &ServiceId, picture: Picture) {
+    pub(super) fn see(&mut self, place: &Place, service: &ServiceId, picture: Picture) {
+        place.show(service, Some(&picture));
         let before = self.newest.take();
         let was_killed = |name: &str| {
             let mut parts = before.iter().flat_map(|it| &it.resources);
@@ -103,6 +105,9 @@ impl Executed {
                 let reason = part.reason.as_deref().unwrap_or("it did not stop");
                 tracing::warn!("{service}: all of {} is killed: {reason}", part.name);
             }
+        }
+        if let Some(part) = picture.resources.iter().find(|part| part.reboots) {
+            place.reboot(&format!("{} of {service} can't be stopped", part.name));
         }
         self.newest = Some(picture);
     }

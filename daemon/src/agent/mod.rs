@@ -85,7 +85,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
@@ -103,6 +103,7 @@ pub use hook::HookRun;
 use kept::Keepers;
 pub use kept::{Keeper, Page};
 use place::Place;
+pub use place::Reboot;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
@@ -205,10 +206,27 @@ impl Programs {
         let (node, last_words) = (node.to_owned(), Default::default());
         let keepers = Keepers::new(keeper);
         let (pictures, answers) = Default::default();
-        let place =
-            Place { dir, node, events, groups, prefix, last_words, pictures, answers, keepers };
+        let boots = OnceLock::new();
+        let place = Place {
+            dir,
+            node,
+            events,
+            groups,
+            prefix,
+            last_words,
+            pictures,
+            answers,
+            keepers,
+            boots,
+        };
         let (services, peers) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { place: Arc::new(place), services, page: None, peers })
+    }
+
+    /// From here on the machine may be booted anew by that, where it is written that it shall be.
+    pub fn reboot_by(&self, reboot: Reboot) {
+        // The first word on it holds.
+        let _ = self.place.boots.set(reboot);
     }
 
     /// From here on programs are started under a keeper that watches this page; without one they

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
@@ -89,6 +89,9 @@ pub(super) struct Launch<'a> {
     pub(super) copy: bool,
 }
 
+/// What boots the machine anew; returns only if it can't.
+pub type Reboot = fn() -> io::Error;
+
 /// Where a node keeps its programs.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -106,6 +109,8 @@ pub(super) struct Place {
     pub(super) answers: Mutex<BTreeMap<ServiceId, Duration>>,
     /// What keeps programs.
     pub(super) keepers: Keepers,
+    /// How the machine is booted anew; not at all if nobody said so.
+    pub(super) boots: OnceLock<Reboot>,
 }
 
 impl Place {
@@ -121,6 +126,15 @@ impl Place {
         let mut all = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(service.clone(), lines.clone());
         lines
+    }
+
+    /// Has the machine boot anew, for that reason: the last thing that can be done about what can't
+    /// be stopped.
+    pub(super) fn reboot(&self, reason: &str) {
+        let Some(reboot) = self.boots.get() else { return };
+        tracing::error!("{reason}: this node boots itself anew, as its configuration says");
+        let error = reboot();
+        tracing::error!("{reason}, and this node can't boot itself anew: {error}");
     }
 
     /// Keeps how the resources of a service are; nothing if it has none here any more.

@@ -349,9 +349,8 @@ impl Service {
         let Some(current) = self.current.as_mut().filter(|it| it.epoch == picture.epoch) else {
             return;
         };
-        self.place.show(&self.name, Some(&picture));
         if let Some(executed) = &mut current.executed {
-            executed.see(&self.name, picture);
+            executed.see(&self.place, &self.name, picture);
         }
         self.show().await;
     }
@@ -400,9 +399,8 @@ impl Service {
             tokio::select! {
                 () = main_end(current.end.as_ref()) => current.end = None,
                 picture = executed::next(&mut current.executed) => {
-                    self.place.show(&self.name, Some(&picture));
                     if let Some(executed) = &mut current.executed {
-                        executed.see(&self.name, picture);
+                        executed.see(&self.place, &self.name, picture);
                     }
                 }
                 _ = trim.tick() => self.trim().await,

@@ -80,6 +80,7 @@ pub(super) const RESOURCE: &[Key] = keys! {
     "restarts": "restarts = 3",
     "forget-after": "forget-after = \"10min\"",
     "safety": "safety = \"lease\"",
+    "stuck": "stuck = \"reboot\"",
     "promotable": "promotable = true",
 };
 /// The keys of `ready` of a resource.

@@ -127,6 +127,7 @@ fn changed(old: &ResourceConfig, new: &ResourceConfig) -> Vec<String> {
         ("restarts", old.restarts != new.restarts),
         ("forget-after", old.forget_after != new.forget_after),
         ("safety", old.safety != new.safety),
+        ("stuck", old.stuck != new.stuck),
     ];
     keys.extend(rest.into_iter().filter(|(_, is)| *is).map(|(key, _)| key.to_owned()));
     keys

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use stead_core::state::config::{
     Agent, Config, ContainerHow, ExecConfig, HookConfig, Look, Monitor, NetworkConfig, Probe,
     ProcessHow, Program, QuorumConfig, Ready, ResourceConfig, ResourceTimes, Safety,
-    ServiceAddress, ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
+    ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
 use super::{container, duration};
@@ -174,7 +174,8 @@ fn write_service(out: &mut String, service: &ServiceConfig, look: &Look) -> fmt:
 }
 
 fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
-    let ResourceConfig { name, agent, needs, times, restarts, forget_after, safety } = resource;
+    let ResourceConfig { name, agent, needs, times, restarts, forget_after, safety, stuck } =
+        resource;
     writeln!(out, "name = {}", quoted(name))?;
     match agent {
         Agent::Process { command, monitor, how } => {
@@ -221,8 +222,12 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
     writeln!(out, "restarts = {restarts}")?;
     writeln!(out, "forget-after = \"{}\"", duration::write(*forget_after))?;
     match safety {
-        Safety::Lease => writeln!(out, "safety = \"lease\""),
-        Safety::Fence => writeln!(out, "safety = \"fence\""),
+        Safety::Lease => writeln!(out, "safety = \"lease\"")?,
+        Safety::Fence => writeln!(out, "safety = \"fence\"")?,
+    }
+    match stuck {
+        Stuck::Wait => Ok(()),
+        Stuck::Reboot => writeln!(out, "stuck = \"reboot\""),
     }
 }
 

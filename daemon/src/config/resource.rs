@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::resource::{OrderError, order};
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, Stuck};
 use stead_core::time::Span;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -91,6 +91,7 @@ fn resource(
     let restarts = section.number("restarts", (0, MOST_RESTARTS), findings);
     let forget_after = section.duration("forget-after", DEFAULT_FORGET_AFTER, "min", findings);
     let safety = safety(&section, findings);
+    let stuck = stuck(&section, findings);
     let times = times(&section, findings);
     let agent = agent?;
     let default = safety_of(&agent, &section, safety.is_some(), findings);
@@ -102,6 +103,7 @@ fn resource(
         restarts: restarts.map_or(DEFAULT_RESTARTS, |it| u32::from(it.into_inner())),
         forget_after,
         safety: safety.unwrap_or(default),
+        stuck,
     })
 }
 
@@ -303,6 +305,22 @@ fn safety(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Safety> 
                         soon as this node's lease is over, else  safety = \"fence\"";
             findings.error(&word.span(), message, help);
             None
+        }
+    }
+}
+
+fn stuck(section: &Section<'_, '_>, findings: &mut Findings) -> Stuck {
+    let Some(word) = section.text("stuck", findings) else { return Stuck::default() };
+    match word.get_ref().as_str() {
+        "wait" => Stuck::Wait,
+        "reboot" => Stuck::Reboot,
+        other => {
+            let message = format!("`{}` is nothing that can be done then", shown(other));
+            let help = "when it can't be stopped, not even by a kill, its service waits where it \
+                        is:  stuck = \"wait\"  or its node boots itself anew, with all that runs \
+                        there:  stuck = \"reboot\"";
+            findings.error(&word.span(), message, help);
+            Stuck::default()
         }
     }
 }

@@ -173,6 +173,7 @@ fn found_programs(
     }
     let programs = Programs::new(paths.programs(), &identity.name, results);
     let mut programs = programs.map_err(failed("watch over programs"))?;
+    programs.reboot_by(stead_linux::reboot::now);
     programs.find().map_err(failed("find the programs of its former run"))?;
     Ok(programs)
 }

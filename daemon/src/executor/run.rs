@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
 use stead_core::id::Epoch;
-use stead_core::resource::{Command, Life, Resource, View, Whole, order};
-use stead_core::state::config::{Agent, ResourceConfig};
+use stead_core::resource::{Care, Command, Life, Resource, Stage, View, Whole, order};
+use stead_core::state::config::{Agent, ResourceConfig, Stuck};
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
 use stead_linux::namespace::mounts_for_us_only;
@@ -143,6 +143,7 @@ fn part(config: &ResourceConfig) -> ResourceView {
         agent,
         stage: String::new(),
         promoted: false,
+        reboots: false,
         failures: 0,
         all_failures: 0,
         reason: None,
@@ -251,8 +252,13 @@ impl Executor {
                 return Err(io::Error::other("nobody looks after one of its resources any more"));
             }
         }
-        for (part, view) in self.parts.iter_mut().zip(self.life.views()) {
+        // In maintenance nothing is done about it, and nothing by a cluster that is disarmed.
+        let may_reboot = self.life.allowed() == Care::Full;
+        let all = self.parts.iter_mut().zip(self.life.views()).zip(&self.wanted.resources);
+        for ((part, view), resource) in all {
             renew(part, &view, &self.wanted);
+            let wanted = may_reboot && resource.stuck == Stuck::Reboot;
+            part.reboots = wanted && view.stage == Stage::Stuck;
         }
         let copies = self.wanted.copies.is_some();
         let released = copies && self.promoted.is_none() && self.life.is_released();

@@ -159,6 +159,9 @@ pub struct ResourceView {
     /// It is promoted, or may be.
     #[serde(default)]
     pub promoted: bool,
+    /// It can't be stopped, and its node is to boot itself anew for that.
+    #[serde(default)]
+    pub reboots: bool,
     /// How many of its failures count.
     pub failures: u32,
     /// How often it failed since the executor began, forgotten ones included.

@@ -6,6 +6,7 @@ mod containers;
 mod engine;
 mod executor;
 mod left;
+mod stuck;
 mod survival;
 mod systemd;
 mod units;

@@ -18,7 +18,9 @@ use stead::keeper::page::LeasePage;
 use stead::ocf::{self, AgentName, Call, EXIT_REASON, ExitCode};
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
-use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, ServiceConfig};
+use stead_core::state::config::{
+    Agent, ResourceConfig, ResourceTimes, Safety, ServiceConfig, Stuck,
+};
 use stead_core::time::Span;
 use stead_linux::clock::boottime;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -238,6 +240,7 @@ fn wish(agent: &AgentName, entry: &Entry) -> Wish {
         restarts: 2,
         forget_after: Span::from_millis(600_000),
         safety: Safety::Fence,
+        stuck: Stuck::Wait,
     };
     Wish { resources: vec![resource], ..Wish::from(&config) }
 }

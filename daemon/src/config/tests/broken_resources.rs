@@ -1,6 +1,7 @@
 //! Broken tables of resources.
 
 use expect_test::{Expect, expect};
+use stead_core::state::config::Stuck;
 
 use super::{GOOD, report};
 use crate::config::{differences, read, render};
@@ -35,6 +36,7 @@ name = "alone"
 ocf = "heartbeat:Filesystem"
 needs = []
 safety = "lease"
+stuck = "reboot"
 "#;
 
 #[test]
@@ -44,6 +46,8 @@ fn what_is_read_is_written_and_read_again() {
     let needs: Vec<Vec<&str>> =
         resources.iter().map(|it| it.needs.iter().map(String::as_str).collect()).collect();
     assert_eq!(needs, [vec![], vec!["cache"], vec![]]);
+    let stuck: Vec<_> = resources.iter().map(|it| it.stuck).collect();
+    assert_eq!(stuck, [Stuck::Wait, Stuck::Wait, Stuck::Reboot]);
     let again = read("x", &render(&config)).expect("it is good").config;
     assert_eq!(again, config);
 }
@@ -258,7 +262,7 @@ restarts = -1
               help: did you mean `parameters`? The keys here are: name, program, monitor, ocf,
                     unit, container, command, environment, mounts, network, socket, ready, user,
                     group, stop-signal, parameters, needs, start-timeout, stop-timeout, monitor-
-                    timeout, monitor-interval, restarts, forget-after, safety, promotable
+                    timeout, monitor-interval, restarts, forget-after, safety, stuck, promotable
 
             Error:
               x `restarts = -1` is out of range in resource `d`
@@ -286,10 +290,11 @@ ocf = "heartbeat:IPaddr2"
 name = "fenced"
 ocf = "heartbeat:Dummy"
 safety = "sometimes"
+stuck = "fence"
 "#,
         expect![[r#"
             Error:
-              x cluster.toml can't be used: 2 problems; nothing was changed
+              x cluster.toml can't be used: 3 problems; nothing was changed
 
             Error:
               x no lease ends an address that ocf:heartbeat:IPaddr2 adds
@@ -308,9 +313,21 @@ safety = "sometimes"
              25 | ocf = "heartbeat:Dummy"
              26 | safety = "sometimes"
                 :          ^^^^^^^^^^^
+             27 | stuck = "fence"
                 `----
               help: it is  safety = "lease"  if nothing is lost when it starts elsewhere as soon
                     as this node's lease is over, else  safety = "fence"
+
+            Error:
+              x `fence` is nothing that can be done then
+                ,-[cluster.toml:27:9]
+             26 | safety = "sometimes"
+             27 | stuck = "fence"
+                :         ^^^^^^^
+                `----
+              help: when it can't be stopped, not even by a kill, its service waits where it is:
+                    stuck = "wait"  or its node boots itself anew, with all that runs there:
+                    stuck = "reboot"
         "#]],
     );
 }

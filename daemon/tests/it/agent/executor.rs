@@ -9,7 +9,7 @@ use stead::agent::Wish;
 use stead::executor::{Picture, State};
 use stead_core::id::Epoch;
 use stead_core::resource::Care;
-use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety};
+use stead_core::state::config::{Agent, ProcessHow, ResourceConfig, ResourceTimes, Safety, Stuck};
 use stead_core::time::Span;
 
 use super::bed::{BOTH, Bed, config, is_alive, monitored, processes, short, web};
@@ -29,6 +29,7 @@ pub fn resource(name: &str, needs: &[&str], agent: Agent) -> ResourceConfig {
         restarts: 2,
         forget_after: Span::from_millis(600_000),
         safety: Safety::Lease,
+        stuck: Stuck::Wait,
     }
 }
 

@@ -11,7 +11,7 @@ use stead_core::lease::{
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, HookConfig, Hooks,
     LinkConfig, Look, MountConfig, NodeConfig, Probe, ProcessHow, Ready, ResourceConfig,
-    ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore, Stuck,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -283,6 +283,7 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
         restarts: u32::from(draw.byte()),
         forget_after: span(draw),
         safety: Safety::Lease,
+        stuck: if draw.flag() { Stuck::Reboot } else { Stuck::Wait },
     };
     let resources = several(draw, one);
     let hook = |draw: &mut Draw<'_>| {
