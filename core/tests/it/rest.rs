@@ -188,6 +188,20 @@ fn what_was_decided_before_a_node_was_in_maintenance_comes_too_late() {
 }
 
 #[test]
+fn a_node_boots_itself_only_when_all_that_it_has_may_go_down() {
+    let scopes = [Scope::Cluster, Scope::Node(NodeId(1)), Scope::Service(service(FRONT))];
+    for scope in scopes {
+        let mut book = book();
+        assert!(book.state.may_boot(NodeId(1)));
+        book.done(maintain(scope.clone(), true));
+        assert!(!book.state.may_boot(NodeId(1)), "{scope:?}");
+        assert_eq!(book.state.may_boot(NodeId(2)), scope != Scope::Cluster, "{scope:?}");
+        book.done(maintain(scope, false));
+        assert!(book.state.may_boot(NodeId(1)));
+    }
+}
+
+#[test]
 fn what_was_lost_in_maintenance_goes_on_where_it_was() {
     // Its node was booted while somebody worked on it, or its daemon was.
     for by_takeover in [true, false] {

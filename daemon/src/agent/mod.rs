@@ -85,7 +85,8 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
@@ -206,7 +207,7 @@ impl Programs {
         let (node, last_words) = (node.to_owned(), Default::default());
         let keepers = Keepers::new(keeper);
         let (pictures, answers) = Default::default();
-        let boots = OnceLock::new();
+        let (boots, may_boot) = Default::default();
         let place = Place {
             dir,
             node,
@@ -218,6 +219,7 @@ impl Programs {
             answers,
             keepers,
             boots,
+            may_boot,
         };
         let (services, peers) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { place: Arc::new(place), services, page: None, peers })
@@ -227,6 +229,11 @@ impl Programs {
     pub fn reboot_by(&self, reboot: Reboot) {
         // The first word on it holds.
         let _ = self.place.boots.set(reboot);
+    }
+
+    /// From here on it may be, or not: it may not before that is said.
+    pub fn may_boot(&self, may: bool) {
+        self.place.may_boot.store(may, Ordering::Relaxed);
     }
 
     /// From here on programs are started under a keeper that watches this page; without one they

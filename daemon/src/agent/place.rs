@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ pub(super) struct Place {
     pub(super) keepers: Keepers,
     /// How the machine is booted anew; not at all if nobody said so.
     pub(super) boots: OnceLock<Reboot>,
+    /// Whether it may be now.
+    pub(super) may_boot: AtomicBool,
 }
 
 impl Place {
@@ -132,6 +135,10 @@ impl Place {
     /// be stopped.
     pub(super) fn reboot(&self, reason: &str) {
         let Some(reboot) = self.boots.get() else { return };
+        if !self.may_boot.load(Ordering::Relaxed) {
+            tracing::warn!("{reason}: this node does not boot itself anew in maintenance");
+            return;
+        }
         tracing::error!("{reason}: this node boots itself anew, as its configuration says");
         let error = reboot();
         tracing::error!("{reason}, and this node can't boot itself anew: {error}");

@@ -254,8 +254,9 @@ impl Performers {
     }
 
     /// Tells those that go by it how the state is now.
-    pub(super) fn follow(&mut self, state: &State) {
+    pub(super) fn follow(&mut self, state: &State, own: NodeId) {
         self.ties.follow(state);
+        self.programs.may_boot(state.may_boot(own));
         self.tell_peers(state);
     }
 

@@ -295,7 +295,7 @@ impl Task {
         self.listen();
         self.tell_network();
         self.ask_points();
-        self.performers.follow(self.node.state());
+        self.performers.follow(self.node.state(), self.identity.node);
         self.show(true);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
 use stead_core::id::Epoch;
-use stead_core::resource::{Care, Command, Life, Resource, Stage, View, Whole, order};
+use stead_core::resource::{Command, Life, Resource, Stage, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig, Stuck};
 use stead_core::time::{Instant, Span};
 use stead_linux::clock::boottime;
@@ -252,13 +252,10 @@ impl Executor {
                 return Err(io::Error::other("nobody looks after one of its resources any more"));
             }
         }
-        // In maintenance nothing is done about it, and nothing by a cluster that is disarmed.
-        let may_reboot = self.life.allowed() == Care::Full;
         let all = self.parts.iter_mut().zip(self.life.views()).zip(&self.wanted.resources);
         for ((part, view), resource) in all {
             renew(part, &view, &self.wanted);
-            let wanted = may_reboot && resource.stuck == Stuck::Reboot;
-            part.reboots = wanted && view.stage == Stage::Stuck;
+            part.reboots = view.stage == Stage::Stuck && resource.stuck == Stuck::Reboot;
         }
         let copies = self.wanted.copies.is_some();
         let released = copies && self.promoted.is_none() && self.life.is_released();
