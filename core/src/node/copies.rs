@@ -19,13 +19,15 @@ use crate::id::{Epoch, ServiceId};
 use crate::lease::Order;
 use crate::notice::Notice;
 use crate::resource::Care;
-use crate::state::{Change, CopyStage, CopyStep};
+use crate::state::{Change, Copied, CopyStage, CopyStep};
 use crate::time::{Instant, Span};
 
 /// The pause before a copy that failed is started again, doubled with each failure.
 const PAUSE: Span = Span::from_millis(1_000);
 /// The longest such pause.
 const LONGEST_PAUSE: Span = Span::from_millis(60_000);
+/// After so long a time without a failure those before lengthen no pause any more.
+const FORGET_AFTER: Span = Span::from_millis(600_000);
 
 /// Where a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub(super) struct Copies {
     failed: BTreeMap<ServiceId, (u32, Instant, String)>,
     /// What a former run left, until this one is ready.
     found: BTreeMap<ServiceId, Epoch>,
+    /// What it had entered, and of which nothing was found.
+    former: BTreeMap<ServiceId, Epoch>,
     /// How the hands were told to look after those that run.
     cared: BTreeMap<ServiceId, Care>,
     /// What ended by itself in maintenance, and is left so until that is over, and how.
@@ -144,14 +148,9 @@ impl Node {
                 // Its keeper needs a deadline to go by; and nothing begins in maintenance.
                 Some(copy)
                     if wanted
-                        && copy.stage == CopyStage::Begun
-                        && self.fits(copy.epoch, service)
+                        && self.may_start_copy(service, copy)
                         && (kept || !self.guard_keeps(copy.epoch)) => {}
-                Some(copy)
-                    if wanted
-                        && copy.stage == CopyStage::Begun
-                        && self.fits(copy.epoch, service) =>
-                {
+                Some(copy) if wanted && self.may_start_copy(service, copy) => {
                     self.command(Command::Copy { service: service.clone(), epoch: copy.epoch });
                     self.set_copy(service, copy.epoch, CopyPhase::Starting);
                     self.copies.cared.insert(service.clone(), Care::Full);
@@ -224,6 +223,13 @@ impl Node {
     fn fits(&self, epoch: Epoch, service: &ServiceId) -> bool {
         let lapsed = self.report.as_ref().map(|report| report.lapsed).unwrap_or_default();
         epoch > self.state.described(service) && epoch > lapsed
+    }
+
+    /// Whether a copy that was entered is yet to be started. One that a former run entered may have
+    /// been, and one epoch is one start (rule H3).
+    fn may_start_copy(&self, service: &ServiceId, copy: Copied) -> bool {
+        let former = self.copies.former.get(service) == Some(&copy.epoch);
+        copy.stage == CopyStage::Begun && !former && self.fits(copy.epoch, service)
     }
 
     /// Whether the guard shows the deadline to programs of that epoch.
@@ -364,7 +370,8 @@ impl Node {
         self.set_copy(service, epoch, CopyPhase::Ending { told: false });
         // With the lease everything ends; that is no failure.
         if self.has_lease(now) {
-            let count = self.copies.failed.get(service).map_or(0, |it| it.0);
+            let recent = |it: &&(u32, Instant, String)| now.since(it.1) < FORGET_AFTER;
+            let count = self.copies.failed.get(service).filter(recent).map_or(0, |it| it.0);
             let pause = Span(PAUSE.0 << count.min(16)).min(LONGEST_PAUSE);
             self.copies.failed.insert(service.clone(), (count + 1, now + pause, detail));
         }
@@ -380,6 +387,11 @@ impl Node {
 
     /// An operator has failures forgotten: what waits is tried at once.
     pub(super) fn clear_copies(&mut self, change: &Change) {
+        if matches!(change, Change::Configure { .. }) {
+            // What is described anew may work; what is described no more is forgotten.
+            self.copies.failed.clear();
+            return;
+        }
         let (which, resource) = if let Change::Clear { service } = change {
             (service.as_ref(), None)
         } else if let Change::ClearResource { service, resource } = change {
@@ -407,8 +419,15 @@ impl Node {
     /// This run is current: a copy that a former run left is gone on with where it still is this
     /// node's, and stopped otherwise.
     pub(super) fn take_stock_of_copies(&mut self, now: Instant) {
+        let own = self.state.later.next.copies.iter();
+        let own =
+            own.filter_map(|(service, all)| Some((service.clone(), all.get(&self.me)?.epoch)));
+        self.copies.former = own.collect();
         for (service, epoch) in core::mem::take(&mut self.copies.found) {
             let record = self.state.copy(&service, self.me);
+            if self.copies.former.get(&service) == Some(&epoch) {
+                self.copies.former.remove(&service);
+            }
             let mine = record.is_some_and(|copy| copy.epoch == epoch)
                 && self.is_copy_wanted(now, &service)
                 && self.fits(epoch, &service);

@@ -275,6 +275,12 @@ impl Node {
         self.ready
     }
 
+    /// Whether this node may boot itself anew, by all that it has been told.
+    #[must_use]
+    pub fn may_boot(&self) -> bool {
+        self.ready && self.state.may_boot(self.me)
+    }
+
     /// Until when the cluster stays disarmed by this node's clock, should it be the one that arms
     /// it; nothing if it is armed.
     #[must_use]

@@ -47,6 +47,9 @@ impl From<BTreeSet<NodeId>> for Able {
     }
 }
 
+/// After so many failures the copy of another node is promoted, whatever the scores.
+const PROMOTIONS_TRIED: u32 = 3;
+
 /// The best node for a service, leaving out `without`.
 #[must_use]
 pub fn best(
@@ -71,11 +74,13 @@ pub fn best(
     able.nodes.iter().copied().filter(eligible).min_by_key(|node| {
         let quarantined = able.quarantined.contains(node);
         let wished = assignment.wish != Some(*node);
-        let score = Reverse(state.score(service, *node));
         let failures = assignment.failures.get(node).copied().unwrap_or_default();
+        // A score says nothing of what else its service needs there.
+        let spent = state.has_copies(service) && failures >= PROMOTIONS_TRIED;
+        let score = Reverse(state.score(service, *node));
         let (misses, doubts) = (seen.misses(*node, service), seen.doubts(*node, service));
         let load = load.get(node).copied().unwrap_or_default();
-        (misses, quarantined, wished, score, doubts, failures, rank(*node), load, *node)
+        (misses, quarantined, wished, spent, score, doubts, failures, rank(*node), load, *node)
     })
 }
 

@@ -19,7 +19,7 @@ pub const LONGEST_ATTRIBUTE: usize = 1_024;
 /// What agents call infinite.
 const INFINITE: i32 = 1_000_000;
 /// How the names of scores begin.
-const SCORE: &str = "master-";
+pub const SCORE: &str = "master-";
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

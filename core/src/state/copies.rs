@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
 use super::config::Config;
-use super::{Outcome, Refusal, State};
+use super::{Holder, Outcome, Refusal, State};
 use crate::id::{Epoch, NodeId, ServiceId};
 
 /// A node's copy of a service.
@@ -88,6 +88,8 @@ impl State {
     ) -> Applied {
         let known = self.copy(service, node);
         let is = |epoch: Epoch| known.is_some_and(|copy| copy.epoch == epoch);
+        let holder = self.assignments.get(service).map(|it| &it.holder);
+        let holds = holder.is_some_and(|holder| *holder == Holder::Node(node));
         let copy = match step {
             CopyStep::Begins => {
                 let wanted = self.config.as_ref().and_then(|config| config.copies(service));
@@ -100,11 +102,14 @@ impl State {
                 if known.is_some() {
                     return Err(Refusal::Stale);
                 }
+                // What was said of it since an earlier one ended was said of that.
+                self.later.next.attributes.forget_scores(service, node);
                 self.epoch = self.epoch.next();
                 Some(Copied { epoch: self.epoch, stage: CopyStage::Begun })
             }
             CopyStep::Runs(epoch) if is(epoch) => Some(Copied { epoch, stage: CopyStage::Runs }),
-            CopyStep::Promoted(epoch) if is(epoch) => {
+            // It may come late: after the demotion, and the promotion of another one.
+            CopyStep::Promoted(epoch) if is(epoch) && holds => {
                 Some(Copied { epoch, stage: CopyStage::Promoted })
             }
             CopyStep::Over(epoch) if is(epoch) => None,

@@ -34,7 +34,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use attributes::{
-    ATTRIBUTES_KEPT, AttributeScope, Attributes, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME,
+    ATTRIBUTES_KEPT, AttributeScope, Attributes, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME, SCORE,
     score_of,
 };
 pub use change::{

@@ -134,18 +134,20 @@ impl State {
         shall && !self.is_node_maintained(node)
     }
 
-    /// Whether that node may boot itself anew: all that it has goes down with it, so nothing of that
-    /// is in maintenance, and the cluster is armed.
+    /// Whether that node may boot itself anew: all that it has goes down with it, so nothing of
+    /// that is in maintenance, and the cluster is armed.
     #[must_use]
     pub fn may_boot(&self, node: NodeId) -> bool {
         let has = |service: &ServiceId, it: &Assignment| {
             it.holder.node() == Some(node) || self.copy(service, node).is_some()
         };
+        let is_any_kept = self.later.next.maintenance != Maintenances::default();
         let has_kept = || {
             let mut all = self.assignments.iter();
             all.any(|(service, it)| has(service, it) && self.is_maintained(service))
         };
-        !self.is_disarmed() && !self.is_node_maintained(node) && !has_kept()
+        let is_kept = is_any_kept && (self.is_node_maintained(node) || has_kept());
+        !self.is_disarmed() && !is_kept
     }
 
     /// Whether an operator keeps that service from beginning anywhere.

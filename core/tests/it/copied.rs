@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::{ClusterId, Incarnation, Index, NodeId, ServiceId};
+use stead_core::placement::{self, Able};
+use stead_core::points::Seen;
 use stead_core::state::config::{
     Config, ConfigLater, ConfigNext, CopiesConfig, NodeConfig, ServiceConfig, ServiceMore,
 };
@@ -192,6 +194,57 @@ fn what_a_copy_said_of_itself_ends_with_it_and_with_its_node() {
     assert_eq!(attributes.get(AttributeScope::Transient(B), "ping"), None);
     assert_eq!(attributes.get(AttributeScope::Permanent(B), "ping"), Some("1"));
     assert_eq!(attributes.get(AttributeScope::Cluster, "ping"), Some("1"));
+}
+
+#[test]
+fn what_was_said_of_a_former_copy_is_not_said_of_the_next() {
+    let mut bed = Bed::new();
+    bed.runs(B, "10");
+    let epoch = bed.0.copy(&db(), B).expect("it is entered").epoch;
+    bed.step(B, CopyStep::Over(epoch));
+    // The agent of another copy may speak of this one, and be late.
+    bed.done(Bed::score(B, "100"));
+    bed.step(B, CopyStep::Begins);
+    let epoch = bed.0.copy(&db(), B).expect("it is entered").epoch;
+    bed.step(B, CopyStep::Runs(epoch));
+    assert_eq!(bed.0.score(&db(), B), None);
+    bed.refused(bed.assign(B), Refusal::NoCopy(B));
+}
+
+#[test]
+fn a_promotion_that_is_told_late_is_told_in_vain() {
+    let mut bed = Bed::new();
+    bed.runs(A, "100");
+    bed.runs(B, "50");
+    bed.done(bed.assign(A));
+    let (copy, assigned) =
+        (bed.0.copy(&db(), A).expect("it is entered").epoch, bed.0.assignments[&db()].epoch);
+    let (cause, took) = (Cause::Failed, Span::ZERO);
+    bed.done(Change::Stopped { service: db(), node: A, epoch: assigned, cause, took });
+    bed.done(bed.assign(B));
+    let step = CopyStep::Promoted(copy);
+    bed.refused(Change::Copy { service: db(), node: A, step }, Refusal::Stale);
+}
+
+#[test]
+fn a_node_that_could_not_serve_gives_way_though_its_score_is_higher() {
+    let mut bed = Bed::new();
+    bed.runs(A, "100");
+    bed.runs(B, "50");
+    let able = Able::from(std::collections::BTreeSet::from([A, B]));
+    let chosen = |bed: &Bed| {
+        let change = placement::assignment(&bed.0, &able, &Seen::default());
+        let Some(Change::Assign { node, .. }) = change else { panic!("{change:?}") };
+        node
+    };
+    for time in 0..3 {
+        assert_eq!(chosen(&bed), A, "the fitter one, {time}");
+        bed.done(bed.assign(A));
+        let epoch = bed.0.assignments[&db()].epoch;
+        let (cause, took) = (Cause::Failed, Span::ZERO);
+        bed.done(Change::Stopped { service: db(), node: A, epoch, cause, took });
+    }
+    assert_eq!(chosen(&bed), B);
 }
 
 #[test]

@@ -3,13 +3,12 @@
 use stead_core::id::Epoch;
 use stead_core::node::Event;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval_at};
 
-use super::executed::{self, Executed};
+use super::executed::Executed;
 use super::kept::Page;
-use super::service::{COMPLAIN, Current, Service, main_end};
+use super::service::{Current, Service};
 use super::{Wish, note, promotion};
-use crate::executor::Peers;
+use crate::executor::Others;
 
 impl Service {
     /// Starts a copy, or listens to the one that runs under that epoch.
@@ -47,7 +46,7 @@ impl Service {
         }
         if let Some(executed) = self.current.as_mut().and_then(|it| it.executed.as_mut()) {
             executed.begin_copy();
-            self.peers.iter().for_each(|peers| executed.tell_peers(peers.clone()));
+            self.others.iter().for_each(|others| executed.tell_others(others.clone()));
         }
         self.note_end();
         if let Some(detail) = self.current.as_ref().and_then(|current| current.ended.clone()) {
@@ -110,42 +109,31 @@ impl Service {
     /// nothing of it is left. That may take as long as it takes: what can't be demoted must not be
     /// told to be.
     pub(super) async fn demote(&mut self, epoch: Epoch) {
-        self.stopped = self.stopped.max(Some(epoch));
+        // Under which assignment it is promoted nobody knows: then the copy ends as a whole.
+        let unknown = epoch == promotion::UNKNOWN;
+        if !unknown {
+            self.stopped = self.stopped.max(Some(epoch));
+        }
         if let Some(hook) = &self.hook {
             hook.ask_to_end();
         }
-        let Some(current) = &mut self.current else { return };
+        let Some(mut current) = self.current.take() else { return };
         if let Some(monitor) = current.monitor.take() {
             monitor.end().await;
         }
         self.place.show_answer(&self.name, None);
-        if let Some(executed) = &mut current.executed {
+        if let Some(executed) = current.executed.as_mut().filter(|_| !unknown) {
             executed.demote(epoch);
         }
-        let mut complain = interval_at(Instant::now() + COMPLAIN, COMPLAIN);
-        while current.end.is_some() {
-            if current.executed.as_ref().is_some_and(|it| it.has_released(epoch)) {
-                break;
-            }
-            tokio::select! {
-                () = main_end(current.end.as_ref()) => current.end = None,
-                picture = executed::next(&mut current.executed) => {
-                    if let Some(executed) = &mut current.executed {
-                        executed.see(&self.place, &self.name, picture);
-                    }
-                }
-                _ = complain.tick() => {
-                    let what = current.executed.as_ref().map(Executed::left).unwrap_or_default();
-                    tracing::warn!("{} is not demoted: {what}", self.name);
-                }
-            }
-        }
+        let is_over = |it: &Executed| unknown || it.has_released(epoch);
+        self.wait_executor(&mut current, "is not demoted", is_over).await;
         if let Some(executed) = &mut current.executed {
             executed.is_demoted();
         }
-        let over = current.end.is_none().then_some(current.epoch);
+        let over = (unknown || current.end.is_none()).then_some(current.epoch);
+        self.current = Some(current);
         if let Some(epoch) = over {
-            // Its executor is gone, and what that left goes now.
+            // Its executor is gone, or goes now, and what that leaves.
             self.end_current().await;
             self.clear_away().await;
             self.ended_copy = self.ended_copy.max(Some(epoch));
@@ -173,11 +161,11 @@ impl Service {
         self.place.tell(Event::CopyEnded { service: self.name.clone(), epoch });
     }
 
-    pub(super) fn tell_peers(&mut self, peers: Peers) {
+    pub(super) fn tell_others(&mut self, others: Others) {
         if let Some(executed) = self.current.as_ref().and_then(|it| it.executed.as_ref()) {
-            executed.tell_peers(peers.clone());
+            executed.tell_others(others.clone());
         }
-        self.peers = Some(peers);
+        self.others = Some(others);
     }
 
     fn tell_copy_started(&self, epoch: Epoch, failed: Option<String>) {

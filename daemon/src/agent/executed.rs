@@ -8,7 +8,7 @@ use stead_core::resource::{Care, Shown, Stage, Told};
 use stead_core::state::config::{Look, ServiceConfig};
 
 use super::place::Place;
-use crate::executor::{Line, Peers, Picture, State, Wanted};
+use crate::executor::{Line, Others, Picture, State, Wanted};
 
 /// The line to an executor, and what was told of what it shows.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Executed {
     }
 
     /// Tells it of the other copies.
-    pub(super) fn tell_peers(&self, peers: Peers) {
-        self.line.peers(peers);
+    pub(super) fn tell_others(&self, others: Others) {
+        self.line.others(others);
     }
 
     /// It shall run: from here on what it shows is told.

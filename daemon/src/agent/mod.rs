@@ -65,6 +65,7 @@ pub(crate) mod beside;
 pub(crate) mod cgroup;
 mod clear;
 mod copies;
+mod ending;
 mod executed;
 mod held;
 mod hook;
@@ -108,7 +109,7 @@ pub use place::Reboot;
 pub(crate) use place::variables;
 use service::{Ask, Service};
 
-use crate::executor::{Peers, Picture, Wanted};
+use crate::executor::{Others, Picture, Wanted};
 use crate::keeper::report::Keeping;
 
 /// The folder of programs can't be used. No program was touched.
@@ -162,7 +163,7 @@ pub struct Programs {
     services: BTreeMap<ServiceId, UnboundedSender<Ask>>,
     page: Option<Page>,
     /// What was told of the copies of services.
-    peers: BTreeMap<ServiceId, Peers>,
+    others: BTreeMap<ServiceId, Others>,
 }
 
 impl Programs {
@@ -221,8 +222,8 @@ impl Programs {
             boots,
             may_boot,
         };
-        let (services, peers) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { place: Arc::new(place), services, page: None, peers })
+        let (services, others) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { place: Arc::new(place), services, page: None, others })
     }
 
     /// From here on the machine may be booted anew by that, where it is written that it shall be.
@@ -377,10 +378,10 @@ impl Programs {
     }
 
     /// Tells the copy here which others there are, if that is new.
-    pub fn tell_peers(&mut self, service: &ServiceId, peers: Peers) {
-        if self.peers.get(service) != Some(&peers) {
-            self.peers.insert(service.clone(), peers.clone());
-            self.ask(service, Ask::Peers(peers));
+    pub fn tell_others(&mut self, service: &ServiceId, others: Others) {
+        if self.others.get(service) != Some(&others) {
+            self.others.insert(service.clone(), others.clone());
+            self.ask(service, Ask::Others(others));
         }
     }
 

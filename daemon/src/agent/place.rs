@@ -136,10 +136,15 @@ impl Place {
     pub(super) fn reboot(&self, reason: &str) {
         let Some(reboot) = self.boots.get() else { return };
         if !self.may_boot.load(Ordering::Relaxed) {
-            tracing::warn!("{reason}: this node does not boot itself anew in maintenance");
+            tracing::warn!(
+                "{reason}: this node does not boot itself anew in maintenance, nor \
+                            while disarmed or not current"
+            );
             return;
         }
         tracing::error!("{reason}: this node boots itself anew, as its configuration says");
+        // What is in no file yet is lost; the kernel's own log has a console, perhaps more.
+        let _ = std::fs::write("/dev/kmsg", format!("<0>stead: {reason}: booting anew\n"));
         let error = reboot();
         tracing::error!("{reason}, and this node can't boot itself anew: {error}");
     }

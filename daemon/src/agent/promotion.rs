@@ -8,6 +8,9 @@ use std::path::Path;
 use stead_core::id::Epoch;
 use stead_linux::durable::write_atomically;
 
+/// What a file that can't be understood is taken for: later than whatever it was.
+pub(super) const UNKNOWN: Epoch = Epoch(u64::MAX);
+
 /// Says that something may be promoted from here on.
 pub(super) fn write(path: &Path, epoch: Epoch) -> io::Result<()> {
     let written = write_atomically(path, epoch.to_string().as_bytes(), 0o600);
@@ -18,7 +21,7 @@ pub(super) fn write(path: &Path, epoch: Epoch) -> io::Result<()> {
 /// newest epoch of all stands for it, which is stopped before anything else.
 pub(super) fn read(path: &Path) -> io::Result<Option<Epoch>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(Epoch(text.trim().parse().unwrap_or(u64::MAX)))),
+        Ok(text) => Ok(Some(text.trim().parse().map_or(UNKNOWN, Epoch))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -36,6 +39,6 @@ mod tests {
         write(&path, Epoch(17)).expect("it can be written");
         assert_eq!(read(&path).expect("it can be read"), Some(Epoch(17)));
         fs::write(&path, "1x").expect("it can be damaged");
-        assert_eq!(read(&path).expect("it can be read"), Some(Epoch(u64::MAX)));
+        assert_eq!(read(&path).expect("it can be read"), Some(UNKNOWN));
     }
 }

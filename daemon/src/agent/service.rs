@@ -11,7 +11,7 @@ use stead_core::node::{Event, Hook};
 use stead_core::resource::Care;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::executed::{self, Executed};
 use super::held::Held;
@@ -19,13 +19,13 @@ use super::hook::{HookRun, Hooking};
 use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::{Launch, Place};
-use super::{Wish, output, stop};
+use super::{Wish, output};
 use crate::chain::chain;
-use crate::executor::{Peers, Picture, Wanted};
+use crate::executor::{Others, Picture, Wanted};
 use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
-const TRIM: Duration = Duration::from_secs(1);
+pub(super) const TRIM: Duration = Duration::from_secs(1);
 /// How often it is told that something does not end.
 pub(super) const COMPLAIN: Duration = Duration::from_secs(10);
 /// How many of its last lines an end is told with.
@@ -51,7 +51,7 @@ pub(super) enum Ask {
     /// Stop the copy of that epoch or before.
     EndCopy(Epoch),
     /// So the copies are now.
-    Peers(Peers),
+    Others(Others),
 }
 
 /// What was started.
@@ -77,13 +77,13 @@ pub(super) struct Service {
     /// The newest epoch that was stopped: nothing is started under it or an older one.
     pub(super) stopped: Option<Epoch>,
     /// It is in maintenance: what ends is left so, and its monitor goes on.
-    left_alone: bool,
+    pub(super) left_alone: bool,
     /// What is run beside it.
     pub(super) hook: Option<Hooking>,
     /// The newest epoch of copies that was stopped.
     pub(super) ended_copy: Option<Epoch>,
     /// The copies, as they were told last.
-    pub(super) peers: Option<Peers>,
+    pub(super) others: Option<Others>,
 }
 
 impl Service {
@@ -104,7 +104,7 @@ impl Service {
             left_alone: false,
             hook: None,
             ended_copy: None,
-            peers: None,
+            others: None,
         }
     }
 
@@ -126,7 +126,7 @@ impl Service {
                     Some(Ask::Hook(epoch, what, page)) => self.hook(epoch, *what, page).await,
                     Some(Ask::Copy(epoch, wish, page)) => self.copy(epoch, *wish, page).await,
                     Some(Ask::EndCopy(epoch)) => self.end_copy(epoch).await,
-                    Some(Ask::Peers(peers)) => self.tell_peers(peers),
+                    Some(Ask::Others(others)) => self.tell_others(others),
                     None => return,
                 },
                 news = news(&mut self.current) => match news {
@@ -276,35 +276,6 @@ impl Service {
         }
     }
 
-    /// Ends what was started, and waits until nothing of it is left.
-    pub(super) async fn end_current(&mut self) {
-        // What is run beside it does not hold its own end up.
-        if let Some(hook) = &self.hook {
-            hook.ask_to_end();
-        }
-        self.left_alone = false;
-        if let Some(current) = self.current.take() {
-            self.end_own(current).await;
-        }
-        if let Some(hook) = self.hook.take() {
-            hook.over().await;
-        }
-    }
-
-    async fn end_own(&self, mut current: Current) {
-        if let Some(monitor) = current.monitor.take() {
-            monitor.end().await;
-        }
-        self.place.show_answer(&self.name, None);
-        if current.executed.is_some() {
-            self.end_executor(&mut current).await;
-        }
-        drop(current.end.take());
-        if let Some(held) = current.held {
-            stop::stop(&self.name, held).await;
-        }
-    }
-
     /// Looks whether the end of the main process can still be waited for.
     pub(super) fn note_end(&mut self) {
         let Some(current) = &mut self.current else { return };
@@ -384,42 +355,6 @@ impl Service {
             let epoch = executed.promoted.unwrap_or(epoch);
             current.monitor = Monitoring::begin(&self.place, &self.name, epoch, what, held);
         }
-    }
-
-    /// Has the executor stop everything in its order, and waits for it, however long that takes:
-    /// each of its steps has its time, and what can't be stopped must not be told to be gone.
-    async fn end_executor(&self, current: &mut Current) {
-        if let Some(executed) = &current.executed {
-            executed.stop();
-        }
-        let mut trim = interval(TRIM);
-        trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut complain = interval_at(Instant::now() + COMPLAIN, COMPLAIN);
-        while current.end.is_some() {
-            tokio::select! {
-                () = main_end(current.end.as_ref()) => current.end = None,
-                picture = executed::next(&mut current.executed) => {
-                    if let Some(executed) = &mut current.executed {
-                        executed.see(&self.place, &self.name, picture);
-                    }
-                }
-                _ = trim.tick() => self.trim().await,
-                _ = complain.tick() => {
-                    let what = current.executed.as_ref().map(Executed::left).unwrap_or_default();
-                    tracing::warn!("{} does not end: {what}", self.name);
-                }
-            }
-        }
-        self.place.show(&self.name, None);
-        // Parameters may be secrets, and nobody needs them now, unless something may be left.
-        let (place, service) = (self.place.clone(), self.name.clone());
-        let forget = move || {
-            let _ = std::fs::remove_file(Wanted::socket(&place.dir, &service));
-            if matches!(Wanted::left(&place.dir, &service), Ok(None)) {
-                Wanted::forget(&place.dir, &service);
-            }
-        };
-        let _ = spawn_blocking(forget).await;
     }
 
     /// Keeps what the program printed last: the service is about to be told to have failed.

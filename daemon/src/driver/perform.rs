@@ -22,7 +22,7 @@ use crate::agent::{HookRun, Programs, Wish};
 use crate::chain::chain;
 use crate::connections::Resets;
 use crate::departure::Departure;
-use crate::executor::Peers as Copies;
+use crate::executor::Others;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
 use crate::redirect::{self, Redirect, Target};
@@ -254,26 +254,25 @@ impl Performers {
     }
 
     /// Tells those that go by it how the state is now.
-    pub(super) fn follow(&mut self, state: &State, own: NodeId) {
+    pub(super) fn follow(&mut self, state: &State) {
         self.ties.follow(state);
-        self.programs.may_boot(state.may_boot(own));
-        self.tell_peers(state);
+        self.tell_others(state);
     }
 
     /// Tells the copies here of those elsewhere, where that is new.
-    fn tell_peers(&mut self, state: &State) {
+    fn tell_others(&mut self, state: &State) {
         let config = state.config.iter().flat_map(|config| &config.later.next.services);
         for (service, more) in config {
             let Some(copies) = &more.copies else { continue };
-            let mut peers = Copies {
+            let mut others = Others {
                 wanted: state.members.values().filter(|it| copies.is_on(&it.name)).count(),
-                ..Copies::default()
+                ..Others::default()
             };
             for (node, promoted) in state.running_copies(service) {
-                let those = if promoted { &mut peers.promoted } else { &mut peers.unpromoted };
+                let those = if promoted { &mut others.promoted } else { &mut others.unpromoted };
                 those.insert(state.name(node));
             }
-            self.programs.tell_peers(service, peers);
+            self.programs.tell_others(service, others);
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use stead_core::id::Index;
+use stead_core::id::{Index, NodeId};
 use stead_core::lease::{LogTail, Order};
 use stead_core::node::{Event, Fate, LogView, Node, Overridable, Phase};
 use stead_core::notice::Notice;
@@ -16,7 +16,7 @@ use stead_core::time::Instant;
 use stead_core::timers::Timers;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
-use stead_log::transport::Members;
+use stead_log::transport::{Member, Members};
 use stead_log::{Commits, Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
@@ -172,6 +172,7 @@ impl Task {
         while let Some(command) = self.node.poll() {
             self.performers.perform(self.node.state(), command);
         }
+        self.performers.programs.may_boot(self.node.may_boot());
         if !self.told_this_guard {
             self.tell_network();
         }
@@ -295,7 +296,7 @@ impl Task {
         self.listen();
         self.tell_network();
         self.ask_points();
-        self.performers.follow(self.node.state(), self.identity.node);
+        self.performers.follow(self.node.state());
         self.show(true);
     }
 
@@ -340,10 +341,7 @@ impl Task {
     }
 
     /// Before the log has brought a state, those that were known at the join are trusted.
-    fn with_known(
-        &self,
-        members: BTreeMap<stead_core::id::NodeId, stead_log::transport::Member>,
-    ) -> BTreeMap<stead_core::id::NodeId, stead_log::transport::Member> {
+    fn with_known(&self, members: BTreeMap<NodeId, Member>) -> BTreeMap<NodeId, Member> {
         if members.contains_key(&self.identity.node) {
             members
         } else {

@@ -24,9 +24,9 @@
 //!
 //! # Copies
 //! The executor of a service with copies begins as a copy of which nothing is promoted. The daemon
-//! says `promote EPOCH` and `demote EPOCH`, and `peers` with the other copies. An epoch is promoted
-//! once, must be newer than the copy's own (rule K2) and than all that was demoted, whatever came
-//! late over the socket of a daemon that is gone.
+//! says `promote EPOCH` and `demote EPOCH`, and `others` with the other copies. An epoch is
+//! promoted once, must be newer than the copy's own (rule K2) and than all that was demoted,
+//! whatever came late over the socket of a daemon that is gone.
 //!
 //! # Failures
 //! An agent that takes too long is killed with its session. What an agent printed last is part of
@@ -48,7 +48,7 @@ mod fuzz;
 mod members;
 mod ocf;
 mod operator;
-mod peers;
+mod others;
 mod process;
 mod ready;
 mod run;
@@ -59,7 +59,7 @@ mod wanted;
 mod wire;
 
 pub use ocf::TIMEOUT as AGENT_TIMEOUT;
-pub use peers::Peers;
+pub use others::Others;
 pub use run::MONITOR_INTERVAL;
 pub use wanted::{Wanted, WantedError};
 pub use wire::{Line, Picture, ResourceView, State};

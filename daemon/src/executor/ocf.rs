@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::members;
 use super::operator::{Ended, command, signal_name};
-use super::peers::{Happened, Known};
+use super::others::{Happened, Known};
 use super::run::MONITOR_INTERVAL;
 use super::say;
 use super::surroundings::Surroundings;

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::beside::Beside;
 use super::container::{Container, What};
 use super::ocf::OcfAgent;
-use super::peers::Known;
+use super::others::Known;
 use super::process::Program;
 use super::surroundings::Surroundings;
 use super::unit::Unit;

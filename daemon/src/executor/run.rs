@@ -20,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::beside::Beside;
 use super::operator::{self, Operator, Report};
-use super::peers::Known;
+use super::others::Known;
 use super::say;
 use super::wanted::Wanted;
 use super::wire::{Order, Picture, ResourceView, State, care_word};
@@ -233,8 +233,8 @@ impl Executor {
                     self.life.demote(now());
                 }
             }
-            Order::Peers(peers) => {
-                if self.known.set(peers) {
+            Order::Others(others) => {
+                if self.known.set(others) {
                     self.life.notify(now());
                 }
             }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::peers::Peers;
+use super::others::Others;
 
 /// What asks for the end.
 const STOP: &str = "stop";
@@ -29,7 +29,7 @@ const PROMOTE: &str = "promote";
 /// What has it demoted.
 const DEMOTE: &str = "demote";
 /// What tells of the other copies.
-const PEERS: &str = "peers";
+const OTHERS: &str = "others";
 
 /// What a daemon says to an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) enum Order {
     /// What was promoted under that epoch or an earlier one shall be demoted.
     Demote(Epoch),
     /// So the copies are now.
-    Peers(Peers),
+    Others(Others),
 }
 
 impl Order {
@@ -57,9 +57,9 @@ impl Order {
             Self::Forget(which) => format!("{FORGET} {}\n", which.as_deref().unwrap_or_default()),
             Self::Promote(epoch) => format!("{PROMOTE} {epoch}\n"),
             Self::Demote(epoch) => format!("{DEMOTE} {epoch}\n"),
-            Self::Peers(peers) => {
+            Self::Others(others) => {
                 // Names and numbers can always be written.
-                format!("{PEERS} {}\n", serde_json::to_string(peers).unwrap_or_default())
+                format!("{OTHERS} {}\n", serde_json::to_string(others).unwrap_or_default())
             }
         }
     }
@@ -78,7 +78,7 @@ impl Order {
             FORGET => Some(Self::Forget((!rest.is_empty()).then(|| rest.to_owned()))),
             PROMOTE => epoch().map(Self::Promote),
             DEMOTE => epoch().map(Self::Demote),
-            PEERS => serde_json::from_str(rest).ok().map(Self::Peers),
+            OTHERS => serde_json::from_str(rest).ok().map(Self::Others),
             _ => None,
         }
     }
@@ -96,7 +96,7 @@ pub(super) const fn care_word(care: Care) -> &'static str {
 /// each connection.
 #[derive(Clone, Debug, Default)]
 struct Wishes {
-    peers: Option<Peers>,
+    others: Option<Others>,
     /// Nothing as long as it is not known: what a former daemon said stays so.
     care: Option<Care>,
     promote: Option<Epoch>,
@@ -106,12 +106,12 @@ struct Wishes {
 
 impl Wishes {
     fn lines(&self) -> String {
-        let peers = self.peers.clone().map(Order::Peers);
+        let others = self.others.clone().map(Order::Others);
         let care = self.care.map(Order::Care);
         let promote = self.promote.map(Order::Promote);
         let demote = self.demote.map(Order::Demote);
         let stop = self.stop.then_some(Order::Stop);
-        let all = [peers, care, promote, demote, stop];
+        let all = [others, care, promote, demote, stop];
         all.iter().flatten().map(Order::line).collect()
     }
 }
@@ -276,8 +276,8 @@ impl Line {
     }
 
     /// Tells of the other copies.
-    pub fn peers(&self, peers: Peers) {
-        self.wishes.send_modify(|wishes| wishes.peers = Some(peers));
+    pub fn others(&self, others: Others) {
+        self.wishes.send_modify(|wishes| wishes.others = Some(others));
     }
 
     /// The next picture that was not seen yet. Waits for ever if the executor is gone.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
-use stead_core::state::config::Agent;
+use stead_core::resource::{Part, order, parts};
+use stead_core::state::config::{Agent, ResourceConfig, ServiceMore};
 use stead_core::state::{AttributeScope, Holder, State};
 
 use crate::driver::view::View;
@@ -83,21 +84,30 @@ pub(crate) fn answer(view: &View) -> ToolsAnswer {
     }
 }
 
+/// With what of a service each of its resources runs.
+fn parts_of(more: &ServiceMore) -> Vec<Part> {
+    let can = |it: &ResourceConfig| {
+        more.copies.as_ref().is_some_and(|copies| copies.promotable.contains(&it.name))
+    };
+    let can: Vec<bool> = more.resources.iter().map(can).collect();
+    // A configuration whose needs go in a circle is never taken.
+    order(&more.resources).map(|needs| parts(&needs, &can)).unwrap_or_default()
+}
+
 fn resources(state: &State) -> Vec<ResourceAnswer> {
     let config = state.config.iter().flat_map(|config| &config.later.next.services);
     let mut all = Vec::new();
     for (service, more) in config {
         let holder = state.assignments.get(service).map(|it| &it.holder);
         let holder = if let Some(Holder::Node(node)) = holder { Some(*node) } else { None };
-        for resource in &more.resources {
+        for (resource, part) in more.resources.iter().zip(parts_of(more)) {
             let Agent::Ocf { provider, kind, .. } = &resource.agent else { continue };
-            let promotable =
-                more.copies.as_ref().is_some_and(|it| it.promotable.contains(&resource.name));
-            let nodes = if promotable {
-                let running = state.running_copies(service).into_iter();
-                running.map(|(node, promoted)| (state.name(node), promoted)).collect()
-            } else {
+            let promotable = part == Part::Promotable;
+            let nodes = if part == Part::Single {
                 holder.into_iter().map(|node| (state.name(node), false)).collect()
+            } else {
+                let running = state.running_copies(service).into_iter();
+                running.map(|(node, it)| (state.name(node), it && promotable)).collect()
             };
             all.push(ResourceAnswer {
                 instance: format!("{service}.{}", resource.name),

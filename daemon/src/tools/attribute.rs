@@ -1,13 +1,10 @@
 //! `crm_attribute`, `crm_master` and `attrd_updater`: what agents remember.
 
-use std::fmt::Write;
+use stead_core::state::SCORE;
 
 use super::options::{Given, Known, Takes, flag, long, perhaps, read, value};
-use super::{Daemon, Exit, Failed, ToolsAnswer};
+use super::{Daemon, Exit, Failed, ToolsAnswer, say};
 use crate::api::message::{ChangeAnswer, Memory, Request};
-
-/// How the names of promotion scores begin.
-const SCORE: &str = "master-";
 
 const CRM_ATTRIBUTE: [Known; 16] = [
     value("name", 'n', "name"),
@@ -235,11 +232,6 @@ pub(super) fn attrd_updater(
         }
         _ => Err(Failed::new(Exit::Usage, "say what to do: -U VALUE, -D or -Q")),
     }
-}
-
-fn say(out: &mut String, line: std::fmt::Arguments<'_>) {
-    // A text can always be written to.
-    let _ = writeln!(out, "{line}");
 }
 
 #[cfg(test)]

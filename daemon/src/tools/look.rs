@@ -1,9 +1,7 @@
 //! `crm_node`, `crm_mon`, `crm_resource` and `cibadmin`: who is there, and what runs where.
 
-use std::fmt::Write;
-
 use super::options::{Known, Takes, flag, long, perhaps, read, value};
-use super::{Daemon, Exit, Failed, xml};
+use super::{Daemon, Exit, Failed, say, xml};
 
 const CRM_NODE: [Known; 8] = [
     flag("name", 'n', "name"),
@@ -34,7 +32,7 @@ const CRM_MON: [Known; 12] = [
     perhaps("simple", 's', "simple-status"),
 ];
 
-const CRM_RESOURCE: [Known; 10] = [
+const CRM_RESOURCE: [Known; 9] = [
     flag("locate", 'W', "locate"),
     value("resource", 'r', "resource"),
     flag("list", 'l', "list-raw"),
@@ -43,7 +41,6 @@ const CRM_RESOURCE: [Known; 10] = [
     flag("utilization", 'z', "utilization"),
     value("get", 'g', "get-parameter"),
     flag("meta", 'm', "meta"),
-    flag("ban", 'B', "ban"),
     flag("verbose", 'V', "verbose"),
 ];
 
@@ -58,11 +55,6 @@ const CIBADMIN: [Known; 4] = [
 
 /// The version whose tools these stand in for: Debian 12's.
 const MIMICKED: &str = "2.1.5";
-
-fn say(out: &mut String, line: std::fmt::Arguments<'_>) {
-    // A text can always be written to.
-    let _ = writeln!(out, "{line}");
-}
 
 pub(super) fn crm_node(daemon: &Daemon, args: &[String], out: &mut String) -> Result<(), Failed> {
     let given = read(args, &CRM_NODE)?;
@@ -144,12 +136,6 @@ pub(super) fn crm_resource(
     out: &mut String,
 ) -> Result<(), Failed> {
     let given = read(args, &CRM_RESOURCE)?;
-    if given.has("ban") {
-        // Agents do so before they fail for good: that failure is what keeps the copy from being
-        // promoted, until an operator clears it. An error here would have them try for a day.
-        eprintln!("crm_resource: nothing is banned: its failure keeps it away until `stead clear`");
-        return Ok(());
-    }
     let all = daemon.look()?;
     match given.last_of(&["locate", "list", "get"]) {
         Some("list") => {
@@ -173,9 +159,7 @@ pub(super) fn crm_resource(
         }
         // Nothing is kept here of what resources use or are told.
         Some("get") => Err(Failed::new(Exit::NoSuch, "no such parameter is kept")),
-        _ => {
-            Err(Failed::new(Exit::Unimplemented, "of crm_resource only -W, -l, -g and -B are here"))
-        }
+        _ => Err(Failed::new(Exit::Unimplemented, "of crm_resource only -W, -l and -g are here")),
     }
 }
 
@@ -216,7 +200,5 @@ mod tests {
         assert!(pacemakerd(&words("-$"), &mut out).is_ok());
         assert_eq!(out, "node1\nPacemaker 2.1.5\n");
         assert!(pacemakerd(&words("-F"), &mut out).is_err());
-        let ban = ["-B", "-r", "db.pg", "-N", "node1", "-Q"].map(str::to_owned);
-        assert!(crm_resource(&daemon, &ban, &mut out).is_ok());
     }
 }

@@ -161,7 +161,8 @@ impl World {
         self.copy_is_gone(host, &service);
     }
 
-    /// A copy's monitor runs: a copy that has said nothing of itself says that it is fit.
+    /// A copy's monitor runs: a copy that has said nothing of itself says that it is fit, and more
+    /// so than that of another node or less.
     pub(super) fn copy_looks(&mut self, host: usize, service: ServiceId, epoch: Epoch) {
         let it = &self.hosts[host];
         if it.copies.get(&service).is_none_or(|copy| copy.epoch != epoch) {
@@ -172,7 +173,7 @@ impl World {
         let node = it.id;
         if silent && it.halted.is_none() && it.daemon_waits(self.now).is_none() {
             let name = score_of(&service, COPIED);
-            let value = Some("100".to_string());
+            let value = Some((50 + 10 * node.0).to_string());
             self.operate(
                 host,
                 Change::Attribute { scope: AttributeScope::Transient(node), name, value },

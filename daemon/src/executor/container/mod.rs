@@ -31,7 +31,7 @@ mod lines;
 mod room;
 mod what;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(super) struct Container {
     followed: Arc<Followed>,
     /// How often it was started.
     starts: AtomicU64,
+    /// It was started, and nobody has seen it in its control group: only its engine can end it.
+    outside: AtomicBool,
     /// Who waits for the end of what was started last.
     follower: Mutex<Option<Follower>>,
 }
@@ -99,8 +101,19 @@ impl Container {
             place,
             reports,
         });
-        let (starts, follower) = (AtomicU64::new(0), Mutex::default());
-        Self { what, monitor, times, surroundings, beside, room, followed, starts, follower }
+        let (starts, outside, follower) = Default::default();
+        Self {
+            what,
+            monitor,
+            times,
+            surroundings,
+            beside,
+            room,
+            followed,
+            starts,
+            outside,
+            follower,
+        }
     }
 
     pub(super) async fn perform(&self, operation: Operation) -> Answer {
@@ -185,7 +198,11 @@ impl Container {
     async fn start(&self, until: Instant) -> Result<Answer, Answer> {
         let engine = self.engine();
         let (parent, group) = self.hold(&engine).await?;
-        if self.room.is_populated() || self.show(&engine).await?.is_some() {
+        if self.room.is_populated() {
+            // An engine says nothing of what is frozen.
+            self.seal().await?;
+        }
+        if self.show(&engine).await?.is_some() {
             self.seal().await?;
             let removed = engine.remove(&self.what.name).await;
             removed.map_err(|error| failed("what was left is not removed: ", &error))?;
@@ -201,9 +218,10 @@ impl Container {
         if let Err(error) = engine.start(&id).await {
             return Ok(failed("start: ", &error));
         }
-        let follower = Follower::begin(self.followed.clone(), engine, id, start);
+        self.outside.store(true, Ordering::Relaxed);
+        let follower = Follower::begin(self.followed.clone(), engine.clone(), id, start);
         *self.follower() = Some(follower);
-        if !group.is_populated().unwrap_or(false) && self.followed.end(WORD).await.is_none() {
+        if self.runs_outside(&engine, &group).await {
             return Ok(Answer::Hopeless(
                 "the container runs outside of its control group, so nothing would end it with \
                  the lease"
@@ -211,6 +229,28 @@ impl Container {
             ));
         }
         self.comes_up(start, until).await
+    }
+
+    /// Whether its engine goes on saying that it runs while nothing does in its control group.
+    async fn runs_outside(&self, engine: &Engine, group: &Group) -> bool {
+        let mut tries = Tries::until(Instant::now() + WORD);
+        loop {
+            let ended = self.followed.ended.borrow().is_some();
+            if ended || group.is_populated().unwrap_or(false) {
+                break;
+            }
+            match engine.show(&self.what.name).await {
+                Ok(Some(shown)) if shown.state.running => {}
+                Ok(Some(_) | None) => break,
+                // Who doesn't say so has not said that it does.
+                Err(_) => return false,
+            }
+            if !tries.again().await {
+                return true;
+            }
+        }
+        self.outside.store(false, Ordering::Relaxed);
+        false
     }
 
     /// Waits until it works for the first time, and has its end told from there on.
@@ -286,9 +326,12 @@ impl Container {
             let removed = engine.remove(&self.what.name).await;
             removed.map_err(|error| failed("it is not removed: ", &error))?;
         }
+        self.outside.store(false, Ordering::Relaxed);
         if self.room.is_populated() {
             return Ok(Answer::Failed("the container left processes behind".to_owned()));
         }
+        // A start that took too long may still be under way.
+        self.seal().await?;
         *self.follower() = None;
         Ok(Answer::Stopped)
     }
@@ -308,13 +351,22 @@ impl Container {
         if sealed { self.seal().await } else { Ok(()) }
     }
 
-    /// Seals it. What the engine knows of that matters no more: whatever it does, nothing runs.
+    /// Seals it. What the engine knows of that matters no more: whatever it does, nothing runs;
+    /// unless it runs elsewhere, for which the engine alone can speak.
     async fn kill(&self) -> Answer {
         if let Err(answer) = self.seal().await {
             return answer;
         }
         let engine = self.engine();
-        if let Ok(Some(_)) = self.show(&engine).await
+        if self.outside.load(Ordering::Relaxed) {
+            if let Err(error) = engine.remove(&self.what.name).await {
+                return failed(
+                    "nobody has seen it in its control group, and it is not removed: ",
+                    &error,
+                );
+            }
+            self.outside.store(false, Ordering::Relaxed);
+        } else if let Ok(Some(_)) = self.show(&engine).await
             && let Err(error) = engine.remove(&self.what.name).await
         {
             say(format_args!("{} is not removed: {}", self.what.name, chain(&error)));

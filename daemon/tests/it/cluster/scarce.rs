@@ -25,7 +25,9 @@ impl Bound {
         let name = format!("stead-scarce-{}", std::process::id());
         ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].into_iter().find_map(|root| {
             let group = Self(Path::new(root).join(&name));
-            let made = fs::create_dir(&group.0).is_ok();
+            let made = fs::create_dir(&group.0);
+            // Numbers of processes begin anew with each run of the tests.
+            let made = made.is_ok() || group.0.exists();
             (made && group.0.join("pids.max").exists()).then_some(group)
         })
     }
@@ -67,6 +69,8 @@ fn a_node_that_can_begin_nothing_says_why_and_others_do() {
     mounts_of_our_own();
     let plan =
         three("scarce").service(web("web", WEB, &["node2"])).service(web("api", API, &["node1"]));
+    // It goes after all that is in it.
+    let bound = Bound::new().expect("a control group that bounds how many processes there are");
     let fleet = Fleet::build(plan, Arc::default()).must();
     let node2 = fleet.node("node2").must();
     let run = SmallDisk::mount(&fleet.node("node1").must().paths().run);
@@ -96,7 +100,6 @@ fn a_node_that_can_begin_nothing_says_why_and_others_do() {
     whole(&fleet);
 
     // No process: a monitor that can't be run is one that fails, and what it looks after leaves.
-    let bound = Bound::new().expect("a control group that bounds how many processes there are");
     let began = mark();
     let restarts = fleet.restarts("node1", Part::Daemon);
     bound.catch(fleet.process("node1", Part::Daemon).must().pid());

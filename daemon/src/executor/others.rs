@@ -13,7 +13,7 @@ const NOBODY: &str = " ";
 
 /// The nodes whose copies run, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Peers {
+pub struct Others {
     /// Those that are not promoted.
     pub unpromoted: BTreeSet<String>,
     /// Those that are.
@@ -35,7 +35,7 @@ pub(super) struct Known(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    peers: Option<Peers>,
+    others: Option<Others>,
     /// What each resource has not been told yet, by its name.
     untold: BTreeMap<String, VecDeque<Happened>>,
 }
@@ -54,11 +54,11 @@ impl Known {
     }
 
     /// Takes how the copies are now; says whether there is anything to be told.
-    pub(super) fn set(&self, peers: Peers) -> bool {
+    pub(super) fn set(&self, others: Others) -> bool {
         let mut inner = self.inner();
         // What was so before this copy began is nothing that happened to it.
-        let happened = inner.peers.as_ref().map(|old| changes(old, &peers)).unwrap_or_default();
-        inner.peers = Some(peers);
+        let happened = inner.others.as_ref().map(|old| changes(old, &others)).unwrap_or_default();
+        inner.others = Some(others);
         for queue in inner.untold.values_mut() {
             queue.extend(happened.iter().cloned());
             while queue.len() > KEPT {
@@ -75,7 +75,7 @@ impl Known {
 
     /// What an agent of copies is told with every action, and in a `notify` of what happened.
     pub(super) fn meta(&self, happened: Option<&Happened>) -> BTreeMap<String, String> {
-        let peers = self.inner().peers.clone().unwrap_or_default();
+        let others = self.inner().others.clone().unwrap_or_default();
         let mut all: BTreeMap<String, String> = BTreeMap::new();
         let mut set = |name: &str, value: String| drop(all.insert(name.to_owned(), value));
         for (name, value) in [("notify", "true"), ("globally_unique", "false")] {
@@ -84,19 +84,19 @@ impl Known {
         for name in ["master_max", "promoted_max", "clone_node_max", "promoted_node_max"] {
             set(name, "1".to_owned());
         }
-        set("clone_max", peers.wanted.max(1).to_string());
+        set("clone_max", others.wanted.max(1).to_string());
         let list = |names: &BTreeSet<String>| match names.len() {
             0 => NOBODY.to_owned(),
             _ => names.iter().cloned().collect::<Vec<_>>().join(" "),
         };
         // Both the words of before and those of API 1.1.
         for name in ["slave", "unpromoted"] {
-            set(&format!("notify_{name}_uname"), list(&peers.unpromoted));
+            set(&format!("notify_{name}_uname"), list(&others.unpromoted));
         }
         for name in ["master", "promoted"] {
-            set(&format!("notify_{name}_uname"), list(&peers.promoted));
+            set(&format!("notify_{name}_uname"), list(&others.promoted));
         }
-        let active = peers.unpromoted.union(&peers.promoted).cloned().collect();
+        let active = others.unpromoted.union(&others.promoted).cloned().collect();
         set("notify_active_uname", list(&active));
         for operation in ["start", "stop", "promote", "demote"] {
             let of = happened.filter(|it| it.operation == operation);
@@ -112,9 +112,9 @@ impl Known {
 }
 
 /// What led from one to the other, in the order in which it must have been.
-fn changes(old: &Peers, new: &Peers) -> Vec<Happened> {
-    let all = |peers: &Peers| -> BTreeSet<String> {
-        peers.unpromoted.union(&peers.promoted).cloned().collect()
+fn changes(old: &Others, new: &Others) -> Vec<Happened> {
+    let all = |others: &Others| -> BTreeSet<String> {
+        others.unpromoted.union(&others.promoted).cloned().collect()
     };
     let less = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect();
     let (before, after) = (all(old), all(new));
@@ -132,18 +132,18 @@ fn changes(old: &Peers, new: &Peers) -> Vec<Happened> {
 mod tests {
     use super::*;
 
-    fn peers(unpromoted: &[&str], promoted: &[&str]) -> Peers {
+    fn others(unpromoted: &[&str], promoted: &[&str]) -> Others {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Peers { unpromoted: set(unpromoted), promoted: set(promoted), wanted: 3 }
+        Others { unpromoted: set(unpromoted), promoted: set(promoted), wanted: 3 }
     }
 
     #[test]
     fn a_failover_is_told_in_its_order_and_nobody_is_a_space() {
         let known = Known::default();
         known.tell([&"db".to_owned()].into_iter());
-        assert!(!known.set(peers(&["b", "c"], &["a"])), "what was so is nothing that happened");
+        assert!(!known.set(others(&["b", "c"], &["a"])), "what was so is nothing that happened");
         assert_eq!(known.next("db"), None);
-        assert!(known.set(peers(&["c"], &["b"])));
+        assert!(known.set(others(&["c"], &["b"])));
         let told: Vec<_> = std::iter::from_fn(|| known.next("db")).collect();
         let words: Vec<_> = told.iter().map(|it| it.operation).collect();
         assert_eq!(words, ["demote", "stop", "promote"]);
