@@ -139,6 +139,7 @@ impl Plan {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
                 next: self.more(),
+                fencing: Default::default(),
             },
         }
     }

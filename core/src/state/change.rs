@@ -10,7 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, ConfigLater, ConfigMore, ConfigNext};
+use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{AttributeScope, Confirmation, CopyStep, Maintenance, Override, QuorumServer, Scope};
@@ -245,6 +245,8 @@ pub const PROTOCOL_0_3: u16 = 2;
 pub const PROTOCOL_0_4: u16 = 3;
 /// The version in which they may hold what 0.4 knows nothing of.
 pub const PROTOCOL_0_5: u16 = 4;
+/// The version in which they may hold what 0.5 knows nothing of.
+pub const PROTOCOL_0_6: u16 = 5;
 
 impl Change {
     /// The number of the register that is used up with it.
@@ -290,9 +292,12 @@ impl Change {
             | Self::Clear { .. }
             | Self::Lead { .. }
             | Self::Observe { .. } => {
-                if self.later().next != ConfigNext::default() {
+                let later = self.later();
+                if later.fencing != FencingConfig::default() {
+                    PROTOCOL_0_6
+                } else if later.next != ConfigNext::default() {
                     PROTOCOL_0_5
-                } else if self.later() != ConfigLater::default() {
+                } else if later != ConfigLater::default() {
                     PROTOCOL_0_4
                 } else if self.more() != ConfigMore::default() {
                     PROTOCOL_0_3

@@ -10,6 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::devices::{AfterFence, DeviceConfig, FenceAgent, FencingConfig, NodeFencing, Plug};
 pub use super::safety::{Safety, Stuck};
 use crate::id::ServiceId;
 use crate::quorum::chain::Chain;
@@ -58,23 +59,30 @@ pub struct ConfigLater {
     /// What 0.4 knows nothing of.
     #[serde(skip)]
     pub next: ConfigNext,
+    /// What 0.5 knows nothing of.
+    #[serde(skip)]
+    pub fencing: FencingConfig,
 }
 
 impl Tailed for ConfigLater {
     type More = ConfigNext;
-    type Later = ();
+    type Later = FencingConfig;
 
     fn more(&self) -> ConfigNext {
         self.next.clone()
     }
 
-    fn later(&self) {}
+    fn later(&self) -> FencingConfig {
+        self.fencing.clone()
+    }
 
     fn add(&mut self, more: ConfigNext) {
         self.next = more;
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: FencingConfig) {
+        self.fencing = later;
+    }
 }
 
 /// What a configuration has in the tail of that. Only members from 0.5 on read it.

@@ -15,6 +15,7 @@ mod attributes;
 mod change;
 pub mod config;
 mod copies;
+mod devices;
 mod disarm;
 mod fence;
 mod grant;
@@ -38,10 +39,10 @@ pub use attributes::{
     score_of,
 };
 pub use change::{
-    Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, ProofRecord,
-    Takeover,
+    Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6,
+    ProofRecord, Takeover,
 };
-use config::{Config, ConfigLater, ConfigMore, ConfigNext};
+use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
@@ -138,6 +139,9 @@ pub struct StateLater {
     /// What 0.4 knows nothing of.
     #[serde(skip)]
     pub next: StateNext,
+    /// What 0.5 knows nothing of.
+    #[serde(skip)]
+    pub fencing: StateFencing,
 }
 
 /// What a state has in the tail of that, beside that of its configuration. Only members from 0.5 on
@@ -163,6 +167,11 @@ pub struct StateNext {
     /// What agents remember.
     pub attributes: Attributes,
 }
+
+/// What a state has behind that, beside that of its configuration: what is known of fencing. Only
+/// members from 0.6 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFencing {}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,22 +245,36 @@ pub struct StateEndTail {
     config: ConfigNext,
 }
 
+/// What stands behind that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEndLater {
+    own: StateFencing,
+    config: FencingConfig,
+}
+
+crate::tailless!(StateEndLater);
+
 impl Tailed for StateEnd {
     type More = StateEndTail;
-    type Later = ();
+    type Later = StateEndLater;
 
     fn more(&self) -> StateEndTail {
         StateEndTail { own: self.own.next.clone(), config: self.config.more() }
     }
 
-    fn later(&self) {}
+    fn later(&self) -> StateEndLater {
+        StateEndLater { own: self.own.fencing.clone(), config: self.config.later() }
+    }
 
     fn add(&mut self, more: StateEndTail) {
         self.own.next = more.own;
         self.config.add(more.config);
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: StateEndLater) {
+        self.own.fencing = later.own;
+        self.config.add_later(later.config);
+    }
 }
 
 /// A node that has joined.

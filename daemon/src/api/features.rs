@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4};
+use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5};
 use tokio::time::timeout;
 
 use super::message::Failure;
@@ -108,7 +108,8 @@ fn refusal(needed: u16, unfit: &[Unfit], coordinator: &str) -> Option<Failure> {
     let release = match needed {
         ..=PROTOCOL_0_3 => "0.3",
         PROTOCOL_0_4 => "0.4",
-        _ => "0.5",
+        PROTOCOL_0_5 => "0.5",
+        _ => "0.6",
     };
     Some(Failure::unchanged(
         format!(

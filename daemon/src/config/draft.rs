@@ -10,8 +10,9 @@ use std::ops::Range;
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, ExecConfig, Hooks, LinkConfig, Look,
-    Monitor, NodeConfig, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, ExecConfig, FencingConfig, Hooks,
+    LinkConfig, Look, Monitor, NodeConfig, Program, ResourceConfig, ServiceAddress, ServiceConfig,
+    ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -130,6 +131,7 @@ impl Draft {
                 quorum: self.quorum.map(Quorum::config).unwrap_or_default(),
                 satellites,
                 next: ConfigNext { services: more },
+                fencing: FencingConfig::default(),
             },
         }
     }
