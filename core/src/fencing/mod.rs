@@ -9,8 +9,7 @@
 //! | `NeverHeld` | the committed record that nobody was ever given it |
 //! | `LeaseExpired` | D after the last sign of life, or a later start; the node being revoked |
 //! | `Released` | the word of the admitted start of its guard that it gave its lease up |
-//!
-//! Fencing devices and the watchdog come with a later step.
+//! | `Fenced` | the committed record that its devices switched it off, and say that it is |
 
 use crate::id::{NodeId, ServiceId};
 use crate::lease::{PeerReport, Report};
@@ -82,6 +81,14 @@ impl Proof {
         let admitted = state.view.get(&node)?;
         let released = report.peers.get(&node)?.released?;
         (released == admitted.incarnation).then_some(Self { record: ProofRecord::Released })
+    }
+
+    /// The admitted start of the node was switched off: the committed record says so.
+    #[must_use]
+    pub fn fenced(state: &State, node: NodeId) -> Option<Self> {
+        let admitted = state.view.get(&node)?;
+        let off = state.is_fenced(node, admitted.incarnation);
+        off.then_some(Self { record: ProofRecord::Fenced })
     }
 
     /// Nobody can be running the service: the committed state says so.

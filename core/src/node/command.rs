@@ -146,6 +146,20 @@ pub enum Command {
         /// Under which epoch.
         epoch: Epoch,
     },
+    /// Have a node's devices switch it off, level by level, and say what they said
+    /// ([`super::Event::Fenced`]).
+    Fence {
+        /// The node.
+        node: NodeId,
+        /// The number under which the answer comes back.
+        number: u64,
+    },
+    /// That attempt is not this node's to make any more: what runs of it is killed, and nothing of
+    /// it comes back.
+    StopFence {
+        /// Its number.
+        number: u64,
+    },
     /// Tell people.
     Notice(Notice),
 }

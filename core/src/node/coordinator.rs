@@ -224,6 +224,7 @@ impl Node {
     fn decide(&mut self, now: Instant, report: &Report) -> Option<Change> {
         let able = self.able(now, report);
         self.removal(now, report, &able)
+            .or_else(|| self.fence_next(now, report, &able))
             .or_else(|| self.admission(now, report))
             .or_else(|| self.shut_out())
             .or_else(|| self.returned(now, report))
@@ -277,7 +278,9 @@ impl Node {
                 // A report from before the last refutation may still show the revocation of then.
                 report.peers.get(&node)?.revoked.filter(|revoked| *revoked >= heard)?;
                 let proof = Proof::lease_expired(now, &self.state, report, node)?;
-                Some((proof, cause))
+                // Waited for all the same: so a device that lies costs nothing of what a lease
+                // keeps safe.
+                Some((Proof::fenced(&self.state, node).unwrap_or(proof), cause))
             });
             let Some((proof, cause)) = proof else { continue };
             let heard = report.peers.get(&node).and_then(|peer| peer.heard);
@@ -321,6 +324,8 @@ impl Node {
             let known = self.state.view.get(node).map(|it| it.incarnation);
             let fit = self.state.members.contains_key(node)
                 && !self.state.is_shut_out(*node)
+                && !self.state.is_being_fenced(*node)
+                && !self.state.is_fenced(*node, peer.incarnation)
                 && peer.daemon_alive
                 && peer.released != Some(peer.incarnation)
                 && self.heard_lately(now, report, *node);

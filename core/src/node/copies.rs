@@ -342,6 +342,7 @@ impl Node {
             | Event::Proposed { .. }
             | Event::Answered { .. }
             | Event::Vouched(_)
+            | Event::Fenced { .. }
             | Event::Probed { .. }
             | Event::Announced { .. }
             | Event::Started { .. }

@@ -7,7 +7,7 @@ use super::vouch::Word;
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{LogTail, Report, VoterSets};
 use crate::quorum::ask::Answer;
-use crate::state::{Change, Outcome, State};
+use crate::state::{Change, FenceSaid, Outcome, State};
 use crate::time::Span;
 
 /// What happened.
@@ -53,6 +53,15 @@ pub enum Event {
     },
     /// An operator says that the absent half of the voters is off.
     Vouched(Word),
+    /// A node's devices have spoken.
+    Fenced {
+        /// The node.
+        node: NodeId,
+        /// The number of the attempt.
+        number: u64,
+        /// What they said.
+        said: FenceSaid,
+    },
     /// A probe for conflicts ended.
     Probed {
         /// For which service.

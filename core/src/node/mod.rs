@@ -13,6 +13,7 @@
 //!                             │   vouch        (an operator's word in place of a grant)
 //!                             ├── election     (everyone: the coordinator fell silent)
 //!                             ├── coordinator  (who leads: suspect, prove, take over, assign)
+//!                             ├── fence        (who leads: what is lost is switched off)
 //!                             ├── voters       (who leads: who votes)
 //!                             ├── local        (everyone: the services of this node)
 //!                             │   copies     (everyone: this node's copies of services)
@@ -41,6 +42,7 @@ mod coordinator;
 mod copies;
 mod election;
 mod event;
+mod fence;
 mod local;
 mod network;
 mod orders;
@@ -65,6 +67,7 @@ use copies::Copies;
 pub use copies::{CopyPhase, CopyView};
 use election::Election;
 pub use event::{Event, Fate, LogView};
+use fence::Fences;
 use local::Local;
 pub use local::{LocalView, Phase};
 use network::RoundTrips;
@@ -106,6 +109,7 @@ pub struct Node {
     tie: Tie,
     election: Election,
     coordinator: Coordinator,
+    fences: Fences,
     /// Nodes whose removal this node has proposed in that term. They get no echo until they are
     /// admitted again, whatever became of the proposal (rule C2).
     removing: (Term, BTreeMap<NodeId, Cause>),
@@ -150,6 +154,7 @@ impl Node {
             tie: Tie::default(),
             election: Election::default(),
             coordinator: Coordinator::default(),
+            fences: Fences::default(),
             removing: (Term::default(), BTreeMap::new()),
             local: BTreeMap::new(),
             copies: Copies::default(),
@@ -191,6 +196,7 @@ impl Node {
                 self.on_answered(now, number, answer, round_trip);
             }
             Event::Vouched(word) => self.on_vouched(now, word),
+            Event::Fenced { node, number, said } => self.on_fenced(now, node, number, said),
             Event::Probed { .. }
             | Event::Announced { .. }
             | Event::Started { .. }
@@ -210,6 +216,7 @@ impl Node {
         self.watch_quarantines(now);
         self.become_ready(now);
         self.break_tie(now);
+        self.watch_fences(now);
         self.elect(now);
         self.coordinate(now);
         self.keep_alive(now);
@@ -233,6 +240,7 @@ impl Node {
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
         let next = next.min(self.probing_deadline(now)).min(self.tie_deadline(now));
         let next = next.min(self.quarantine_deadline(now)).min(self.copies_deadline(now));
+        let next = next.min(self.fence_deadline(now));
         next.max(now)
     }
 
@@ -245,6 +253,7 @@ impl Node {
             && !self.election.is_on()
             && !self.tie.is_on()
             && !self.coordinator.suspects_any()
+            && !self.fences.is_on()
             && self.proposals.is_empty()
             && self.observations.is_empty()
             && self.local.values().all(Local::is_at_rest)
@@ -345,6 +354,7 @@ impl Node {
         match outcome {
             Outcome::Done | Outcome::Joined(_) => {
                 self.coordinator_applied(&change);
+                self.fences_applied(now, &change);
                 self.on_cleared(now, &change);
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
@@ -405,6 +415,7 @@ impl Node {
                 let why = maintenance.as_ref().map(|it| (it.by.clone(), it.reason.clone()));
                 Notice::Maintenance(what, why)
             }
+            Change::Fence(change) => return self.tell_fence(change),
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             // The holder says it itself.

@@ -126,6 +126,7 @@ impl Node {
             | Event::CopyFound { .. }
             | Event::Answered { .. }
             | Event::Vouched(_)
+            | Event::Fenced { .. }
             | Event::StoreFailed(_) => {}
         }
     }

@@ -48,7 +48,7 @@ impl Node {
         match quorum.and_then(|quorum| quorum.chain.register()) {
             Some(Module::QuorumServer) => self.state.later.server.is_some(),
             Some(Module::Exec) => quorum.is_some_and(|quorum| quorum.exec.is_some()),
-            Some(Module::Majority) | None => false,
+            Some(Module::Majority | Module::Fence) | None => false,
         }
     }
 

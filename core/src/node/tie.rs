@@ -14,13 +14,16 @@
 //!                                          now and then         back, and nothing was lost
 //! ```
 //!
+//! With module `fence` no register is asked: the rest is switched off first, by its devices, and
+//! that it is off stands in the grant's place ([`Node::go_on_fenced`], rules X1 to X4).
+//!
 //! Asking early is harmless, as acting waits for the leases of the rest to run out. That is why the
 //! suspicion here is the election's, not the takeover's.
 //!
 //! Absent on purpose: the lease. No guard ever counts a tie vote; it learns of the smaller set of
 //! voters from the log, like of any other (rule C4).
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -46,6 +49,11 @@ const LEAD_AGAIN: Span = Span::from_millis(100);
 /// The time between two attempts to shrink: the log refuses one before something of the leader's
 /// own term is committed.
 const SHRINK_AGAIN: Span = Span::from_millis(5);
+/// How long the half with fewer services lets the other one switch it off first, where the file
+/// does not say: longer than devices usually take, so that not both go.
+pub const FENCE_HANDICAP: Span = Span::from_millis(5_000);
+/// The time between two attempts to switch off the rest.
+const FENCE_AGAIN: Span = Span::from_millis(5_000);
 
 /// What a node knows of ties and of the register.
 #[derive(Debug, Default)]
@@ -82,6 +90,23 @@ pub(super) struct Tie {
     pub(super) vouch: Option<Vouch>,
     /// What it has to be told so that it can be relied upon again.
     pub(super) trusting: Option<(Challenge, Grant)>,
+    /// The voters that this run has seen all together, itself being current.
+    whole: Option<BTreeSet<NodeId>>,
+    /// How far the switching off of the rest has come.
+    fences: BTreeMap<NodeId, Switching>,
+    /// Why the rest may not be switched off.
+    barred: Option<String>,
+}
+
+/// How far the switching off of an absent voter has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switching {
+    /// Its devices are asked.
+    Asked,
+    /// It is off.
+    Off,
+    /// It could not be had off at that time.
+    Failed(Instant),
 }
 
 /// A question under way.
@@ -99,6 +124,17 @@ impl Tie {
             || self.vote.is_some()
             || self.trusting.is_some()
             || self.vouch.is_some()
+    }
+
+    /// Whether that node's devices are asked so that this half may go on.
+    pub(super) fn fences(&self, node: NodeId) -> bool {
+        self.fences.get(&node) == Some(&Switching::Asked)
+    }
+
+    /// They have spoken.
+    pub(super) fn fenced(&mut self, now: Instant, node: NodeId, off: bool) {
+        let came = if off { Switching::Off } else { Switching::Failed(now) };
+        self.fences.insert(node, came);
     }
 
     /// Whether exactly half of the voters is here, or goes on under a grant.
@@ -124,15 +160,18 @@ impl Tie {
 impl Node {
     /// Does what a half can do. Called after every event.
     pub(super) fn break_tie(&mut self, now: Instant) {
+        self.note_whole(now);
         if self.is_shrinking() {
             return;
         }
-        let breaks = self.has_vouch(now) || self.has_register();
+        let breaks = self.has_vouch(now) || self.has_register() || self.fences_ties();
         let half = if breaks { self.half_here(now) } else { None };
         if self.tie.half.as_ref().map(|(half, _)| half) != half.as_ref() {
             self.withdraw();
             self.tie.said = None;
             self.tie.told = (false, false);
+            self.tie.fences.clear();
+            self.tie.barred = None;
             self.tie.half = half.map(|half| (half, now));
         }
         let Some((half, since)) = self.tie.half.clone() else { return };
@@ -246,6 +285,10 @@ impl Node {
             self.take_vote(now, number, half);
             return;
         }
+        if self.fences_ties() {
+            self.go_on_fenced(now, half, since);
+            return;
+        }
         match self.tie.said.clone() {
             Some((Ok(grant), _)) if grant > self.state.later.grant => {
                 self.notice(Notice::Granted(grant));
@@ -257,6 +300,78 @@ impl Node {
                     self.ask_for_grant(now, half);
                 }
             }
+        }
+    }
+
+    /// Has the rest of the voters switched off, and goes on once all of them are.
+    fn go_on_fenced(&mut self, now: Instant, half: Half, since: Instant) {
+        if let Some(why) = self.cannot_fence(&half) {
+            self.tie.barred = Some(why);
+            return;
+        }
+        self.tie.barred = None;
+        let absent: Vec<_> = half.absent().collect();
+        if absent.iter().all(|node| self.tie.fences.get(node) == Some(&Switching::Off)) {
+            let number = self.state.later.grant.next();
+            self.notice(Notice::Granted(number));
+            self.take_vote(now, number, half);
+            return;
+        }
+        if now < since + self.handicap(&half) {
+            return;
+        }
+        for node in absent {
+            let due = match self.tie.fences.get(&node) {
+                Some(Switching::Asked | Switching::Off) => false,
+                Some(Switching::Failed(at)) => now.since(*at) >= FENCE_AGAIN,
+                None => true,
+            };
+            if due {
+                self.tie.fences.insert(node, Switching::Asked);
+                self.fence_for_tie(node);
+            }
+        }
+    }
+
+    /// Whether a half goes on here once the other one is switched off.
+    pub(super) fn fences_ties(&self) -> bool {
+        let config = self.state.config.as_ref();
+        config.is_some_and(|config| config.later.quorum.chain.fences())
+    }
+
+    /// Why this half may not have the rest switched off, if it may not.
+    fn cannot_fence(&self, half: &Half) -> Option<String> {
+        // What was booted beside a link that is cut would switch off who went on (rule X2).
+        if !self.ready || self.tie.whole.as_ref() != Some(&half.voters) {
+            return Some(String::from(
+                "this node has not been together with all the others since its daemon started, so \
+                 it may not switch them off",
+            ));
+        }
+        if self.state.is_disarmed() {
+            return Some(String::from("nobody is switched off while the cluster is disarmed"));
+        }
+        let kept =
+            |node: &NodeId| self.state.is_node_maintained(*node) || !self.state.is_fenceable(*node);
+        let node = half.absent().find(kept)?;
+        let name = self.state.name(node);
+        Some(if self.state.is_node_maintained(node) {
+            alloc::format!("{name} is in maintenance, and left as it is")
+        } else {
+            alloc::format!("{name} has no fence devices that can be relied upon")
+        })
+    }
+
+    /// Remembers that this run has seen all voters together, itself being current. Nobody can have
+    /// gone on without it before that, and whoever does so later switches it off first.
+    fn note_whole(&mut self, now: Instant) {
+        let ([voters], Some(report)) = (&self.log.voters[..], &self.report) else { return };
+        if !self.ready || !report.hears_coordinator || self.tie.whole.as_ref() == Some(voters) {
+            return;
+        }
+        let here = |node: &NodeId| *node == self.me || self.heard_lately(now, report, *node);
+        if voters.contains(&self.me) && voters.iter().all(here) {
+            self.tie.whole = Some(voters.clone());
         }
     }
 
@@ -305,6 +420,9 @@ impl Node {
             return Span::ZERO;
         }
         let config = self.state.config.as_ref().and_then(|it| it.later.quorum.handicap);
+        if self.fences_ties() {
+            return config.unwrap_or(FENCE_HANDICAP);
+        }
         let timers = &self.state.timers;
         let round_trip = self.tie.round_trip.unwrap_or(timers.round_trip);
         config.unwrap_or(timers.heartbeat + round_trip.times(2))
@@ -349,6 +467,12 @@ impl Node {
         };
         if !self.tie.told.0 {
             let what = match asker {
+                Some(asker) if self.fences_ties() && asker == self.me => {
+                    String::from("the others are to be switched off")
+                }
+                Some(asker) if self.fences_ties() => {
+                    alloc::format!("{} has the others switched off", self.state.name(asker))
+                }
                 Some(_) if !self.has_register() => String::from("nothing breaks ties"),
                 Some(asker) if asker == self.me => String::from("a grant is asked for"),
                 Some(asker) => alloc::format!("{} asks for a grant", self.state.name(asker)),
@@ -358,12 +482,13 @@ impl Node {
             self.tie.told.0 = true;
             self.notice(notice);
         }
-        if let Some((Err(refusal), _)) = &self.tie.said
-            && !self.tie.told.1
-        {
-            let notice = Notice::NotGranted(alloc::format!("{refusal}"));
+        let refused = match &self.tie.said {
+            Some((Err(refusal), _)) => Some(alloc::format!("{refusal}")),
+            Some((Ok(_), _)) | None => self.tie.barred.clone(),
+        };
+        if let Some(why) = refused.filter(|_| !self.tie.told.1) {
             self.tie.told.1 = true;
-            self.notice(notice);
+            self.notice(Notice::NotGranted(why));
         }
     }
 
@@ -374,13 +499,20 @@ impl Node {
             return again;
         }
         if let Some((half, since)) = &self.tie.half {
+            let failed = self.tie.fences.values().filter_map(|it| match it {
+                Switching::Failed(at) => Some(*at + FENCE_AGAIN),
+                Switching::Asked | Switching::Off => None,
+            });
+            if let Some(again) = failed.filter(|again| *again > now).min() {
+                return again;
+            }
             let due = *since + self.handicap(half);
             return if due > now { due } else { Instant::NEVER };
         }
         let (Some(report), [voters]) = (&self.report, &self.log.voters[..]) else {
             return Instant::NEVER;
         };
-        if voters.len() % 2 == 1 || !self.has_register() {
+        if voters.len() % 2 == 1 || !self.has_register() && !self.fences_ties() {
             return Instant::NEVER;
         }
         // The moment at which one more is not here.
@@ -403,11 +535,12 @@ impl Node {
         present.insert(self.me);
         let said = match (&self.tie.vote, &self.tie.said) {
             (Some(_), _) if self.tie.vouch.is_some() => Some(chain::Said::Overridden),
+            (Some(_), _) if self.fences_ties() => Some(chain::Said::Fenced),
             (Some(_), _) | (None, Some((Ok(_), _))) => Some(chain::Said::Granted),
             (None, Some((Err(refusal), _))) => {
                 Some(chain::Said::Refused(alloc::format!("{refusal}")))
             }
-            (None, None) => None,
+            (None, None) => self.tie.barred.clone().map(chain::Said::Refused),
         };
         let config = self.state.config.as_ref();
         let chain = config.map(|it| it.later.quorum.chain.clone()).unwrap_or_default();

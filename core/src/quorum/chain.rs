@@ -1,10 +1,12 @@
 //! The chain of modules: each answers with one of three words, and a tie asks the next.
 //!
 //! No module turns a clear majority or minority over. A tie from the last one is no quorum. So that
-//! a chain can't grant both halves, one module at most keeps a register ([`Module::is_register`]).
+//! a chain can't grant both halves, one module at most breaks ties ([`Module::breaks_ties`]).
 //!
 //! *Counterexample with two of them:* a half that can't reach the first (no answer: a tie) is
-//! granted by the second, while the other half, which can, is granted by the first.
+//! granted by the second, while the other half, which can, is granted by the first. With a register
+//! and fencing: a half that can't reach the register switches the other one off, which was granted
+//! and has acknowledged what nobody else knows.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -26,11 +28,13 @@ pub enum Module {
     QuorumServer,
     /// A register behind a program.
     Exec,
+    /// No register: the other half is switched off first, by its fence devices.
+    Fence,
 }
 
 impl Module {
     /// All that there are.
-    pub const ALL: [Self; 3] = [Self::Majority, Self::QuorumServer, Self::Exec];
+    pub const ALL: [Self; 4] = [Self::Majority, Self::QuorumServer, Self::Exec, Self::Fence];
 
     /// Its word in configuration and output.
     #[must_use]
@@ -39,14 +43,21 @@ impl Module {
             Self::Majority => "majority",
             Self::QuorumServer => "quorum-server",
             Self::Exec => "exec",
+            Self::Fence => "fence",
         }
+    }
+
+    /// Whether it decides between two halves.
+    #[must_use]
+    pub fn breaks_ties(self) -> bool {
+        self != Self::Majority
     }
 
     /// Whether it gives grants.
     #[must_use]
     pub fn is_register(self) -> bool {
         match self {
-            Self::Majority => false,
+            Self::Majority | Self::Fence => false,
             Self::QuorumServer | Self::Exec => true,
         }
     }
@@ -65,8 +76,8 @@ pub enum Unusable {
     NotMajorityFirst,
     /// A module stands there twice.
     Twice(Module),
-    /// A second module keeps a register.
-    SecondRegister {
+    /// A second module breaks ties.
+    SecondBreaker {
         /// The first.
         first: Module,
         /// The second.
@@ -98,10 +109,8 @@ impl Chain {
             if before.contains(module) {
                 return Err((at, Unusable::Twice(*module)));
             }
-            if let Some(first) = before.iter().find(|it| it.is_register())
-                && module.is_register()
-            {
-                return Err((at, Unusable::SecondRegister { first: *first, second: *module }));
+            if let Some(first) = before.iter().find(|it| it.breaks_ties()) {
+                return Err((at, Unusable::SecondBreaker { first: *first, second: *module }));
             }
         }
         Ok(Self(modules))
@@ -119,20 +128,26 @@ impl Chain {
         self.0.iter().copied().find(|module| module.is_register())
     }
 
-    /// Asks the modules in order. `register` is what the register last said of this very half, or
-    /// nothing while it said nothing in time.
+    /// Whether a half goes on once the other one is switched off.
+    #[must_use]
+    pub fn fences(&self) -> bool {
+        self.0.contains(&Module::Fence)
+    }
+
+    /// Asks the modules in order. `breaker` is what the one that breaks ties last said of this very
+    /// half, or nothing while it said nothing in time.
     #[must_use]
     pub fn ask(
         &self,
         present: &BTreeSet<NodeId>,
         voters: &VoterSets,
-        register: Option<&Said>,
+        breaker: Option<&Said>,
     ) -> Decision {
         let mut words = Vec::new();
         for module in &self.0 {
             let (verdict, reason) = match module {
                 Module::Majority => arithmetic(present, voters),
-                Module::QuorumServer | Module::Exec => said(register),
+                Module::QuorumServer | Module::Exec | Module::Fence => said(breaker),
             };
             words.push(Word { module: *module, verdict, reason });
             if verdict != Verdict::QuorumTie {
@@ -150,6 +165,8 @@ pub enum Said {
     Granted,
     /// It may, by an operator's word.
     Overridden,
+    /// It may: the other half is off.
+    Fenced,
     /// It may not, and why.
     Refused(String),
 }
@@ -160,6 +177,7 @@ fn said(register: Option<&Said>) -> (Verdict, String) {
         Some(Said::Overridden) => {
             (Verdict::HaveQuorum, String::from("an operator says that the others are off"))
         }
+        Some(Said::Fenced) => (Verdict::HaveQuorum, String::from("the others were switched off")),
         Some(Said::Refused(reason)) => (Verdict::NoQuorum, reason.clone()),
         None => (Verdict::QuorumTie, String::from("no answer")),
     }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, Takeover};
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, ProofRecord, Takeover};
 use super::config::Config;
 use super::incident::{Cause, Incident, Moved, Reached, Stage};
 use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, Refusal, State};
@@ -73,6 +73,7 @@ impl State {
             Change::ClearResource { service, resource } => self.clear_part(&service, &resource),
             Change::Copy { service, node, step } => self.copy_step(&service, node, step),
             Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
+            Change::Fence(change) => self.change_fencing(change),
         }
     }
 
@@ -123,6 +124,7 @@ impl State {
     }
 
     fn take_config(&mut self, config: Config) {
+        self.forget_changed_ways(&config);
         for service in config.services.keys() {
             self.assignments.entry(service.clone()).or_default();
         }
@@ -231,6 +233,7 @@ impl State {
         self.later.halted.remove(&node);
         self.later.next.maintenance.nodes.remove(&node);
         self.forget_copies_of(node);
+        self.forget_fencing_of(node);
         self.later.next.attributes.permanent.remove(&node);
         if self.view.remove(&node).is_some() {
             self.epoch = self.epoch.next();
@@ -245,6 +248,12 @@ impl State {
         if self.view.get(&node).is_some_and(|known| known.incarnation >= incarnation) {
             return Err(Refusal::Stale);
         }
+        // Somebody may be switching it off at this moment; or has, and it says that it goes on.
+        if self.is_being_fenced(node) || self.is_fenced(node, incarnation) {
+            return Err(Refusal::Fenced(node));
+        }
+        self.later.fencing.fenced.remove(&node);
+        self.later.fencing.failures.remove(&node);
         self.forget_copies_of(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
@@ -263,7 +272,8 @@ impl State {
         let Takeover { node, term, incarnation, base, cause, assignments, stages, proof } =
             takeover;
         let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
-        if term != self.term || base != self.epoch || !admitted {
+        let proven = proof != ProofRecord::Fenced || self.is_fenced(node, incarnation);
+        if term != self.term || base != self.epoch || !admitted || !proven {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
-use super::{AttributeScope, Confirmation, CopyStep, Maintenance, Override, QuorumServer, Scope};
+use super::{
+    AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer, Scope,
+};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
+use crate::quorum::chain::Module;
 use crate::tail::Tailed;
 use crate::time::Span;
 
@@ -235,6 +238,8 @@ pub enum Change {
         /// Its value; nothing to forget it.
         value: Option<String>,
     },
+    /// Something about a node's being switched off.
+    Fence(FenceChange),
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -264,6 +269,9 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::Fence(_) | Self::Takeover(Takeover { proof: ProofRecord::Fenced, .. }) => {
+                PROTOCOL_0_6
+            }
             Self::ConfirmOff(_) | Self::Copy { .. } | Self::Attribute { .. } => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
@@ -293,7 +301,8 @@ impl Change {
             | Self::Lead { .. }
             | Self::Observe { .. } => {
                 let later = self.later();
-                if later.fencing != FencingConfig::default() {
+                let chain = later.quorum.chain.modules();
+                if later.fencing != FencingConfig::default() || chain.contains(&Module::Fence) {
                     PROTOCOL_0_6
                 } else if later.next != ConfigNext::default() {
                     PROTOCOL_0_5
@@ -376,6 +385,8 @@ pub enum ProofRecord {
     LeaseExpired,
     /// The node's guard gave its lease up.
     Released,
+    /// Its devices switched it off, and say that it is.
+    Fenced,
 }
 
 impl fmt::Display for ProofRecord {
@@ -385,6 +396,7 @@ impl fmt::Display for ProofRecord {
             Self::NeverHeld => "nobody ever held it",
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
+            Self::Fenced => "it was fenced",
         })
     }
 }

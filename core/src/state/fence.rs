@@ -79,6 +79,8 @@ impl State {
         let stopped = match proof {
             // A node's last word is said once all that it had has stopped.
             ProofRecord::Stopped | ProofRecord::NeverHeld | ProofRecord::Released => true,
+            // What a machine had mounted is mounted there no more.
+            ProofRecord::Fenced => true,
             ProofRecord::LeaseExpired => false,
         };
         self.is_bound(service) && !stopped
@@ -93,10 +95,18 @@ impl State {
         if self.view.contains_key(&node) {
             return Err(Refusal::StillHere);
         }
-        let waiting: BTreeSet<_> = self.waiting_for(node).cloned().collect();
-        if waiting.is_empty() {
+        if self.waiting_for(node).next().is_none() {
             return Err(Refusal::NothingWaits);
         }
+        self.free_bound(node);
+        self.forget_unwanted();
+        remember(&mut self.later.next.confirmations, word);
+        Ok(Outcome::Done)
+    }
+
+    /// A node that is out of the view has nothing any more: what waited for it may go elsewhere.
+    pub(super) fn free_bound(&mut self, node: NodeId) {
+        let waiting: BTreeSet<_> = self.waiting_for(node).cloned().collect();
         for service in waiting {
             self.epoch = self.epoch.next();
             let epoch = self.epoch;
@@ -108,9 +118,6 @@ impl State {
                 assignment.epoch = epoch;
             }
         }
-        self.forget_unwanted();
-        remember(&mut self.later.next.confirmations, word);
-        Ok(Outcome::Done)
     }
 }
 

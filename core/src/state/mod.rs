@@ -18,6 +18,7 @@ mod copies;
 mod devices;
 mod disarm;
 mod fence;
+mod fencing;
 mod grant;
 mod halt;
 mod incident;
@@ -46,6 +47,9 @@ use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
+pub use fencing::{
+    FENCES_KEPT, FenceBegun, FenceChange, FenceEnd, FenceSaid, Rehearsal, StateFencing,
+};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use refusal::Refusal;
@@ -167,11 +171,6 @@ pub struct StateNext {
     /// What agents remember.
     pub attributes: Attributes,
 }
-
-/// What a state has behind that, beside that of its configuration: what is known of fencing. Only
-/// members from 0.6 on read it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateFencing {}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,6 +60,8 @@ pub enum Refusal {
     AttributeTooLong,
     /// No more attributes are kept.
     TooManyAttributes,
+    /// The node is being switched off, or was, and this start of it counts no more.
+    Fenced(NodeId),
 }
 
 impl fmt::Display for Refusal {
@@ -86,10 +88,10 @@ impl fmt::Display for Refusal {
             Self::NoCopy(_) => {
                 f.write_str("no copy of it there can be promoted: see its score in `stead status`")
             }
-            Self::AttributeTooLong => write!(
-                f,
-                "a name has 1 to {LONGEST_ATTRIBUTE_NAME} bytes, a value up to {LONGEST_ATTRIBUTE}"
-            ),
+            Self::AttributeTooLong => attribute_too_long(f),
+            Self::Fenced(_) => {
+                f.write_str("that node is being fenced, or was and has not started anew")
+            }
             Self::TooManyAttributes => write!(f, "{ATTRIBUTES_KEPT} are the most; delete some"),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),
@@ -134,4 +136,8 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+fn attribute_too_long(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "a name has 1 to {LONGEST_ATTRIBUTE_NAME} bytes, a value up to {LONGEST_ATTRIBUTE}")
 }

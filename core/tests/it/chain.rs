@@ -76,6 +76,6 @@ fn what_is_no_chain_is_refused_at_its_place() {
     assert_eq!(refused(&[Majority, Exec, Exec]), (2, Unusable::Twice(Exec)));
     assert_eq!(
         refused(&[Majority, Exec, QuorumServer]),
-        (2, Unusable::SecondRegister { first: Exec, second: QuorumServer })
+        (2, Unusable::SecondBreaker { first: Exec, second: QuorumServer })
     );
 }

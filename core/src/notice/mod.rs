@@ -1,9 +1,12 @@
 //! What an operator is told: the same lines in the journal, in `status` and in the tests.
 
+mod fence;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub use fence::FenceNews;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Grant, ServiceId, Term};
@@ -149,6 +152,8 @@ pub enum Notice {
     /// That is left as it is for work by hand: on which node that was asked for, and why; nothing
     /// when it is over.
     Maintenance(String, Option<(String, String)>),
+    /// What there is to tell of a node's being switched off.
+    Fence(String, FenceNews),
     /// What is run when a service comes or goes failed: which, and why.
     HookFailed(ServiceId, String, String),
 }
@@ -158,6 +163,7 @@ impl Notice {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
+            Self::Fence(_, news) => news.severity(),
             Self::GuardLost
             | Self::LeaseLost
             | Self::ClockDistrusted
@@ -327,6 +333,7 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::ConfirmedOff(node, by, reason) => {
             write!(f, "{node} is off, by an operator's word on {by}: {reason}")
         }
+        Notice::Fence(node, news) => fence::tell(f, node, news),
         Notice::ServicesStopped(services, true) => {
             write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))
         }

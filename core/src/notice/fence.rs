@@ -1,0 +1,50 @@
+//! What people are told of nodes that are switched off.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Severity;
+
+/// What there is to tell of a node's being switched off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FenceNews {
+    /// Its devices are asked.
+    Begins,
+    /// It is off, by that.
+    Off(String),
+    /// It could not be had off, and why.
+    Failed(String),
+    /// It goes on though its devices called it off: what was seen.
+    Doubted(String),
+    /// The way to it was tried; why it does not work, if it does not.
+    Rehearsed(Option<String>),
+}
+
+impl FenceNews {
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Self::Failed(_) | Self::Doubted(_) | Self::Rehearsed(Some(_)) => Severity::Error,
+            Self::Begins | Self::Off(_) => Severity::Warning,
+            Self::Rehearsed(None) => Severity::Info,
+        }
+    }
+}
+
+pub(super) fn tell(f: &mut fmt::Formatter<'_>, node: &str, news: &FenceNews) -> fmt::Result {
+    match news {
+        FenceNews::Begins => write!(f, "{node} is being fenced"),
+        FenceNews::Off(how) => write!(f, "{node} was fenced: {how}"),
+        FenceNews::Failed(why) => write!(f, "{node} could not be fenced: {why}"),
+        FenceNews::Doubted(why) => write!(
+            f,
+            "{node}: {why}; what its devices say is no proof until `stead fence rehearse {node} \
+             --power-cycle` has seen it go off"
+        ),
+        FenceNews::Rehearsed(None) => write!(f, "the way to fence {node} works"),
+        FenceNews::Rehearsed(Some(why)) => {
+            write!(f, "{node} could not be fenced if it had to be: {why}")
+        }
+    }
+}

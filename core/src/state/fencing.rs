@@ -1,0 +1,293 @@
+//! Which nodes are being fenced, which were, and what is known of the ways to them.
+//!
+//! | change | who proposes it, and when |
+//! |---|---|
+//! | [`FenceChange::Begins`] | the coordinator, before any device is asked |
+//! | [`FenceChange::Ends`] | the coordinator, once the devices have spoken, or nobody asks them any more |
+//! | [`FenceChange::Doubted`] | the coordinator: a node goes on that devices called off |
+//! | [`FenceChange::Rehearsed`] | whoever tried the way to a node |
+//!
+//! An attempt is begun in the state before a device hears of it. So no node is admitted while
+//! somebody may be switching it off, and a new coordinator knows of what the one before had begun.
+//! What a success frees follows from its record and from nothing else ([`State::is_fenced`]).
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::Applied;
+use super::config::Config;
+use super::{Outcome, Refusal, State};
+use crate::id::{Epoch, Incarnation, NodeId, Term};
+use crate::time::Span;
+
+/// How many attempts are remembered.
+pub const FENCES_KEPT: usize = 32;
+
+/// What a state has behind that of 0.5, beside that of its configuration: what is known of fencing.
+/// Only members from 0.6 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFencing {
+    /// The attempts under way.
+    pub under_way: BTreeMap<NodeId, FenceBegun>,
+    /// Nodes that are proven to be off, until one is admitted anew: all starts of their guards up
+    /// to that one are over.
+    pub fenced: BTreeMap<NodeId, Incarnation>,
+    /// How many attempts in a row failed.
+    pub failures: BTreeMap<NodeId, u32>,
+    /// The last attempts, oldest first.
+    pub records: Vec<FenceEnd>,
+    /// Nodes that went on though their devices called them off, and what was seen. Their devices'
+    /// word is no proof until the way was tried with success.
+    pub doubted: BTreeMap<NodeId, String>,
+    /// What came of the last trial of the way to each node.
+    pub rehearsed: BTreeMap<NodeId, Rehearsal>,
+}
+
+/// Something about a node's being switched off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FenceChange {
+    /// The devices of a node that is out of the view are about to be asked to switch it off.
+    Begins {
+        /// The node.
+        node: NodeId,
+        /// The term of the coordinator that decided it.
+        term: Term,
+        /// On which node they are asked.
+        by: NodeId,
+        /// The newest start of the node's guard that is known.
+        incarnation: Incarnation,
+    },
+    /// They have spoken, or nobody asks them any more.
+    Ends(FenceEnd),
+    /// A start of a node's guard goes on that its devices called off.
+    Doubted {
+        /// The node.
+        node: NodeId,
+        /// That start.
+        incarnation: Incarnation,
+        /// What was seen.
+        why: String,
+    },
+    /// The way to a node was tried.
+    Rehearsed {
+        /// The node.
+        node: NodeId,
+        /// What came of it.
+        rehearsal: Rehearsal,
+    },
+}
+
+/// An attempt under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceBegun {
+    /// Its number.
+    pub number: Epoch,
+    /// The term of the coordinator that began it.
+    pub term: Term,
+    /// On which node devices are asked.
+    pub by: NodeId,
+    /// The newest start of the node's guard that was known then.
+    pub incarnation: Incarnation,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceEnd {
+    /// The node.
+    pub node: NodeId,
+    /// The attempt; nothing if a half of the voters broke a tie by it, before which nothing could
+    /// be committed.
+    pub number: Option<Epoch>,
+    /// The term of the coordinator that tells it.
+    pub term: Term,
+    /// On which node devices were asked.
+    pub by: NodeId,
+    /// If it is off: all starts of its guard up to that one are over.
+    pub incarnation: Incarnation,
+    /// What the devices said.
+    pub said: FenceSaid,
+}
+
+/// What the devices of a node said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceSaid {
+    /// By which level it is off; or why that is not known.
+    pub outcome: Result<String, String>,
+    /// What each device was asked and said, in order, a line each.
+    pub steps: Vec<String>,
+    /// How long it took.
+    pub took: Span,
+    /// When it ended, by the asking node's wall clock, in seconds since 1970. For people.
+    pub wall: u64,
+}
+
+/// A trial of the way to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// From which node.
+    pub by: NodeId,
+    /// Whether the machine was really switched off and on.
+    pub cycled: bool,
+    /// What the devices said.
+    pub said: FenceSaid,
+    /// When it last succeeded, in seconds since 1970; nothing if it never has.
+    pub good: Option<u64>,
+}
+
+impl State {
+    /// Whether all starts of a node's guard up to that one are proven to be over, as the node was
+    /// switched off since.
+    #[must_use]
+    pub fn is_fenced(&self, node: NodeId, incarnation: Incarnation) -> bool {
+        self.later.fencing.fenced.get(&node).is_some_and(|fenced| *fenced >= incarnation)
+    }
+
+    /// Whether somebody may be switching that node off.
+    #[must_use]
+    pub fn is_being_fenced(&self, node: NodeId) -> bool {
+        self.later.fencing.under_way.contains_key(&node)
+    }
+
+    /// Whether there are devices for that node whose word is relied upon.
+    #[must_use]
+    pub fn is_fenceable(&self, node: NodeId) -> bool {
+        let config = self.config.as_ref().and_then(|config| config.fencing(&self.name(node)));
+        let has_levels = config.is_some_and(|fencing| !fencing.levels.is_empty());
+        has_levels && !self.later.fencing.doubted.contains_key(&node)
+    }
+
+    pub(super) fn change_fencing(&mut self, change: FenceChange) -> Applied {
+        match change {
+            FenceChange::Begins { node, term, by, incarnation } => {
+                self.begin_fence(node, term, by, incarnation)
+            }
+            FenceChange::Ends(end) => self.end_fence(end),
+            FenceChange::Doubted { node, incarnation, why } => {
+                self.doubt_fence(node, incarnation, why)
+            }
+            FenceChange::Rehearsed { node, rehearsal } => self.note_rehearsal(node, rehearsal),
+        }
+    }
+
+    /// The coordinator of that term is about to ask the devices of a node that is out of the view.
+    fn begin_fence(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        by: NodeId,
+        incarnation: Incarnation,
+    ) -> Applied {
+        if !self.members.contains_key(&node) {
+            return Err(Refusal::NoSuchNode);
+        }
+        let known = self.later.fencing.under_way.contains_key(&node);
+        let here = self.view.contains_key(&node);
+        let done = self.is_fenced(node, incarnation);
+        if term != self.term || known || here || done || !self.is_fenceable(node) {
+            return Err(Refusal::Stale);
+        }
+        self.epoch = self.epoch.next();
+        let begun = FenceBegun { number: self.epoch, term, by, incarnation };
+        self.later.fencing.under_way.insert(node, begun);
+        Ok(Outcome::Done)
+    }
+
+    /// The devices of a node have spoken, or nobody asks them any more.
+    fn end_fence(&mut self, end: FenceEnd) -> Applied {
+        let node = end.node;
+        if !self.members.contains_key(&node) || end.term != self.term {
+            return Err(Refusal::Stale);
+        }
+        let newer = self.view.get(&node).is_some_and(|it| it.incarnation > end.incarnation);
+        let begun = self.later.fencing.under_way.get(&node).copied();
+        if newer || begun.map(|begun| begun.number) != end.number {
+            return Err(Refusal::Stale);
+        }
+        self.later.fencing.under_way.remove(&node);
+        if end.said.outcome.is_ok() {
+            let fenced = self.later.fencing.fenced.entry(node).or_default();
+            *fenced = end.incarnation.max(*fenced);
+            self.later.fencing.failures.remove(&node);
+            if !self.view.contains_key(&node) {
+                self.free_bound(node);
+                self.forget_unwanted();
+            }
+        } else {
+            let failures = self.later.fencing.failures.entry(node).or_default();
+            *failures = failures.saturating_add(1);
+        }
+        let records = &mut self.later.fencing.records;
+        records.push(end);
+        let surplus = records.len().saturating_sub(FENCES_KEPT);
+        records.drain(..surplus);
+        Ok(Outcome::Done)
+    }
+
+    /// A start of a node's guard is heard that was proven to be over.
+    fn doubt_fence(&mut self, node: NodeId, incarnation: Incarnation, why: String) -> Applied {
+        if !self.is_fenced(node, incarnation) || self.later.fencing.doubted.contains_key(&node) {
+            return Err(Refusal::Stale);
+        }
+        self.later.fencing.doubted.insert(node, why);
+        if self.view.contains_key(&node) {
+            // Nothing was freed by it yet, and nothing shall be.
+            self.later.fencing.fenced.remove(&node);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The way to a node was tried.
+    fn note_rehearsal(&mut self, node: NodeId, mut rehearsal: Rehearsal) -> Applied {
+        if !self.members.contains_key(&node) {
+            return Err(Refusal::NoSuchNode);
+        }
+        let fencing = &mut self.later.fencing;
+        let before = fencing.rehearsed.get(&node).and_then(|it| it.good);
+        let good = rehearsal.said.outcome.is_ok();
+        rehearsal.good = if good { Some(rehearsal.said.wall) } else { before };
+        // Only a machine that was seen to go off shows that its devices tell the truth.
+        if good && rehearsal.cycled {
+            fencing.doubted.remove(&node);
+        }
+        if good {
+            fencing.failures.remove(&node);
+        }
+        fencing.rehearsed.insert(node, rehearsal);
+        Ok(Outcome::Done)
+    }
+
+    /// What is known of the ways to nodes belongs to their present description. To be called with
+    /// the configuration that comes, before it is taken.
+    pub(super) fn forget_changed_ways(&mut self, config: &Config) {
+        let Some(now) = &self.config else { return };
+        let (old, new) = (&now.later.fencing, &config.later.fencing);
+        let same = |name: &str| {
+            let (before, after) = (old.nodes.get(name), new.nodes.get(name));
+            let levels = before.map(|it| &it.levels) == after.map(|it| &it.levels);
+            let plugs = after.into_iter().flat_map(|it| &it.levels).flatten();
+            let devices = |name: &String| old.devices.get(name) == new.devices.get(name);
+            levels && plugs.map(|plug| &plug.device).all(devices)
+        };
+        let changed = self.members.iter().filter(|(_, member)| !same(&member.name));
+        let changed: Vec<_> = changed.map(|(node, _)| *node).collect();
+        let fencing = &mut self.later.fencing;
+        for node in changed {
+            fencing.doubted.remove(&node);
+            fencing.failures.remove(&node);
+            fencing.rehearsed.remove(&node);
+        }
+    }
+
+    /// The node is no member any more.
+    pub(super) fn forget_fencing_of(&mut self, node: NodeId) {
+        let fencing = &mut self.later.fencing;
+        fencing.under_way.remove(&node);
+        fencing.fenced.remove(&node);
+        fencing.failures.remove(&node);
+        fencing.doubted.remove(&node);
+        fencing.rehearsed.remove(&node);
+    }
+}
