@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig,
-    Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
-    ServiceMore, Stuck,
+    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig, FenceAgent,
+    FencingConfig, NetworkConfig, NodeConfig, NodeFencing, Plug, Program, QuorumConfig,
+    ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore, Stuck,
 };
 use stead_core::time::Span;
 
@@ -46,6 +46,10 @@ pub struct Plan {
     pub services: usize,
     /// The services with a program look after something that no lease's end undoes.
     pub fenced: bool,
+    /// Every machine has a fence device.
+    pub devices: bool,
+    /// A half of the voters goes on once it has had the rest switched off.
+    pub fence_ties: bool,
     /// How many networks carry heartbeats.
     pub links: usize,
     /// How many reference points the services' segment has; none: it is not watched.
@@ -90,6 +94,8 @@ impl Plan {
             satellites: 0,
             services,
             fenced: false,
+            devices: false,
+            fence_ties: false,
             links: 1,
             points: 0,
             failback: None,
@@ -139,7 +145,7 @@ impl Plan {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
                 next: self.more(),
-                fencing: Default::default(),
+                fencing: self.fencing(),
             },
         }
     }
@@ -198,8 +204,27 @@ impl Plan {
     /// Who breaks ties.
     fn quorum(&self) -> QuorumConfig {
         let register = self.register.then_some(Module::QuorumServer);
-        let modules = [Module::Majority].into_iter().chain(register).collect();
+        let fence = self.fence_ties.then_some(Module::Fence);
+        let modules = [Module::Majority].into_iter().chain(register).chain(fence).collect();
         QuorumConfig { chain: Chain::new(modules).unwrap_or_default(), ..QuorumConfig::default() }
+    }
+
+    /// How machines are switched off.
+    fn fencing(&self) -> FencingConfig {
+        if !self.devices {
+            return FencingConfig::default();
+        }
+        let agent = FenceAgent::Exec { command: vec!["/bin/fence".into()] };
+        let device = DeviceConfig { agent, timeout: Span::from_millis(20_000), retries: 0 };
+        let node = |name: &&str| {
+            let plug = Plug { device: "power".into(), plug: Some((*name).to_string()) };
+            let fencing = NodeFencing { levels: vec![vec![plug]], ..NodeFencing::default() };
+            ((*name).to_string(), fencing)
+        };
+        FencingConfig {
+            devices: [("power".to_string(), device)].into(),
+            nodes: NAMES.iter().take(self.nodes).map(node).collect(),
+        }
     }
 
     /// The segment with its reference points, if it has any.

@@ -92,6 +92,8 @@ impl Seed {
             points: 0,
             failback: None,
             fenced: false,
+            devices: false,
+            fence_ties: false,
             needs: false,
             register: false,
             copies: false,
@@ -123,6 +125,14 @@ impl Seed {
         // Those that are promoted on one of several machines.
         let copies = plain && !plan.fenced && rng.below(3) != 0;
         let plan = Plan { copies, ..plan };
+        // Machines that can be switched off, and ties that are broken so.
+        let pairs = plan.nodes.is_multiple_of(2) && !plan.register;
+        let fence_ties = pairs && rng.below(2) == 0;
+        let devices = fence_ties || plan.fenced && rng.below(4) > 0;
+        if devices {
+            mix.add_devices();
+        }
+        let plan = Plan { devices, fence_ties, ..plan };
         Self { plan, mix, faults }
     }
 }

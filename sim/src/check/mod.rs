@@ -9,6 +9,7 @@
 //! | `proof` | I1 to I3 at their root: what is freed is free, and who decides may |
 //! | `turn` | no service begins before what it needs, stops after it, or begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
+//! | `fence` | nobody is switched off without the right to |
 //! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
@@ -17,12 +18,13 @@
 //!
 //! Happy path: nothing is said. The first word against the run ends it ([`Verdict`]).
 //!
-//! Four things are excused, for as long as the protocol says and not a microsecond longer; each
+//! Five things are excused, for as long as the protocol says and not a microsecond longer; each
 //! excuse is counted ([`Why`]). Absent on purpose: what the operator would like (placement), which
 //! has judges of its own later.
 
 mod address;
 mod durable;
+mod fence;
 mod once;
 mod order;
 mod partition;
@@ -32,6 +34,7 @@ mod turn;
 
 use address::Address;
 use durable::Durable;
+use fence::Fence;
 use once::Once;
 use order::Order;
 use partition::Partition;
@@ -63,6 +66,9 @@ pub enum Why {
     ArmedLate,
     /// The clock's rate left the bound, and the guard has not yet run to be told (rule H6).
     Slewed,
+    /// Its fence device called it off, and it was not: what no lease's end undoes is there twice
+    /// (rule X5).
+    Lied,
 }
 
 impl Why {
@@ -71,7 +77,7 @@ impl Why {
     fn holds_for_programs(self) -> bool {
         match self {
             Self::Paused | Self::Slewed => true,
-            Self::Suspended | Self::ArmedLate => false,
+            Self::Suspended | Self::ArmedLate | Self::Lied => false,
         }
     }
 }
@@ -90,7 +96,7 @@ impl Excuse {
     fn ends(&self, longest: stead_core::time::Span) -> u64 {
         match self.why {
             Why::Paused => self.until.max(self.since + longest.0 + 2 * longest.drift().0),
-            Why::Suspended | Why::ArmedLate | Why::Slewed => self.until,
+            Why::Suspended | Why::ArmedLate | Why::Slewed | Why::Lied => self.until,
         }
     }
 }
@@ -118,6 +124,8 @@ pub struct Judges {
     pub turn: Turn,
     /// I5.
     pub durable: Durable,
+    /// Who is switched off.
+    pub fence: Fence,
     /// Services of several resources.
     pub order: Order,
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use stead_core::id::NodeId;
 use stead_core::quorum::register::Half;
-use stead_core::state::Holder;
+use stead_core::state::{Holder, State};
 
 use crate::log::Mode;
-use crate::world::World;
+use crate::world::{Manner, World};
 
 /// A disk that takes longer than that for a write, in microseconds, makes no whole partition.
 const SLOW: u64 = 200_000;
@@ -195,12 +195,13 @@ impl World {
             let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
             state.is_disarmed() && last.is_some_and(gone)
         };
-        // What is bound to a machine waits for it, whatever else there is.
+        // What is bound to a machine waits for it, unless that can be switched off.
         let bound = |number: &usize| {
             let service = crate::plan::service(*number);
             let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
             let at = holder.and_then(|holder| self.host_of(holder));
-            state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at))
+            let waits = state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at));
+            waits && !holder.is_some_and(|holder| self.can_be_fenced(state, holder))
         };
         // What an operator keeps from running.
         let kept = |number: &usize| {
@@ -214,6 +215,18 @@ impl World {
         let numbers =
             (0..config.services.len()).filter(|number| !excused(number) && !missed(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))
+    }
+
+    /// Whether nothing stands in the way of a node's being switched off.
+    fn can_be_fenced(&self, state: &State, node: NodeId) -> bool {
+        let good = |host: usize| self.hosts[host].device == Manner::Good;
+        self.host_of(node).is_some_and(good)
+            && state.is_fenceable(node)
+            && !state.is_node_maintained(node)
+            && !state.is_disarmed()
+            // After a failure nobody tries again for a while.
+            && !state.later.fencing.failures.contains_key(&node)
+            && !state.is_being_fenced(node)
     }
 
     /// All faults are lifted: everything has to heal within that many ms.

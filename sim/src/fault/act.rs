@@ -4,7 +4,7 @@ use super::{AgentAct, Kind};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::register::Fault;
-use crate::world::{Halt, Moment, World};
+use crate::world::{Halt, Manner, Moment, World};
 
 /// A machine, by its name or by what it is at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,8 @@ pub enum Act {
     Steady(Target),
     /// An operator says there that the absent half is off, the second time with force.
     Override(Target, bool),
+    /// How a machine's fence device goes about what it is asked for, from now on.
+    Device(Target, Manner),
     /// Something is done to agents, resources or executors.
     Agents(AgentAct),
 }
@@ -165,8 +167,7 @@ impl Act {
             Self::CutDaemon(..) => Kind::CutDaemon,
             Self::KillGuard(_) => Kind::KillGuard,
             Self::KillDaemon(_) => Kind::KillDaemon,
-            Self::PowerOff(group) if group.len() == 1 => Kind::Power,
-            Self::PowerOff(_) => Kind::Blackout,
+            Self::PowerOff(group) => [Kind::Power, Kind::Blackout][usize::from(group.len() > 1)],
             Self::Release(_) | Self::Retire(_) => Kind::Release,
             Self::Halt(_, Halt::Suspended, _) => Kind::Suspend,
             Self::Halt(_, Halt::Paused, _) => Kind::Hypervisor,
@@ -190,6 +191,7 @@ impl Act {
             Self::Agents(act) => return act.kind(),
             Self::Services(_, false) => Kind::ServiceStopped,
             Self::Maintain(_, true) => Kind::Maintenance,
+            Self::Device(_, manner) => return (*manner != Manner::Good).then_some(Kind::Device),
             Self::Override(..)
             | Self::Steady(_)
             | Self::ConfirmOff(_)

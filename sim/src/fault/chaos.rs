@@ -6,7 +6,7 @@ use super::{Act, AgentAct, Care, Kind, Target};
 use crate::log::Mode;
 use crate::register::Fault;
 use crate::rng::Rng;
-use crate::world::{Halt, Moment, What, World};
+use crate::world::{Halt, Manner, Moment, What, World};
 
 /// Which kinds of faults a seed has, and how close they follow each other.
 #[derive(Clone, Debug)]
@@ -25,13 +25,18 @@ impl Mix {
     /// The mix of a seed: each kind is on in every second one.
     #[must_use]
     pub fn draw(rng: &mut Rng) -> Self {
-        let kinds = Kind::ALL.into_iter().filter(|kind| !kind.needs_parts());
+        let kinds = Kind::ALL.into_iter().filter(|kind| !kind.is_added());
         let mut kinds: Vec<_> = kinds.filter(|_| rng.chance(2)).collect();
         if kinds.is_empty() {
             kinds.push(Kind::Power);
         }
         let longest = [120_000, 500_000, 1_500_000, 5_000_000][rng.index(4)];
         Self { kinds, shortest: longest / 10, longest, mend: rng.between(2, 6) }
+    }
+
+    /// For a cluster whose machines have fence devices.
+    pub fn add_devices(&mut self) {
+        self.kinds.extend([Kind::Device; 2]);
     }
 
     /// For a cluster whose services consist of resources: agents more often than all else.
@@ -157,6 +162,9 @@ impl World {
             if !self.hosts[host].habits.is_empty() {
                 self.try_act(&Act::Agents(AgentAct::Honest(it)));
             }
+            if self.hosts[host].device != Manner::Good {
+                self.try_act(&Act::Device(it, Manner::Good));
+            }
             if !self.lan.up[host] {
                 self.try_act(&Act::Port(it, true));
             }
@@ -243,13 +251,7 @@ impl World {
             Kind::Broken => Act::Break(number, host),
             Kind::Move => Act::Move(number, host),
             Kind::Standby => Act::Standby(host, rng.chance(3)),
-            Kind::Timers => {
-                let millis = self.plan.ride_out.0 / 1_000;
-                let factor = [1, 1, 2][rng.index(3)];
-                let half = rng.chance(2);
-                let millis = if half { millis * factor / 2 } else { millis * factor };
-                Act::RideOut(millis.max(20).max(self.plan.round_trip.0 * 4 / 1_000))
-            }
+            Kind::Timers => self.draw_ride_out(),
             Kind::Swap => Act::Swap(rng.chance(2)),
             Kind::Leave => return self.losable(host).then_some(Act::Leave(host)),
             Kind::Disarm => self.draw_disarming(),
@@ -259,6 +261,7 @@ impl World {
                 return (!group.is_empty()).then_some(Act::Serve(group, serve));
             }
             Kind::Agent | Kind::Part | Kind::Executor => return self.draw_agents(kind),
+            Kind::Device => return self.draw_device(host),
             Kind::ServiceStopped | Kind::Maintenance => return self.draw_kept(kind, host),
             Kind::Satellite if rng.chance(2) => Act::Satellite(host, false),
             Kind::Satellite => return self.demotable(host).then_some(Act::Satellite(host, true)),
@@ -279,6 +282,21 @@ impl World {
             _ => Care::Service(rng.index(services)),
         };
         Some(Act::Maintain(what, on))
+    }
+
+    fn draw_ride_out(&mut self) -> Act {
+        let (millis, rng) = (self.plan.ride_out.0 / 1_000, &mut self.chance.faults);
+        let factor = [1, 1, 2][rng.index(3)];
+        let half = rng.chance(2);
+        let millis = if half { millis * factor / 2 } else { millis * factor };
+        Act::RideOut(millis.max(20).max(self.plan.round_trip.0 * 4 / 1_000))
+    }
+
+    fn draw_device(&mut self, host: Target) -> Option<Act> {
+        let manner = self.chance.faults.pick(&Manner::ALL).map(|(manner, _)| manner)?;
+        // What breaks ties has to tell the truth (rule X4).
+        let lies = manner == Manner::Lies && self.plan.fence_ties;
+        (!lies).then_some(Act::Device(host, manner))
     }
 
     /// Short enough to run out within a seed, and longer than the faults that it is for.

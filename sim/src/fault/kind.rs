@@ -66,12 +66,14 @@ kinds! {
     Executor "executor" "The executor of a service is killed.",
     ServiceStopped "service-stopped" "An operator stops services, or starts them again.",
     Maintenance "maintenance" "An operator leaves something as it is for a while.",
+    Device "device" "A fence device is slow, fails, hangs, lies, or has no power of its own.",
 }
 
 impl Kind {
-    /// Whether it needs a service that consists of resources.
+    /// Whether it needs something that not every cluster has: a service that consists of
+    /// resources, or fence devices.
     #[must_use]
-    pub fn needs_parts(self) -> bool {
-        matches!(self, Self::Agent | Self::Part | Self::Executor)
+    pub fn is_added(self) -> bool {
+        matches!(self, Self::Agent | Self::Part | Self::Executor | Self::Device)
     }
 }

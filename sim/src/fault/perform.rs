@@ -3,7 +3,7 @@
 use super::{Act, ActError, Target};
 use crate::log::Mode;
 use crate::plan::{address, service};
-use crate::world::{Interrupt, Moment, World};
+use crate::world::{Interrupt, Manner, Moment, World};
 
 impl World {
     /// Does it, keeps it, counts it.
@@ -79,6 +79,7 @@ impl World {
             | Act::Retire(it)
             | Act::Halt(it, ..)
             | Act::Disk(it, _)
+            | Act::Device(it, _)
             | Act::LoseDisk(it)
             | Act::Clock(it, ..) => {
                 let host = self.find(*it)?;
@@ -212,6 +213,7 @@ impl World {
             Act::Retire(_) => self.retire(host),
             Act::Halt(_, how, long) => self.halt(host, *how, *long),
             Act::Disk(_, mode) => self.hosts[host].disk.mode = *mode,
+            Act::Device(_, manner) => self.hosts[host].device = *manner,
             Act::LoseDisk(_) => {
                 self.kill_daemon(host);
                 self.hosts[host].disk.lose();
@@ -260,6 +262,7 @@ impl World {
             it.broken.clear();
             it.habits.clear();
             it.disk.mode = Mode::Good;
+            it.device = Manner::Good;
             it.powered = true;
             if it.slewed {
                 let ppm = it.clock.ppm().clamp(-1_000, 1_000);

@@ -7,7 +7,7 @@ use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
 use crate::register::Fault;
-use crate::world::{Halt, Moment};
+use crate::world::{Halt, Manner, Moment};
 
 /// An act that can't be done now. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +146,7 @@ impl Act {
             Self::Satellite(it, on) => write!(f, "satellite {it} {}", switch(*on)),
             Self::Steady(it) => write!(f, "steady {it}"),
             Self::ConfirmOff(it) => write!(f, "confirm-off {it}"),
+            Self::Device(it, manner) => write!(f, "device {it} {}", manner.word()),
             Self::Agents(act) => write!(f, "{act}"),
             Self::Override(it, false) => write!(f, "override {it}"),
             Self::Override(it, true) => write!(f, "override-forced {it}"),
@@ -365,6 +366,7 @@ impl Act {
             "record" => Self::Record(it(words)?),
             "steady" => Self::Steady(it(words)?),
             "confirm-off" => Self::ConfirmOff(it(words)?),
+            "device" => Self::Device(it(words)?, read_manner(words)?),
             "freeze-guard" => Self::FreezeGuard(it(words)?, words.millis()?),
             "freeze-daemon" => Self::FreezeDaemon(it(words)?, words.millis()?),
             "freeze" => Self::Freeze(it(words)?, words.millis()?),
@@ -385,6 +387,15 @@ impl Act {
             _ => return Ok(AgentAct::read(verb, words)?.map(Self::Agents)),
         }))
     }
+}
+
+fn read_manner(words: &mut Reader<'_>) -> Result<Manner, ScriptError> {
+    let word = words.word("how it goes about it")?;
+    let known = Manner::ALL.into_iter().find(|(_, it)| *it == word);
+    known.map(|(manner, _)| manner).ok_or_else(|| {
+        let all: Vec<_> = Manner::ALL.iter().map(|(_, word)| *word).collect();
+        words.wrong(&format!("a device is one of {}, not {word}", all.join(", ")))
+    })
 }
 
 #[cfg(test)]
@@ -425,6 +436,8 @@ mod tests {
         "kill-daemon a",
         "start-daemon a",
         "confirm-off a",
+        "device b lies",
+        "device coordinator good",
         "power-off a b",
         "power-on a",
         "release a",
@@ -484,6 +497,7 @@ mod tests {
             ("standby a perhaps", 11),
             ("freeze a", 9),
             ("clock a 999999 inside", 9),
+            ("device a honest", 10),
         ] {
             let mut words = Reader::new(1, line);
             let verb = words.word("a verb").unwrap();

@@ -136,6 +136,8 @@ impl Script {
             "seed" => plan.seed = words.number("a seed")?,
             "quorum-server" => plan.register = true,
             "fenced" => plan.fenced = true,
+            "devices" => plan.devices = true,
+            "fence-ties" => (plan.devices, plan.fence_ties) = (true, true),
             "needs" => plan.needs = true,
             "copies" => plan.copies = true,
             "rough" => plan.rough = true,
@@ -246,6 +248,11 @@ impl fmt::Display for Script {
         }
         if plan.fenced {
             writeln!(f, "fenced")?;
+        }
+        match (plan.devices, plan.fence_ties) {
+            (_, true) => writeln!(f, "fence-ties")?,
+            (true, false) => writeln!(f, "devices")?,
+            (false, false) => {}
         }
         if plan.needs {
             writeln!(f, "needs")?;

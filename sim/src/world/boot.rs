@@ -6,7 +6,7 @@ use stead_core::id::{ClusterId, NodeId, Term};
 use stead_core::state::{Change, QuorumServer};
 use stead_core::time::Span;
 
-use super::{Chance, GateForm, Host, What, World};
+use super::{Chance, GateForm, Host, Manner, What, World};
 use crate::check::Judges;
 use crate::clock::Clock;
 use crate::cover::Cover;
@@ -57,6 +57,7 @@ impl World {
             faults: stream(5),
             keepers: stream(6),
             agents: stream(8),
+            devices: stream(9),
         };
         let mut world = Self {
             now: 1,
@@ -158,6 +159,8 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         woke_at: 0,
         astray_until: 0,
         powered: true,
+        device: Manner::Good,
+        called_off: false,
         guard_cut: None,
         daemon_cut: None,
         slewed: false,

@@ -36,6 +36,8 @@ pub struct Daemon {
     tickets: BTreeMap<u64, Option<Change>>,
     /// What it has heard of the reference points.
     pub(crate) asking: crate::net::Asking,
+    /// The attempts to have nodes switched off that it makes.
+    pub(super) fences: BTreeSet<u64>,
     /// It was asked to end.
     pub retiring: bool,
     /// It was held up in the middle of its commands.
@@ -60,6 +62,7 @@ impl Daemon {
             tasks: BTreeMap::new(),
             tickets: BTreeMap::new(),
             asking: crate::net::Asking::default(),
+            fences: BTreeSet::new(),
             retiring: false,
             held: false,
         }

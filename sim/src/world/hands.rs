@@ -78,6 +78,8 @@ impl World {
                 self.ask_task(host, &service, Ask::Forget(epoch, resource));
             }
             Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
+            Command::Fence { node, number } => self.fence(host, node, number),
+            Command::StopFence { number } => self.stop_fence(host, number),
             Command::Copy { service, epoch } => self.begin_copy(host, service, epoch),
             Command::EndCopy { service, epoch } => self.end_copy(host, service, epoch),
             Command::Notice(notice) => self.note(Some(host), || notice.to_string()),
@@ -208,6 +210,7 @@ impl World {
             | Event::Current(_)
             | Event::Answered { .. }
             | Event::Vouched(_)
+            | Event::Fenced { .. }
             | Event::Applied { .. }
             | Event::Restored(_)
             | Event::Proposed { .. }

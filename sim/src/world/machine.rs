@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::time::{Instant, Span};
 
-use super::{Daemon, Executor, Guard, Habitual, Permit};
+use super::{Daemon, Executor, Guard, Habitual, Manner, Permit};
 use crate::clock::Clock;
 use crate::log::Disk;
 
@@ -116,6 +116,10 @@ pub struct Host {
     pub astray_until: u64,
     /// There is power.
     pub powered: bool,
+    /// What its fence device does.
+    pub device: Manner,
+    /// That has called it off, and it was not.
+    pub called_off: bool,
     /// The guard's next acts are cut short there.
     pub guard_cut: Option<Interrupt>,
     /// The daemon's next acts are cut short there.

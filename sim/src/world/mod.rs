@@ -27,6 +27,7 @@ mod agents;
 mod boot;
 mod copies;
 mod daemon;
+mod devices;
 mod guard;
 mod hands;
 mod keeper;
@@ -39,6 +40,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use agents::{AgentsIn, Executor, Habit, Habitual, Harm, Part, Truth};
 pub use copies::Kept;
 pub use daemon::{Daemon, DaemonIn};
+pub use devices::{DeviceIn, Manner};
 pub use guard::{Guard, GuardIn};
 pub use keeper::{LATE, Permit};
 pub use machine::{GateForm, Halt, Host, Interrupt, Moment};
@@ -107,6 +109,8 @@ pub enum What {
         /// When it was asked.
         asked: u64,
     },
+    /// Something happens at a fence device.
+    Device(DeviceIn),
     /// A machine that stood still goes on.
     Wake(usize),
     /// The guard sees whether the clock can be trusted.
@@ -143,6 +147,8 @@ pub struct Chance {
     pub log: Rng,
     /// For faults.
     pub faults: Rng,
+    /// For fence devices.
+    pub devices: Rng,
 }
 
 /// The cluster.
@@ -274,6 +280,7 @@ impl World {
                 self.guard_input(host, 0, GuardIn::Event(event));
             }
             What::Chaos => self.next_fault(),
+            What::Device(what) => self.device(what),
             What::Later(act) => self.follow(&act),
             What::Recheck => {
                 self.judge_all_gates();
@@ -308,6 +315,7 @@ impl World {
             What::AskPoints(host, _) => (18, *host),
             What::Register { host, .. } => (19, *host),
             What::Agents(host, ..) => (20, *host),
+            What::Device(_) => (22, 0),
         };
         self.steps += 1;
         self.mix(self.now << 10 | kind << 4 | host as u64);

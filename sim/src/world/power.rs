@@ -30,6 +30,7 @@ impl World {
         it.permits.clear();
         it.configured.clear();
         it.powered = false;
+        it.called_off = false;
         it.guard_paused = 0;
         it.daemon_paused = 0;
         it.halted = None;
