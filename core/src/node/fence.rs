@@ -126,6 +126,7 @@ impl Node {
             term: self.log.term,
             by: begun.by,
             incarnation: begun.incarnation,
+            given_up: true,
             said,
         })))
     }
@@ -241,7 +242,8 @@ impl Node {
         }
         let number = (!of_tie).then_some(Epoch(number));
         let (term, by) = (self.log.term, self.me);
-        self.fences.ended.push(FenceEnd { node, number, term, by, incarnation, said });
+        let given_up = false;
+        self.fences.ended.push(FenceEnd { node, number, term, by, incarnation, given_up, said });
     }
 
     /// The newest start of that node's guard that is known here.
@@ -266,13 +268,15 @@ impl Node {
             FenceChange::Ends(end) => {
                 let same = |it: &FenceEnd| it.node == end.node && it.number == end.number;
                 self.fences.ended.retain(|it| !same(it));
-                if end.said.outcome.is_err() {
-                    self.fences.failed.insert(end.node, now);
-                } else {
+                if end.said.outcome.is_ok() {
                     self.fences.failed.remove(&end.node);
+                } else if !end.given_up {
+                    self.fences.failed.insert(end.node, now);
                 }
             }
             FenceChange::Rehearsed { node, .. } => drop(self.fences.failed.remove(node)),
+            // What it has is somebody else's by now. A later start of its guard is admitted.
+            FenceChange::Doubted { node, .. } if *node == self.me => self.on_retire(),
             FenceChange::Doubted { .. } => {}
         }
     }
@@ -284,6 +288,8 @@ impl Node {
             FenceChange::Begins { .. } => return,
             FenceChange::Ends(end) => match &end.said.outcome {
                 Ok(how) => (end.node, FenceNews::Off(how.clone())),
+                // The next attempt says it.
+                Err(_) if end.given_up => return,
                 Err(why) => (end.node, FenceNews::Failed(why.clone())),
             },
             FenceChange::Doubted { node, why, .. } => (*node, FenceNews::Doubted(why.clone())),

@@ -311,6 +311,10 @@ impl Node {
         }
         self.tie.barred = None;
         let absent: Vec<_> = half.absent().collect();
+        // It has gone on, and what the log shows of its voters is a moment older.
+        if absent.iter().any(|node| self.state.later.out.contains(node)) {
+            return;
+        }
         if absent.iter().all(|node| self.tie.fences.get(node) == Some(&Switching::Off)) {
             let number = self.state.later.grant.next();
             self.notice(Notice::Granted(number));

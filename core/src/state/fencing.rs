@@ -107,6 +107,8 @@ pub struct FenceEnd {
     pub by: NodeId,
     /// If it is off: all starts of its guard up to that one are over.
     pub incarnation: Incarnation,
+    /// Nobody asks the devices any more: whoever did decides no longer.
+    pub given_up: bool,
     /// What the devices said.
     pub said: FenceSaid,
 }
@@ -215,7 +217,7 @@ impl State {
                 self.free_bound(node);
                 self.forget_unwanted();
             }
-        } else {
+        } else if !end.given_up {
             let failures = self.later.fencing.failures.entry(node).or_default();
             *failures = failures.saturating_add(1);
         }
