@@ -186,7 +186,10 @@ impl Node {
                 self.notice(Notice::GuardLost);
             }
             Event::Log(view) => self.on_log(view),
-            Event::Current(index) => self.current = Some(index),
+            Event::Current(index) => {
+                self.current = Some(index);
+                self.note_read(index);
+            }
             Event::Applied { index, term: _, change } => self.on_applied(now, index, change),
             Event::Restored(state) => self.state = state,
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),

@@ -5,17 +5,14 @@ use alloc::vec::Vec;
 
 use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, ProofRecord, Takeover};
 use super::config::Config;
-use super::incident::{Cause, Incident, Moved, Reached, Stage};
-use super::{Holder, INCIDENTS_KEPT, LEFT_KEPT, Member, Refusal, State};
+use super::incident::{Cause, Moved, Reached, Stage};
+use super::{Holder, LEFT_KEPT, Member, Refusal, State};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::time::Span;
 use crate::timers::Timers;
 
 pub(super) type Applied = Result<Outcome, Refusal>;
-
-/// How many stages of one incident are kept; a takeover of many services has many.
-const STAGES_KEPT: usize = 2_000;
 
 impl State {
     /// Applies the entry at `index`. A refused change leaves everything but `applied` as it was.
@@ -461,43 +458,6 @@ impl State {
         }
         let known = config.resources(service).iter().any(|it| it.name == resource);
         if known { Ok(Outcome::Done) } else { Err(Refusal::NoSuchResource(resource.into())) }
-    }
-
-    fn observe(&mut self, service: &ServiceId, epoch: Epoch, stages: Vec<Stage>) -> Applied {
-        let about = |it: &Moved| it.service == *service && it.epoch == epoch;
-        let incident = self.incidents.iter_mut().rev().find(|it| it.moved.iter().any(about));
-        let incident = incident.ok_or(Refusal::Stale)?;
-        let known = |stages: &[Stage], new: &Stage| {
-            stages.iter().any(|old| {
-                (&old.service, old.node, old.reached) == (&new.service, new.node, new.reached)
-            })
-        };
-        for stage in stages {
-            if !known(&incident.stages, &stage) && incident.stages.len() < STAGES_KEPT {
-                incident.stages.push(stage);
-            }
-        }
-        Ok(Outcome::Done)
-    }
-
-    fn record(
-        &mut self,
-        index: Index,
-        node: NodeId,
-        cause: Cause,
-        moved: Vec<Moved>,
-        mut stages: Vec<Stage>,
-    ) {
-        if moved.is_empty() {
-            return;
-        }
-        self.incident_count += 1;
-        stages.sort_by_key(|stage: &Stage| -> (Reached, NodeId) { (stage.reached, stage.node) });
-        let number = self.incident_count;
-        self.incidents.push_back(Incident { number, index, node, cause, moved, stages });
-        while self.incidents.len() > INCIDENTS_KEPT {
-            self.incidents.pop_front();
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! | change | who proposes it, and when |
 //! |---|---|
 //! | [`FenceChange::Begins`] | the coordinator, before any device is asked |
-//! | [`FenceChange::Ends`] | the coordinator, once the devices have spoken, or nobody asks them any more |
+//! | [`FenceChange::Ends`] | the coordinator: devices have spoken, or nobody asks them more |
 //! | [`FenceChange::Doubted`] | the coordinator: a node goes on that devices called off |
 //! | [`FenceChange::Rehearsed`] | whoever tried the way to a node |
 //!

@@ -6,8 +6,13 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::apply::Applied;
+use super::{INCIDENTS_KEPT, Outcome, Refusal, State};
 use crate::id::{Epoch, Index, NodeId, ServiceId};
 use crate::time::Span;
+
+/// How many stages of one incident are kept; a takeover of many services has many.
+const STAGES_KEPT: usize = 2_000;
 
 /// One event that moved services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,5 +139,49 @@ impl fmt::Display for Reached {
             Self::Started => "started",
             Self::Verified => "verified",
         })
+    }
+}
+
+impl State {
+    pub(super) fn observe(
+        &mut self,
+        service: &ServiceId,
+        epoch: Epoch,
+        stages: Vec<Stage>,
+    ) -> Applied {
+        let about = |it: &Moved| it.service == *service && it.epoch == epoch;
+        let incident = self.incidents.iter_mut().rev().find(|it| it.moved.iter().any(about));
+        let incident = incident.ok_or(Refusal::Stale)?;
+        let known = |stages: &[Stage], new: &Stage| {
+            stages.iter().any(|old| {
+                (&old.service, old.node, old.reached) == (&new.service, new.node, new.reached)
+            })
+        };
+        for stage in stages {
+            if !known(&incident.stages, &stage) && incident.stages.len() < STAGES_KEPT {
+                incident.stages.push(stage);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn record(
+        &mut self,
+        index: Index,
+        node: NodeId,
+        cause: Cause,
+        moved: Vec<Moved>,
+        mut stages: Vec<Stage>,
+    ) {
+        if moved.is_empty() {
+            return;
+        }
+        self.incident_count += 1;
+        stages.sort_by_key(|stage: &Stage| -> (Reached, NodeId) { (stage.reached, stage.node) });
+        let number = self.incident_count;
+        self.incidents.push_back(Incident { number, index, node, cause, moved, stages });
+        while self.incidents.len() > INCIDENTS_KEPT {
+            self.incidents.pop_front();
+        }
     }
 }

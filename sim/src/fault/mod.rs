@@ -15,6 +15,7 @@ mod act;
 mod agents;
 mod chaos;
 mod kind;
+mod manner;
 mod operate;
 mod perform;
 mod words;

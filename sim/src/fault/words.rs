@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use super::manner::read_manner;
 use super::{Act, AgentAct, Care, Target};
 use crate::log::Mode;
 use crate::plan::NAMES;
 use crate::reader::{Reader, ScriptError};
 use crate::register::Fault;
-use crate::world::{Halt, Manner, Moment};
+use crate::world::{Halt, Moment};
 
 /// An act that can't be done now. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -387,15 +388,6 @@ impl Act {
             _ => return Ok(AgentAct::read(verb, words)?.map(Self::Agents)),
         }))
     }
-}
-
-fn read_manner(words: &mut Reader<'_>) -> Result<Manner, ScriptError> {
-    let word = words.word("how it goes about it")?;
-    let known = Manner::ALL.into_iter().find(|(_, it)| *it == word);
-    known.map(|(manner, _)| manner).ok_or_else(|| {
-        let all: Vec<_> = Manner::ALL.iter().map(|(_, word)| *word).collect();
-        words.wrong(&format!("a device is one of {}, not {word}", all.join(", ")))
-    })
 }
 
 #[cfg(test)]

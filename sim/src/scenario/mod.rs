@@ -23,7 +23,7 @@
 //! | `quorum-server` | a register breaks ties |
 //! | `fenced` | services with a program have something that no lease's end undoes |
 //! | `devices` | every machine has a fence device |
-//! | `fence-ties` | a half goes on once it has had the rest switched off; every machine has a device |
+//! | `fence-ties` | the same, and a half goes on once it has had the rest switched off |
 //! | `copies` | services with a program have a copy on each machine, promoted on one |
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |

@@ -23,13 +23,18 @@
 //! Absent on purpose: the lease. No guard ever counts a tie vote; it learns of the smaller set of
 //! voters from the log, like of any other (rule C4).
 
+mod switch;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use switch::FENCE_HANDICAP;
+use switch::Switching;
+
 use super::vouch::Vouch;
 use super::{Command, Node};
-use crate::id::{Grant, NodeId};
+use crate::id::{Grant, Incarnation, Index, NodeId};
 use crate::lease::{LogTail, PeerReport, Report};
 use crate::notice::Notice;
 use crate::quorum::ask::{Question, Standing};
@@ -49,11 +54,6 @@ const LEAD_AGAIN: Span = Span::from_millis(100);
 /// The time between two attempts to shrink: the log refuses one before something of the leader's
 /// own term is committed.
 const SHRINK_AGAIN: Span = Span::from_millis(5);
-/// How long the half with fewer services lets the other one switch it off first, where the file
-/// does not say: longer than devices usually take, so that not both go.
-pub const FENCE_HANDICAP: Span = Span::from_millis(5_000);
-/// The time between two attempts to switch off the rest.
-const FENCE_AGAIN: Span = Span::from_millis(5_000);
 
 /// What a node knows of ties and of the register.
 #[derive(Debug, Default)]
@@ -92,21 +92,15 @@ pub(super) struct Tie {
     pub(super) trusting: Option<(Challenge, Grant)>,
     /// The voters that this run has seen all together, itself being current.
     whole: Option<BTreeSet<NodeId>>,
+    /// The start of the guard under which this run has read the log's end, and that end. Under an
+    /// earlier start the lease may have been given up in order, and others have gone on since.
+    read: Option<(Incarnation, Index)>,
+    /// When it was last asked for.
+    read_asked: Option<Instant>,
     /// How far the switching off of the rest has come.
     fences: BTreeMap<NodeId, Switching>,
     /// Why the rest may not be switched off.
     barred: Option<String>,
-}
-
-/// How far the switching off of an absent voter has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Switching {
-    /// Its devices are asked.
-    Asked,
-    /// It is off.
-    Off,
-    /// It could not be had off at that time.
-    Failed(Instant),
 }
 
 /// A question under way.
@@ -124,17 +118,6 @@ impl Tie {
             || self.vote.is_some()
             || self.trusting.is_some()
             || self.vouch.is_some()
-    }
-
-    /// Whether that node's devices are asked so that this half may go on.
-    pub(super) fn fences(&self, node: NodeId) -> bool {
-        self.fences.get(&node) == Some(&Switching::Asked)
-    }
-
-    /// They have spoken.
-    pub(super) fn fenced(&mut self, now: Instant, node: NodeId, off: bool) {
-        let came = if off { Switching::Off } else { Switching::Failed(now) };
-        self.fences.insert(node, came);
     }
 
     /// Whether exactly half of the voters is here, or goes on under a grant.
@@ -303,82 +286,6 @@ impl Node {
         }
     }
 
-    /// Has the rest of the voters switched off, and goes on once all of them are.
-    fn go_on_fenced(&mut self, now: Instant, half: Half, since: Instant) {
-        if let Some(why) = self.cannot_fence(&half) {
-            self.tie.barred = Some(why);
-            return;
-        }
-        self.tie.barred = None;
-        let absent: Vec<_> = half.absent().collect();
-        // It has gone on, and what the log shows of its voters is a moment older.
-        if absent.iter().any(|node| self.state.later.out.contains(node)) {
-            return;
-        }
-        if absent.iter().all(|node| self.tie.fences.get(node) == Some(&Switching::Off)) {
-            let number = self.state.later.grant.next();
-            self.notice(Notice::Granted(number));
-            self.take_vote(now, number, half);
-            return;
-        }
-        if now < since + self.handicap(&half) {
-            return;
-        }
-        for node in absent {
-            let due = match self.tie.fences.get(&node) {
-                Some(Switching::Asked | Switching::Off) => false,
-                Some(Switching::Failed(at)) => now.since(*at) >= FENCE_AGAIN,
-                None => true,
-            };
-            if due {
-                self.tie.fences.insert(node, Switching::Asked);
-                self.fence_for_tie(node);
-            }
-        }
-    }
-
-    /// Whether a half goes on here once the other one is switched off.
-    pub(super) fn fences_ties(&self) -> bool {
-        let config = self.state.config.as_ref();
-        config.is_some_and(|config| config.later.quorum.chain.fences())
-    }
-
-    /// Why this half may not have the rest switched off, if it may not.
-    fn cannot_fence(&self, half: &Half) -> Option<String> {
-        // What was booted beside a link that is cut would switch off who went on (rule X2).
-        if !self.ready || self.tie.whole.as_ref() != Some(&half.voters) {
-            return Some(String::from(
-                "this node has not been together with all the others since its daemon started, so \
-                 it may not switch them off",
-            ));
-        }
-        if self.state.is_disarmed() {
-            return Some(String::from("nobody is switched off while the cluster is disarmed"));
-        }
-        let kept =
-            |node: &NodeId| self.state.is_node_maintained(*node) || !self.state.is_fenceable(*node);
-        let node = half.absent().find(kept)?;
-        let name = self.state.name(node);
-        Some(if self.state.is_node_maintained(node) {
-            alloc::format!("{name} is in maintenance, and left as it is")
-        } else {
-            alloc::format!("{name} has no fence devices that can be relied upon")
-        })
-    }
-
-    /// Remembers that this run has seen all voters together, itself being current. Nobody can have
-    /// gone on without it before that, and whoever does so later switches it off first.
-    fn note_whole(&mut self, now: Instant) {
-        let ([voters], Some(report)) = (&self.log.voters[..], &self.report) else { return };
-        if !self.ready || !report.hears_coordinator || self.tie.whole.as_ref() == Some(voters) {
-            return;
-        }
-        let here = |node: &NodeId| *node == self.me || self.heard_lately(now, report, *node);
-        if voters.contains(&self.me) && voters.iter().all(here) {
-            self.tie.whole = Some(voters.clone());
-        }
-    }
-
     fn take_vote(&mut self, now: Instant, grant: Grant, half: Half) {
         let Some(absent) = half.absent().next() else { return };
         let vote = TieVote { grant, half, absent };
@@ -504,7 +411,7 @@ impl Node {
         }
         if let Some((half, since)) = &self.tie.half {
             let failed = self.tie.fences.values().filter_map(|it| match it {
-                Switching::Failed(at) => Some(*at + FENCE_AGAIN),
+                Switching::Failed(at) => Some(*at + switch::FENCE_AGAIN),
                 Switching::Asked | Switching::Off => None,
             });
             if let Some(again) = failed.filter(|again| *again > now).min() {
