@@ -64,7 +64,10 @@ fn any_line_is_an_order_that_is_read_again_as_it_was_or_none() {
             ("care", b"care ended\n".to_vec()),
             ("forget", b"forget data\n".to_vec()),
             ("promote", b"promote 12\n".to_vec()),
-            ("others", b"others {\"unpromoted\":[],\"promoted\":[\"node1\"],\"wanted\":2}\n".to_vec()),
+            (
+                "others",
+                b"others {\"unpromoted\":[],\"promoted\":[\"node1\"],\"wanted\":2}\n".to_vec(),
+            ),
         ]
     };
     let words: &[&[u8]] = &[b"stop", b"care ", b"full", b"forget ", b"promote ", b"demote ", b"\n"];
