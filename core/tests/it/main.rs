@@ -3,6 +3,7 @@
 
 mod beats;
 mod bound;
+mod carried;
 mod chain;
 mod copied;
 mod copies;

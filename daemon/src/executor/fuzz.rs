@@ -1,8 +1,9 @@
 //! What programs say of themselves, what engines say that containers printed, and names of units,
-//! which come out of a file.
+//! which come out of a file; and what daemons say.
 
 use stead_fuzz::target;
 
+use super::wire::Order;
 use super::{container, drop_in, ready};
 
 #[test]
@@ -52,5 +53,27 @@ fn any_bytes_are_what_a_container_printed() {
         let lines = container::last_lines(bytes, 3);
         assert!(lines.len() <= 3 && lines.iter().all(|line| !line.contains('\n')));
         !lines.is_empty()
+    });
+}
+
+#[test]
+fn any_line_is_an_order_that_is_read_again_as_it_was_or_none() {
+    let samples = || {
+        vec![
+            ("stop", b"stop\n".to_vec()),
+            ("care", b"care ended\n".to_vec()),
+            ("forget", b"forget data\n".to_vec()),
+            ("promote", b"promote 12\n".to_vec()),
+            (
+                "others",
+                b"others {\"unpromoted\":[],\"promoted\":[\"node1\"],\"wanted\":2}\n".to_vec(),
+            ),
+        ]
+    };
+    let words: &[&[u8]] = &[b"stop", b"care ", b"full", b"forget ", b"promote ", b"demote ", b"\n"];
+    target!("executor-order").samples(samples).words(words).count(60_000).run(|bytes| {
+        let Some(order) = Order::read(bytes) else { return false };
+        assert_eq!(Order::read(order.line().as_bytes()), Some(order));
+        true
     });
 }

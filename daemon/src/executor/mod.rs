@@ -50,6 +50,7 @@ mod ocf;
 mod operator;
 mod others;
 mod process;
+mod promoted;
 mod ready;
 mod run;
 mod surroundings;

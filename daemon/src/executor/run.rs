@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
-use stead_core::id::Epoch;
 use stead_core::resource::{Command, Life, Resource, Stage, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig, Stuck};
 use stead_core::time::{Instant, Span};
@@ -21,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::beside::Beside;
 use super::operator::{self, Operator, Report};
 use super::others::Known;
+use super::promoted::Promotion;
 use super::say;
 use super::wanted::Wanted;
 use super::wire::{Order, Picture, ResourceView, State, care_word};
@@ -114,8 +114,8 @@ async fn serve(wanted: Wanted) -> io::Result<()> {
     let parts: Vec<ResourceView> = wanted.resources.iter().map(part).collect();
     let (told, pictures) = watch::channel(String::new());
     let (orders, ordered) = unbounded_channel();
-    let (promoted, demoted) = (None, Epoch::default());
-    let mut executor = Executor { life, parts, operators, told, wanted, known, promoted, demoted };
+    let promotion = Promotion::default();
+    let mut executor = Executor { life, parts, operators, told, wanted, known, promotion };
     executor.advance()?;
     let socket = Wanted::socket(&executor.wanted.folder, &executor.wanted.service);
     tokio::spawn(accept(listen(&socket)?, pictures, orders));
@@ -160,10 +160,8 @@ struct Executor {
     wanted: Wanted,
     /// The other copies.
     known: Known,
-    /// Under which assignment the copy is promoted, or being promoted.
-    promoted: Option<Epoch>,
-    /// The newest assignment that was to be demoted; nothing is promoted under it or before.
-    demoted: Epoch,
+    /// Of a copy: under which assignment it is promoted.
+    promotion: Promotion,
 }
 
 impl Executor {
@@ -218,18 +216,13 @@ impl Executor {
                 }
             }
             Order::Promote(epoch) => {
-                // What ends the assignment ends this copy, which is older (rule K2); and nothing
-                // is promoted twice under one (rule H3).
-                let newer = epoch > self.wanted.epoch && epoch > self.demoted;
-                if self.wanted.copies.is_some() && newer && self.promoted.is_none() {
-                    self.promoted = Some(epoch);
+                let copy = self.wanted.epoch;
+                if self.wanted.copies.is_some() && self.promotion.promote(copy, epoch) {
                     self.life.promote(now());
                 }
             }
             Order::Demote(epoch) => {
-                self.demoted = self.demoted.max(epoch);
-                if self.promoted.is_some_and(|promoted| promoted <= epoch) {
-                    self.promoted = None;
+                if self.promotion.demote(epoch) {
                     self.life.demote(now());
                 }
             }
@@ -258,13 +251,13 @@ impl Executor {
             part.reboots = view.stage == Stage::Stuck && resource.stuck == Stuck::Reboot;
         }
         let copies = self.wanted.copies.is_some();
-        let released = copies && self.promoted.is_none() && self.life.is_released();
+        let released = copies && self.promotion.under.is_none() && self.life.is_released();
         let picture = Picture {
             epoch: self.wanted.epoch,
             state: self.state(self.life.whole()),
             copy: copies.then(|| self.state(self.life.copy())),
-            promoted: self.promoted,
-            released: released.then_some(self.demoted),
+            promoted: self.promotion.under,
+            released: released.then_some(self.promotion.demoted),
             care: care_word(self.life.allowed()).to_owned(),
             resources: self.parts.clone(),
         };

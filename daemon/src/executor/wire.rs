@@ -50,7 +50,7 @@ pub(super) enum Order {
 
 impl Order {
     /// It as a line, with its end.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         match self {
             Self::Stop => format!("{STOP}\n"),
             Self::Care(care) => format!("{CARE} {}\n", care_word(*care)),

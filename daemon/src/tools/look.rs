@@ -157,7 +157,12 @@ pub(super) fn crm_resource(
             }
             Ok(())
         }
-        // Nothing is kept here of what resources use or are told.
+        // Agents of virtual machines take these words for a cluster that keeps no such thing, and
+        // leave it at that (`set_util_attr` of VirtualDomain).
+        Some("get") if given.has("utilization") => {
+            Err(Failed::new(Exit::NoSuch, "not connected: what resources use is not kept here"))
+        }
+        // Nothing is kept here of what resources are told.
         Some("get") => Err(Failed::new(Exit::NoSuch, "no such parameter is kept")),
         _ => Err(Failed::new(Exit::Unimplemented, "of crm_resource only -W, -l and -g are here")),
     }

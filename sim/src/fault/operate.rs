@@ -199,7 +199,8 @@ impl World {
         if self.hosts[host].id == *node {
             return;
         }
-        // A new node on an old machine: new disk, new start of everything.
+        // A new node on an old machine: plugged in, new disk, new start of everything.
+        self.hosts[host].powered = true;
         self.kill_daemon(host);
         self.kill_guard(host);
         self.hosts[host].disk.renew();

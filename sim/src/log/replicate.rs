@@ -255,7 +255,10 @@ impl World {
         let Some(raft) = self.raft(host) else { return };
         let Some(mut voters) = sets.into_iter().next() else { return };
         let settled = raft.commit == length && raft.commit >= raft.first;
-        if raft.role != Role::Leader || !settled {
+        // Who is to vote has caught up first: a single voter could commit nothing with one that is
+        // not there yet.
+        let there = !on || raft.matched.get(&node) >= Some(&length);
+        if raft.role != Role::Leader || !settled || !there {
             return;
         }
         let changed = if on { voters.insert(node) } else { voters.remove(&node) };
