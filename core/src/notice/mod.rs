@@ -1,4 +1,10 @@
 //! What an operator is told: the same lines in the journal, in `status` and in the tests.
+//!
+//! Happy path: the machine says that something happened ([`Notice`]), and this says how much that
+//! matters and in which words. Names are in it, no numbers of nodes: who reads it later may know
+//! another configuration. What there is to tell of fencing has a file of its own.
+//!
+//! Absent on purpose: the wall clock, and whatever is nobody's business beyond this node.
 
 mod fence;
 

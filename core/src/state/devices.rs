@@ -1,8 +1,9 @@
 //! By what nodes are fenced, as the operator wrote it: devices, and which of them cut which node.
 //!
 //! A device is asked to cut a node off from what its services could write to: to switch its power
-//! off, or to shut it out of a storage or a network. Each node has *levels*: the first one is tried,
-//! then the next. All plugs of one level are needed, as with a machine of two power supplies.
+//! off, or to shut it out of a storage or a network. Each node has *levels*: the first one is
+//! tried, then the next. All plugs of one level are needed, as with a machine of two power
+//! supplies.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -1,8 +1,8 @@
 //! Fence devices: each machine has one, which switches it off and on, or does not.
 //!
 //! An attempt has two moments: at the first the power is cut, at the second the device says so.
-//! What runs of it ends with the daemon that began it, when that is told to, and, where it rests on a
-//! coordinator's authority, with the lease of its node, as its keeper sees to.
+//! What runs of it ends with the daemon that began it, when that is told to, and, where it rests
+//! on a coordinator's authority, with the lease of its node, as its keeper sees to.
 
 use stead_core::id::NodeId;
 use stead_core::node::Event;

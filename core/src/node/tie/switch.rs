@@ -81,9 +81,8 @@ impl Node {
         }
     }
 
-    /// Whether the last word of that node's guard was that it gave its lease up in order. Its daemon
-    /// switches nobody off in that run, and in the next one not before it has read the log's end
-    /// through a majority (rule X3).
+    /// Whether the last word of that node's guard was that it gave its lease up in order. Its
+    /// daemon has nobody switched off before it has read the log's end anew (rules X5, X6).
     fn has_left(&self, node: NodeId) -> bool {
         let peer = self.report.as_ref().and_then(|report| report.peers.get(&node));
         peer.is_some_and(|peer| peer.released.is_some() && peer.released == Some(peer.incarnation))
