@@ -62,6 +62,7 @@ impl Node {
 
     /// Takes the next decision, if this node coordinates. Called after every event.
     pub(super) fn coordinate(&mut self, now: Instant) {
+        self.leave_the_lead(now);
         let leads = self.log.leader == Some(self.me) && !self.is_leaving();
         let Some(report) = self.report.clone().filter(|_| leads) else {
             self.coordinator = Coordinator::default();

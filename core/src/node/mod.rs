@@ -104,6 +104,8 @@ pub struct Node {
     store_failed: bool,
     /// This node was asked to end.
     retiring: bool,
+    /// When that was.
+    retiring_since: Option<Instant>,
     /// Since when this run knows that the cluster is disarmed, and as of which revision.
     disarmed: Option<(u64, Instant)>,
     tie: Tie,
@@ -150,6 +152,7 @@ impl Node {
             ready: false,
             store_failed: false,
             retiring: false,
+            retiring_since: None,
             disarmed: None,
             tie: Tie::default(),
             election: Election::default(),
@@ -193,7 +196,7 @@ impl Node {
             Event::Applied { index, term: _, change } => self.on_applied(now, index, change),
             Event::Restored(state) => self.state = state,
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
-            Event::Retire => self.on_retire(),
+            Event::Retire => self.on_retire(now),
             Event::StoreFailed(detail) => self.on_store_failed(detail),
             Event::Answered { number, answer, round_trip } => {
                 self.on_answered(now, number, answer, round_trip);
@@ -452,9 +455,10 @@ impl Node {
         }
     }
 
-    fn on_retire(&mut self) {
+    fn on_retire(&mut self, now: Instant) {
         if !self.retiring {
             self.retiring = true;
+            self.retiring_since = Some(now);
             self.notice(Notice::Retiring);
         }
     }

@@ -148,6 +148,21 @@ impl Node {
         voters.filter_map(fit).max().map(|(_, next)| next)
     }
 
+    /// A coordinator that was asked to end decides nothing any more. Mostly all of it stops within
+    /// moments, and its last word makes the others elect. If something does not, another one leads
+    /// meanwhile: *without that* nobody would decide anything for as long as a stop hangs.
+    pub(super) fn leave_the_lead(&mut self, now: Instant) {
+        let leads = self.log.leader == Some(self.me) && self.retiring && !self.store_failed;
+        let late = self.retiring_since.is_some_and(|at| now.since(at) > self.state.timers.ride_out);
+        let again = self.voter_change.is_none_or(|at| now.since(at) >= VOTER_PAUSE);
+        let Some(report) = self.report.clone().filter(|_| leads && late && again) else { return };
+        if let Some(next) = self.successor(now, &report) {
+            self.voter_change = Some(now);
+            self.notice(Notice::Campaign(self.state.name(next)));
+            self.command(Command::HandOver(next));
+        }
+    }
+
     /// The step in one entry with a number, or what comes before it.
     fn step_by_number(&mut self, now: Instant, report: &Report, step: Step) -> Option<Command> {
         // Half of the voters asks for itself.

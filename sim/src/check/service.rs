@@ -39,6 +39,7 @@ impl World {
                 && it.disk.is_writable()
                 && !matches!(it.disk.mode, Mode::Slow(late) if late > SLOW)
                 && it.daemon.as_ref().is_some_and(|daemon| !daemon.raft.is_dead())
+                && !it.daemon.as_ref().is_some_and(|daemon| daemon.retiring)
                 && self.lan.up[*host]
         };
         let fit: Vec<_> = (0..self.hosts.len()).filter(fit).collect();
@@ -203,13 +204,22 @@ impl World {
             let waits = state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at));
             waits && !holder.is_some_and(|holder| self.can_be_fenced(state, holder))
         };
+        // What a machine that was asked to end has, and has not been able to stop.
+        let leaves = |number: &usize| {
+            let holder = state.assignments.get(&crate::plan::service(*number));
+            let at = holder.and_then(|it| it.holder.node()).and_then(|node| self.host_of(node));
+            let daemon = at.and_then(|at| self.hosts[at].daemon.as_ref());
+            daemon.is_some_and(|daemon| daemon.retiring)
+        };
         // What an operator keeps from running.
         let kept = |number: &usize| {
             let service = crate::plan::service(*number);
             state.is_kept(&service)
         };
-        let excused =
-            |number: &usize| broken(number) || waits(number) || bound(number) || kept(number);
+        let excused = |number: &usize| {
+            let theirs = waits(number) || bound(number) || leaves(number);
+            broken(number) || theirs || kept(number)
+        };
         // What needs another waits for it, and for all before it.
         let missed = |number: &usize| self.plan.needs && (0..*number).any(|it| excused(&it));
         let numbers =

@@ -31,7 +31,7 @@ pub use entry::{Entry, Payload, Rpc};
 use stead_core::id::{Index, NodeId, Term};
 use stead_core::node::{Event, LogView};
 use stead_core::quorum::vote::TieVote;
-use stead_core::state::State;
+use stead_core::state::{Change, State};
 
 use crate::world::World;
 
@@ -89,6 +89,8 @@ pub struct Raft {
     /// The first entry of this leader's own term.
     first: usize,
     asked: Vec<Asked>,
+    /// Who is to vote as soon as it has caught up, in that term, and what is committed with it.
+    joining: Option<(Term, NodeId, Option<Change>)>,
     /// The vote that counts beside the real ones.
     tie: Option<TieVote>,
     view: LogView,
@@ -116,6 +118,7 @@ impl Raft {
             beaten: 0,
             first: usize::MAX,
             asked: Vec::new(),
+            joining: None,
             tie: None,
             view: LogView::default(),
             waiting: VecDeque::new(),

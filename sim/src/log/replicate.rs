@@ -146,6 +146,7 @@ impl World {
             let seen = raft.rounds_seen.entry(from).or_default();
             *seen = round.max(*seen);
             self.advance(host);
+            self.let_join(host, from);
         }
     }
 
@@ -241,6 +242,17 @@ impl World {
         self.node_handle(host, Event::Restored(state));
     }
 
+    /// Has a node vote that waited to be there, once it is.
+    fn let_join(&mut self, host: usize, from: NodeId) {
+        let (term, length) = (self.hosts[host].disk.term(), self.hosts[host].disk.log().len());
+        let Some(raft) = self.raft(host) else { return };
+        let there = raft.commit == length && raft.matched.get(&from) >= Some(&length);
+        let joins = raft.joining.take_if(|(_, node, _)| *node == from && there);
+        if let Some((_, node, under)) = joins.filter(|(of, ..)| *of == term) {
+            self.change_voter(host, node, true, under);
+        }
+    }
+
     /// One voter more or less, if the last such step is committed and so is an own entry (P12).
     /// With a number only if the log has none that is as new.
     pub(super) fn change_voter(
@@ -258,7 +270,12 @@ impl World {
         // Who is to vote has caught up first: a single voter could commit nothing with one that is
         // not there yet.
         let there = !on || raft.matched.get(&node) >= Some(&length);
-        if raft.role != Role::Leader || !settled || !there {
+        if raft.role == Role::Leader && !there {
+            raft.joining = Some((term, node, under));
+            return;
+        }
+        raft.joining = None;
+        if raft.role != Role::Leader || !settled {
             return;
         }
         let changed = if on { voters.insert(node) } else { voters.remove(&node) };
