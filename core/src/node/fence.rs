@@ -276,7 +276,7 @@ impl Node {
             }
             FenceChange::Rehearsed { node, .. } => drop(self.fences.failed.remove(node)),
             // What it has is somebody else's by now. A later start of its guard is admitted.
-            FenceChange::Doubted { node, .. } if *node == self.me => self.on_retire(),
+            FenceChange::Doubted { node, .. } if *node == self.me => self.on_retire(now),
             FenceChange::Doubted { .. } => {}
         }
     }

@@ -25,6 +25,11 @@ impl World {
             self.judges.fence.ties += 1;
             return;
         }
+        // A machine that stood still, unknown to its clocks, goes on with what it had begun. Who is
+        // switched off by that is lost like anybody.
+        if self.excused(&[host]).is_some() {
+            return;
+        }
         let name = self.hosts[host].name;
         let state = &self.judges.durable.state;
         let begun = state.later.fencing.under_way.get(&node);
@@ -37,7 +42,7 @@ impl World {
             self.fail("fence", &what);
         }
         let carried = self.uncarried(host, self.longest_ordinary_lease());
-        if let Some(why) = carried.filter(|_| self.excused(&[host]).is_none()) {
+        if let Some(why) = carried {
             let what = format!("{name} has node {} switched off, and {why}", node.0);
             self.fail("fence", &what);
         }
