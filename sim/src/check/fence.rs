@@ -25,9 +25,11 @@ impl World {
             self.judges.fence.ties += 1;
             return;
         }
-        // A machine that stood still, unknown to its clocks, goes on with what it had begun. Who is
-        // switched off by that is lost like anybody.
-        if self.excused(&[host]).is_some() {
+        // A machine that stood still, unknown to its clocks, goes on with what it had begun, and so
+        // does what a daemon began that stands still now (rule X2). Who is switched off by that is
+        // lost like anybody.
+        let still = self.hosts[host].daemon_waits(self.now).is_some();
+        if still || self.excused(&[host]).is_some() {
             return;
         }
         let name = self.hosts[host].name;

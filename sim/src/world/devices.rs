@@ -1,8 +1,8 @@
 //! Fence devices: each machine has one, which switches it off and on, or does not.
 //!
 //! An attempt has two moments: at the first the power is cut, at the second the device says so.
-//! What runs of it ends with the daemon that began it, when that is told to, and, where it rests
-//! on a coordinator's authority, with the lease of its node, as its keeper sees to.
+//! What runs of it ends with the daemon that began it, and when that is told to. A daemon that
+//! stands still can't be told.
 
 use stead_core::id::NodeId;
 use stead_core::node::Event;
@@ -105,23 +105,13 @@ impl World {
         daemon.is_some_and(|daemon| daemon.fences.contains(&attempt.number))
     }
 
-    /// Whether its keeper lets it run: an attempt of a coordinator ends with its node's lease.
-    fn is_kept_up(&self, attempt: &Attempt) -> bool {
-        let it = &self.hosts[attempt.host];
-        let lease = it.guard.as_ref().map(|guard| guard.lease.lease_until());
-        attempt.number >= OF_TIES || lease.is_some_and(|until| until > it.clock.local(self.now))
-    }
-
     pub(super) fn device(&mut self, what: DeviceIn) {
         match what {
             DeviceIn::Cuts(attempt) => {
                 if let Some((_, until)) = self.hosts[attempt.host].halted {
                     self.at(until, What::Device(DeviceIn::Cuts(attempt)));
-                } else if self.is_made(&attempt) && self.is_kept_up(&attempt) {
-                    self.cut_power(attempt);
                 } else if self.is_made(&attempt) {
-                    let why = "its keeper ended it with the lease".to_string();
-                    self.says(attempt, 0, Err(why));
+                    self.cut_power(attempt);
                 }
             }
             DeviceIn::Says(attempt, outcome) => self.said(attempt, outcome),
