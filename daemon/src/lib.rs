@@ -4,10 +4,10 @@
 //! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and
 //! [`redirect`] (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its
 //! memory for people and [`metrics`] as its numbers for machines. [`config`] reads what the
-//! operator wants; [`ocf`] knows resource agents. [`demo`] is a whole cluster on one machine, out
-//! of the same processes. [`quorum_server`] is a third process, on another machine, that breaks
-//! ties; [`quorum_client`] asks it, for a [`tie_breaker`]. [`tools`] stands in for what agents call
-//! of Pacemaker.
+//! operator wants; [`ocf`] knows resource agents, [`fence`] switches machines off. [`demo`] is a
+//! whole cluster on one machine, out of the same processes. [`quorum_server`] is a third process,
+//! on another machine, that breaks ties; [`quorum_client`] asks it, for a [`tie_breaker`].
+//! [`tools`] stands in for what agents call of Pacemaker.
 //!
 //! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
 //! Failures: every error says what failed, whether anything changed and what to do next; one that
@@ -28,6 +28,7 @@ pub mod doctor;
 pub mod driver;
 mod ending;
 pub mod executor;
+pub mod fence;
 pub mod guard;
 pub mod identity;
 pub mod journal;
@@ -44,3 +45,4 @@ mod tail;
 mod threads;
 pub mod tie_breaker;
 pub mod tools;
+mod url;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stead_linux::process::{Identity, Process, Signal};
 
 /// How the names of all groups begin.
-pub(super) const PREFIX: &str = "stead-";
+pub(crate) const PREFIX: &str = "stead-";
 /// What the kernel tells of a group.
 const EVENTS: &str = "cgroup.events";
 /// A group as young as this is never taken for one that was left.
@@ -17,7 +17,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 
 /// Where groups can be made: the group that the daemon itself is in.
 #[derive(Clone, Debug)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     folder: PathBuf,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Group {
 
 impl Groups {
     /// `None` where version 2 is not mounted, or does not show our own group.
-    pub(super) fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
         folder_of(own).map(|folder| Self { folder })
@@ -50,8 +50,18 @@ impl Groups {
         }
     }
 
+    /// The groups whose names begin so.
+    pub(crate) fn beginning_with(&self, prefix: &str) -> Vec<Group> {
+        let ours = |folder: &PathBuf| {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(prefix))
+        };
+        let found = folders(&self.folder).unwrap_or_default();
+        found.into_iter().filter(ours).map(|folder| Group { folder }).collect()
+    }
+
     /// Makes a group, or takes the one of that name.
-    pub(super) fn create(&self, name: &str) -> io::Result<Group> {
+    pub(crate) fn create(&self, name: &str) -> io::Result<Group> {
         let folder = self.folder.join(name);
         make(&folder)?;
         let kind = fs::read_to_string(folder.join("cgroup.type"))?;

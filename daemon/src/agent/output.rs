@@ -75,7 +75,8 @@ pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     last_of(&end.unwrap_or_default(), count)
 }
 
-fn last_of(end: &[u8], count: usize) -> Vec<String> {
+/// The last lines of these bytes that are not empty, oldest first, as a terminal may show them.
+pub(crate) fn last_of(end: &[u8], count: usize) -> Vec<String> {
     let text = String::from_utf8_lossy(end);
     let lines = text.lines().map(shown).filter(|line| !line.is_empty());
     let mut lines: Vec<_> = lines.collect();

@@ -239,6 +239,7 @@ fn parameter(it: &Parameter) -> Vec<Cell> {
         Kind::Integer => "number".to_owned(),
         Kind::Boolean => "yes or no".to_owned(),
         Kind::Time => "time".to_owned(),
+        Kind::Seconds => "seconds".to_owned(),
         Kind::Select(values) => values.join(" | "),
         Kind::Other(word) => word.clone(),
     };

@@ -1,7 +1,7 @@
 //! `monitor` of `[services.NAME]`: a command, or what the daemon asks itself as a client would.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use stead_core::state::config::{Look, Monitor, Probe};
 use toml::Spanned;
@@ -11,13 +11,12 @@ use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
 use super::{DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT};
+use crate::url::{self, UrlError};
 
 /// How many failures in a row can be asked for.
 const MOST_FAILURES: (u16, u16) = (1, 100);
 /// The longest text that can be looked for in an answer, in bytes.
 const LONGEST_TEXT: usize = 1_000;
-/// The port of HTTP.
-const HTTP: u16 = 80;
 
 /// Reads the monitor, and how what it sees is judged.
 pub(super) fn monitor(
@@ -105,33 +104,17 @@ fn http(table: &Section<'_, '_>, findings: &mut Findings) -> Option<Probe> {
 /// Where a URL leads: the address, the name of the host, and the path. What to write instead, if
 /// nowhere.
 fn place(url: &str) -> Result<(SocketAddr, String, String), String> {
-    let example = "write it like this:  http = \"http://10.0.0.100/health\"";
-    let uri: hyper::Uri = url.parse().map_err(|_| example.to_owned())?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return Err(format!(
-                "https needs a program that knows the certificates:  monitor = [\"/usr/bin/curl\", \
-                 \"--fail\", \"--silent\", \"{}\"]",
-                shown(url)
-            ));
-        }
-        Some(_) | None => return Err(example.to_owned()),
-    }
-    let authority = uri.authority().filter(|it| !it.as_str().contains('@'));
-    let authority = authority.ok_or_else(|| example.to_owned())?;
-    let ip: IpAddr =
-        authority.host().trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| {
-            "write the address in place of the name: names are looked up over a network that the \
-             service must outlive"
-                .to_owned()
-        })?;
-    let port = match authority.port() {
-        Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or(example)?,
-        None => HTTP,
-    };
-    let path = uri.path_and_query().map_or("/", |it| it.as_str());
-    Ok((SocketAddr::new(ip, port), authority.as_str().to_owned(), path.to_owned()))
+    url::place(url).map_err(|error| match error {
+        UrlError::Form => "write it like this:  http = \"http://10.0.0.100/health\"".to_owned(),
+        UrlError::Https => format!(
+            "https needs a program that knows the certificates:  monitor = [\"/usr/bin/curl\", \
+             \"--fail\", \"--silent\", \"{}\"]",
+            shown(url)
+        ),
+        UrlError::Name => "write the address in place of the name: names are looked up over a \
+                           network that the service must outlive"
+            .to_owned(),
+    })
 }
 
 /// One status code, or a list of them.

@@ -18,6 +18,7 @@
 //! Absent on purpose: every decision.
 
 mod elections;
+mod fences;
 #[cfg(test)]
 mod fuzz;
 mod guard_link;

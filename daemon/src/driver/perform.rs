@@ -15,6 +15,7 @@ use stead_log::transport::Peers;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::elections::{Elections, Word};
+use super::fences::Fences;
 use super::guard_link::Door;
 use super::machine::encode;
 use super::peers::Proposer;
@@ -47,6 +48,7 @@ pub(super) struct Performers {
     pub(super) ties: TieBreaker,
     pub(super) elections: Elections,
     pub(super) departure: Departure,
+    pub(super) fences: Fences,
     /// Where results go.
     pub(super) results: UnboundedSender<Event>,
     pub(super) journal: Journal,
@@ -102,6 +104,8 @@ impl Performers {
             }
             Command::Copy { service, epoch } => self.copy(state, service, epoch),
             Command::EndCopy { service, epoch } => self.programs.end_copy(service, epoch),
+            Command::Fence { node, number } => self.fences.begin(state, node, number),
+            Command::StopFence { number } => self.fences.stop(number),
             Command::Notice(notice) => self.notice(&notice),
         }
     }

@@ -17,6 +17,7 @@ use super::elections::Elections;
 use super::guard_link::GuardLink;
 use super::handle::Handle;
 use super::machine::Replica;
+use super::fences::Fences;
 use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::task::{Inputs, Task};
@@ -134,6 +135,7 @@ async fn daemon(
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
+        fences: Fences::new(&paths.run, results.clone()),
         results,
         journal,
     };

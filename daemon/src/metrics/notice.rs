@@ -86,6 +86,7 @@ kinds! {
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
     StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
     ConfirmedOff(..): "confirmed-off" "3ec1601e4c7c4d689d575e0f8359d657";
+    Fence(..): "fence" "8f3d1c52a7e94b0c9d6e20b41f7a5c83";
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
     Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
     NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
@@ -164,6 +165,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::Disarmed(node, ..)
         | Notice::VotesAgain(node)
         | Notice::ConfirmedOff(node, ..)
+        | Notice::Fence(node, _)
         | Notice::Maintenance(_, Some((node, _)))
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },

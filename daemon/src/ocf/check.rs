@@ -40,7 +40,12 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    fn new(parameter: Option<&str>, severity: Severity, message: String, help: String) -> Self {
+    pub(crate) fn new(
+        parameter: Option<&str>,
+        severity: Severity,
+        message: String,
+        help: String,
+    ) -> Self {
         Self { parameter: parameter.map(str::to_owned), message, help, severity }
     }
 }
@@ -61,22 +66,23 @@ pub fn check(meta: &MetaData, parameters: &BTreeMap<String, String>) -> Vec<Mist
                 mistakes.extend(deprecated(parameter));
             }
             None if OF_THE_LIBRARY.contains(&name.as_str()) => {}
-            None => mistakes.push(unknown(meta, name)),
+            None if RESERVED.iter().any(|reserved| name.starts_with(reserved)) => {
+                let message = format!("`{}` is set by stead itself", shown(name));
+                let help = "remove it".to_owned();
+                mistakes.push(Mistake::new(Some(name), Severity::Error, message, help));
+            }
+            None => mistakes.push(unknown(&meta.parameters, name)),
         }
     }
-    mistakes.extend(meta.parameters.iter().filter_map(|it| missing(meta, it, parameters)));
+    mistakes.extend(missing(&meta.parameters, parameters));
     mistakes
 }
 
-fn unknown(meta: &MetaData, name: &str) -> Mistake {
-    let names = meta.parameters.iter().map(|it| it.name.as_str());
+/// A parameter that the agent has not.
+pub(crate) fn unknown(parameters: &[Parameter], name: &str) -> Mistake {
+    let names = parameters.iter().map(|it| it.name.as_str());
     let known = names.clone().collect::<Vec<_>>().join(", ");
     let word = shown(name);
-    if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
-        let message = format!("`{word}` is set by stead itself");
-        let help = "remove it".to_owned();
-        return Mistake::new(Some(name), Severity::Error, message, help);
-    }
     let message = format!("the agent has no parameter `{word}`");
     let help = match nearest(name, names) {
         Some(near) => format!("did you mean `{near}`? Its parameters are: {known}"),
@@ -86,7 +92,8 @@ fn unknown(meta: &MetaData, name: &str) -> Mistake {
     Mistake::new(Some(name), Severity::Error, message, help)
 }
 
-fn deprecated(parameter: &Parameter) -> Option<Mistake> {
+/// What should not be used any more.
+pub(crate) fn deprecated(parameter: &Parameter) -> Option<Mistake> {
     if !parameter.deprecated {
         return None;
     }
@@ -99,10 +106,14 @@ fn deprecated(parameter: &Parameter) -> Option<Mistake> {
     Some(Mistake::new(Some(name), Severity::Warning, message, help))
 }
 
-/// A parameter that is required, that nothing stands in for, and that is not given. An empty value
-/// is none: agents test with `-z`.
-fn missing(
-    meta: &MetaData,
+/// The parameters that are required, that nothing stands in for, and that are not given. An empty
+/// value is none: agents test with `-z`.
+pub(crate) fn missing(parameters: &[Parameter], given: &BTreeMap<String, String>) -> Vec<Mistake> {
+    parameters.iter().filter_map(|it| missing_one(parameters, it, given)).collect()
+}
+
+fn missing_one(
+    parameters: &[Parameter],
     parameter: &Parameter,
     given: &BTreeMap<String, String>,
 ) -> Option<Mistake> {
@@ -110,7 +121,7 @@ fn missing(
     // The agent falls back on its default, whatever it calls required (AoEtarget `nic`).
     let fallback = parameter.default.as_ref().is_some_and(|it| !it.is_empty());
     let is_new_name_of = |old: &&Parameter| old.replaced_with.contains(&parameter.name);
-    let under_old_name = || meta.parameters.iter().filter(is_new_name_of).any(|it| has(&it.name));
+    let under_old_name = || parameters.iter().filter(is_new_name_of).any(|it| has(&it.name));
     if !parameter.required
         || fallback
         || has(&parameter.name)
@@ -130,7 +141,8 @@ fn missing(
     Some(Mistake::new(written, Severity::Error, message, help))
 }
 
-fn wrong_type(parameter: &Parameter, value: &str) -> Option<Mistake> {
+/// A value that is none of those that the agent says that it takes.
+pub(crate) fn wrong_type(parameter: &Parameter, value: &str) -> Option<Mistake> {
     if parameter.default.as_deref() == Some(value) || fits(&parameter.kind, value) {
         return None;
     }
@@ -147,6 +159,7 @@ fn wrong_type(parameter: &Parameter, value: &str) -> Option<Mistake> {
             _ => "write `true` or `false`".to_owned(),
         },
         Kind::Time => "write a number and a unit, such as `20s` or `2min`".to_owned(),
+        Kind::Seconds => "write a whole number of seconds without a unit, such as 10".to_owned(),
         Kind::Select(values) => match nearest(value, values.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`? It takes: {}", values.join(", ")),
             None => format!("it takes: {}", values.join(", ")),
@@ -157,6 +170,7 @@ fn wrong_type(parameter: &Parameter, value: &str) -> Option<Mistake> {
         Kind::Integer => "a whole number",
         Kind::Boolean => "yes or no",
         Kind::Time => "a length of time",
+        Kind::Seconds => "a number of seconds",
         Kind::Select(_) | Kind::String | Kind::Other(_) => "one of a list",
     };
     let name = &parameter.name;
@@ -173,6 +187,8 @@ fn fits(kind: &Kind, value: &str) -> bool {
         }
         Kind::Boolean => YES.contains(&value) || NO.contains(&value),
         Kind::Time => duration::parse(value).is_some(),
+        // The library of fence agents takes no fraction.
+        Kind::Seconds => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
         Kind::Select(values) => values.is_empty() || values.iter().any(|it| it == value),
     }
 }

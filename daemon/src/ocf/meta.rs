@@ -14,7 +14,7 @@ use super::name::shown;
 /// The longest meta-data that are read, in bytes: twenty times the longest of Debian's agents
 /// (SAPInstance). The reader compares each attribute with all others of its element, so ten times
 /// as much could take minutes.
-pub(super) const LONGEST: usize = 256 * 1024;
+pub(crate) const LONGEST: usize = 256 * 1024;
 /// The most elements and texts; Debian's agents have up to a thousand.
 const NODES: u32 = 20_000;
 
@@ -76,6 +76,8 @@ pub enum Kind {
     Boolean,
     /// A length of time.
     Time,
+    /// A number of seconds, without a unit (fence agents).
+    Seconds,
     /// One of these.
     Select(Vec<String>),
     /// What we have no test for, in the agent's words.
@@ -134,38 +136,15 @@ impl MetaData {
     /// # Errors
     /// See [`MetaDataError`].
     pub fn read(xml: &[u8]) -> Result<Self, MetaDataError> {
-        if xml.len() > LONGEST {
-            return Err(MetaDataError::TooLong);
-        }
-        let text = std::str::from_utf8(xml);
-        let text = text.map_err(|error| MetaDataError::NotText(error.valid_up_to()))?;
-        if text.contains("<!ENTITY") {
-            return Err(MetaDataError::Entities);
-        }
-        // Some begin with an empty line, before which XML allows no declaration.
-        let text = text.trim_start_matches('\u{feff}').trim_start();
-        let options =
-            ParsingOptions { allow_dtd: true, nodes_limit: NODES, ..ParsingOptions::default() };
-        let document = Document::parse_with_options(text, options).map_err(MetaDataError::Xml)?;
+        let document = document(xml)?;
         let root = document.root_element();
-        if root.tag_name().name() != "resource-agent" {
-            return Err(MetaDataError::OtherRoot(shown(root.tag_name().name())));
-        }
-        let mut parameters: Vec<Parameter> = Vec::new();
-        for parameter in entries(root, "parameters", "parameter").filter_map(parameter) {
-            // One that is there twice is the same one.
-            if !parameters.iter().any(|it| it.name == parameter.name) {
-                parameters.push(parameter);
-            }
-        }
-        replace_obsolete(root, &mut parameters);
         Ok(Self {
             name: attribute(root, "name").unwrap_or_default(),
             version: attribute(root, "version").unwrap_or_default(),
             api_version: words(root, "version"),
             shortdesc: line(root, "shortdesc"),
             longdesc: words(root, "longdesc"),
-            parameters,
+            parameters: parameters(root),
             actions: entries(root, "actions", "action").filter_map(action).collect(),
         })
     }
@@ -187,6 +166,44 @@ impl MetaData {
     pub fn is_promotable(&self) -> bool {
         self.action("promote").is_some() && self.action("demote").is_some()
     }
+}
+
+/// What was printed as XML, if it is that and describes an agent, of any kind.
+///
+/// # Errors
+/// See [`MetaDataError`].
+pub(crate) fn document(xml: &[u8]) -> Result<Document<'_>, MetaDataError> {
+    if xml.len() > LONGEST {
+        return Err(MetaDataError::TooLong);
+    }
+    let text = std::str::from_utf8(xml);
+    let text = text.map_err(|error| MetaDataError::NotText(error.valid_up_to()))?;
+    if text.contains("<!ENTITY") {
+        return Err(MetaDataError::Entities);
+    }
+    // Some begin with an empty line, before which XML allows no declaration.
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let options =
+        ParsingOptions { allow_dtd: true, nodes_limit: NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options).map_err(MetaDataError::Xml)?;
+    let name = document.root_element().tag_name().name();
+    if name != "resource-agent" {
+        return Err(MetaDataError::OtherRoot(shown(name)));
+    }
+    Ok(document)
+}
+
+/// All parameters of an agent, in its own order, each once.
+pub(crate) fn parameters(root: Node) -> Vec<Parameter> {
+    let mut parameters: Vec<Parameter> = Vec::new();
+    for parameter in entries(root, "parameters", "parameter").filter_map(parameter) {
+        // One that is there twice is the same one.
+        if !parameters.iter().any(|it| it.name == parameter.name) {
+            parameters.push(parameter);
+        }
+    }
+    replace_obsolete(root, &mut parameters);
+    parameters
 }
 
 fn parameter(node: Node) -> Option<Parameter> {
@@ -234,6 +251,7 @@ fn kind(content: Node) -> Kind {
         "integer" => Kind::Integer,
         "boolean" => Kind::Boolean,
         "time" | "duration" => Kind::Time,
+        "second" => Kind::Seconds,
         "select" => {
             let values = children(content, "option").filter_map(|node| attribute(node, "value"));
             Kind::Select(values.collect())
@@ -269,7 +287,7 @@ fn child<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> Option<Node<'a, 'i>>
 }
 
 /// The elements of a list, which may stand in several pieces.
-fn entries<'a, 'i>(
+pub(crate) fn entries<'a, 'i>(
     root: Node<'a, 'i>,
     list: &'static str,
     entry: &'static str,
@@ -277,17 +295,17 @@ fn entries<'a, 'i>(
     children(root, list).flat_map(move |list| children(list, entry))
 }
 
-fn attribute(node: Node, name: &str) -> Option<String> {
+pub(crate) fn attribute(node: Node, name: &str) -> Option<String> {
     node.attribute(name).map(str::to_owned)
 }
 
-fn flag(node: Node, name: &str) -> bool {
+pub(crate) fn flag(node: Node, name: &str) -> bool {
     let yes = ["1", "true", "yes", "on"];
     node.attribute(name).is_some_and(|word| yes.contains(&word.trim().to_lowercase().as_str()))
 }
 
 /// The text of an element, in English if there are several languages.
-fn words(node: Node, name: &'static str) -> String {
+pub(crate) fn words(node: Node, name: &'static str) -> String {
     let english = |node: &Node| {
         let lang = node.attributes().find(|attribute| attribute.name() == "lang");
         lang.is_some_and(|lang| lang.value().starts_with("en"))
@@ -300,6 +318,6 @@ fn words(node: Node, name: &'static str) -> String {
 }
 
 /// The same on one line.
-fn line(node: Node, name: &'static str) -> String {
+pub(crate) fn line(node: Node, name: &'static str) -> String {
     words(node, name).split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -22,7 +22,7 @@
 //! Running operations, and keeping what they started. What stands in for the tools of Pacemaker
 //! that agents call is `crate::tools`; [`Call::tools`] says where they are.
 
-mod check;
+pub(crate) mod check;
 mod collect;
 mod describe;
 mod duration;
@@ -30,8 +30,8 @@ mod environment;
 mod exit;
 #[cfg(test)]
 mod fuzz;
-mod meta;
-mod name;
+pub(crate) mod meta;
+pub(crate) mod name;
 mod promotable;
 mod safety;
 #[cfg(test)]

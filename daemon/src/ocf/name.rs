@@ -66,7 +66,7 @@ fn usable(part: &str) -> bool {
 }
 
 /// What an error shows of a text: the beginning, without what a terminal could take for orders.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     let mut shown: String = text.chars().take(LONGEST).map(harmless).collect();
     if shown.len() < text.len() {
@@ -130,7 +130,7 @@ fn folder(root: &Path) -> PathBuf {
 }
 
 /// Whether there is a file that can be run.
-pub(super) fn is_program(path: &Path) -> bool {
+pub(crate) fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 

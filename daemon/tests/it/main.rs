@@ -3,6 +3,7 @@
 mod agent;
 pub mod cluster;
 mod exec;
+mod fence;
 mod fuzz;
 mod keeper;
 mod metrics;

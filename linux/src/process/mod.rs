@@ -2,7 +2,7 @@
 //!
 //! # What it is for
 //! The guard starts the daemon, the daemon starts agents and services; each may be restarted while
-//! the others run. So a program gets a session of its own, no descriptor but its output, an
+//! the others run. So a program gets a session of its own, no descriptor but the standard three, an
 //! ordinary priority, and is known by [`Identity`]: its number together with the time it started,
 //! since numbers are used again.
 //!

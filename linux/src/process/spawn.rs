@@ -1,4 +1,4 @@
-//! Starting a program that shares nothing with us but its output.
+//! Starting a program that shares nothing with us but its input and output.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -22,7 +22,9 @@ pub struct Spec {
     pub environment: Option<Vec<(OsString, OsString)>>,
     /// Where it starts, if not in our own folder.
     pub folder: Option<PathBuf>,
-    /// Takes its standard output and error; nothing if `None`. Its input is empty.
+    /// Its standard input; an empty one if `None`.
+    pub input: Option<File>,
+    /// Takes its standard output and error; nothing if `None`.
     pub output: Option<File>,
     /// Takes its standard error alone, where `output` is to have no part of it.
     pub errors: Option<File>,
@@ -68,6 +70,7 @@ impl Spec {
             args,
             environment: None,
             folder: None,
+            input: None,
             output: None,
             errors: None,
             network: None,
@@ -98,7 +101,7 @@ pub fn spawn(spec: Spec) -> Result<Running, ProcessError> {
         move |source| ProcessError::Spawn { program, step, source }
     };
     let mut command = Command::new(&spec.program);
-    command.args(&spec.args).stdin(Stdio::null());
+    command.args(&spec.args).stdin(spec.input.map_or_else(Stdio::null, Stdio::from));
     if let Some(environment) = spec.environment {
         command.env_clear().envs(environment);
     }

@@ -70,6 +70,23 @@ fn errors_go_their_own_way_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_program_reads_what_it_is_given_and_nothing_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (given, read) in [(Some("told\n"), "told\n"), (None, "")] {
+        let path = folder.path().join("output");
+        let mut spec = Spec::new("cat", &[]);
+        spec.output = Some(File::create(&path).expect("made"));
+        spec.input = given.map(|text| {
+            let input = folder.path().join("input");
+            fs::write(&input, text).expect("written");
+            File::open(input).expect("there")
+        });
+        assert!(spawn(spec).expect("started").wait().expect("ended").success());
+        assert_eq!(fs::read_to_string(path).expect("text"), read);
+    }
+}
+
+#[test]
 fn a_program_can_live_in_another_network() {
     let ns = NetNs::create().expect("these tests need root");
     let file = ns.run(|| File::open("/proc/thread-self/ns/net")).expect("inside").expect("open");

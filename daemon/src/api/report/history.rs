@@ -130,6 +130,7 @@ impl History {
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)
             | Notice::ConfirmedOff(..)
+            | Notice::Fence(..)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)
             | Notice::Granted(_)

@@ -1,0 +1,8 @@
+//! Fence devices: agents of Debian's as they are, a simulated management board, programs and
+//! servers of our own, some of which misbehave.
+
+mod bed;
+mod debian;
+mod kinds;
+mod levels;
+mod runs;
