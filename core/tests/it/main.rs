@@ -10,6 +10,7 @@ mod copies;
 mod desk;
 mod disarmed;
 mod earlier;
+mod fenced;
 mod guard;
 mod left_alone;
 mod order;

@@ -88,11 +88,7 @@ async fn attempt(devices: &Devices, config: &FencingConfig, name: &str) -> (Atte
 }
 
 /// What devices said, as it is kept with the cluster.
-pub(crate) fn said(
-    outcome: Result<String, String>,
-    steps: &[Step],
-    began: Instant,
-) -> FenceSaid {
+pub(crate) fn said(outcome: Result<String, String>, steps: &[Step], began: Instant) -> FenceSaid {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
     let took = Span::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
     let lines = steps.iter().flat_map(lines).take(MOST_LINES).collect();

@@ -14,10 +14,10 @@ use stead_log::{Disk, Log, OpenError, Options, Snapshots, StoreError, Timers};
 use tokio::sync::{mpsc, watch};
 
 use super::elections::Elections;
+use super::fences::Fences;
 use super::guard_link::GuardLink;
 use super::handle::Handle;
 use super::machine::Replica;
-use super::fences::Fences;
 use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::task::{Inputs, Task};

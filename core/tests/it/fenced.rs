@@ -1,0 +1,222 @@
+//! Fencing in the replicated state: what a record frees, whom it keeps out, and what is forgotten.
+
+use stead_core::fencing::Proof;
+use stead_core::id::{Incarnation, NodeId, Term};
+use stead_core::state::config::{
+    AfterFence, DeviceConfig, FenceAgent, NodeFencing, Plug, ProcessHow, ResourceConfig, Safety,
+    ServiceMore, Stuck,
+};
+use stead_core::state::config::{Agent, ResourceTimes};
+use stead_core::state::{
+    Change, FENCES_KEPT, FenceChange, FenceEnd, FenceSaid, Holder, PROTOCOL_0_6, ProofRecord,
+    Refusal, Rehearsal,
+};
+use stead_core::time::Span;
+
+use super::state::Book;
+
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+
+/// Two members with a device each; s0 has a file system, and is on b.
+fn book() -> Book {
+    let mut book = Book::founded();
+    let mut config = book.state.config.clone().expect("it is founded");
+    let mount = ResourceConfig {
+        name: "data".into(),
+        agent: Agent::Process {
+            command: vec!["/bin/mount".into()],
+            monitor: None,
+            how: ProcessHow::default(),
+        },
+        needs: [].into(),
+        times: ResourceTimes::default(),
+        restarts: 0,
+        forget_after: Span::from_millis(1),
+        safety: Safety::Fence,
+        stuck: Stuck::Wait,
+    };
+    let more = ServiceMore { resources: vec![mount], ..ServiceMore::default() };
+    config.later.next.services.insert("s0".into(), more);
+    let agent = FenceAgent::Exec { command: vec!["/bin/power".into()] };
+    let device = DeviceConfig { agent, timeout: Span::from_millis(20_000), retries: 1 };
+    config.later.fencing.devices.insert("power".into(), device);
+    for name in ["a", "b"] {
+        let plug = Plug { device: "power".into(), plug: Some(name.into()) };
+        let fencing = NodeFencing { levels: vec![vec![plug]], ..NodeFencing::default() };
+        config.later.fencing.nodes.insert(name.into(), fencing);
+    }
+    let base = book.state.revision;
+    let configure = Change::Configure { base, config };
+    assert_eq!(configure.protocol(), PROTOCOL_0_6);
+    book.done(configure);
+    let assign = book.assign("s0", 2);
+    book.done(assign);
+    book
+}
+
+/// The same, and b was lost.
+fn lost() -> Book {
+    let mut book = book();
+    let takeover = book.takeover(2, &[("s0", Some(1))]);
+    book.done(takeover);
+    let holder = &book.state.assignments[&"s0".into()].holder;
+    assert_eq!(holder.node(), Some(B), "it is bound");
+    book
+}
+
+fn begins(term: u64) -> Change {
+    let (node, by, incarnation) = (B, A, Incarnation(1));
+    Change::Fence(FenceChange::Begins { node, term: Term(term), by, incarnation })
+}
+
+fn said(outcome: Result<&str, &str>) -> FenceSaid {
+    let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
+    FenceSaid { outcome, steps: Vec::new(), took: Span::from_millis(300), wall: 1_790_000_000 }
+}
+
+/// What the attempt under way came to.
+fn ends(book: &Book, outcome: Result<&str, &str>) -> Change {
+    let begun = book.state.later.fencing.under_way.get(&B);
+    let number = begun.map(|it| it.number);
+    let (term, incarnation) = (book.state.term, Incarnation(1));
+    let said = said(outcome);
+    let end = FenceEnd { node: B, number, term, by: A, incarnation, given_up: false, said };
+    Change::Fence(FenceChange::Ends(end))
+}
+
+fn admit(incarnation: u64) -> Change {
+    Change::Admit { node: B, incarnation: Incarnation(incarnation) }
+}
+
+#[test]
+fn what_waits_is_free_once_the_record_is_there_and_not_before() {
+    let mut book = lost();
+    let early = ends(&book, Ok("power"));
+    book.refused(begins(7), Refusal::Stale);
+    book.done(begins(1));
+    book.refused(begins(1), Refusal::Stale);
+    book.refused(early, Refusal::Stale);
+    assert_eq!(book.state.assignments[&"s0".into()].holder.node(), Some(B));
+    let failed = ends(&book, Err("no answer"));
+    book.done(failed);
+    assert_eq!(book.state.assignments[&"s0".into()].holder.node(), Some(B), "it failed");
+    assert_eq!(book.state.later.fencing.failures[&B], 1);
+    book.done(begins(1));
+    let off = ends(&book, Ok("power"));
+    book.done(off.clone());
+    book.refused(off, Refusal::Stale);
+    let assignment = &book.state.assignments[&"s0".into()];
+    assert!(matches!(assignment.holder, Holder::Stopped { node: B, .. }), "{assignment:?}");
+    assert!(book.state.later.fencing.failures.is_empty());
+    let assign = book.assign("s0", 1);
+    book.done(assign);
+    book.refused(begins(1), Refusal::Stale);
+}
+
+#[test]
+fn nobody_is_admitted_in_the_middle_of_it_nor_the_start_that_is_over() {
+    let mut book = lost();
+    book.done(begins(1));
+    book.refused(admit(2), Refusal::Fenced(B));
+    let failed = ends(&book, Err("no answer"));
+    book.done(failed);
+    book.done(admit(2));
+    let takeover = book.takeover(2, &[]);
+    book.done(takeover);
+    let begins = FenceChange::Begins { node: B, term: Term(1), by: A, incarnation: Incarnation(3) };
+    book.done(Change::Fence(begins));
+    let mut off = ends(&book, Ok("power"));
+    if let Change::Fence(FenceChange::Ends(end)) = &mut off {
+        end.incarnation = Incarnation(3);
+    }
+    book.done(off);
+    for old in 1..=3 {
+        book.refused(admit(old), Refusal::Fenced(B));
+    }
+    book.done(admit(4));
+    assert!(!book.state.is_fenced(B, Incarnation(1)), "what is over is forgotten");
+}
+
+#[test]
+fn a_half_tells_of_it_after_it_has_gone_on() {
+    let mut book = book();
+    assert!(Proof::fenced(&book.state, B).is_none());
+    // The node is in the view; nothing can be committed before the tie is broken.
+    let off = ends(&book, Ok("power"));
+    book.done(off.clone());
+    let proof = Proof::fenced(&book.state, B).expect("it is off");
+    assert_eq!(proof.record(), ProofRecord::Fenced);
+    let Change::Takeover(mut takeover) = book.takeover(2, &[("s0", Some(1))]) else {
+        unreachable!("it is one")
+    };
+    takeover.proof = ProofRecord::Fenced;
+    book.done(Change::Takeover(takeover));
+    let holder = &book.state.assignments[&"s0".into()].holder;
+    assert_eq!(holder.node(), Some(A), "nothing is mounted on what is off");
+    // It is back, and what was said of its former start proves nothing of this one.
+    book.done(admit(2));
+    book.refused(off, Refusal::Stale);
+    let Change::Takeover(mut takeover) = book.takeover(2, &[]) else { unreachable!("it is one") };
+    takeover.proof = ProofRecord::Fenced;
+    book.refused(Change::Takeover(takeover), Refusal::Stale);
+}
+
+#[test]
+fn a_device_that_lied_is_believed_again_once_the_machine_was_seen_to_go_off() {
+    let mut book = lost();
+    book.done(begins(1));
+    let off = ends(&book, Ok("power"));
+    book.done(off);
+    let (node, incarnation, why) = (B, Incarnation(1), "it goes on".to_owned());
+    let doubt = Change::Fence(FenceChange::Doubted { node, incarnation, why });
+    book.done(doubt.clone());
+    book.refused(doubt, Refusal::Stale);
+    assert!(!book.state.is_fenceable(B));
+    book.done(admit(2));
+    let takeover = book.takeover(2, &[]);
+    book.done(takeover);
+    book.refused(begins(1), Refusal::Stale);
+    let rehearsed = |cycled, outcome| {
+        let rehearsal = Rehearsal { by: A, cycled, said: said(outcome), good: None };
+        Change::Fence(FenceChange::Rehearsed { node: B, rehearsal })
+    };
+    book.done(rehearsed(true, Err("no answer")));
+    book.done(rehearsed(false, Ok("power")));
+    assert!(!book.state.is_fenceable(B), "a status shows nothing");
+    book.done(rehearsed(true, Ok("power")));
+    assert!(book.state.is_fenceable(B));
+    book.done(rehearsed(false, Err("no answer")));
+    let last = &book.state.later.fencing.rehearsed[&B];
+    assert_eq!(last.good, Some(1_790_000_000), "when it worked is remembered");
+}
+
+#[test]
+fn what_is_known_of_a_way_ends_with_its_description() {
+    let mut book = lost();
+    book.done(begins(1));
+    let failed = ends(&book, Err("no answer"));
+    book.done(failed);
+    let mut config = book.state.config.clone().expect("it is founded");
+    let fencing = &mut config.later.fencing;
+    fencing.nodes.get_mut("a").expect("it has one").after = AfterFence::StayOff;
+    let base = book.state.revision;
+    book.done(Change::Configure { base, config: config.clone() });
+    assert_eq!(book.state.later.fencing.failures[&B], 1, "nothing of its own is new");
+    let device = config.later.fencing.devices.get_mut("power").expect("it is there");
+    device.timeout = Span::from_millis(40_000);
+    let base = book.state.revision;
+    book.done(Change::Configure { base, config });
+    assert!(book.state.later.fencing.failures.is_empty());
+}
+
+#[test]
+fn the_last_attempts_are_remembered() {
+    let mut book = lost();
+    for _ in 0..FENCES_KEPT + 3 {
+        book.done(begins(1));
+        let failed = ends(&book, Err("no answer"));
+        book.done(failed);
+    }
+    assert_eq!(book.state.later.fencing.records.len(), FENCES_KEPT);
+}
