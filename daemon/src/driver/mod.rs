@@ -27,6 +27,7 @@ mod machine;
 mod network;
 mod peers;
 mod perform;
+pub mod rehearse;
 mod start;
 mod task;
 pub mod view;

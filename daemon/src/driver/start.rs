@@ -21,7 +21,7 @@ use super::machine::Replica;
 use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::task::{Inputs, Task};
-use super::{network, task};
+use super::{network, rehearse, task};
 use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
@@ -124,6 +124,8 @@ async fn daemon(
     let resets = tell_clients(identity.node, &handle, clients, &notices, &peers);
     let words = (results.clone(), notices.clone());
     let departure = departure::start(handle.clone(), paths.departed(), words);
+    let fences = Fences::new(&paths.run, results.clone());
+    rehearse::start(handle.clone(), fences.devices());
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -135,7 +137,7 @@ async fn daemon(
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
-        fences: Fences::new(&paths.run, results.clone()),
+        fences,
         results,
         journal,
     };
