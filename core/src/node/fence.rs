@@ -194,7 +194,7 @@ impl Node {
 
     fn fence_again(&self, node: NodeId) -> Option<Instant> {
         let failures = self.state.later.fencing.failures.get(&node)?;
-        // A run that does not know when begins to count at its own beginning.
+        // A run that does not know when tries at once.
         let failed = self.fences.failed.get(&node)?;
         let doubled = PAUSE.0 << failures.saturating_sub(1).min(16);
         Some(*failed + Span(doubled).min(LONGEST_PAUSE))

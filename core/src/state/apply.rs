@@ -249,6 +249,7 @@ impl State {
         if self.is_being_fenced(node) || self.is_fenced(node, incarnation) {
             return Err(Refusal::Fenced(node));
         }
+        self.later.fencing.lost.remove(&node);
         self.later.fencing.fenced.remove(&node);
         self.later.fencing.failures.remove(&node);
         self.forget_copies_of(node);
@@ -274,6 +275,7 @@ impl State {
             return Err(Refusal::Stale);
         }
         self.view.remove(&node);
+        self.note_lost(node, incarnation);
         self.forget_copies_of(node);
         self.epoch = self.epoch.next();
         let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();

@@ -32,6 +32,9 @@ pub const FENCES_KEPT: usize = 32;
 pub struct StateFencing {
     /// The attempts under way.
     pub under_way: BTreeMap<NodeId, FenceBegun>,
+    /// Which start of its guard was admitted last, of nodes that were taken out of the view. Who
+    /// has them switched off may never have heard it.
+    pub lost: BTreeMap<NodeId, Incarnation>,
     /// Nodes that are proven to be off, until one is admitted anew: all starts of their guards up
     /// to that one are over.
     pub fenced: BTreeMap<NodeId, Incarnation>,
@@ -192,6 +195,8 @@ impl State {
             return Err(Refusal::Stale);
         }
         self.epoch = self.epoch.next();
+        let lost = self.later.fencing.lost.get(&node).copied().unwrap_or_default();
+        let incarnation = incarnation.max(lost);
         let begun = FenceBegun { number: self.epoch, term, by, incarnation };
         self.later.fencing.under_way.insert(node, begun);
         Ok(Outcome::Done)
@@ -283,10 +288,20 @@ impl State {
         }
     }
 
+    /// That start of a node's guard is out of the view. Of nodes without fence devices nothing is
+    /// kept: members of before 0.6 would not read it.
+    pub(super) fn note_lost(&mut self, node: NodeId, incarnation: Incarnation) {
+        let config = self.config.as_ref();
+        if config.is_some_and(|config| config.fencing(&self.name(node)).is_some()) {
+            self.later.fencing.lost.insert(node, incarnation);
+        }
+    }
+
     /// The node is no member any more.
     pub(super) fn forget_fencing_of(&mut self, node: NodeId) {
         let fencing = &mut self.later.fencing;
         fencing.under_way.remove(&node);
+        fencing.lost.remove(&node);
         fencing.fenced.remove(&node);
         fencing.failures.remove(&node);
         fencing.doubted.remove(&node);
