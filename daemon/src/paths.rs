@@ -108,6 +108,12 @@ impl Paths {
         self.run.join("stead.sock")
     }
 
+    /// Which fence devices have let this node in since it booted.
+    #[must_use]
+    pub fn let_in(&self) -> PathBuf {
+        self.run.join("let-in")
+    }
+
     /// Notes about running programs, and their output.
     #[must_use]
     pub fn programs(&self) -> PathBuf {

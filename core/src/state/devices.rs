@@ -81,7 +81,7 @@ pub struct NodeFencing {
 }
 
 /// One outlet of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Plug {
     /// The device's name.
     pub device: String,

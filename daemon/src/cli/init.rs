@@ -16,7 +16,7 @@ use stead_log::transport::Identity as Key;
 use super::context::Context;
 use super::exit::{Exit, drawn};
 use crate::api::join::addresses_of;
-use crate::config::{Example, example, read_file_asking, usable_name};
+use crate::config::{Ask, Example, example, read_file_asking, usable_name};
 use crate::identity::{Identity, IdentityError, KnownMember, SECRET_LENGTH};
 use crate::paths::Paths;
 
@@ -50,7 +50,7 @@ impl Init {
         if !file.exists() {
             return self.write_example(context, &file, &node);
         }
-        let checked = read_file_asking(&file)?;
+        let (_, checked) = read_file_asking(&file, Ask::Agents)?;
         for warning in &checked.warnings {
             eprint!("{}", drawn(warning, context));
         }

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
-use crate::config::{FileError, Problem, Rejected, read_file_asking};
+use crate::config::{Ask, FileError, Problem, Rejected, read_file_asking};
 
 /// Say what is wrong with a file. Needs no cluster and no daemon, and changes nothing.
 ///
 /// Agents that are installed on this machine are asked whether they take what is written for them,
-/// and systemd's files whether the units are there.
+/// systemd's files whether the units are there, and fence devices whether they have the outlets
+/// that are named. Nothing is switched; a device that does not answer is a warning.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status 1: the file can't be used. Warnings alone are no failure.\n\n\
                         Example:\n  stead lint cluster.toml")]
@@ -34,11 +35,11 @@ struct Found<'a> {
 impl Lint {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let file = self.file.unwrap_or_else(|| context.paths.configuration());
-        match read_file_asking(&file) {
-            Ok(checked) if self.json => {
+        match read_file_asking(&file, Ask::Devices) {
+            Ok((_, checked)) if self.json => {
                 print_json(&Found { usable: true, problems: &checked.warnings })?;
             }
-            Ok(checked) => {
+            Ok((_, checked)) => {
                 for warning in &checked.warnings {
                     eprint!("{}", drawn(warning, context));
                 }

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
 use crate::api::message::{PlanAnswer, Request};
-use crate::config::{read_asking, read_file_asking};
+use crate::config::{Ask, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
 #[derive(Debug, Args)]
@@ -38,14 +37,9 @@ impl Plan {
 /// The text of a file and what applying it would change. The file's problems are shown in its
 /// lines, before the daemon is asked.
 pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, PlanAnswer)> {
-    // Says it best if the file can't be read or used at all.
-    drop(read_file_asking(file)?);
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("can't read {}; nothing was changed", file.display()))?;
-    if let Ok(checked) = read_asking(&file.display().to_string(), &text) {
-        for warning in &checked.warnings {
-            eprint!("{}", drawn(warning, context));
-        }
+    let (text, checked) = read_file_asking(file, Ask::Devices)?;
+    for warning in &checked.warnings {
+        eprint!("{}", drawn(warning, context));
     }
     let plan = context.ask(&Request::Plan { text: text.clone() })?;
     Ok((text, plan))

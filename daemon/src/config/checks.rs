@@ -15,6 +15,7 @@ use super::between;
 use super::copies;
 use super::draft::{Cluster, Draft, Node};
 use super::duration::{say, write};
+use super::fence_checks;
 use super::keys::nearest;
 use super::network;
 use super::problem::Findings;
@@ -40,13 +41,16 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     unique_addresses(draft, findings);
     wishes(draft, findings);
     for service in &draft.services {
-        resource::check(service.name.get_ref(), &service.resources, findings);
+        let name = service.name.get_ref();
+        fence_checks::bound(draft, name, &service.resources, findings);
+        resource::check(name, &service.resources, findings);
         copies::check(draft, service, findings);
     }
     between::check(draft, findings);
     unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
+    fence_checks::check(draft, findings);
 }
 
 fn timers(cluster: &Cluster, findings: &mut Findings) {

@@ -10,12 +10,14 @@ use std::ops::Range;
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
-    Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, ExecConfig, FencingConfig, Hooks,
-    LinkConfig, Look, Monitor, NodeConfig, Program, ResourceConfig, ServiceAddress, ServiceConfig,
-    ServiceMore,
+    AfterFence, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig,
+    ExecConfig, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing, Plug,
+    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
+
+use crate::fence::MetaData;
 
 /// The whole file.
 pub(super) struct Draft {
@@ -25,6 +27,7 @@ pub(super) struct Draft {
     pub(super) services: Vec<Service>,
     pub(super) networks: Vec<Network>,
     pub(super) quorum: Option<Quorum>,
+    pub(super) devices: Vec<Device>,
 }
 
 /// The table `[cluster]`.
@@ -51,6 +54,26 @@ pub(super) struct Node {
     /// Whether there is such a table; if not, that has been noted.
     pub(super) given: bool,
     pub(super) addresses: Vec<NodeAddress>,
+    pub(super) fenced: Fenced,
+}
+
+/// How a node is fenced.
+pub(super) struct Fenced {
+    pub(super) levels: Vec<Spanned<Vec<Spanned<Plug>>>>,
+    pub(super) after: AfterFence,
+    pub(super) rehearse: Option<Span>,
+    pub(super) watchdog: bool,
+}
+
+/// A table `[fencing.devices.NAME]`.
+pub(super) struct Device {
+    pub(super) name: Spanned<String>,
+    /// Where it says what it is.
+    pub(super) at: Range<usize>,
+    /// None if what stands there is no device.
+    pub(super) config: Option<DeviceConfig>,
+    /// What its agent says of itself, if it was asked.
+    pub(super) meta: Option<MetaData>,
 }
 
 /// The address of a node on a link.
@@ -116,13 +139,18 @@ impl Draft {
         let more = self.services.iter().map(Service::more);
         let more = more.filter(|(_, more)| *more != ServiceMore::default()).collect();
         let link = |link: Link| (link.name.into_inner(), LinkConfig { port: link.port });
+        let device = |device: Device| Some((device.name.into_inner(), device.config?));
+        let nodes = self.nodes.into_iter().map(Node::config);
+        let (nodes, fenced): (BTreeMap<_, _>, Vec<_>) =
+            nodes.map(|(name, node, fenced)| ((name.clone(), node), (name, fenced))).unzip();
+        let fenced = fenced.into_iter().filter_map(|(name, fenced)| Some((name, fenced?)));
         Config {
             name: self.cluster.name,
             ride_out: self.cluster.ride_out.into_inner(),
             round_trip: self.cluster.round_trip.into_inner(),
             daemon_grace: self.cluster.daemon_grace,
             links: self.links.into_iter().map(link).collect(),
-            nodes: self.nodes.into_iter().map(Node::config).collect(),
+            nodes,
             services: self.services.into_iter().map(Service::config).collect(),
             more: ConfigMore {
                 networks: self.networks.into_iter().filter_map(Network::config).collect(),
@@ -131,7 +159,10 @@ impl Draft {
                 quorum: self.quorum.map(Quorum::config).unwrap_or_default(),
                 satellites,
                 next: ConfigNext { services: more },
-                fencing: FencingConfig::default(),
+                fencing: FencingConfig {
+                    devices: self.devices.into_iter().filter_map(device).collect(),
+                    nodes: fenced.collect(),
+                },
             },
         }
     }
@@ -142,13 +173,14 @@ impl Node {
         self.satellite.as_ref().is_some_and(|satellite| *satellite.get_ref())
     }
 
-    fn config(self) -> (String, NodeConfig) {
+    fn config(self) -> (String, NodeConfig, Option<NodeFencing>) {
         let addresses: BTreeMap<String, IpAddr> = self
             .addresses
             .into_iter()
             .filter_map(|address| Some((address.link.into_inner(), address.ip?.into_inner())))
             .collect();
-        (self.name.into_inner(), NodeConfig { site: self.site, addresses })
+        let node = NodeConfig { site: self.site, addresses };
+        (self.name.into_inner(), node, self.fenced.config())
     }
 }
 

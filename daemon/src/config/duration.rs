@@ -78,6 +78,32 @@ pub(super) fn parse(text: &str, usual: &str) -> Result<Span, Wrong> {
     }
 }
 
+/// Reads a duration that may be longer than a day, and be given in days: what no timer is.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_long(text: &str) -> Result<Span, Wrong> {
+    let trimmed = text.trim();
+    let days = trimmed.strip_suffix('d').map(str::trim_end).and_then(|it| it.parse::<u64>().ok());
+    let hours = trimmed.strip_suffix('h').map(str::trim_end).and_then(|it| it.parse::<u64>().ok());
+    let (number, factor) = match (days, hours) {
+        (Some(days), _) => (days, LONGEST.as_micros()),
+        (None, Some(hours)) => (hours, 3_600_000_000),
+        (None, None) => return parse(text, "h"),
+    };
+    let micros = number.checked_mul(factor).map(Span::from_micros);
+    micros.ok_or_else(|| Wrong { message: format!("`{}` is too long", shown(text)), meant: None })
+}
+
+/// Such a duration as the file spells it.
+pub(super) fn write_long(span: Span) -> String {
+    let day = LONGEST.as_micros();
+    if span > Span::ZERO && span.as_micros().is_multiple_of(day) {
+        return format!("{}d", span.as_micros() / day);
+    }
+    write(span)
+}
+
 /// The number times the factor, exactly.
 fn micros(number: &str, factor: u64) -> Result<u64, &'static str> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -168,6 +194,20 @@ mod tests {
             refused("99999999999999999999999s"),
             "`99999999999999999999999s` is longer than a day"
         );
+    }
+
+    #[test]
+    fn days_are_read_where_they_are_meant() {
+        let long = |text| parse_long(text).map(Span::as_micros);
+        assert_eq!(long("7d"), Ok(7 * 86_400_000_000));
+        assert_eq!(long("1 d"), Ok(86_400_000_000));
+        assert_eq!(long("36h"), Ok(36 * 3_600_000_000));
+        assert_eq!(long("90min"), Ok(5_400_000_000));
+        assert!(long("1.5d").is_err() && long("d").is_err() && long("x").is_err());
+        assert!(long("99999999999999999d").is_err());
+        for text in ["7d", "1d", "36h", "90min"] {
+            assert_eq!(write_long(parse_long(text).expect("read")), text);
+        }
     }
 
     #[test]

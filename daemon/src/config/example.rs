@@ -45,6 +45,14 @@ ride-out = "300ms"
 [nodes.{node}]
 addresses = { {own} }
 
+# What switches this machine off when it is lost, so that its file systems and databases may
+# start elsewhere. Agents: stead fence agents. To try it: stead fence test {node}
+# fence = ["bmc-{node}"]
+# [fencing.devices.bmc-{node}]
+# agent = "fence_ipmilan"
+# parameters = { ip = "...", username = "...", lanplus = true, cipher = 3 }
+# secrets = { password = "/etc/stead/secrets/bmc-{node}" }
+
 # Three nodes survive the loss of any one. With two, the survivor of a failure stops.
 # [nodes.OTHER]
 # addresses = { {other} }

@@ -25,6 +25,7 @@ pub(super) const FILE: &[Key] = keys! {
     "services": "[services.web]",
     "networks": "[networks.front]",
     "quorum": "[quorum]",
+    "fencing": "[fencing.devices.bmc1]",
 };
 /// The keys of `[cluster]`.
 pub(super) const CLUSTER: &[Key] = keys! {
@@ -40,6 +41,10 @@ pub(super) const NODE: &[Key] = keys! {
     "site": "site = \"east\"",
     "satellite": "satellite = true",
     "addresses": "addresses = { lan = \"10.0.0.1\" }",
+    "fence": "fence = [\"bmc1\"]",
+    "fence-after": "fence-after = \"stay-off\"",
+    "fence-rehearse": "fence-rehearse = \"1d\"",
+    "watchdog": "watchdog = true",
 };
 /// The keys of `[services.NAME]`.
 pub(super) const SERVICE: &[Key] = keys! {
@@ -103,6 +108,19 @@ pub(super) const EXEC: &[Key] = keys! {
     "command": "command = [\"/usr/local/bin/quorum-etcd\", \"https://etcd.example:2379\"]",
     "timeout": "timeout = \"1s\"",
 };
+/// The keys of `[fencing]`.
+pub(super) const FENCING: &[Key] = keys! { "devices": "[fencing.devices.bmc1]" };
+/// The keys of `[fencing.devices.NAME]`.
+pub(super) const DEVICE: &[Key] = keys! {
+    "agent": "agent = \"fence_ipmilan\"",
+    "parameters": "parameters = { ip = \"10.0.0.5\", username = \"ADMIN\", lanplus = true }",
+    "secrets": "secrets = { password = \"/etc/stead/secrets/bmc1\" }",
+    "exec": "exec = [\"/usr/local/bin/vm-power\", \"host5\"]",
+    "webhook": "webhook = \"http://10.0.0.9:8080/power\"",
+    "secret": "secret = \"/etc/stead/secrets/cloud\"",
+    "timeout": "timeout = \"20s\"",
+    "retries": "retries = 1",
+};
 /// The keys of an address of a service that is more than a text.
 pub(super) const ADDRESS: &[Key] = keys! {
     "ip": "ip = \"10.0.0.100\"",
@@ -138,7 +156,7 @@ pub(super) const HOOK: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 14] = [
+pub(super) const HOMES: [(&str, &[Key]); 16] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -146,6 +164,8 @@ pub(super) const HOMES: [(&str, &[Key]); 14] = [
     ("[networks.NAME]", NETWORK),
     ("[quorum]", QUORUM),
     ("`exec` of [quorum]", EXEC),
+    ("[fencing]", FENCING),
+    ("[fencing.devices.NAME]", DEVICE),
     ("`program` of [services.NAME]", PROGRAM),
     ("`monitor` of [services.NAME]", MONITOR),
     ("[[services.NAME.resources]]", RESOURCE),

@@ -27,6 +27,10 @@ mod differences;
 mod draft;
 mod duration;
 mod example;
+mod fence_checks;
+mod fence_words;
+mod fenced;
+mod fencing;
 mod hooks;
 mod how;
 mod keys;
@@ -56,16 +60,18 @@ use stead_core::state::config::Config;
 use stead_core::time::Span;
 use toml::de::DeTable;
 
+use crate::fence;
 use crate::ocf::{self, AgentName};
 
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
+pub use fencing::{DEFAULT_FENCE_RETRIES, DEFAULT_FENCE_TIMEOUT};
 pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
 pub use render::render;
 
-use problem::{Describe, Findings};
+use problem::{Asking, Findings, Lists};
 pub use resource::{DEFAULT_FORGET_AFTER, DEFAULT_RESTARTS};
 
 /// The port of a link that names none.
@@ -126,17 +132,39 @@ pub fn read(name: &str, text: &str) -> Result<Checked, Rejected> {
     read_with(name, text, None)
 }
 
-/// The same, and the agents of this machine are asked whether they take what is written for them.
-/// One that is not installed here is no mistake: it may be where it is needed.
+/// Who is asked beside the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The agents of this machine, whether they take what is written for them. One that is not
+    /// installed here is no mistake: it may be where it is needed.
+    Agents,
+    /// They, and the fence devices, whether they have the outlets that are named. Nothing is
+    /// switched. One that can't be reached from here is no mistake. Takes as long as that takes.
+    Devices,
+}
+
+impl Ask {
+    fn asking(self) -> Asking {
+        let ocf = |agent: &AgentName| ocf::describe(Path::new(ocf::ROOT), agent, DESCRIBED_WITHIN);
+        let fence =
+            |agent: &fence::AgentName| fence::describe(&fence::folders(), agent, DESCRIBED_WITHIN);
+        let lists = match self {
+            Self::Agents => None,
+            Self::Devices => Some(fence::list_all as Lists),
+        };
+        Asking { ocf, fence, lists }
+    }
+}
+
+/// The same, and others are asked as well.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_asking(name: &str, text: &str) -> Result<Checked, Rejected> {
-    let describe = |agent: &AgentName| ocf::describe(Path::new(ocf::ROOT), agent, DESCRIBED_WITHIN);
-    read_with(name, text, Some(describe))
+pub fn read_asking(name: &str, text: &str, ask: Ask) -> Result<Checked, Rejected> {
+    read_with(name, text, Some(ask.asking()))
 }
 
-fn read_with(name: &str, text: &str, agents: Option<Describe>) -> Result<Checked, Rejected> {
+fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, Rejected> {
     if text.len() > LONGEST_FILE {
         return Err(too_long(name));
     }
@@ -161,13 +189,14 @@ pub fn read_file(path: &Path) -> Result<Checked, FileError> {
     Ok(read(&name, &text)?)
 }
 
-/// The same, and the agents of this machine are asked, as by [`read_asking`].
+/// The same, and others are asked as well; with the text that was read.
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_file_asking(path: &Path) -> Result<Checked, FileError> {
+pub fn read_file_asking(path: &Path, ask: Ask) -> Result<(String, Checked), FileError> {
     let (name, text) = text_of(path)?;
-    Ok(read_asking(&name, &text)?)
+    let checked = read_asking(&name, &text, ask)?;
+    Ok((text, checked))
 }
 
 /// The name of a file, as problems call it, and its text.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use serde::Serialize;
+use stead_core::state::config::DeviceConfig;
 
-use crate::ocf::{AgentName, DescribeError, MetaData};
+use crate::fence::{self, Listing};
+use crate::ocf;
 
 /// How many problems one report lists. A file of another kind altogether has thousands.
 pub(super) const LISTED: usize = 30;
@@ -138,11 +140,22 @@ pub(super) struct Findings {
     errors: Vec<Problem>,
     warnings: Vec<Warning>,
     /// Whom to ask about agents; none if only the file itself is looked at.
-    pub(super) agents: Option<Describe>,
+    pub(super) agents: Option<Asking>,
 }
 
-/// Has an agent of this machine say what it takes.
-pub(super) type Describe = fn(&AgentName) -> Result<MetaData, DescribeError>;
+/// What is asked beside the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    /// Has a resource agent of this machine say what it takes.
+    pub(super) ocf: fn(&ocf::AgentName) -> Result<ocf::MetaData, ocf::DescribeError>,
+    /// Has a fence agent do so.
+    pub(super) fence: fn(&fence::AgentName) -> Result<fence::MetaData, fence::DescribeError>,
+    /// Has fence devices say which outlets they have; nothing if none is asked.
+    pub(super) lists: Option<Lists>,
+}
+
+/// The outlets of each of these devices.
+pub(super) type Lists = fn(&[(&str, &DeviceConfig)]) -> Vec<Listing>;
 
 impl Findings {
     /// How many errors are noted.

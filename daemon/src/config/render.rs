@@ -9,7 +9,7 @@ use stead_core::state::config::{
     ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
-use super::{container, duration};
+use super::{container, duration, fence_words};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -41,6 +41,9 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         }
         let addresses = node.addresses.iter().map(|(link, ip)| format!("{link} = \"{ip}\""));
         writeln!(out, "addresses = {{ {} }}", addresses.collect::<Vec<_>>().join(", "))?;
+        if let Some(fencing) = config.fencing(name) {
+            fence_words::write_node(out, fencing)?;
+        }
     }
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
@@ -76,7 +79,7 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "\n[quorum]")?;
         write_quorum(out, &config.later.quorum)?;
     }
-    Ok(())
+    fence_words::write_devices(out, &config.later.fencing)
 }
 
 fn write_quorum(out: &mut String, quorum: &QuorumConfig) -> fmt::Result {
@@ -232,7 +235,11 @@ fn write_resource(out: &mut String, resource: &ResourceConfig) -> fmt::Result {
 }
 
 /// A table on one line; none if it is empty. Names that are more than a word stand in quotes.
-fn write_texts(out: &mut String, key: &str, all: &BTreeMap<String, String>) -> fmt::Result {
+pub(super) fn write_texts(
+    out: &mut String,
+    key: &str,
+    all: &BTreeMap<String, String>,
+) -> fmt::Result {
     if all.is_empty() {
         return Ok(());
     }
@@ -286,13 +293,13 @@ fn address(address: &ServiceAddress) -> String {
     }
 }
 
-fn list(texts: &[String]) -> String {
+pub(super) fn list(texts: &[String]) -> String {
     let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
     format!("[{}]", texts.join(", "))
 }
 
 /// The text as a basic string of TOML, on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -259,8 +259,8 @@ fn ask(
     parameters: &BTreeMap<String, String>,
     findings: &mut Findings,
 ) {
-    let Some(describe) = findings.agents else { return };
-    let meta = match describe(agent) {
+    let Some(asking) = findings.agents else { return };
+    let meta = match (asking.ocf)(agent) {
         Ok(meta) => meta,
         Err(error) => {
             let help =
@@ -348,25 +348,8 @@ fn safety_of(
     ocf::safety(&name)
 }
 
-/// A service that goes nowhere when its node is lost should not be a surprise.
-fn tell_bound(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
-    let Some(bound) = resources.iter().find(|it| it.get_ref().safety == Safety::Fence) else {
-        return;
-    };
-    let name = &bound.get_ref().name;
-    let message = format!(
-        "service `{service}` stays with a node that is lost until that is proven to be off, for \
-         the sake of `{name}`"
-    );
-    let help = "this version can't fence: the proof is that the node is back, or your word  stead \
-                fence confirm-off NODE --reason TEXT. If two nodes may touch it at once without \
-                harm:  safety = \"lease\"";
-    findings.warning(&bound.span(), message, help);
-}
-
 /// Holds the resources of a service against each other.
 pub(super) fn check(service: &str, resources: &[Spanned<ResourceConfig>], findings: &mut Findings) {
-    tell_bound(service, resources, findings);
     container::check(resources, findings);
     let all: Vec<ResourceConfig> = resources.iter().map(|it| it.get_ref().clone()).collect();
     let named = |name: &str| {

@@ -7,7 +7,10 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
-use super::{DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, keys, name, network, quorum, service};
+use super::{
+    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, fenced, fencing, keys, name, network, quorum,
+    service,
+};
 
 /// Reads every table, and notes what can't be read.
 pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
@@ -19,6 +22,8 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         services: named(&file, "services", keys::SERVICE, findings, service::service),
         networks: named(&file, "networks", keys::NETWORK, findings, network::network),
         quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
+        devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
+            .unwrap_or_default(),
     }
 }
 
@@ -79,15 +84,15 @@ fn single<T>(
     Some(read(&section, findings))
 }
 
-/// Reads the tables `[kind.NAME]`, in the order of the file.
-fn named<T>(
+/// Reads the tables `[kind.NAME]`, of the file or within another table, in the order of the file.
+pub(super) fn named<T>(
     file: &Section<'_, '_>,
     kind: &str,
     keys: &'static [keys::Key],
     findings: &mut Findings,
     read: impl Fn(Spanned<String>, &Section<'_, '_>, &mut Findings) -> T,
 ) -> Vec<T> {
-    let required = !["services", "networks"].contains(&kind) && !file.mistyped(kind);
+    let required = !["services", "networks", "devices"].contains(&kind) && !file.mistyped(kind);
     let absent = |at, findings: &mut Findings| {
         let example = file.example(kind);
         let help = format!("there must be at least one: begin it with a line like  {example}");
@@ -109,13 +114,17 @@ fn named<T>(
     }
     let mut entries: Vec<(&Spanned<_>, &Spanned<DeValue<'_>>)> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
+    let whole = match file.place.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        Some(outer) => format!("{outer}.{kind}"),
+        None => kind.to_owned(),
+    };
     let mut list = Vec::new();
     for (key, value) in entries {
         let name = Spanned::new(key.span(), key.get_ref().to_string());
         let singular = kind.trim_end_matches('s');
-        let place = format!("[{kind}.{}]", shown(name.get_ref()));
+        let place = format!("[{whole}.{}]", shown(name.get_ref()));
         let Some(table) = value.get_ref().as_table() else {
-            stray(file, kind, &name, findings);
+            stray(file, (kind, &whole), &name, findings);
             continue;
         };
         check_name(&format!("the {singular}"), &name, findings);
@@ -126,10 +135,15 @@ fn named<T>(
 }
 
 /// Notes a value where only tables stand, such as a key of one of them without its header.
-fn stray(file: &Section<'_, '_>, kind: &str, name: &Spanned<String>, findings: &mut Findings) {
-    let message = format!("`{}` in [{kind}] is not a table", shown(name.get_ref()));
+fn stray(
+    file: &Section<'_, '_>,
+    (kind, whole): (&str, &str),
+    name: &Spanned<String>,
+    findings: &mut Findings,
+) {
+    let message = format!("`{}` in [{whole}] is not a table", shown(name.get_ref()));
     let example = file.example(kind);
-    let help = format!("[{kind}] holds only named tables: begin one with a line like  {example}");
+    let help = format!("[{whole}] holds only named tables: begin one with a line like  {example}");
     findings.error(&name.span(), message, help);
 }
 
@@ -166,6 +180,7 @@ fn node(name: Spanned<String>, section: &Section<'_, '_>, findings: &mut Finding
         at: section.at("addresses"),
         given: addresses.is_some(),
         addresses: addresses.unwrap_or_default(),
+        fenced: fenced::fenced(section, findings),
         name,
     }
 }

@@ -15,6 +15,12 @@ use crate::ocf::{Kind, Mistake, Parameter};
 
 /// What the library takes for yes and for no, whatever their case. Anything else it passes over.
 const TRUTHS: [&str; 8] = ["1", "yes", "on", "true", "0", "no", "off", "false"];
+/// How many of these are for yes.
+const YES: usize = 4;
+/// The parameter by which an outlet is an address.
+const PORT_AS_IP: &str = "port_as_ip";
+/// Agents that say so and take outlets all the same, read out of their text (4.12).
+const OUTLETS_ALL_THE_SAME: [&str; 2] = ["fence_powerman", "fence_vmware"];
 /// How the names of Pacemaker's own settings of a device begin.
 const OF_PACEMAKER: &str = "pcmk_";
 /// What stands for a secret where only counts that there is one.
@@ -77,9 +83,14 @@ pub fn unable(meta: &MetaData) -> Option<(String, String)> {
 #[must_use]
 pub fn outlet_mistake(
     meta: &MetaData,
-    device: &str,
-    plug: Option<&str>,
+    parameters: &BTreeMap<String, String>,
+    (device, plug): (&str, Option<&str>),
 ) -> Option<(String, String)> {
+    // To the agents of a board an outlet is the address of another board, if they are told so, and
+    // nothing otherwise: two nodes with outlets of one board would be one machine.
+    let of_board = meta.parameter(PORT_AS_IP).is_some()
+        && !OUTLETS_ALL_THE_SAME.contains(&meta.name.as_str())
+        && !parameters.get(PORT_AS_IP).is_some_and(|it| is_yes(it));
     match (meta.outlet(), plug) {
         (Outlet::Required(_), None) => {
             let message = format!("device `{device}` has to be told which outlet is the node's");
@@ -89,12 +100,24 @@ pub fn outlet_mistake(
             );
             Some((message, help))
         }
+        (Outlet::Optional(_), Some(plug)) if of_board => {
+            let message = format!("device `{device}` is one board, and `{plug}` no outlet of it");
+            let help = format!(
+                "write  \"{device}\"  alone, and give each node a device of its own; {plug} means \
+                 something to this agent only as an address, with  {PORT_AS_IP} = true"
+            );
+            Some((message, help))
+        }
         (Outlet::None, Some(plug)) => {
             let message = format!("device `{device}` has no outlets, and `{plug}` is one");
             Some((message, format!("write  \"{device}\"  alone")))
         }
         (Outlet::None | Outlet::Optional(_), _) | (Outlet::Required(_), Some(_)) => None,
     }
+}
+
+fn is_yes(value: &str) -> bool {
+    TRUTHS.iter().take(YES).any(|it| it.eq_ignore_ascii_case(value))
 }
 
 /// A parameter that stead sets, or that means nothing to agents.

@@ -78,9 +78,8 @@ impl Devices {
         Some(self.ask(&question, within(device)).await.0)
     }
 
-    /// Which outlets a device has, by their names and what else they are called. Nothing if it does
-    /// not say.
-    pub async fn list(&self, device: &str, config: &DeviceConfig) -> Option<(Step, Vec<Listed>)> {
+    /// Asks a device which outlets it has; nothing if its agent can't be asked that.
+    pub async fn list(&self, device: &str, config: &DeviceConfig) -> Option<(Step, Listing)> {
         let meta = self.meta_of(config).await?;
         meta.action(Action::List.name())?;
         let way = Way { node: None, level: None, device, plug: None };
@@ -88,8 +87,14 @@ impl Devices {
         let FenceAgent::Agent { parameters, .. } = &config.agent else { return None };
         let separator = parameters.get("separator").map_or("", String::as_str);
         let separator = if separator.is_empty() { SEPARATOR } else { separator };
-        let text = whole.filter(|_| step.said == Said::Done).unwrap_or_default();
-        Some((step, outlets(&text, separator)))
+        let listing = match (&step.said, whole) {
+            (Said::Failed(reason), _) => Listing::Failed(reason.clone()),
+            (Said::Done | Said::On | Said::Off, whole) => {
+                let outlets = whole.and_then(|text| outlets(&text, separator));
+                outlets.map_or(Listing::Unknown, Listing::Outlets)
+            }
+        };
+        Some((step, listing))
     }
 }
 
@@ -107,17 +112,47 @@ pub struct Listed {
     pub alias: Option<String>,
 }
 
+/// What became of the question which outlets a device has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// It is not one that could tell.
+    Unknown,
+    /// It did not tell.
+    Failed(String),
+    /// It has these.
+    Outlets(Vec<Listed>),
+}
+
+/// Asks several devices at the same time which outlets they have. Blocks until all have answered or
+/// failed; not to be called where a runtime runs. The answers are in the order of the devices.
+#[must_use]
+pub fn list_all(devices: &[(&str, &DeviceConfig)]) -> Vec<Listing> {
+    if devices.is_empty() {
+        return Vec::new();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Listing::Failed(error.to_string()); devices.len()],
+    };
+    let all = Devices::of_process();
+    let listing = async |(name, config): &(&str, &DeviceConfig)| {
+        all.list(name, config).await.map_or(Listing::Unknown, |(_, listing)| listing)
+    };
+    runtime.block_on(join_all(devices.iter().map(listing)))
+}
+
 /// What stands in the list that an agent prints (FenceAgentAPI): one outlet a line, its name, a
-/// separator and another name. Words to people are no outlets.
-fn outlets(text: &str, separator: &str) -> Vec<Listed> {
+/// separator and another name. Nothing if it says in words that it can't list any.
+fn outlets(text: &str, separator: &str) -> Option<Vec<Listed>> {
     let outlet = |line: &str| {
         let (name, alias) = line.split_once(separator).unwrap_or((line, ""));
         let (name, alias) = (name.trim(), alias.trim());
-        let words = name == "N/A" || name.starts_with("NOTICE:");
         let alias = (!alias.is_empty()).then(|| alias.to_owned());
-        (!name.is_empty() && !words).then(|| Listed { name: name.to_owned(), alias })
+        (!name.is_empty()).then(|| Listed { name: name.to_owned(), alias })
     };
-    text.lines().filter_map(outlet).collect()
+    let words = |line: &str| line.trim() == "N/A" || line.starts_with("NOTICE:");
+    (!text.lines().any(words)).then(|| text.lines().filter_map(outlet).collect())
 }
 
 #[cfg(test)]
@@ -130,14 +165,17 @@ mod tests {
             name: name.to_owned(),
             alias: alias.map(str::to_owned),
         };
-        let text = "1,web\n2,\n 3 , data base \n\nvm-4\nN/A\nNOTICE: List option is not working\n";
+        let text = "1,web\n2,\n 3 , data base \n\nvm-4\n";
         let wanted = [
             outlet("1", Some("web")),
             outlet("2", None),
             outlet("3", Some("data base")),
             outlet("vm-4", None),
         ];
-        assert_eq!(outlets(text, ","), wanted);
-        assert_eq!(outlets("a;b\n", ";"), [outlet("a", Some("b"))]);
+        assert_eq!(outlets(text, ",").unwrap(), wanted);
+        assert_eq!(outlets("a;b\n", ";").unwrap(), [outlet("a", Some("b"))]);
+        assert_eq!(outlets("", ",").unwrap(), []);
+        assert_eq!(outlets("N/A\n", ","), None);
+        assert_eq!(outlets("NOTICE: List option is not working on this device yet\n", ","), None);
     }
 }

@@ -40,6 +40,7 @@ mod attempt;
 mod check;
 mod describe;
 mod devices;
+mod entry;
 #[cfg(test)]
 mod fuzz;
 mod look;
@@ -55,7 +56,7 @@ mod webhook;
 pub use check::{check, outlet_mistake, unable};
 pub use describe::{DescribeError, describe};
 pub use devices::Devices;
-pub use look::{Listed, Way, ways_through, ways_to};
+pub use look::{Listed, Listing, Way, list_all, ways_through, ways_to};
 pub use meta::{Ability, MetaData, Outlet};
 pub use name::{AgentName, FOLDERS, NameError, folders, installed, nearest};
 pub use step::{Action, Attempt, Said, Step};

@@ -4,6 +4,8 @@
 
 mod between;
 mod broken_containers;
+mod broken_devices;
+mod broken_fences;
 mod broken_networks;
 mod broken_quorum;
 mod broken_resources;
@@ -13,6 +15,7 @@ mod broken_units;
 mod broken_values;
 mod changes;
 mod copies;
+mod fencing;
 mod networks_together;
 mod properties;
 mod usable;

@@ -15,7 +15,7 @@ use super::super::{differences, read, render};
 use super::{GOOD, drawn};
 
 /// Files to mutate: between them they use every key.
-const SEEDS: [&str; 2] = [
+const SEEDS: [&str; 3] = [
     GOOD,
     r#"
 [cluster]
@@ -57,6 +57,28 @@ stop-timeout = "20s"
 monitor-timeout = "20s"
 monitor-interval = "5s"
 safety = "lease"
+"#,
+    r#"
+[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+addresses = { lan = "10.0.0.1" }
+fence = [["pdu:3", "vm"], ["bmc1"]]
+fence-after = "stay-off"
+fence-rehearse = "7d"
+watchdog = true
+[fencing.devices.bmc1]
+agent = "fence_ipmilan"
+parameters = { ip = "10.0.0.5", lanplus = true, cipher = 3 }
+secrets = { password = "/etc/stead/secrets/bmc1" }
+timeout = "20s"
+retries = 1
+[fencing.devices.pdu]
+webhook = "http://10.0.0.9:8080/power"
+secret = "/etc/stead/secrets/pdu"
+[fencing.devices.vm]
+exec = ["/usr/local/bin/vm-power", "host5"]
 "#,
 ];
 

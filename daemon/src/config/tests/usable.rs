@@ -192,6 +192,14 @@ fn the_first_file_is_usable_as_it_is() {
         [nodes.node1]
         addresses = { lan = "10.0.0.1" }
 
+        # What switches this machine off when it is lost, so that its file systems and databases may
+        # start elsewhere. Agents: stead fence agents. To try it: stead fence test node1
+        # fence = ["bmc-node1"]
+        # [fencing.devices.bmc-node1]
+        # agent = "fence_ipmilan"
+        # parameters = { ip = "...", username = "...", lanplus = true, cipher = 3 }
+        # secrets = { password = "/etc/stead/secrets/bmc-node1" }
+
         # Three nodes survive the loss of any one. With two, the survivor of a failure stops.
         # [nodes.OTHER]
         # addresses = { lan = "..." }
@@ -340,9 +348,10 @@ fn what_stays_with_a_lost_node_is_told() {
             : ^^^^^^^^^^^^^^^^^^^^^^^^^^
          17 | name = "data"
             `----
-          help: this version can't fence: the proof is that the node is back, or your word
-                stead fence confirm-off NODE --reason TEXT. If two nodes may touch it at once
-                without harm:  safety = "lease"
+          help: let a device switch it off, with  fence = ["DEVICE"]  in its table. Else the
+                proof is that the node is back, or your word  stead fence confirm-off NODE
+                --reason TEXT. If two nodes may touch it at once without harm:  safety =
+                "lease"
     "#]]
     .assert_eq(&warnings(&text));
     let checked = read("cluster.toml", &text).expect("it can be used");

@@ -82,6 +82,28 @@ impl Bed {
     }
 }
 
+/// An agent of our own in the bed's folder, which cuts off from a storage as fence_scsi does.
+pub fn cutting(bed: &mut Bed, name: &str) {
+    let folder = bed.folder.path().display().to_string();
+    let text = format!(
+        "#!/bin/sh\n\
+         if [ \"$1\" = -o ]; then cat {folder}/metadata; exit; fi\n\
+         read line; action=${{line#action=}}\n\
+         echo $action >>{folder}/asked\n\
+         case $action in on|off) echo $action >{folder}/{name};; esac\n\
+         [ $action != status ] || grep -q on {folder}/{name} || exit 2\n"
+    );
+    program(&bed.path("fence_cutting"), &text);
+    let xml = r#"<resource-agent name="fence_cutting" shortdesc="Cuts off"><parameters/>
+        <actions><action name="on" on_target="1" automatic="1"/><action name="off"/>
+        <action name="status"/></actions></resource-agent>"#;
+    fs::write(bed.path("metadata"), xml).expect("written");
+    let mut folders = stead::fence::folders();
+    folders.push(bed.folder.path().to_owned());
+    bed.devices = Devices::of_process().with_agents_in(folders);
+    bed.device(name, agent("fence_cutting", &[]));
+}
+
 /// Writes a program, and says where.
 pub fn program(path: &Path, text: &str) -> String {
     fs::write(path, text).expect("written");

@@ -111,11 +111,25 @@ fn what_is_written_for_an_agent_is_compared_with_what_it_takes() {
         assert!(told.iter().any(|it| it.starts_with(start)), "{name}: {told:?}");
     }
     assert!(told(&good, &["pasword"])[0].contains("did you mean `password`?"));
-    assert!(outlet_mistake(&apc, "pdu", Some("3")).is_none());
-    let (message, _) = outlet_mistake(&apc, "pdu", None).expect("it has to be told");
-    assert_eq!(message, "device `pdu` has to be told which outlet is the node's");
-    let (message, _) = outlet_mistake(&of_debian("fence_dummy"), "d", Some("3")).expect("none");
-    assert_eq!(message, "device `d` has no outlets, and `3` is one");
+}
+
+#[test]
+fn an_outlet_is_named_where_there_are_several() {
+    let wrong = |agent: &str, parameters: &[(&str, &str)], plug: Option<&str>| {
+        let told = outlet_mistake(&of_debian(agent), &texts(parameters), ("dev", plug));
+        told.map(|(message, _)| message).unwrap_or_default()
+    };
+    assert_eq!(wrong("fence_apc", &[], Some("3")), "");
+    let lacking = "device `dev` has to be told which outlet is the node's";
+    assert_eq!(wrong("fence_apc", &[], None), lacking);
+    assert_eq!(wrong("fence_dummy", &[], None), "");
+    assert_eq!(wrong("fence_dummy", &[], Some("3")), "device `dev` has no outlets, and `3` is one");
+    // The agent would pass over it, and switch off the same board for each node.
+    let board = "device `dev` is one board, and `3` no outlet of it";
+    assert_eq!(wrong("fence_ipmilan", &[], Some("3")), board);
+    assert_eq!(wrong("fence_ipmilan", &[("port_as_ip", "True")], Some("10.0.0.5")), "");
+    assert_eq!(wrong("fence_scsi", &[], Some("node2")), "");
+    assert_eq!(wrong("fence_vmware", &[], Some("vm-2")), "");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use stead::fence::Action;
 
-use super::bed::{Bed, NODE, reason, short};
+use super::bed::{Bed, NODE, cutting, reason, short};
 
 #[tokio::test]
 async fn a_node_is_off_when_its_device_did_it_and_says_so() {
@@ -132,4 +132,31 @@ async fn an_attempt_can_be_kept_as_it_is() {
     let text = serde_json::to_string(&attempt).expect("written");
     assert_eq!(serde_json::from_str::<stead::fence::Attempt>(&text).expect("read"), attempt);
     fs::write(bed.path("kept"), text).expect("written");
+}
+
+#[tokio::test]
+async fn what_cuts_off_lets_a_node_in_once_it_has_booted() {
+    let mut bed = Bed::new();
+    cutting(&mut bed, "storage");
+    bed.dummy("bmc");
+    bed.levels(&[&["storage"], &["bmc"]]);
+    let note = bed.path("let-in");
+    let let_in = async || {
+        let steps = bed.devices.let_in(&bed.config, NODE, &note).await.expect("noted");
+        short(&steps)
+    };
+    assert_eq!(let_in().await, ["storage on done"], "bmc leaves nobody on and shut out");
+    let attempt = bed.fence().await;
+    assert_eq!(attempt.outcome, Ok(1), "{attempt:?}");
+    // It has not booted: it may have something left to write.
+    assert_eq!(bed.devices.switch_on(&bed.config, &attempt).await, []);
+    assert_eq!(let_in().await, [""; 0]);
+    assert_eq!(bed.read("asked"), "on\noff\nstatus\n");
+    // As if the note were of another boot.
+    let old = fs::read_to_string(&note).expect("there").replace('-', "+");
+    fs::write(&note, old).expect("written");
+    assert_eq!(let_in().await, ["storage on done"]);
+    fs::write(&note, "x".repeat(70_000)).expect("written");
+    let error = bed.devices.let_in(&bed.config, NODE, &note).await.expect_err("no note");
+    assert!(error.to_string().ends_with(" is no such note"), "{error}");
 }

@@ -2,6 +2,7 @@
 //! servers of our own, some of which misbehave.
 
 mod bed;
+pub mod bmc;
 mod debian;
 mod kinds;
 mod levels;
