@@ -198,6 +198,7 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::Armed
         | Refusal::SpanUnusable(_)
         | Refusal::LastVoter
+        | Refusal::Fenced(_)
         | Refusal::StillHere
         | Refusal::NothingWaits
         | Refusal::InMaintenance(_)

@@ -112,10 +112,9 @@ fn chain(
             let message = format!("the module `{module}` stands in the chain twice");
             findings.error(&place, message, "remove one of the two: it would say the same again")
         }
-        Unusable::SecondRegister { first, second } => {
-            let message = format!("`{first}` and `{second}` could each grant another half");
-            let help =
-                "a half that can't reach the first would be granted by the second: choose one";
+        Unusable::SecondBreaker { first, second } => {
+            let message = format!("`{first}` and `{second}` could each have another half go on");
+            let help = "a half that can't reach the first would go on by the second: choose one";
             findings.error(&place, message, help)
         }
     };

@@ -57,7 +57,7 @@ impl TieBreaker {
     pub fn follow(&mut self, state: &State) {
         let wanted = match module(state) {
             Some((Module::QuorumServer, _)) => state.later.server.as_ref(),
-            Some((Module::Exec | Module::Majority, _)) | None => None,
+            Some((Module::Exec | Module::Majority | Module::Fence, _)) | None => None,
         };
         if self.client.as_ref().map(|(server, _)| server) == wanted {
             return;
@@ -108,7 +108,7 @@ impl TieBreaker {
                     answered(answer.and_then(|it| it.map_err(|error| error.to_string())));
                 });
             }
-            Some((Module::Exec | Module::Majority, _)) | None => {
+            Some((Module::Exec | Module::Majority | Module::Fence, _)) | None => {
                 answered(Err("nothing breaks ties".to_owned()));
             }
         }

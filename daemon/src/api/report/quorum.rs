@@ -163,7 +163,9 @@ fn breaker(sight: &Sight<'_>) -> Option<BreakerReport> {
     let server = state.later.server.as_ref();
     let at = match module {
         Module::QuorumServer => server.map(|server| &server.addresses).into_iter().flatten(),
-        Module::Exec | Module::Majority => None.map(|none: &Vec<_>| none).into_iter().flatten(),
+        Module::Exec | Module::Majority | Module::Fence => {
+            None.map(|none: &Vec<_>| none).into_iter().flatten()
+        }
     };
     let mut at: Vec<String> = at.map(ToString::to_string).collect();
     if let (Module::Exec, Some(exec)) = (module, &quorum.exec) {

@@ -122,14 +122,14 @@ exec = ["/usr/local/bin/quorum-etcd"]"#,
               x cluster.toml can't be used: 1 problem; nothing was changed
 
             Error:
-              x `quorum-server` and `exec` could each grant another half
+              x `quorum-server` and `exec` could each have another half go on
                 ,-[cluster.toml:17:39]
              16 | [quorum]
              17 | chain = ["majority", "quorum-server", "exec"]
                 :                                       ^^^^^^
              18 | exec = ["/usr/local/bin/quorum-etcd"]
                 `----
-              help: a half that can't reach the first would be granted by the second: choose one
+              help: a half that can't reach the first would go on by the second: choose one
         "#]],
     );
 }

@@ -40,7 +40,7 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     match (named, quorum.and_then(|it| it.exec.as_ref())) {
         (Some(Module::QuorumServer), _) => server(patient),
         (Some(Module::Exec), Some(exec)) => vec![program(exec, patient.cluster)],
-        (Some(Module::Exec | Module::Majority) | None, _) => Vec::new(),
+        (Some(Module::Exec | Module::Majority | Module::Fence) | None, _) => Vec::new(),
     }
 }
 
