@@ -46,10 +46,10 @@ impl Bed {
     /// Keeps what was done. Its guard obeys at once.
     fn note(&mut self) {
         for command in self.desk.commands.drain(..) {
-            match command {
-                Command::Guard(Order::Hold { number, .. }) => self.desk.report.hold_number = number,
-                Command::Guard(_) => {}
-                other => self.done.push(other),
+            if let Command::Guard(Order::Hold { number, .. }) = command {
+                self.desk.report.hold_number = number;
+            } else if !matches!(command, Command::Guard(_)) {
+                self.done.push(command);
             }
         }
     }

@@ -31,6 +31,9 @@ async fn hooks_are_run_with_their_reasons_and_hold_nothing_up() {
                     > told.new; mv told.new told";
         run(&mut bed, Hook::Takeover, Some(Cause::Silent), tell, LONG);
         assert_eq!(bed.read("told").await, "takeover silent web node1 10.0.0.100 fd00::100\n");
+        // Its shell ends a moment after its last command; a next one would end it before that.
+        let note = bed.run().join("web.hook.note");
+        bed.wait_for("the hook is over", |_| !note.exists()).await;
         // One that fails is told with its own words.
         run(&mut bed, Hook::Takeover, None, "echo no such router; exit 3", LONG);
         let told = bed.told().await;
