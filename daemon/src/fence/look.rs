@@ -115,7 +115,8 @@ impl Devices {
 
 fn of_way<'a>(way: &Way<'a>, config: &'a DeviceConfig, action: Action) -> Question<'a> {
     let Way { node, level, device, plug } = *way;
-    Question { level, device, config, node: node.unwrap_or_default(), plug, action }
+    let node = node.unwrap_or_default();
+    Question { level, device, config, node, plug, action, urgent: false }
 }
 
 /// An outlet, as its device lists it.
