@@ -126,6 +126,12 @@ pub enum Request {
         #[serde(default)]
         reason: Option<String>,
     },
+    /// Ask through every way to a node, or through a device, and switch nothing: many
+    /// [`super::fence::WayReport`].
+    FenceTest {
+        /// The node or the device.
+        name: String,
+    },
     /// End a node's quarantine: a [`ChangeAnswer`].
     Steady {
         /// Which.

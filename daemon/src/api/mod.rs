@@ -42,6 +42,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::driver::handle::Handle;
+use crate::fence::Devices;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::paths::Paths;
@@ -54,6 +55,7 @@ struct Desk {
     journal: Journal,
     metrics: Metrics,
     key: Identity,
+    devices: Arc<Devices>,
 }
 
 impl Desk {
@@ -64,7 +66,8 @@ impl Desk {
 }
 
 /// Serves the API until `shutdown` is true or its sender is gone; the task that is returned ends
-/// then. `key` is this node's own. Must be called inside a tokio runtime.
+/// then. `key` is this node's own, `devices` are those that the whole daemon uses. Must be called
+/// inside a tokio runtime.
 ///
 /// # Errors
 /// The socket can't be made; nothing is served then.
@@ -74,9 +77,10 @@ pub fn serve(
     handle: Handle,
     journal: Journal,
     metrics: Metrics,
+    devices: Arc<Devices>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let listener = socket::listen(&paths.api_socket(), socket::Access::Group)?;
-    let desk = Arc::new(Desk { handle, journal, metrics, key });
+    let desk = Arc::new(Desk { handle, journal, metrics, key, devices });
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

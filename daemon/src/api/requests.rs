@@ -68,8 +68,8 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
             json(&remember(desk, memory, node, name, value).await?)
         }
         Request::Metrics => json(&MetricsAnswer { text: desk.metrics.text() }),
-        // Both are answered with many lines elsewhere; one that is not watched is one picture.
-        Request::Status { .. } | Request::Events { .. } => {
+        // All are answered with many lines elsewhere; one that is not watched is one picture.
+        Request::Status { .. } | Request::Events { .. } | Request::FenceTest { .. } => {
             json(&report::status(&desk.handle.view(), &desk.journal.tail(LOOK_BACK)))
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -10,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 use super::message::{Answer, Failure, LONGEST_REQUEST, Request, decode};
-use super::{Desk, report, requests};
+use super::{Desk, fence, report, requests};
 use crate::journal::{Entry, KEPT};
 
 /// Clients at once; more are told to come later.
@@ -115,6 +117,7 @@ impl Client {
                 let last = last.unwrap_or(KEPT);
                 self.events(desk, last, since.as_deref(), follow).await
             }
+            Request::FenceTest { name } => self.fence_test(desk, &name).await,
             Request::Status { watch: false }
             | Request::Config
             | Request::Plan { .. }
@@ -178,6 +181,34 @@ impl Client {
             self.followed(&mut coming).await?;
         }
         self.send(&Answer { end: true, ..Answer::new() }).await
+    }
+
+    /// Sends what came of each way, in their order. Who goes away has the rest ended.
+    async fn fence_test(&mut self, desk: &Desk, name: &str) -> Result<(), Over> {
+        let config = match fence::in_force(desk) {
+            Ok(config) => config,
+            Err(failure) => return self.send(&Err(failure).into()).await,
+        };
+        let ways = match fence::ways(&config, name) {
+            Ok(ways) => ways,
+            Err(failure) => return self.send(&Err(failure).into()).await,
+        };
+        let fencing = &config.later.fencing;
+        let trials = ways.iter().map(|way| desk.devices.try_out(fencing, way));
+        let mut trials: FuturesOrdered<_> = trials.collect();
+        loop {
+            let trial = tokio::select! {
+                trial = trials.next() => trial,
+                () = gone(&mut self.reader) => return Err(Over),
+            };
+            match trial {
+                Some(Some(trial)) => {
+                    self.item(serde_json::to_value(fence::WayReport::from(trial))).await?;
+                }
+                Some(None) => {}
+                None => return self.send(&Answer { end: true, ..Answer::new() }).await,
+            }
+        }
     }
 
     /// Sends every line that comes, until the journal ends.

@@ -17,8 +17,10 @@ use crate::ocf::{
     installed, nearest, safety,
 };
 
+/// The heads of a table of parameters.
+pub(super) const PARAMETERS: [&str; 5] = ["PARAMETER", "TAKES", "", "DEFAULT", "WHAT IT IS"];
 /// How long one agent may take to say what it is. They take 20 to 200 ms; a busy machine longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// A default that is longer than this stands in the text.
 const LONG_DEFAULT: usize = 24;
 
@@ -218,7 +220,7 @@ pub(super) fn one(it: &Described, look: Look) -> String {
     if !meta.parameters.is_empty() {
         let rows: Vec<Vec<Cell>> = meta.parameters.iter().map(parameter).collect();
         text.push('\n');
-        text.push_str(&table(look, &["PARAMETER", "TAKES", "", "DEFAULT", "WHAT IT IS"], &rows));
+        text.push_str(&table(look, &PARAMETERS, &rows));
     }
     if !meta.actions.is_empty() {
         let rows: Vec<Vec<Cell>> = meta.actions.iter().map(action).collect();
@@ -228,12 +230,13 @@ pub(super) fn one(it: &Described, look: Look) -> String {
     text
 }
 
-fn paragraph(text: &str, look: Look) -> String {
+pub(super) fn paragraph(text: &str, look: Look) -> String {
     let lines = wrap(text, look.width);
     lines.iter().map(|line| format!("{}\n", super::look::harmless(line))).collect()
 }
 
-fn parameter(it: &Parameter) -> Vec<Cell> {
+/// A row about a parameter, under [`PARAMETERS`].
+pub(super) fn parameter(it: &Parameter) -> Vec<Cell> {
     let takes = match &it.kind {
         Kind::String => "text".to_owned(),
         Kind::Integer => "number".to_owned(),

@@ -12,6 +12,7 @@ use stead_linux::lock::Lock;
 use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptions};
 use stead_log::{Disk, Log, OpenError, Options, Snapshots, StoreError, Timers};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::elections::Elections;
 use super::fences::Fences;
@@ -29,6 +30,7 @@ use crate::config;
 use crate::connections::{self, Known, Resets};
 use crate::departure::{self, Departure};
 use crate::ending::asked_to_end;
+use crate::fence::Devices;
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
@@ -109,8 +111,9 @@ async fn daemon(
     if let Some(address) = listen {
         tokio::spawn(metrics::listen::serve(address, numbers.clone(), ended.clone()));
     }
-    let served = api::serve(paths, key.clone(), handle.clone(), journal.clone(), numbers, ended);
-    let served = served.map_err(failed("open its local API"))?;
+    let devices = Arc::new(Devices::of_daemon(&paths.run));
+    let looks = (handle.clone(), journal.clone(), numbers);
+    let served = open_api(paths, &key, looks, &devices, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
     let programs = found_programs(paths, &identity, results.clone())?;
@@ -180,6 +183,18 @@ fn found_programs(
     programs.reboot_by(stead_linux::reboot::now);
     programs.find().map_err(failed("find the programs of its former run"))?;
     Ok(programs)
+}
+
+fn open_api(
+    paths: &Paths,
+    key: &Key,
+    (handle, journal, metrics): (Handle, Journal, Metrics),
+    devices: &Arc<Devices>,
+    ended: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, DaemonError> {
+    let (key, devices) = (key.clone(), devices.clone());
+    let served = api::serve(paths, key, handle, journal, metrics, devices, ended);
+    served.map_err(failed("open its local API"))
 }
 
 fn open_peers(

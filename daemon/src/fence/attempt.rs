@@ -70,7 +70,7 @@ pub(super) fn within(config: &DeviceConfig) -> Duration {
 fn question<'a>(node: &'a str, level: usize, target: &Target<'a>, action: Action) -> Question<'a> {
     let (plug, config) = *target;
     let (device, plug) = (plug.device.as_str(), plug.plug.as_deref());
-    Question { level: Some(level), device, config, node, plug, action }
+    Question { level: Some(level), device, config, node, plug, action, urgent: true }
 }
 
 /// The plugs of a level with their devices.

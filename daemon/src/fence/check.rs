@@ -15,6 +15,8 @@ use crate::ocf::{Kind, Mistake, Parameter};
 
 /// What the library takes for yes and for no, whatever their case. Anything else it passes over.
 const TRUTHS: [&str; 8] = ["1", "yes", "on", "true", "0", "no", "off", "false"];
+/// What stead tells itself.
+const OF_STEAD: [&str; 3] = ["action", "plug", "port"];
 /// How many of these are for yes.
 const YES: usize = 4;
 /// The parameter by which an outlet is an address.
@@ -143,7 +145,12 @@ fn of_stead(meta: &MetaData, name: &str) -> Option<Mistake> {
 }
 
 fn not_known(meta: &MetaData, name: &str) -> Option<Mistake> {
-    meta.parameter(name).is_none().then(|| unknown(&meta.parameters, name))
+    if meta.parameter(name).is_some() {
+        return None;
+    }
+    let proposed = |it: &&Parameter| !it.deprecated && !OF_STEAD.contains(&it.name.as_str());
+    let proposed: Vec<Parameter> = meta.parameters.iter().filter(proposed).cloned().collect();
+    Some(unknown(&proposed, name))
 }
 
 fn wrong(parameter: &Parameter, value: &str) -> Option<Mistake> {

@@ -32,8 +32,18 @@ const PLUG: &str = "plug";
 pub struct Devices {
     surroundings: Surroundings,
     folders: Vec<PathBuf>,
-    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Mutex<BTreeMap<String, Arc<Queue>>>,
     known: Mutex<BTreeMap<PathBuf, Known>>,
+}
+
+/// Who waits for a device.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Held while it is asked something.
+    turn: tokio::sync::Mutex<()>,
+    /// Held by who only looks, from before it waits: of all that look, one at most stands before
+    /// somebody who has to fence.
+    looking: tokio::sync::Mutex<()>,
 }
 
 /// What an agent said of itself, and when its file was changed last.
@@ -52,6 +62,8 @@ pub(super) struct Question<'a> {
     pub(super) node: &'a str,
     pub(super) plug: Option<&'a str>,
     pub(super) action: Action,
+    /// It is a step of fencing: it does not wait for all that only look.
+    pub(super) urgent: bool,
 }
 
 /// An answer.
@@ -86,8 +98,8 @@ impl Devices {
     }
 
     fn new(surroundings: Surroundings) -> Self {
-        let (locks, known) = Default::default();
-        Self { surroundings, folders: folders(), locks, known }
+        let (queues, known) = Default::default();
+        Self { surroundings, folders: folders(), queues, known }
     }
 
     /// The same with agents of other folders.
@@ -109,8 +121,9 @@ impl Devices {
         within: Duration,
     ) -> (Step, Option<String>) {
         let began = Instant::now();
-        let lock = self.lock(question.device);
-        let turn = lock.lock().await;
+        let queue = self.queue(question.device);
+        let looking = if question.urgent { None } else { Some(queue.looking.lock().await) };
+        let turn = queue.turn.lock().await;
         let answer = match &question.config.agent {
             FenceAgent::Agent { name, parameters, secrets } => {
                 let told = (parameters, secrets);
@@ -121,7 +134,7 @@ impl Devices {
                 ask_webhook(url, secret.as_deref(), question, within).await
             }
         };
-        drop(turn);
+        drop((turn, looking));
         let took = began.elapsed().as_micros();
         let step = Step {
             level: question.level,
@@ -135,9 +148,9 @@ impl Devices {
         (step, answer.whole)
     }
 
-    fn lock(&self, device: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.entry(device.to_owned()).or_default().clone()
+    fn queue(&self, device: &str) -> Arc<Queue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.entry(device.to_owned()).or_default().clone()
     }
 
     async fn ask_agent(

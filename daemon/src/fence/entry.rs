@@ -50,6 +50,7 @@ impl Devices {
                 node,
                 plug: plug.plug.as_deref(),
                 action: Action::On,
+                urgent: false,
             };
             let (step, _) = self.ask(&question, within(device)).await;
             if step.said == Said::Done {

@@ -51,18 +51,33 @@ pub fn ways_through<'a>(config: &'a FencingConfig, device: &'a str) -> Vec<Way<'
 }
 
 impl Devices {
-    /// Asks through every way to a node whether it is on, and switches nothing. The answers are in
-    /// the order of its levels.
+    /// Asks through every way to a node whether it is on, and switches nothing. What fails is asked
+    /// again as often as its device is to be. The answers are in the order of the node's levels.
     pub async fn status_of(&self, config: &FencingConfig, node: &str) -> Vec<Step> {
         let ways = ways_to(config, node);
-        let steps = ways.iter().map(|way| self.look(config, way));
+        let steps = ways.iter().map(|way| self.look_again(config, way));
         join_all(steps).await.into_iter().flatten().collect()
+    }
+
+    async fn look_again(&self, config: &FencingConfig, way: &Way<'_>) -> Option<Step> {
+        let device = config.devices.get(way.device)?;
+        let mut step = self.look_through(device, way).await;
+        for _ in 0..device.retries {
+            if !matches!(step.said, Said::Failed(_)) {
+                break;
+            }
+            step = self.look_through(device, way).await;
+        }
+        Some(step)
     }
 
     /// Asks through one way whether the node is on; an agent that can't say that, whether the
     /// device works. Nothing if there is no such device.
     pub async fn look(&self, config: &FencingConfig, way: &Way<'_>) -> Option<Step> {
-        let device = config.devices.get(way.device)?;
+        Some(self.look_through(config.devices.get(way.device)?, way).await)
+    }
+
+    pub(super) async fn look_through(&self, device: &DeviceConfig, way: &Way<'_>) -> Step {
         let can = |action: Action| {
             let meta = self.meta_of(device);
             async move { meta.await.is_none_or(|meta| meta.action(action.name()).is_some()) }
@@ -75,7 +90,7 @@ impl Devices {
             Action::Status
         };
         let question = of_way(way, device, action);
-        Some(self.ask(&question, within(device)).await.0)
+        self.ask(&question, within(device)).await.0
     }
 
     /// Asks a device which outlets it has; nothing if its agent can't be asked that.
@@ -100,7 +115,8 @@ impl Devices {
 
 fn of_way<'a>(way: &Way<'a>, config: &'a DeviceConfig, action: Action) -> Question<'a> {
     let Way { node, level, device, plug } = *way;
-    Question { level, device, config, node: node.unwrap_or_default(), plug, action }
+    let node = node.unwrap_or_default();
+    Question { level, device, config, node, plug, action, urgent: false }
 }
 
 /// An outlet, as its device lists it.

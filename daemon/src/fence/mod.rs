@@ -41,6 +41,7 @@ mod check;
 mod describe;
 mod devices;
 mod entry;
+mod explain;
 #[cfg(test)]
 mod fuzz;
 mod look;
@@ -51,15 +52,18 @@ mod process;
 mod secret;
 mod step;
 mod surroundings;
+mod trial;
 mod webhook;
 
 pub use check::{check, outlet_mistake, unable};
 pub use describe::{DescribeError, describe};
 pub use devices::Devices;
+pub use explain::explain;
 pub use look::{Listed, Listing, Way, list_all, ways_through, ways_to};
 pub use meta::{Ability, MetaData, Outlet};
 pub use name::{AgentName, FOLDERS, NameError, folders, installed, nearest};
 pub use step::{Action, Attempt, Said, Step};
+pub use trial::Trial;
 
 /// How many of the last lines of a run are kept.
 const LINES: usize = 10;

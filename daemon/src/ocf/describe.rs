@@ -112,6 +112,11 @@ pub fn describe_all(
     names: &[AgentName],
     within: Duration,
 ) -> Vec<Result<MetaData, DescribeError>> {
+    for_each(names, |name| describe(root, name, within))
+}
+
+/// Does that with each of these, a few at once. The results are in their order.
+pub(crate) fn for_each<N: Sync, T: Send>(names: &[N], act: impl Fn(&N) -> T + Sync) -> Vec<T> {
     let next = Mutex::new(names.iter().enumerate());
     let answers = Mutex::new(BTreeMap::new());
     thread::scope(|scope| {
@@ -120,7 +125,7 @@ pub fn describe_all(
                 loop {
                     let taken = next.lock().unwrap_or_else(|it| it.into_inner()).next();
                     let Some((at, name)) = taken else { return };
-                    let answer = describe(root, name, within);
+                    let answer = act(name);
                     answers.lock().unwrap_or_else(|it| it.into_inner()).insert(at, answer);
                 }
             });

@@ -40,6 +40,7 @@ mod tests;
 pub use check::{Mistake, check};
 pub use collect::CollectError;
 pub(crate) use collect::collect;
+pub(crate) use describe::for_each;
 pub use describe::{DescribeError, describe, describe_all};
 pub use environment::{Call, EXIT_REASON, environment};
 pub use exit::ExitCode;

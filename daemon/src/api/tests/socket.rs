@@ -16,6 +16,7 @@ use super::super::message::{
 use super::super::report::{IncidentReport, StatusReport, TimersReport};
 use super::super::token::Token;
 use super::*;
+use crate::fence::Devices;
 use crate::journal::{Entry, Journal};
 use crate::paths::Paths;
 
@@ -26,7 +27,7 @@ fn own_key() -> stead_log::transport::Identity {
 }
 
 /// A served API; gone with it.
-struct Served {
+pub(super) struct Served {
     folder: tempfile::TempDir,
     journal: Journal,
     submitted: Arc<Mutex<Vec<Change>>>,
@@ -36,7 +37,7 @@ struct Served {
 }
 
 impl Served {
-    fn new(view: View) -> Self {
+    pub(super) fn new(view: View) -> Self {
         Self::with(|| driver(view))
     }
 
@@ -56,7 +57,9 @@ impl Served {
         let submitted = runtime.block_on(async {
             let (handle, submitted) = handle();
             let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-            super::super::serve(&paths, key, handle, journal.clone(), metrics, ended).unwrap();
+            let devices = Arc::new(Devices::of_process());
+            super::super::serve(&paths, key, handle, journal.clone(), metrics, devices, ended)
+                .unwrap();
             submitted
         });
         Self { folder, journal, submitted, shutdown, runtime, key: digest }
@@ -66,11 +69,11 @@ impl Served {
         Paths::below(self.folder.path()).api_socket()
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::connect(&self.socket()).unwrap()
     }
 
-    fn raw(&self) -> UnixStream {
+    pub(super) fn raw(&self) -> UnixStream {
         let stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
@@ -342,7 +345,9 @@ fn a_new_daemon_takes_the_socket_over() {
     let (handle, _) = driver(picture(CLUSTER, 2));
     let journal = served.journal.clone();
     let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-    let _task = super::super::serve(&paths, own_key(), handle, journal, metrics, ended).unwrap();
+    let devices = Arc::new(Devices::of_process());
+    let _task =
+        super::super::serve(&paths, own_key(), handle, journal, metrics, devices, ended).unwrap();
     let status: StatusReport = served.client().ask(&Request::Status { watch: false }).unwrap();
     assert_eq!(status.quorum.voters, 2);
 }

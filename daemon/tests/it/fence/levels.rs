@@ -124,14 +124,27 @@ async fn a_board_that_takes_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_status_is_asked_again_as_often_as_its_device_allows() {
+    let mut bed = Bed::new();
+    let third = "echo asked >>$folder/count; test $(grep -c asked $folder/count) = 3";
+    bed.script("shy", third).retries = 2;
+    bed.levels(&[&["shy"]]);
+    let (devices, config) = (std::sync::Arc::new(bed.devices), bed.config);
+    // As a daemon does: on a task of its own.
+    let seen = tokio::spawn(async move { devices.status_of(&config, NODE).await });
+    assert_eq!(short(&seen.await.expect("answered")), ["shy status on"]);
+}
+
+#[tokio::test]
 async fn an_attempt_can_be_kept_as_it_is() {
     let mut bed = Bed::new();
     bed.failing("bmc");
     bed.levels(&[&["bmc:1"]]);
-    let attempt = bed.fence().await;
+    let (devices, config) = (std::sync::Arc::new(bed.devices), bed.config);
+    let attempt = tokio::spawn(async move { devices.fence(&config, NODE).await });
+    let attempt = attempt.await.expect("over");
     let text = serde_json::to_string(&attempt).expect("written");
     assert_eq!(serde_json::from_str::<stead::fence::Attempt>(&text).expect("read"), attempt);
-    fs::write(bed.path("kept"), text).expect("written");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod bed;
 pub mod bmc;
+mod command;
 mod debian;
 mod kinds;
 mod levels;

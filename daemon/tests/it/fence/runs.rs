@@ -130,6 +130,33 @@ async fn a_device_is_asked_one_thing_at_a_time() {
     assert_eq!(bed.fence().await.outcome, Ok(1));
 }
 
+#[tokio::test]
+async fn who_has_to_fence_does_not_wait_for_all_that_only_look() {
+    let mut bed = Bed::new();
+    let writes = "\
+        echo $STEAD_FENCE_ACTION $STEAD_FENCE_PLUG >>$folder/order\n\
+        until test -e $folder/go; do sleep 0.01; done\n\
+        test $STEAD_FENCE_ACTION != status || exit 2";
+    bed.script("pdu", writes);
+    bed.levels(&[&["pdu:9"]]);
+    let other = bed.config.nodes[NODE].clone();
+    bed.levels(&[&["pdu:1", "pdu:2", "pdu:3"]]);
+    bed.config.nodes.insert("node9".to_owned(), other);
+    let (order, go) = (bed.path("order"), bed.path("go"));
+    let begins = async {
+        wait_until("the first is asked", || order.exists()).await;
+        fs::write(&go, "").expect("written");
+    };
+    let (seen, attempt, ()) = tokio::join!(
+        bed.devices.status_of(&bed.config, NODE),
+        bed.devices.fence(&bed.config, "node9"),
+        begins
+    );
+    assert_eq!((seen.len(), attempt.outcome), (3, Ok(1)));
+    let order = numbers(&bed.path("order"));
+    assert_eq!(order, ["status 1", "off 9", "status 2", "status 9", "status 3"]);
+}
+
 /// All of /proc that others can look into: command lines and environments.
 fn seen_of_processes() -> Vec<u8> {
     let mut seen = Vec::new();

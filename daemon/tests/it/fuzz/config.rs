@@ -44,6 +44,10 @@ const WORDS: &[&[u8]] = &[
     b"\xf0\x9f\xa6\x80",
     b"\\u0000",
     b"true",
+    b"fence = ",
+    b"[fencing.devices.a]\n",
+    b"exec = ",
+    b"\"7d\"",
 ];
 
 const EVERYTHING: &str = r#"
@@ -67,11 +71,39 @@ program = { command = ["/usr/sbin/nginx", "-g", "daemon off;"], stop-timeout = "
 monitor = { command = ["/usr/bin/curl", "http://10.0.0.100"], interval = "1s", timeout = "2s" }
 "#;
 
+/// What the other one has nothing of.
+const FENCED: &str = r#"
+[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+addresses = { lan = "10.0.0.1" }
+fence = [["pdu:3", "vm"], ["bmc1"]]
+fence-after = "stay-off"
+fence-rehearse = "7d"
+[nodes.node2]
+addresses = { lan = "10.0.0.2" }
+fence = ["pdu:4"]
+watchdog = true
+[fencing.devices.bmc1]
+agent = "fence_ipmilan"
+parameters = { ip = "10.9.0.5", lanplus = true, cipher = 3 }
+secrets = { password = "/etc/stead/secrets/bmc1" }
+timeout = "30s"
+retries = 0
+[fencing.devices.pdu]
+webhook = "http://10.9.0.9:8080/power"
+secret = "/etc/stead/secrets/pdu"
+[fencing.devices.vm]
+exec = ["/usr/local/bin/vm-power", "host5"]
+"#;
+
 fn samples() -> Vec<Sample> {
     let checked = read("cluster.toml", EVERYTHING).expect("it is a good one");
     let broken = EVERYTHING.replace("7744", "77440").replace("lan = \"10.0.0.2\"", "wan = 3");
     vec![
         ("everything", EVERYTHING.as_bytes().to_vec()),
+        ("fenced", FENCED.as_bytes().to_vec()),
         ("rendered", render(&checked.config).into_bytes()),
         ("broken", broken.into_bytes()),
     ]

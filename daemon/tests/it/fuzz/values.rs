@@ -9,9 +9,10 @@ use stead_core::lease::{
     ReportNext, VoterSets,
 };
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, HookConfig, Hooks,
-    LinkConfig, Look, MountConfig, NodeConfig, Probe, ProcessHow, Ready, ResourceConfig,
-    ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore, Stuck,
+    AfterFence, Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, DeviceConfig,
+    FenceAgent, FencingConfig, HookConfig, Hooks, LinkConfig, Look, MountConfig, NodeConfig,
+    NodeFencing, Plug, Probe, ProcessHow, Ready, ResourceConfig, ResourceTimes, Safety,
+    ServiceAddress, ServiceConfig, ServiceMore, Stuck,
 };
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
@@ -227,6 +228,7 @@ pub fn config(draw: &mut Draw<'_>) -> Config {
         later: ConfigLater {
             satellites: satellites(draw),
             next: ConfigNext { services: maybe(draw, more).unwrap_or_default() },
+            fencing: maybe(draw, fencing).unwrap_or_default(),
             ..Default::default()
         },
     }
@@ -310,6 +312,40 @@ fn more(draw: &mut Draw<'_>) -> BTreeMap<ServiceId, ServiceMore> {
         copies: maybe(draw, copies),
     };
     BTreeMap::from([(ServiceId::from("web"), more)])
+}
+
+fn fencing(draw: &mut Draw<'_>) -> FencingConfig {
+    let text = |draw: &mut Draw<'_>| format!("t{}", draw.below(3));
+    let texts = |draw: &mut Draw<'_>| {
+        several(draw, text).into_iter().map(|text| (text, "v".to_owned())).collect()
+    };
+    let mut device = |draw: &mut Draw<'_>| {
+        let agent = match draw.below(3) {
+            0 => {
+                let (parameters, secrets) = (texts(draw), texts(draw));
+                FenceAgent::Agent { name: "fence_apc".to_owned(), parameters, secrets }
+            }
+            1 => FenceAgent::Exec { command: several(draw, text) },
+            _ => FenceAgent::Webhook { url: text(draw), secret: maybe(draw, text) },
+        };
+        let (timeout, retries) = (span(draw), draw.byte().into());
+        (format!("d{}", draw.below(3)), DeviceConfig { agent, timeout, retries })
+    };
+    let plug = |draw: &mut Draw<'_>| Plug {
+        device: format!("d{}", draw.below(4)),
+        plug: maybe(draw, text),
+    };
+    let mut node = |draw: &mut Draw<'_>| {
+        let after = if draw.flag() { AfterFence::On } else { AfterFence::StayOff };
+        let levels = several(draw, |draw| several(draw, plug));
+        let (rehearse, watchdog) = (maybe(draw, span), draw.flag());
+        let name = format!("node{}", draw.below(5));
+        (name, NodeFencing { levels, after, rehearse, watchdog })
+    };
+    FencingConfig {
+        devices: several(draw, &mut device).into_iter().collect(),
+        nodes: several(draw, &mut node).into_iter().collect(),
+    }
 }
 
 fn satellites(draw: &mut Draw<'_>) -> BTreeSet<String> {
