@@ -151,6 +151,10 @@ pub enum Notice {
     Maintenance(String, Option<(String, String)>),
     /// What is run when a service comes or goes failed: which, and why.
     HookFailed(ServiceId, String, String),
+    /// A node was certainly reset by its watchdog.
+    WatchdogElapsed(String),
+    /// A node is heard that its watchdog should have reset.
+    WatchdogFailed(String),
 }
 
 impl Notice {
@@ -168,6 +172,7 @@ impl Notice {
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
             | Self::CopyFailed(..)
+            | Self::WatchdogFailed(_)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
             | Self::ClaimFailed(_)
@@ -190,6 +195,7 @@ impl Notice {
             | Self::HookFailed(..)
             | Self::WentOn(..)
             | Self::ConfirmedOff(..)
+            | Self::WatchdogElapsed(_)
             | Self::RegisterLost
             | Self::RegisterDistrusted
             | Self::Refused(_) => Severity::Warning,
@@ -327,6 +333,14 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::ConfirmedOff(node, by, reason) => {
             write!(f, "{node} is off, by an operator's word on {by}: {reason}")
         }
+        Notice::WatchdogElapsed(node) => write!(
+            f,
+            "{node} has certainly been reset by its watchdog: what stayed with it may start elsewhere"
+        ),
+        Notice::WatchdogFailed(node) => write!(
+            f,
+            "{node} is heard, and its watchdog should have reset it: it is not relied on any more"
+        ),
         Notice::ServicesStopped(services, true) => {
             write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))
         }

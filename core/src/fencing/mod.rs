@@ -9,8 +9,11 @@
 //! | `NeverHeld` | the committed record that nobody was ever given it |
 //! | `LeaseExpired` | D after the last sign of life, or a later start; the node being revoked |
 //! | `Released` | the word of the admitted start of its guard that it gave its lease up |
+//! | `WatchdogElapsed` | out of the view and silent for longer than its watchdog counts |
 //!
-//! Fencing devices and the watchdog come with a later step.
+//! Fencing devices come with a later step.
+
+mod watchdog;
 
 use crate::id::{NodeId, ServiceId};
 use crate::lease::{PeerReport, Report};

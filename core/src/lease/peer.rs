@@ -55,6 +55,7 @@ pub(super) struct Heard {
     pub(super) points: Told,
     pub(super) hears_on: Option<u8>,
     pub(super) counts: Option<Counts>,
+    pub(super) watchdog: Option<Span>,
     /// Since when it says that, in this start and this term.
     pub(super) counts_since: Instant,
 }
@@ -129,6 +130,7 @@ impl Peer {
                 points: heartbeat.more.points,
                 hears_on: heartbeat.more.links,
                 counts,
+                watchdog: heartbeat.later.watchdog,
                 counts_since,
             });
             if heartbeat.released {

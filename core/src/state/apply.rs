@@ -73,6 +73,8 @@ impl State {
             Change::ClearResource { service, resource } => self.clear_part(&service, &resource),
             Change::Copy { service, node, step } => self.copy_step(&service, node, step),
             Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
+            Change::Watch(word) => self.watch(word),
+            Change::WatchdogElapsed { node, number } => self.watchdog_elapsed(node, number),
         }
     }
 
@@ -246,6 +248,7 @@ impl State {
             return Err(Refusal::Stale);
         }
         self.forget_copies_of(node);
+        self.rely_no_more(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
-use super::{AttributeScope, Confirmation, CopyStep, Maintenance, Override, QuorumServer, Scope};
+use super::{
+    AttributeScope, Confirmation, CopyStep, Maintenance, Override, QuorumServer, Scope,
+    WatchdogWord,
+};
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -235,6 +238,15 @@ pub enum Change {
         /// Its value; nothing to forget it.
         value: Option<String>,
     },
+    /// What is to be relied on of a node's watchdog.
+    Watch(WatchdogWord),
+    /// A node's watchdog has certainly reset it: what stays with it may go elsewhere.
+    WatchdogElapsed {
+        /// Which.
+        node: NodeId,
+        /// The number of the word that this relies on.
+        number: u64,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -264,6 +276,7 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::Watch(_) | Self::WatchdogElapsed { .. } => PROTOCOL_0_6,
             Self::ConfirmOff(_) | Self::Copy { .. } | Self::Attribute { .. } => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
@@ -376,6 +389,8 @@ pub enum ProofRecord {
     LeaseExpired,
     /// The node's guard gave its lease up.
     Released,
+    /// The node's watchdog has certainly reset it.
+    WatchdogElapsed,
 }
 
 impl fmt::Display for ProofRecord {
@@ -385,6 +400,7 @@ impl fmt::Display for ProofRecord {
             Self::NeverHeld => "nobody ever held it",
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
+            Self::WatchdogElapsed => "its watchdog has reset it",
         })
     }
 }

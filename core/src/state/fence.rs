@@ -79,6 +79,7 @@ impl State {
         let stopped = match proof {
             // A node's last word is said once all that it had has stopped.
             ProofRecord::Stopped | ProofRecord::NeverHeld | ProofRecord::Released => true,
+            ProofRecord::WatchdogElapsed => true,
             ProofRecord::LeaseExpired => false,
         };
         self.is_bound(service) && !stopped
@@ -93,6 +94,14 @@ impl State {
         if self.view.contains_key(&node) {
             return Err(Refusal::StillHere);
         }
+        self.free_waiting(node)?;
+        remember(&mut self.later.next.confirmations, word);
+        Ok(Outcome::Done)
+    }
+
+    /// A node that is out of the view is certain to have nothing any more: what waits for it may go
+    /// elsewhere, all at once.
+    pub(super) fn free_waiting(&mut self, node: NodeId) -> Result<(), Refusal> {
         let waiting: BTreeSet<_> = self.waiting_for(node).cloned().collect();
         if waiting.is_empty() {
             return Err(Refusal::NothingWaits);
@@ -109,8 +118,7 @@ impl State {
             }
         }
         self.forget_unwanted();
-        remember(&mut self.later.next.confirmations, word);
-        Ok(Outcome::Done)
+        Ok(())
     }
 }
 

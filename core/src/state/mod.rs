@@ -26,6 +26,7 @@ mod rest;
 mod safety;
 mod sound;
 mod votes;
+mod watchdog;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -52,6 +53,7 @@ pub use refusal::Refusal;
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
+pub use watchdog::{Watchdog, WatchdogWord};
 
 use crate::id::{ClusterId, Epoch, Grant, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
@@ -171,7 +173,10 @@ pub struct StateNext {
 /// What a state has behind that, beside that of its configuration: what is known of fencing. Only
 /// members from 0.6 on read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateFencing {}
+pub struct StateFencing {
+    /// What is known of nodes' watchdogs.
+    pub watchdogs: BTreeMap<NodeId, Watchdog>,
+}
 
 /// Where a quorum server is, and by what it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

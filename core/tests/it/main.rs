@@ -25,4 +25,6 @@ mod satellites;
 mod state;
 mod told;
 mod wanted;
+mod watchdog;
+mod watched;
 mod wire;

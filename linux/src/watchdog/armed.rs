@@ -107,7 +107,7 @@ impl Watchdog {
     /// Has it count to at least so much from now on, in whole seconds. It is fed.
     ///
     /// # Errors
-    /// See [`WatchdogError`]: it counts to what it counted to before, or to something longer.
+    /// See [`WatchdogError`]: it counts to what [`Watchdog::timeout`] says.
     pub fn set_least(&mut self, least: Duration) -> Result<(), WatchdogError> {
         let whole = whole_seconds(least);
         let path = self.path.clone();
@@ -120,10 +120,11 @@ impl Watchdog {
         let last = first.saturating_add(SEARCHED);
         let mut wanted = first;
         while wanted <= last {
-            let counts = self.set(wanted)?;
-            if let Some(counts) = counts.filter(|it| (first..=last).contains(it)) {
+            if let Some(counts) = self.set(wanted)? {
                 self.timeout = Duration::from_secs(counts.unsigned_abs().into());
-                return Ok(());
+                if (first..=last).contains(&counts) {
+                    return Ok(());
+                }
             }
             wanted += 1;
         }

@@ -106,6 +106,7 @@ pub fn heartbeat(draw: &mut Draw<'_>, (sent, next): (u64, u64), term: Term) -> H
         echo,
         earlier_coordinator: span(draw),
         more: Default::default(),
+        later: Default::default(),
     }
 }
 
@@ -148,6 +149,7 @@ pub fn order(draw: &mut Draw<'_>, term: Term) -> Order {
         7 => Order::Peers(nodes(draw)),
         8 => Order::Hold { number: draw.number(), addresses: several(draw, holding) },
         9 if draw.flag() => Order::Release,
+        10 => Order::Watch { number: draw.number(), least: maybe(draw, span), bound: draw.flag() },
         _ => Order::Alive,
     }
 }
