@@ -151,7 +151,7 @@ pub enum Notice {
     Maintenance(String, Option<(String, String)>),
     /// What is run when a service comes or goes failed: which, and why.
     HookFailed(ServiceId, String, String),
-    /// A node was certainly reset by its watchdog.
+    /// A node was certainly reset by its watchdog, or had nothing left.
     WatchdogElapsed(String),
     /// A node is heard that its watchdog should have reset.
     WatchdogFailed(String),
@@ -335,11 +335,12 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         }
         Notice::WatchdogElapsed(node) => write!(
             f,
-            "{node} has certainly been reset by its watchdog: what stayed with it may start elsewhere"
+            "what stayed with {node} may start elsewhere: by now its watchdog has reset it, unless it had \
+             stopped all that itself"
         ),
         Notice::WatchdogFailed(node) => write!(
             f,
-            "{node} is heard, and its watchdog should have reset it: it is not relied on any more"
+            "{node} is heard, and its watchdog should have reset it: that is not relied on any more"
         ),
         Notice::ServicesStopped(services, true) => {
             write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))

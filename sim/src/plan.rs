@@ -6,13 +6,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
-    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, NetworkConfig, NodeConfig,
-    Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig,
-    ServiceMore, Stuck,
+    Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, FencingConfig, NetworkConfig,
+    NodeConfig, NodeFencing, Program, QuorumConfig, ResourceConfig, ResourceTimes, Safety,
+    ServiceAddress, ServiceConfig, ServiceMore, Stuck,
 };
 use stead_core::time::Span;
 
 use crate::parts::Parts;
+use crate::world::Dogs;
 
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
@@ -58,6 +59,8 @@ pub struct Plan {
     pub register: bool,
     /// Whether the services that have a program have copies of it everywhere.
     pub copies: bool,
+    /// Whether machines have watchdogs that are relied on, and by what those count.
+    pub watchdogs: Option<Dogs>,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -96,6 +99,7 @@ impl Plan {
             needs: false,
             register: false,
             copies: false,
+            watchdogs: None,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -139,7 +143,7 @@ impl Plan {
                 quorum: self.quorum(),
                 satellites: self.satellites(),
                 next: self.more(),
-                fencing: Default::default(),
+                fencing: self.fencing(),
             },
         }
     }
@@ -150,6 +154,13 @@ impl Plan {
     #[must_use]
     pub fn is_satellite(&self, machine: usize) -> bool {
         machine + self.satellites >= self.nodes
+    }
+
+    /// For how long a process is not run: where machines have watchdogs so long that these have
+    /// their time.
+    #[must_use]
+    pub fn freeze(&self, pause: u64) -> u64 {
+        if self.watchdogs.is_some() { pause * 4 } else { pause }
     }
 
     /// What services consist of, which needs which, and which have copies. Where there are bound
@@ -188,6 +199,14 @@ impl Plan {
         let fenced = (0..self.services).filter(|number| number % 2 == 1);
         let services = fenced.map(|number| (service(number), more.clone())).collect();
         ConfigNext { services }
+    }
+
+    /// All machines' watchdogs are relied on, if they have any.
+    fn fencing(&self) -> FencingConfig {
+        let wanted = NodeFencing { watchdog: true, ..NodeFencing::default() };
+        let nodes = NAMES.iter().take(self.nodes).filter(|_| self.watchdogs.is_some());
+        let nodes = nodes.map(|name| ((*name).to_string(), wanted.clone())).collect();
+        FencingConfig { devices: BTreeMap::new(), nodes }
     }
 
     fn satellites(&self) -> BTreeSet<String> {

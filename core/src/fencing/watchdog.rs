@@ -39,13 +39,22 @@ impl Proof {
         (now > due).then_some(Self { record: ProofRecord::WatchdogElapsed })
     }
 
-    /// Whether a start of a node's guard was heard when its watchdog should have ended it: then
-    /// there is no proof, however long it is silent afterwards (rule W4).
+    /// Whether a node was heard, with something bound, when its watchdog should have reset it: then
+    /// there is no proof, however long it is silent afterwards, and if there was one it was wrong
+    /// (rule W4).
+    ///
+    /// `since` is when this daemon knew that the node is out of the view; or, if the proof was made,
+    /// when it knew that.
     #[must_use]
     pub fn outlived(state: &State, report: &Report, node: NodeId, since: Instant) -> bool {
-        let Some((incarnation, timeout)) = relied_on(state, report, node) else { return false };
-        let due = since.max(report.started) + Timers::reset_within(timeout);
-        heard(report, node, incarnation).is_some_and(|heard| heard > due)
+        let Some(known) = state.watchdog(node).filter(|known| !known.failed) else { return false };
+        let due = match known.timeout {
+            Some(_) if state.view.contains_key(&node) => return false,
+            Some(timeout) => since.max(report.started) + Timers::reset_within(timeout),
+            None if known.elapsed => since,
+            None => return false,
+        };
+        heard(report, node, known.incarnation).is_some_and(|heard| heard > due)
     }
 }
 
@@ -56,13 +65,19 @@ fn relied_on(state: &State, report: &Report, node: NodeId) -> Option<(Incarnatio
         return None;
     }
     let (known, timeout) = state.relied_on(node)?;
-    let said = report.later.watch.peers.get(&node).copied();
-    let agrees = said.is_some_and(|said| said <= timeout);
-    let heard = heard(report, node, known.incarnation).is_some();
-    (!heard || agrees).then_some((known.incarnation, timeout))
+    let incarnation = known.incarnation;
+    let peer = report.peers.get(&node).filter(|it| it.incarnation == incarnation);
+    let said = report.later.watch.peers.get(&node);
+    let agrees = said.is_some_and(|said| said.timeout <= timeout);
+    let heard = peer.is_some_and(|peer| peer.heard.is_some());
+    (!heard || agrees).then_some((incarnation, timeout))
 }
 
-/// When that start of a node's guard was heard last.
+/// When that start of a node's guard was heard last, if it did not say then that nothing bound is
+/// there any more.
 fn heard(report: &Report, node: NodeId, incarnation: Incarnation) -> Option<Instant> {
-    report.peers.get(&node).filter(|peer| peer.incarnation == incarnation)?.heard
+    let said = report.later.watch.peers.get(&node);
+    let empty = said.is_some_and(|said| !said.bound);
+    let peer = report.peers.get(&node).filter(|peer| !empty && peer.incarnation == incarnation)?;
+    peer.heard
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::counting::Counts;
+use super::watch::Armed;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
 use crate::points::Told;
 use crate::tail::Tailed;
@@ -52,8 +53,8 @@ pub struct Heartbeat {
 /// What a heartbeat has behind its tail. The default is what the silence of a guard of 0.5 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatLater {
-    /// The sender's watchdog is armed with that timeout, and fed by the rules (W1).
-    pub watchdog: Option<Span>,
+    /// The sender's watchdog, if it is armed.
+    pub watchdog: Option<Armed>,
 }
 
 crate::tailless!(HeartbeatLater);

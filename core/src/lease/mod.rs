@@ -64,7 +64,7 @@ pub use report::{
 use sent::Sent;
 use told::Told;
 use watch::Watch;
-pub use watch::{WatchReport, WatchdogAct};
+pub use watch::{Armed, WatchReport, WatchdogAct};
 
 use crate::id::{Epoch, Incarnation, Index, NodeId, Term};
 use crate::points::Watched;

@@ -11,7 +11,7 @@ use super::counting::Counts;
 use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
-use super::watch::WatchReport;
+use super::watch::{Armed, WatchReport};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::points::Told;
 use crate::table::Table;
@@ -102,8 +102,8 @@ pub struct ReportLater {
 pub struct ReportWatch {
     /// This machine's; nothing if the guard knows nothing of watchdogs.
     pub own: Option<Box<WatchReport>>,
-    /// Those of the others, as they said last when they were heard: armed, with that timeout.
-    pub peers: Table<NodeId, Span>,
+    /// Those of the others that were armed when they were last heard, as they said then.
+    pub peers: Table<NodeId, Armed>,
 }
 
 crate::tailless!(ReportWatch);

@@ -7,6 +7,7 @@ use super::peer::Peer;
 use super::report::{
     PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext, ReportWatch,
 };
+use super::watch::Armed;
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::table::Table;
@@ -144,7 +145,7 @@ impl Lease {
         self.commands.push_back(Command::Report(report));
     }
 
-    fn armed_peers(&self) -> impl Iterator<Item = (NodeId, Span)> {
+    fn armed_peers(&self) -> impl Iterator<Item = (NodeId, Armed)> {
         let armed = |(node, peer): (&NodeId, &Peer)| Some((*node, peer.heard?.watchdog?));
         self.peers.iter().filter_map(armed)
     }

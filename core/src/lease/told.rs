@@ -10,7 +10,7 @@
 use super::counting::Counts;
 use super::heartbeat::LogTail;
 use super::peer::Peer;
-use super::watch::WatchReport;
+use super::watch::{Armed, WatchReport};
 use super::{Lease, Report};
 use crate::id::{Epoch, Incarnation, NodeId, Sequence, Term};
 use crate::table::Table;
@@ -73,7 +73,7 @@ struct Facts {
     hears_on: Option<u8>,
     counts: Option<Counts>,
     counts_since: Instant,
-    watchdog: Option<Span>,
+    watchdog: Option<Armed>,
 }
 
 impl Lease {

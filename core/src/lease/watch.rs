@@ -50,6 +50,15 @@ pub enum WatchdogAct {
     Reset,
 }
 
+/// What a guard says to others of an armed watchdog, which it feeds by the rules (W1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    /// To what it counts.
+    pub timeout: Span,
+    /// Something bound may be there.
+    pub bound: bool,
+}
+
 /// What a guard says of its machine's watchdog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchReport {
@@ -104,8 +113,9 @@ impl Watch {
     }
 
     /// What others are told: it is armed, with that timeout, and fed by these rules.
-    pub(super) fn said(&self) -> Option<Span> {
-        self.armed.filter(|_| self.least.is_some())
+    pub(super) fn said(&self) -> Option<Armed> {
+        let armed = self.armed.filter(|_| self.least.is_some());
+        armed.map(|timeout| Armed { timeout, bound: self.bound })
     }
 
     /// What the daemon is told.

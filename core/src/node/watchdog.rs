@@ -26,7 +26,7 @@ pub(super) struct Watchdogs {
     /// The guard's newest order: its number, the least timeout, whether something bound is here.
     order: (u64, Option<Span>, bool),
     /// Since when this run knows that a node is out of the view whose promise of that number waits
-    /// to be relied on.
+    /// to be relied on; or that it was relied on.
     gone: BTreeMap<NodeId, (u64, Instant)>,
 }
 
@@ -61,14 +61,15 @@ impl Node {
         let binds = self.local.get(service).is_some_and(|local| local.binds);
         let (number, _, bound) = self.watchdogs.order;
         let own = self.report.as_ref().and_then(|report| report.later.watch.own.as_ref());
-        !binds || own.is_none_or(|own| bound && own.bound && own.number == number)
+        let own = own.filter(|own| binds && self.is_about_watchdogs(own));
+        own.is_none_or(|own| bound && own.bound && own.number == number)
     }
 
     /// The order that makes the guard's watchdog what it should be; nothing if it is, or while this
     /// run does not know yet what a former one left.
     pub(super) fn watch_order(&mut self, now: Instant) -> Option<Order> {
         let report = self.report.as_ref().filter(|_| self.ready)?;
-        let own = report.later.watch.own.as_ref()?;
+        let own = report.later.watch.own.as_ref().filter(|own| self.is_about_watchdogs(own))?;
         let bound = self.local.values().any(Local::is_bound_here);
         // As long as others rely on what it does, it does that (rule W2).
         let promised = self.promise(report.incarnation).is_some();
@@ -84,6 +85,11 @@ impl Node {
         let patience = self.state.timers.heartbeat.times(2);
         let due = due(&mut self.told.watch, number, now, patience);
         due.then_some(Order::Watch { number, least, bound })
+    }
+
+    /// Whether there is anything to be said to the guard of its watchdog: one is wanted, or was.
+    fn is_about_watchdogs(&self, own: &WatchReport) -> bool {
+        self.least_wanted().is_some() || own.least.is_some() || own.armed.is_some()
     }
 
     /// The shortest timeout that this node's watchdog is to have, if it is to be armed.
@@ -114,18 +120,21 @@ impl Node {
             timeout: kept,
             device: own.device.clone(),
             stands_still: own.stands_still,
+            failed: false,
         };
         self.propose(Purpose::Watch, Change::Watch(word));
     }
 
-    /// What this node's guard keeps now, and goes on to keep: armed as it is wanted, and nobody was
-    /// wrong to rely on this start of it before.
+    /// What this node's guard keeps now, and goes on to keep: armed as it is wanted, and it did not
+    /// fail in this start.
     fn keeps(&self, own: &WatchReport, incarnation: Incarnation) -> Option<Span> {
         let admitted =
             self.state.view.get(&self.me).is_some_and(|it| it.incarnation == incarnation);
         let wanted = own.least.is_some() && own.least == self.least_wanted();
         let fit = admitted && wanted && !self.is_leaving();
-        own.armed.filter(|_| fit && !self.state.outlived_its_watchdog(self.me, incarnation))
+        let known = self.state.watchdog(self.me);
+        let failed = known.is_some_and(|it| it.failed && it.incarnation == incarnation);
+        own.armed.filter(|_| fit && !failed)
     }
 
     /// Notes who is out of the view, and since when this run knows it. Asked after every event.
@@ -135,8 +144,10 @@ impl Node {
             return;
         }
         let view = &self.state.view;
-        let gone =
-            known.iter().filter(|(node, it)| it.timeout.is_some() && !view.contains_key(node));
+        let gone = known.iter().filter(|(node, it)| match it.timeout {
+            Some(_) => !view.contains_key(node),
+            None => it.elapsed && !it.failed,
+        });
         let gone = gone.map(|(node, it)| {
             let since = self.watchdogs.gone.get(node).filter(|(number, _)| *number == it.number);
             (*node, (it.number, since.map_or(now, |(_, since)| *since)))
@@ -152,10 +163,10 @@ impl Node {
             return None;
         }
         self.watchdogs.gone.iter().find_map(|(node, (number, since))| {
-            self.state.waiting_for(*node).next()?;
             if Proof::outlived(&self.state, report, *node, *since) {
                 return self.distrust(*node);
             }
+            self.state.waiting_for(*node).next()?;
             let proof = Proof::watchdog_elapsed(now, &self.state, report, *node, *since)?;
             Some(elapsed(*node, *number, proof))
         })
@@ -181,21 +192,16 @@ impl Node {
             timeout: None,
             device: known.device,
             stands_still: known.stands_still,
+            failed: true,
         }))
     }
 
-    /// What people are told of committed words, and of an admission that shows one to be wrong.
+    /// What people are told of committed words.
     pub(super) fn tell_of_watchdog(&mut self, change: &Change) {
         let name = |node: &NodeId| self.state.name(*node);
         let notice = if let Change::WatchdogElapsed { node, .. } = change {
             Notice::WatchdogElapsed(name(node))
-        } else if let Change::Watch(WatchdogWord { node, timeout: None, .. }) = change
-            && !self.state.view.contains_key(node)
-        {
-            Notice::WatchdogFailed(name(node))
-        } else if let Change::Admit { node, incarnation } = change
-            && self.state.outlived_its_watchdog(*node, *incarnation)
-        {
+        } else if let Change::Watch(WatchdogWord { node, failed: true, .. }) = change {
             Notice::WatchdogFailed(name(node))
         } else {
             return;

@@ -400,7 +400,7 @@ impl fmt::Display for ProofRecord {
             Self::NeverHeld => "nobody ever held it",
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
-            Self::WatchdogElapsed => "its watchdog has reset it",
+            Self::WatchdogElapsed => "its watchdog's time is over",
         })
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! ```text
 //!   guard armed ─▶ Watch (timeout) ─▶ lost, out of the view ─▶ WatchdogElapsed: what is bound to it
-//!                      │                                        may go elsewhere, once
+//!                      │                       │                may go elsewhere, once
+//!                      │                       └─▶ heard when it should have been reset: failed
 //!                      └─▶ admitted anew, or the configuration wants none: nothing is relied on
 //! ```
 
@@ -34,9 +35,11 @@ pub struct Watchdog {
     pub device: String,
     /// It stands still when a hypervisor stops its machine.
     pub stands_still: bool,
-    /// This start was believed to be over by its watchdog. Should it be heard again, nothing that it
-    /// says of its watchdog is relied on any more.
-    pub spent: bool,
+    /// It was relied on: what was bound to its node went elsewhere.
+    pub elapsed: bool,
+    /// This start was heard, with something bound, when the watchdog should have reset it. Nothing
+    /// that it says of its watchdog is relied on any more.
+    pub failed: bool,
 }
 
 /// A word about a node's watchdog.
@@ -56,6 +59,8 @@ pub struct WatchdogWord {
     pub device: String,
     /// It stands still when a hypervisor stops its machine.
     pub stands_still: bool,
+    /// It should have reset its machine, and has not.
+    pub failed: bool,
 }
 
 impl State {
@@ -84,20 +89,20 @@ impl State {
     /// Takes a word. One that is to be relied on must be of the admitted start, and of the present
     /// configuration: its node may by now arm it otherwise, or not at all (rule W2).
     pub(super) fn watch(&mut self, word: WatchdogWord) -> Applied {
-        let WatchdogWord { node, base, revision, incarnation, timeout, device, stands_still } =
-            word;
+        let WatchdogWord { node, base, revision, incarnation, timeout, device, .. } = word;
+        let stands_still = word.stands_still;
         if !self.members.contains_key(&node) {
             return Err(Refusal::NoSuchNode);
         }
         let known = self.watchdog(node).cloned().unwrap_or_default();
         let admitted = self.view.get(&node).is_some_and(|it| it.incarnation == incarnation);
         let present = revision == self.revision && self.wants_watchdog(node) && admitted;
-        let spent = known.spent && known.incarnation == incarnation;
-        if base != known.number || timeout.is_some() && (!present || spent) {
+        let failed = word.failed || known.failed && known.incarnation == incarnation;
+        if base != known.number || timeout.is_some() && (!present || failed) {
             return Err(Refusal::Stale);
         }
-        let number = base + 1;
-        let word = Watchdog { number, incarnation, timeout, device, stands_still, spent };
+        let (number, elapsed) = (base + 1, false);
+        let word = Watchdog { number, incarnation, timeout, device, stands_still, elapsed, failed };
         self.later.fencing.watchdogs.insert(node, word);
         Ok(Outcome::Done)
     }
@@ -113,7 +118,7 @@ impl State {
         }
         self.free_waiting(node)?;
         if let Some(known) = self.later.fencing.watchdogs.get_mut(&node) {
-            (known.number, known.timeout, known.spent) = (number + 1, None, true);
+            (known.number, known.timeout, known.elapsed) = (number + 1, None, true);
         }
         Ok(Outcome::Done)
     }
@@ -137,12 +142,5 @@ impl State {
         }
         let (fencing, members) = (&mut self.later.fencing, &self.members);
         fencing.watchdogs.retain(|node, _| members.contains_key(node));
-    }
-
-    /// Whether that start of a node's guard is heard although its watchdog was believed to have
-    /// ended it.
-    #[must_use]
-    pub fn outlived_its_watchdog(&self, node: NodeId, incarnation: Incarnation) -> bool {
-        self.watchdog(node).is_some_and(|it| it.spent && it.incarnation == incarnation)
     }
 }

@@ -1,7 +1,7 @@
 //! The guard's machine and its watchdog: when it is armed, fed, stopped, and when the machine is
 //! reset.
 
-use stead_core::lease::{Event, Order, WatchdogAct};
+use stead_core::lease::{Armed, Event, Order, WatchdogAct};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::{Timers, WATCHDOG_LATE};
 
@@ -144,18 +144,19 @@ fn the_guard_says_which_word_it_obeys_and_others_hear_what_it_counts_to() {
     assert_eq!((said.armed, bench.sent.expect("it beats").later.watchdog), (None, None));
     bench.take(Event::Watchdog(Some(TIMEOUT)));
     assert_eq!(own(&bench).armed, Some(TIMEOUT));
-    assert_eq!(bench.sent.expect("it beats").later.watchdog, Some(TIMEOUT));
+    let told = Some(Armed { timeout: TIMEOUT, bound: false });
+    assert_eq!(bench.sent.expect("it beats").later.watchdog, told);
     // Another daemon counts from the beginning.
     bench.take(Event::DaemonGone);
     bench.take(Event::DaemonConnected);
     assert_eq!((own(&bench).number, own(&bench).bound), (0, false));
     // What another says of its own is passed on.
     let mut answer = bench.answer();
-    answer.later.watchdog = Some(LEAST);
+    answer.later.watchdog = told;
     bench.hear(answer);
     bench.after(100, Event::Tick);
     let report = bench.report.expect("it reports");
-    assert_eq!(report.later.watch.peers.get(&super::parts::PEER), Some(&LEAST));
+    assert_eq!(report.later.watch.peers.get(&super::parts::PEER), told.as_ref());
 }
 
 #[test]

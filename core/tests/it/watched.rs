@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::{Incarnation, NodeId, ServiceId, Term};
-use stead_core::lease::{Order, Report, WatchReport};
+use stead_core::lease::{Armed, Order, Report, WatchReport};
 use stead_core::node::{Command, Event, Fate};
 use stead_core::notice::Notice;
 use stead_core::state::config::{Config, FencingConfig, NodeFencing, Safety};
@@ -51,6 +51,7 @@ fn word(state: &State, node: u64, timeout: Option<Span>) -> WatchdogWord {
         timeout,
         device: "i6300ESB timer".into(),
         stands_still: false,
+        failed: false,
     }
 }
 
@@ -124,15 +125,23 @@ fn it_frees_what_waits_once() {
     let (node, cause, took) = (NodeId(2), Cause::Silent, Span::ZERO);
     assert_eq!(holder, Holder::Stopped { node, cause, took });
     book.refused(change, Refusal::Stale);
-    // Heard again, the same start was not reset: its word counts for nothing any more.
+    // Back again, it may have stopped all that itself, and arms anew.
     book.done(admit(2, 1));
-    assert!(book.state.outlived_its_watchdog(NodeId(2), Incarnation(1)));
     let word = word(&book.state, 2, Some(TIMEOUT));
-    book.refused(Change::Watch(word.clone()), Refusal::Stale);
+    book.done(Change::Watch(word));
+}
+
+#[test]
+fn a_start_that_was_not_reset_is_relied_on_no_more() {
+    let mut book = promised(2);
+    let failed = WatchdogWord { failed: true, ..word(&book.state, 2, None) };
+    book.done(Change::Watch(failed));
+    let again = word(&book.state, 2, Some(TIMEOUT));
+    book.refused(Change::Watch(again.clone()), Refusal::Stale);
     book.done(admit(2, 2));
     let base = book.state.watchdog(NodeId(2)).expect("it is known").number;
-    book.done(Change::Watch(WatchdogWord { incarnation: Incarnation(2), base, ..word }));
-    assert!(!book.state.outlived_its_watchdog(NodeId(2), Incarnation(2)));
+    book.done(Change::Watch(WatchdogWord { incarnation: Incarnation(2), base, ..again }));
+    assert!(book.state.relied_on(NodeId(2)).is_some());
 }
 
 #[test]
@@ -193,29 +202,37 @@ fn a_coordinator_waits_for_twice_the_timeout_from_when_it_knew() {
     assert!(desk.commands.contains(&said), "{:?}", desk.commands);
 }
 
-#[test]
-fn what_is_heard_of_it_is_waited_from_and_what_is_heard_too_late_ends_it() {
+/// Its guard is heard, in the admitted start, without its daemon, and says that of its watchdog.
+fn hear(desk: &mut Desk, said: Option<Armed>) {
+    let at = desk.now;
+    desk.tell(1, |report| {
+        Desk::hear(report, at);
+        report.peers.get_mut(&PEER).expect("it was heard").daemon_alive = false;
+        report.later.watch.peers = said.map(|said| (PEER, said)).into_iter().collect();
+    });
+}
+
+const ARMED: Armed = Armed { timeout: TIMEOUT, bound: true };
+
+/// The guard's clock is right, and known to be, for longer than all of this takes.
+fn lost_and_waiting() -> Desk {
     let mut book = promised(2);
     lost(&mut book);
-    let mut desk = waiting(book);
+    waiting(book)
+}
+
+#[test]
+fn what_is_heard_of_it_is_waited_from_and_what_is_heard_too_late_ends_it() {
+    let mut desk = lost_and_waiting();
     let wait = Timers::reset_within(TIMEOUT).0 / 1_000;
-    // Its guard is heard without its daemon, says the same, and falls silent.
-    let hear = |desk: &mut Desk, said: Option<Span>| {
-        let at = desk.now;
-        desk.tell(1, |report| {
-            Desk::hear(report, at);
-            report.peers.get_mut(&PEER).expect("it was heard").daemon_alive = false;
-            report.later.watch.peers = said.map(|said| (PEER, said)).into_iter().collect();
-        });
-    };
     desk.tell(2_000, |_| {});
-    hear(&mut desk, Some(TIMEOUT));
+    hear(&mut desk, Some(ARMED));
     desk.tell(wait - 100, |_| {});
     assert_eq!(proposed(&desk), None, "it is waited for from its last word on");
     // It is heard when it should have been reset.
-    hear(&mut desk, Some(TIMEOUT));
+    hear(&mut desk, Some(ARMED));
     let Some(Change::Watch(word)) = proposed(&desk) else { panic!("{:?}", desk.commands) };
-    assert_eq!((word.node, word.timeout), (PEER, None), "rule W4");
+    assert_eq!((word.node, word.timeout, word.failed), (PEER, None, true), "rule W4");
     desk.apply(Change::Watch(word));
     let said = Command::Notice(Notice::WatchdogFailed("b".into()));
     assert!(desk.commands.contains(&said), "{:?}", desk.commands);
@@ -226,17 +243,45 @@ fn what_is_heard_of_it_is_waited_from_and_what_is_heard_too_late_ends_it() {
 }
 
 #[test]
+fn who_says_that_nothing_is_left_may_be_heard_for_ever() {
+    let mut desk = lost_and_waiting();
+    let empty = Armed { bound: false, ..ARMED };
+    let wait = Timers::reset_within(TIMEOUT).0 / 1_000;
+    for _ in 1..wait {
+        hear(&mut desk, Some(empty));
+        assert_eq!(proposed(&desk), None);
+    }
+    for _ in 0..5 {
+        hear(&mut desk, Some(empty));
+        if let Some(change) = proposed(&desk) {
+            assert!(matches!(change, Change::WatchdogElapsed { .. }), "{change:?}");
+            return;
+        }
+    }
+    panic!("nothing was proposed");
+}
+
+#[test]
+fn a_proof_that_was_wrong_is_told() {
+    let mut desk = lost_and_waiting();
+    let (_, change) = until_proposed(&mut desk, |_| {});
+    let ticket = desk.proposed(|it| *it == change).expect("it is proposed");
+    desk.apply(change);
+    let fate = Fate::Committed(desk.node.state().applied, Outcome::Done);
+    desk.take(Event::Proposed { ticket, fate });
+    desk.commit_assignments();
+    // It stood still, with its watchdog, and goes on.
+    desk.tell(500, |_| {});
+    hear(&mut desk, Some(ARMED));
+    let failed = |it: &Change| matches!(it, Change::Watch(word) if word.failed);
+    assert!(desk.proposed(failed).is_some(), "{:?}", desk.commands);
+}
+
+#[test]
 fn where_the_guards_own_word_is_another_there_is_no_proof() {
-    for said in [None, Some(TIMEOUT + Span(1))] {
-        let mut book = promised(2);
-        lost(&mut book);
-        let mut desk = waiting(book);
-        let at = desk.now;
-        desk.tell(1, |report| {
-            Desk::hear(report, at);
-            report.peers.get_mut(&PEER).expect("it was heard").daemon_alive = false;
-            report.later.watch.peers = said.map(|said| (PEER, said)).into_iter().collect();
-        });
+    for said in [None, Some(Armed { timeout: TIMEOUT + Span(1), bound: true })] {
+        let mut desk = lost_and_waiting();
+        hear(&mut desk, said);
         for _ in 0..100 {
             desk.tell(1_000, |_| {});
             assert_eq!(proposed(&desk), None, "{said:?}");

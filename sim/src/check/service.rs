@@ -195,12 +195,14 @@ impl World {
             let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
             state.is_disarmed() && last.is_some_and(gone)
         };
-        // What is bound to a machine waits for it, whatever else there is.
+        // What is bound to a machine waits for it, whatever else there is; but for its watchdog.
         let bound = |number: &usize| {
             let service = crate::plan::service(*number);
             let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
             let at = holder.and_then(|holder| self.host_of(holder));
-            state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at))
+            let relied_on = holder.is_some_and(|holder| state.relied_on(holder).is_some());
+            let there = at.is_none_or(|at| !block.contains(&at));
+            state.is_bound(&service) && there && !relied_on
         };
         // What an operator keeps from running.
         let kept = |number: &usize| {
