@@ -47,9 +47,10 @@ impl Proof {
     /// when it knew that.
     #[must_use]
     pub fn outlived(state: &State, report: &Report, node: NodeId, since: Instant) -> bool {
-        let Some(known) = state.watchdog(node).filter(|known| !known.failed) else { return false };
+        let gone = !state.view.contains_key(&node);
+        let known = state.watchdog(node).filter(|known| gone && !known.failed);
+        let Some(known) = known else { return false };
         let due = match known.timeout {
-            Some(_) if state.view.contains_key(&node) => return false,
             Some(timeout) => since.max(report.started) + Timers::reset_within(timeout),
             None if known.elapsed => since,
             None => return false,

@@ -31,15 +31,15 @@ const AGAIN: Span = Span::from_millis(10_000);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchdogAct {
     /// Arm it, with a timeout of at least `least`, or set such a timeout. What came of it comes back
-    /// as [`super::Event::Watchdog`]. Not from `until` on; if that has passed when it is done, the
-    /// machine is to be reset at once, as it was fed too late.
+    /// as [`super::Event::Watchdog`]. Not from `until` on.
     Arm {
         /// The shortest timeout that will do.
         least: Span,
         /// Until when.
         until: Instant,
     },
-    /// Feed it; the same holds for `until`.
+    /// Feed it, but not from `until` on. If that has passed when it is done, it was fed too late, and
+    /// the machine is to be reset at once.
     Feed {
         /// Until when.
         until: Instant,
@@ -126,6 +126,12 @@ impl Watch {
 }
 
 impl Lease {
+    /// Whether something bound may be on this machine, and its watchdog is there for that.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.watch.bound && self.watch.least.is_some()
+    }
+
     /// Its daemon says what it wants, and whether anything bound may be here.
     pub(super) fn on_watch(&mut self, now: Instant, number: u64, least: Option<Span>, bound: bool) {
         self.watch.number = number;
@@ -158,8 +164,7 @@ impl Lease {
 
     /// Until when it may be fed: without end while nothing stands on that.
     fn may_feed_until(&self) -> Instant {
-        let strict = self.watch.bound && self.watch.least.is_some();
-        if strict { self.lease_until() } else { Instant::NEVER }
+        if self.is_watched() { self.lease_until() } else { Instant::NEVER }
     }
 
     /// Arms it, feeds it, stops it, as it is due.

@@ -224,8 +224,8 @@ impl Node {
     fn decide(&mut self, now: Instant, report: &Report) -> Option<Change> {
         let able = self.able(now, report);
         self.removal(now, report, &able)
-            .or_else(|| self.admission(now, report))
             .or_else(|| self.by_watchdog(now, report))
+            .or_else(|| self.admission(now, report))
             .or_else(|| self.shut_out())
             .or_else(|| self.returned(now, report))
             .or_else(|| self.arming(now))

@@ -309,10 +309,9 @@ impl Node {
                 self.begin_stop(now, service, cause);
             }
             Phase::Claiming if !self.carries(service) => {}
+            Phase::Claiming if !self.is_watched(service) => {}
             Phase::Claiming
-                if self.guard_holds(&local.addresses, epoch)
-                    && self.gate_may_be_open(now)
-                    && self.is_watched(service) =>
+                if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
             {
                 self.reached(now, service, epoch, Reached::Claimed);
                 self.notice(Notice::Claimed(service.clone(), epoch));

@@ -131,7 +131,7 @@ impl Node {
         let admitted =
             self.state.view.get(&self.me).is_some_and(|it| it.incarnation == incarnation);
         let wanted = own.least.is_some() && own.least == self.least_wanted();
-        let fit = admitted && wanted && !self.is_leaving();
+        let fit = admitted && wanted;
         let known = self.state.watchdog(self.me);
         let failed = known.is_some_and(|it| it.failed && it.incarnation == incarnation);
         own.armed.filter(|_| fit && !failed)
@@ -144,9 +144,8 @@ impl Node {
             return;
         }
         let view = &self.state.view;
-        let gone = known.iter().filter(|(node, it)| match it.timeout {
-            Some(_) => !view.contains_key(node),
-            None => it.elapsed && !it.failed,
+        let gone = known.iter().filter(|(node, it)| {
+            !view.contains_key(node) && (it.timeout.is_some() || it.elapsed && !it.failed)
         });
         let gone = gone.map(|(node, it)| {
             let since = self.watchdogs.gone.get(node).filter(|(number, _)| *number == it.number);

@@ -126,7 +126,7 @@ impl State {
     /// A start of its guard is admitted: it has to say anew that its watchdog is armed.
     pub(super) fn rely_no_more(&mut self, node: NodeId) {
         if let Some(known) = self.later.fencing.watchdogs.get_mut(&node) {
-            (known.number, known.timeout) = (known.number + 1, None);
+            (known.number, known.timeout, known.elapsed) = (known.number + 1, None, false);
         }
     }
 

@@ -158,6 +158,12 @@ impl Watchdog {
         (&self.file).write_all(b"\0")
     }
 
+    /// Whether it can be stopped, as far as its driver says.
+    #[must_use]
+    pub fn can_be_stopped(&self) -> bool {
+        self.options & MAGIC_CLOSE != 0 && !self.no_way_out
+    }
+
     /// Stops it.
     ///
     /// # Errors
@@ -167,9 +173,10 @@ impl Watchdog {
     }
 
     fn stop(self) -> Result<(), WatchdogError> {
-        let Self { mut file, path, options, no_way_out, .. } = self;
+        let stops = self.can_be_stopped();
+        let Self { mut file, path, .. } = self;
         let runs = |source| WatchdogError::Runs { path: path.clone(), source };
-        if options & MAGIC_CLOSE == 0 || no_way_out {
+        if !stops {
             // Closed as it is. What is no watchdog at all is not written to.
             return Err(runs(None));
         }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use stead_core::lease::{Command, Event, WatchdogAct};
-use stead_core::time::{Instant, Span};
+use stead_core::time::Span;
 
 use super::{GuardIn, What, World};
 
@@ -67,18 +67,20 @@ impl World {
                     self.tell_of_watchdog(host, armed);
                 }
             }
-            WatchdogAct::Arm { least, until } => {
+            WatchdogAct::Arm { least, .. } => {
                 let timeout = least.0.div_ceil(1_000_000) * 1_000_000;
                 self.hosts[host].dog.timeout = timeout;
                 self.hosts[host].dog.open = run;
                 self.note(Some(host), || format!("> arm the watchdog ({})", Span(timeout)));
                 self.feed(host);
                 self.tell_of_watchdog(host, Some(Span(timeout)));
-                self.reset_if_late(host, now, until);
             }
             WatchdogAct::Feed { until } => {
                 self.feed(host);
-                self.reset_if_late(host, now, until);
+                if now >= until {
+                    // Looked at again: what came too late can't be taken back but so.
+                    self.reset(host, "its guard, which fed the watchdog too late");
+                }
             }
             WatchdogAct::Disarm => {
                 self.hosts[host].dog.stop();
@@ -94,13 +96,6 @@ impl World {
         if let Some(Command::Watchdog(act)) = commands.front().cloned() {
             commands.pop_front();
             self.watchdog_act(host, act, true);
-        }
-    }
-
-    /// Looked at again after the feed: what came too late can't be taken back but so.
-    fn reset_if_late(&mut self, host: usize, now: Instant, until: Instant) {
-        if now >= until {
-            self.reset(host, "its guard, which fed the watchdog too late");
         }
     }
 

@@ -38,9 +38,10 @@ struct Edit {
 impl Mutant {
     fn parse(file: &File) -> Result<Self> {
         let name = file.path.strip_prefix(FOLDER).unwrap_or(&file.path);
-        let number = name.split_once('-').map(|(number, _)| number).filter(|it| it.len() == 2);
+        let number =
+            name.split_once('-').map(|(number, _)| number).filter(|it| (2..=3).contains(&it.len()));
         let number = number.and_then(|it| it.parse().ok());
-        let number = number.context("its name must begin with two digits and a hyphen")?;
+        let number = number.context("its name must begin with two or three digits and a hyphen")?;
         let table: Table = file.text.parse()?;
         let edits = table.get("edit").and_then(Value::as_array).map(Vec::as_slice);
         let edits =

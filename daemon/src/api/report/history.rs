@@ -74,6 +74,10 @@ impl History {
         self.store.clone()
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a line for each kind: split, one could be forgotten"
+    )]
     fn add(&mut self, entry: &Entry) {
         let Some(notice) = &entry.notice else { return };
         let time = &entry.time;
@@ -130,6 +134,8 @@ impl History {
             | Notice::QuarantineOver(..)
             | Notice::Armed(_)
             | Notice::ConfirmedOff(..)
+            | Notice::WatchdogElapsed(_)
+            | Notice::WatchdogFailed(_)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)
             | Notice::Granted(_)

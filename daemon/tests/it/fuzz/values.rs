@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
-    Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
-    ReportNext, VoterSets,
+    Admission, Armed, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report,
+    ReportLater, ReportNext, ReportWatch, VoterSets, WatchReport,
 };
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, HookConfig, Hooks,
@@ -174,6 +174,20 @@ fn peer(draw: &mut Draw<'_>, now: Instant) -> PeerReport {
     }
 }
 
+/// What a guard may say of watchdogs.
+fn watchdogs(draw: &mut Draw<'_>) -> ReportWatch {
+    let own = WatchReport {
+        number: draw.number(),
+        bound: draw.flag(),
+        least: maybe(draw, span),
+        armed: maybe(draw, span),
+        ..WatchReport::default()
+    };
+    let said = |draw: &mut Draw<'_>| Armed { timeout: span(draw), bound: draw.flag() };
+    let peers = nodes(draw).into_iter().map(|node| (node, said(draw))).collect();
+    ReportWatch { own: Some(Box::new(own)), peers }
+}
+
 /// What this node's guard may report. Much in it is what other guards said.
 pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
     let flags = draw.byte();
@@ -200,6 +214,7 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         later: ReportLater {
             slow: maybe(draw, nodes),
             next: ReportNext { kept: Some(Epoch::default()) },
+            watch: if flags & 7 == 5 { watchdogs(draw) } else { ReportWatch::default() },
         },
     }
 }
