@@ -20,6 +20,11 @@ pub const SHORTEST_RIDE_OUT: Span = Span::from_millis(20);
 pub const LONGEST_RIDE_OUT: Span = Span::from_millis(60_000);
 /// The kernel slack assumed of a holder that did not say its own.
 pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
+/// The shortest timeout that a watchdog is armed with. Drivers count in whole seconds, and a machine
+/// that is busy for one is not to be reset for it.
+pub const SHORTEST_WATCHDOG: Span = Span::from_millis(2_000);
+/// How late a watchdog may reset its machine: drivers count by ticks of up to a second.
+pub const WATCHDOG_LATE: Span = Span::from_millis(1_000);
 
 /// The shortest time between two heartbeats.
 const SHORTEST_HEARTBEAT: Span = Span::from_millis(2);
@@ -31,6 +36,10 @@ const SLOW_BEATS: u64 = 8;
 const MOMENT: Span = Span::from_millis(250);
 /// What is added to the wait so that two clocks' last digits can't matter.
 const ROUNDING: Span = Span::from_millis(1);
+/// How much longer than an ordinary lease a watchdog counts at least.
+const WATCHDOG_MARGIN: Span = Span::from_millis(1_000);
+/// How often a watchdog is fed within its timeout.
+const FEEDS: u64 = 8;
 
 /// The timers of a cluster: the same committed values on every member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,9 +177,41 @@ impl Timers {
     /// The lease that follows from the ride-out, disarmed or not: nobody decides, and no gate
     /// stays open, for longer than that without news (rules M2 and M4).
     #[must_use]
-    pub fn ordinary_lease(&self) -> Span {
-        let lead = self.ride_out.saturating_sub(self.elect_after);
-        self.ride_out + self.heartbeat.times(4) + self.round_trip.times(3) + lead
+    pub const fn ordinary_lease(&self) -> Span {
+        let lead = self.ride_out.0.saturating_sub(self.elect_after.0);
+        let (beats, trips) = (self.heartbeat.times(4).0, self.round_trip.times(3).0);
+        Span(self.ride_out.0.saturating_add(beats).saturating_add(trips).saturating_add(lead))
+    }
+
+    /// The shortest timeout that a node's watchdog is armed with: an ordinary lease and a second, and
+    /// no less than [`SHORTEST_WATCHDOG`]. So a guard that stands still for a ride-out, which must
+    /// cost nothing, feeds it again in time; and what is bound has about as long as a lease lasts to
+    /// be stopped in order once that is over.
+    #[must_use]
+    pub const fn watchdog(&self) -> Span {
+        let long = self.ordinary_lease().0 + WATCHDOG_MARGIN.0;
+        if long > SHORTEST_WATCHDOG.0 { Span(long) } else { SHORTEST_WATCHDOG }
+    }
+
+    /// The time between two feeds of a watchdog with that timeout.
+    #[must_use]
+    pub const fn feed(timeout: Span) -> Span {
+        Span(timeout.0 / FEEDS)
+    }
+
+    /// How long after the end of a node's lease its watchdog has certainly reset it (rule W3).
+    ///
+    /// Twice the timeout: it was fed last before that end, and once more if its guard ended within
+    /// the timeout, as the kernel feeds it at such an end. The device counts on its own clock, at
+    /// its slowest, and by ticks; the wait is counted on ours, at its fastest.
+    #[must_use]
+    pub const fn reset_within(timeout: Span) -> Span {
+        // The timeout is what another node says: it may be any number, so in two parts.
+        let (twice, slowest) = (timeout.0.saturating_mul(2), 1_000_000 - DRIFT_PER_MILLION);
+        let apart = 2 * DRIFT_PER_MILLION;
+        let (whole, part) = (twice / slowest, twice % slowest);
+        let more = whole * apart + (part * apart).div_ceil(slowest);
+        Span(twice.saturating_add(more).saturating_add(WATCHDOG_LATE.0))
     }
 
     /// Whether the rules of the protocol hold between these values.
@@ -187,6 +228,8 @@ impl Timers {
             && self.suspect_after.0 < self.wait(Span::ZERO).0
             // One report may be lost, and the next is still good enough to act upon.
             && self.report().0.saturating_mul(2) < self.ride_out.0 / 2
+            // Nor does it cost a reset: the watchdog was fed a moment before, and has room for it.
+            && self.watchdog().0 > self.ride_out.0 + Self::feed(self.watchdog()).0
             // Nobody acts before the slowest clock has seen the lease end.
             && self.wait(Span::ZERO).0 > self.lease.0 + self.lease.drift().0
     }
@@ -252,6 +295,17 @@ mod tests {
             assert_eq!(timers.ordinary_lease(), timers.lease);
             assert_eq!(disarmed.ordinary_lease(), timers.lease);
         }
+    }
+
+    #[test]
+    fn a_watchdog_has_two_seconds_or_a_lease_and_one() {
+        let of = |millis| Timers::derive(Span::from_millis(millis), Span::ZERO).unwrap().watchdog();
+        assert_eq!(of(300), SHORTEST_WATCHDOG);
+        assert_eq!(of(1_000), Span::from_millis(1_000 + 200 + 20 + 1_000));
+        // Twice as long, by the slower clock, and a tick.
+        let two = Timers::reset_within(SHORTEST_WATCHDOG);
+        assert_eq!(two, Span::from_micros(4_000_000 + 8_009 + 1_000_000));
+        assert_eq!(Timers::reset_within(Span(u64::MAX)), Span(u64::MAX));
     }
 
     #[test]

@@ -23,4 +23,5 @@ pub mod seqpacket;
 pub mod shared;
 pub mod tcp;
 pub mod udp;
+pub mod watchdog;
 pub mod wire;

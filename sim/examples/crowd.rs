@@ -63,7 +63,7 @@ fn live(nodes: u64) -> (u64, u64, f64) {
                     reports += 1;
                     lease.handle(now, Event::Order(Order::Alive));
                 }
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
+                Command::Enforce { .. } | Command::VoteKnown(_) | Command::Watchdog(_) => {}
             }
         }
     }

@@ -13,6 +13,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 
 use crate::parts::Parts;
+use crate::world::Dogs;
 
 /// The names of the machines, in order.
 pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
@@ -62,6 +63,8 @@ pub struct Plan {
     pub register: bool,
     /// Whether the services that have a program have copies of it everywhere.
     pub copies: bool,
+    /// Whether machines have watchdogs that are relied on, and by what those count.
+    pub watchdogs: Option<Dogs>,
     /// The ride-out, R.
     pub ride_out: Span,
     /// The round trip that the timers allow for.
@@ -102,6 +105,7 @@ impl Plan {
             needs: false,
             register: false,
             copies: false,
+            watchdogs: None,
             ride_out: Span::from_millis(300),
             round_trip: Span::from_millis(1),
             grace: Span::from_millis(10_000),
@@ -158,6 +162,13 @@ impl Plan {
         machine + self.satellites >= self.nodes
     }
 
+    /// For how long a process is not run: where machines have watchdogs so long that these have
+    /// their time.
+    #[must_use]
+    pub fn freeze(&self, pause: u64) -> u64 {
+        if self.watchdogs.is_some() { pause * 4 } else { pause }
+    }
+
     /// What services consist of, which needs which, and which have copies. Where there are bound
     /// ones, those with a program have something that stays where it was until its machine is off.
     fn more(&self) -> ConfigNext {
@@ -194,6 +205,14 @@ impl Plan {
         let fenced = (0..self.services).filter(|number| number % 2 == 1);
         let services = fenced.map(|number| (service(number), more.clone())).collect();
         ConfigNext { services }
+    }
+
+    /// All machines' watchdogs are relied on, if they have any.
+    fn fencing(&self) -> FencingConfig {
+        let wanted = NodeFencing { watchdog: true, ..NodeFencing::default() };
+        let nodes = NAMES.iter().take(self.nodes).filter(|_| self.watchdogs.is_some());
+        let nodes = nodes.map(|name| ((*name).to_string(), wanted.clone())).collect();
+        FencingConfig { devices: BTreeMap::new(), nodes }
     }
 
     fn satellites(&self) -> BTreeSet<String> {

@@ -10,7 +10,7 @@ use crate::fault::{Act, Mix, Target};
 use crate::parts::Parts;
 use crate::plan::{Gates, Plan};
 use crate::rng::Rng;
-use crate::world::World;
+use crate::world::{Dogs, World};
 
 /// How long everything may take to heal, in virtual milliseconds: elections, replacements,
 /// admissions, and the longest pause of a service that failed often.
@@ -97,6 +97,7 @@ impl Seed {
             needs: false,
             register: false,
             copies: false,
+            watchdogs: None,
             probe: Span::from_millis(40),
             parts: Parts::default(),
         };
@@ -133,6 +134,10 @@ impl Seed {
             mix.add_devices();
         }
         let plan = Plan { devices, fence_ties, ..plan };
+        // Machines that are reset when their guards do not feed what counts; also when they stand
+        // still, for that nothing inside of them does.
+        let watchdogs = (plan.fenced && rng.below(2) == 0).then_some(Dogs::Outside);
+        let plan = Plan { watchdogs, ..plan };
         Self { plan, mix, faults }
     }
 }

@@ -10,6 +10,9 @@
 //! | `LeaseExpired` | D after the last sign of life, or a later start; the node being revoked |
 //! | `Released` | the word of the admitted start of its guard that it gave its lease up |
 //! | `Fenced` | the committed record that its devices switched it off, and say that it is |
+//! | `WatchdogElapsed` | out of the view and silent for longer than its watchdog counts |
+
+mod watchdog;
 
 use crate::id::{NodeId, ServiceId};
 use crate::lease::{PeerReport, Report};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::counting::Counts;
+use super::watch::Armed;
 use crate::id::{Incarnation, Index, NodeId, Sequence, Term};
 use crate::points::Told;
 use crate::tail::Tailed;
@@ -44,7 +45,19 @@ pub struct Heartbeat {
     /// What guards of 0.2 neither say nor read.
     #[serde(skip)]
     pub more: HeartbeatMore,
+    /// What guards of 0.5 neither say nor read.
+    #[serde(skip)]
+    pub later: HeartbeatLater,
 }
+
+/// What a heartbeat has behind its tail. The default is what the silence of a guard of 0.5 means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatLater {
+    /// The sender's watchdog, if it is armed.
+    pub watchdog: Option<Armed>,
+}
+
+crate::tailless!(HeartbeatLater);
 
 /// The tail of a heartbeat. The default is what the silence of a guard of 0.2 means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,19 +98,23 @@ impl GateForm {
 
 impl Tailed for Heartbeat {
     type More = HeartbeatMore;
-    type Later = ();
+    type Later = HeartbeatLater;
 
     fn more(&self) -> HeartbeatMore {
         self.more
     }
 
-    fn later(&self) {}
+    fn later(&self) -> HeartbeatLater {
+        self.later
+    }
 
     fn add(&mut self, more: HeartbeatMore) {
         self.more = more;
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: HeartbeatLater) {
+        self.later = later;
+    }
 }
 
 /// The end of a node's log. Compared as the log compares: the later term wins, then the length.

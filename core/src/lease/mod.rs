@@ -11,6 +11,7 @@
 //!                                          ├── hear, obey  (heartbeats, orders)
 //!                                          ├── Authority   (when this node coordinates)
 //!                                          ├── counting    (by which length of lease)
+//!                                          ├── watch       (when the watchdog is fed)
 //!                                          ├── speak       (heartbeats, reports)
 //!                                          └── told        (when a report is due)
 //! ```
@@ -41,6 +42,7 @@ mod report;
 mod sent;
 mod speak;
 mod told;
+mod watch;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -49,17 +51,20 @@ use core::net::IpAddr;
 use authority::Authority;
 pub use authority::{Admission, VoterSets};
 pub use counting::Counts;
-pub use heartbeat::{Echo, GateForm, Heartbeat, HeartbeatMore, LogTail, Receipt};
+pub use heartbeat::{Echo, GateForm, Heartbeat, HeartbeatLater, HeartbeatMore, LogTail, Receipt};
 pub use holding::Holding;
 use holding::Holdings;
 pub use order::Order;
 pub use peer::LinkId;
 use peer::Peer;
 pub use report::{
-    PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext, ReportTail, Traffic,
+    PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext, ReportTail, ReportWatch,
+    Traffic,
 };
 use sent::Sent;
 use told::Told;
+use watch::Watch;
+pub use watch::{Armed, WatchReport, WatchdogAct};
 
 use crate::id::{Epoch, Incarnation, Index, NodeId, Term};
 use crate::points::Watched;
@@ -87,6 +92,8 @@ pub enum Event {
     Order(Order),
     /// Whether the rate of this node's clock can be trusted (rule H6).
     ClockTrusted(bool),
+    /// The watchdog is armed, with that timeout, and was fed; or it is not, or no longer.
+    Watchdog(Option<Span>),
 }
 
 /// What to do, in this order.
@@ -110,6 +117,8 @@ pub enum Command {
     Report(Report),
     /// Tell the daemon that the term of its vote is known (answer to [`Order::Vote`]).
     VoteKnown(Term),
+    /// Do that about the watchdog.
+    Watchdog(WatchdogAct),
 }
 
 /// How late a guard may look at the clock without a reason to ask what happened meanwhile.
@@ -159,6 +168,7 @@ pub struct Lease {
     holdings: Holdings,
     /// The newest order about holdings on the present connection; zero before the first.
     hold_number: u64,
+    watch: Watch,
     /// Up to when the gate is armed.
     armed: Instant,
     /// When it last looked at the clock.
@@ -211,6 +221,7 @@ impl Lease {
             points: Watched::default(),
             holdings: Holdings::default(),
             hold_number: 0,
+            watch: Watch::new(),
             armed: Instant::START,
             looked: now,
             next_beat: now,
@@ -242,6 +253,7 @@ impl Lease {
             Event::DaemonConnected => {
                 self.daemon_connected = true;
                 self.hold_number = 0;
+                self.watch.begin_to_count();
                 self.unanswered = None;
                 self.told = None;
             }
@@ -251,6 +263,7 @@ impl Lease {
             }
             Event::Order(order) => self.on_order(now, order),
             Event::ClockTrusted(trusted) => self.on_clock_trusted(now, trusted),
+            Event::Watchdog(armed) => self.on_watchdog(now, armed),
         }
         if now >= self.next_beat {
             // After a pause the beats that were missed are not made up for.
@@ -259,6 +272,7 @@ impl Lease {
             self.report_if_old(now);
         }
         self.advance(now);
+        self.tend_watchdog(now);
         self.report_news(now);
     }
 
@@ -271,7 +285,7 @@ impl Lease {
     /// When to call again at the latest. Calling earlier is harmless.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        let next = self.next_beat.min(self.coordinator_silent_at);
+        let next = self.next_beat.min(self.coordinator_silent_at).min(self.watchdog_deadline());
         if self.holdings.is_empty() { next } else { next.min(self.lease_until()) }
     }
 

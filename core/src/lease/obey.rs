@@ -78,6 +78,7 @@ impl Lease {
             Order::Count { revision, timers } => self.on_count(now, revision, timers),
             Order::Points(watched) => self.take_points(now, *watched),
             Order::Keep(epoch) => self.keep(now, epoch),
+            Order::Watch { number, least, bound } => self.on_watch(now, number, least, bound),
             Order::Slow(slow) => {
                 self.peers.iter_mut().for_each(|(node, peer)| peer.slow = slow.contains(node));
                 self.report(now);
@@ -169,6 +170,7 @@ impl Lease {
     /// Gives the lease up for good: the gate is shut first, then it is said (rule H4).
     fn release(&mut self, now: Instant) {
         self.released = true;
+        self.unbind_watchdog();
         self.authority = None;
         self.holdings.lapse();
         self.enforce(now);

@@ -11,6 +11,7 @@ use super::heartbeat::LogTail;
 use super::holding::Holding;
 use crate::id::{Epoch, Index, NodeId, Term};
 use crate::points::Watched;
+use crate::time::Span;
 use crate::timers::Timers;
 
 /// One order. Each may come twice or again after either process started anew.
@@ -73,4 +74,13 @@ pub enum Order {
     /// Programs of that epoch and earlier ones run here that hold no address: they may as long as
     /// the lease holds, and lapse with it. Zero for none. Only for guards that report it.
     Keep(Epoch),
+    /// What the watchdog is for. Only for guards that report on theirs.
+    Watch {
+        /// The daemon counts these orders; the guard reports which one it has obeyed last.
+        number: u64,
+        /// The shortest timeout that it is to be armed with; nothing: it is not to be armed.
+        least: Option<Span>,
+        /// Something bound may be here, or is about to be: it is fed only under a lease.
+        bound: bool,
+    },
 }

@@ -2,6 +2,7 @@
 
 use super::counting::Counts;
 use super::heartbeat::{GateForm, Heartbeat, LogTail, Receipt};
+use super::watch::Armed;
 use crate::id::{Incarnation, Sequence, Term};
 use crate::points::Told;
 use crate::table::Table;
@@ -55,6 +56,7 @@ pub(super) struct Heard {
     pub(super) points: Told,
     pub(super) hears_on: Option<u8>,
     pub(super) counts: Option<Counts>,
+    pub(super) watchdog: Option<Armed>,
     /// Since when it says that, in this start and this term.
     pub(super) counts_since: Instant,
 }
@@ -129,6 +131,7 @@ impl Peer {
                 points: heartbeat.more.points,
                 hears_on: heartbeat.more.links,
                 counts,
+                watchdog: heartbeat.later.watchdog,
                 counts_since,
             });
             if heartbeat.released {

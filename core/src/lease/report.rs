@@ -1,5 +1,6 @@
 //! What the guard tells its daemon: facts and times, no opinions.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -10,6 +11,7 @@ use super::counting::Counts;
 use super::heartbeat::{GateForm, LogTail};
 use super::holding::Holding;
 use super::peer::LinkId;
+use super::watch::{Armed, WatchReport};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::points::Told;
 use crate::table::Table;
@@ -90,7 +92,21 @@ pub struct ReportLater {
     /// What guards of 0.4 don't say.
     #[serde(skip)]
     pub next: ReportNext,
+    /// What guards of 0.5 don't say.
+    #[serde(skip)]
+    pub watch: ReportWatch,
 }
+
+/// What a report has behind that: watchdogs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportWatch {
+    /// This machine's; nothing if the guard knows nothing of watchdogs.
+    pub own: Option<Box<WatchReport>>,
+    /// Those of the others that were armed when they were last heard, as they said then.
+    pub peers: Table<NodeId, Armed>,
+}
+
+crate::tailless!(ReportWatch);
 
 /// What a report has in the tail of that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,19 +118,23 @@ pub struct ReportNext {
 
 impl Tailed for ReportLater {
     type More = ReportNext;
-    type Later = ();
+    type Later = ReportWatch;
 
     fn more(&self) -> ReportNext {
         self.next.clone()
     }
 
-    fn later(&self) {}
+    fn later(&self) -> ReportWatch {
+        self.watch.clone()
+    }
 
     fn add(&mut self, more: ReportNext) {
         self.next = more;
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, watch: ReportWatch) {
+        self.watch = watch;
+    }
 }
 
 /// What a report has in its tail, beside what stands there about each peer.

@@ -1,8 +1,13 @@
 //! What the lease machine says: heartbeats to the other guards, reports to its daemon.
 
-use super::heartbeat::{Echo, Heartbeat, HeartbeatMore};
+use alloc::boxed::Box;
+
+use super::heartbeat::{Echo, Heartbeat, HeartbeatLater, HeartbeatMore};
 use super::peer::Peer;
-use super::report::{PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext};
+use super::report::{
+    PeerMore, PeerReport, Report, ReportLater, ReportMore, ReportNext, ReportWatch,
+};
+use super::watch::Armed;
 use super::{Command, Lease};
 use crate::id::{Index, NodeId};
 use crate::table::Table;
@@ -65,6 +70,7 @@ impl Lease {
                 links: Some(peer.heard_on(now, self.timers.suspect_after)),
                 counts: Some(self.said),
             },
+            later: HeartbeatLater { watchdog: self.watch.said() },
         };
         if coordinator {
             self.coordinator_heard = self.coordinator_heard.max(now);
@@ -129,10 +135,19 @@ impl Lease {
             later: ReportLater {
                 slow: Some(self.slow_peers().collect()),
                 next: ReportNext { kept: Some(self.holdings.kept()) },
+                watch: ReportWatch {
+                    own: Some(Box::new(self.watch.report())),
+                    peers: self.armed_peers().collect(),
+                },
             },
         };
         self.note_told(&report);
         self.commands.push_back(Command::Report(report));
+    }
+
+    fn armed_peers(&self) -> impl Iterator<Item = (NodeId, Armed)> {
+        let armed = |(node, peer): (&NodeId, &Peer)| Some((*node, peer.heard?.watchdog?));
+        self.peers.iter().filter_map(armed)
     }
 
     fn slow_peers(&self) -> impl Iterator<Item = NodeId> {

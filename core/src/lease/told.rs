@@ -10,6 +10,7 @@
 use super::counting::Counts;
 use super::heartbeat::LogTail;
 use super::peer::Peer;
+use super::watch::{Armed, WatchReport};
 use super::{Lease, Report};
 use crate::id::{Epoch, Incarnation, NodeId, Sequence, Term};
 use crate::table::Table;
@@ -43,6 +44,7 @@ struct Own {
     timers: Timers,
     revision: u64,
     lapsed: Epoch,
+    watch: WatchReport,
 }
 
 /// Facts and times of a peer.
@@ -71,6 +73,7 @@ struct Facts {
     hears_on: Option<u8>,
     counts: Option<Counts>,
     counts_since: Instant,
+    watchdog: Option<Armed>,
 }
 
 impl Lease {
@@ -145,6 +148,7 @@ impl Lease {
             timers: self.timers,
             revision: self.said.revision,
             lapsed: self.holdings.lapsed(),
+            watch: self.watch.report(),
         }
     }
 
@@ -167,6 +171,7 @@ impl Lease {
             hears_on: heard.hears_on,
             counts: heard.counts,
             counts_since: heard.counts_since,
+            watchdog: heard.watchdog,
             ..known
         }
     }

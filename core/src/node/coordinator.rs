@@ -225,6 +225,7 @@ impl Node {
     fn decide(&mut self, now: Instant, report: &Report) -> Option<Change> {
         let able = self.able(now, report);
         self.removal(now, report, &able)
+            .or_else(|| self.by_watchdog(now, report))
             .or_else(|| self.fence_next(now, report, &able))
             .or_else(|| self.admission(now, report))
             .or_else(|| self.shut_out())
@@ -414,8 +415,8 @@ impl Node {
             let deaf = peer.acknowledged.map(|at| at + self.deaf_after());
             Some(silent.min(deaf.filter(|at| *at > now).unwrap_or(Instant::NEVER)) + Span(1))
         });
-        let ahead = suspects.chain(silent).filter(|at| *at > now);
-        ahead.min().unwrap_or(Instant::NEVER)
+        let all = suspects.chain(silent).chain([self.watchdog_due(report)]);
+        all.filter(|at| *at > now).min().unwrap_or(Instant::NEVER)
     }
 
     /// A committed change as the coordinator sees it.

@@ -93,6 +93,8 @@ pub(super) struct Local {
     pub(super) worked: bool,
     /// The revision of the configuration as of which nobody has to be told that it works.
     pub(super) known_to_work: Option<u64>,
+    /// What may be here of it outlives the lease.
+    pub(super) binds: bool,
 }
 
 impl Local {
@@ -113,6 +115,7 @@ impl Local {
             care: Some(Care::Full),
             worked: false,
             known_to_work: None,
+            binds: false,
         }
     }
 
@@ -275,6 +278,7 @@ impl Node {
         let origin = self.origin(now, service, epoch);
         let mut local = Local::new(epoch, Phase::Probing(None), origin);
         local.addresses = self.assigned_addresses(service);
+        local.binds = self.binds(service);
         let recent = self.state.timers.ordinary_lease();
         if self.probed.remove(service).is_some_and(|at| now.since(at) < recent) {
             local.phase = Phase::Claiming;
@@ -305,6 +309,7 @@ impl Node {
                 self.begin_stop(now, service, cause);
             }
             Phase::Claiming if !self.carries(service) => {}
+            Phase::Claiming if !self.is_watched(service) => {}
             Phase::Claiming
                 if self.guard_holds(&local.addresses, epoch) && self.gate_may_be_open(now) =>
             {

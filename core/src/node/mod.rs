@@ -20,6 +20,7 @@
 //!                             │   performed    (results of its hands, what a former run left)
 //!                             │   care         (what it leaves alone, what waits, hooks)
 //!                             │   stages       (what became of a takeover, for people)
+//!                             ├── watchdog     (what resets a node, and what may rest on it)
 //!                             ├── proposals    (what is under way to the log)
 //!                             ├── orders       (what the guard is told)
 //!                             ├── quarantine   (who comes and goes)
@@ -55,6 +56,7 @@ mod stages;
 mod tie;
 mod voters;
 mod vouch;
+mod watchdog;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
@@ -78,6 +80,7 @@ pub use quarantine::Quarantine;
 pub use tie::ANSWER_PATIENCE;
 use tie::Tie;
 pub use vouch::{Overridable, Word};
+use watchdog::Watchdogs;
 
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{Holding, Order, Report};
@@ -130,6 +133,7 @@ pub struct Node {
     told: Told,
     round_trips: RoundTrips,
     accounts: Accounts,
+    watchdogs: Watchdogs,
     seen: Seen,
     /// Which reference points this node has told to be lost here.
     lost_points: [bool; crate::points::MOST],
@@ -171,6 +175,7 @@ impl Node {
             told: Told::default(),
             round_trips: RoundTrips::default(),
             accounts: Accounts::default(),
+            watchdogs: Watchdogs::default(),
             seen: Seen::default(),
             lost_points: [false; crate::points::MOST],
             hold: (0, Vec::new()),
@@ -220,6 +225,7 @@ impl Node {
         }
         self.note_disarmed(now);
         self.watch_quarantines(now);
+        self.note_gone(now);
         self.become_ready(now);
         self.break_tie(now);
         self.watch_fences(now);
@@ -229,6 +235,7 @@ impl Node {
         self.reconcile(now);
         self.reconcile_copies(now);
         self.tell_guard(now);
+        self.tell_watchdog();
         self.send_observation();
     }
 
@@ -367,6 +374,7 @@ impl Node {
                     self.account_for(now, &change);
                     self.clear_copies(&change);
                     self.tell_change(&change);
+                    self.tell_of_watchdog(&change);
                 }
             }
             Outcome::Refused(_) => {}
@@ -433,6 +441,8 @@ impl Node {
             | Change::ClearResource { .. }
             | Change::Works { .. }
             | Change::Steady { .. }
+            | Change::Watch(_)
+            | Change::WatchdogElapsed { .. }
             | Change::Copy { .. }
             | Change::Attribute { .. }
             | Change::Observe { .. } => return,

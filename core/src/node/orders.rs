@@ -26,6 +26,7 @@ pub(super) struct Told {
     hold: Told1<u64>,
     timers: Told1<(u64, Timers)>,
     pub(super) keep: Told1<Epoch>,
+    pub(super) watch: Told1<u64>,
     applied: Option<(Index, LogTail)>,
 }
 
@@ -51,6 +52,8 @@ impl Node {
     pub(super) fn tell_guard(&mut self, now: Instant) {
         let hold = self.hold_order(now);
         let keep = self.keep_order(now);
+        // Before a release, which stands on its having been told that nothing is here.
+        let watch = self.watch_order(now);
         let Some(report) = &self.report else { return };
         let patience = self.state.timers.heartbeat.times(2);
         let mut orders = Vec::new();
@@ -76,6 +79,7 @@ impl Node {
         {
             orders.push(Order::Slow(slow));
         }
+        orders.extend(watch);
         orders.extend(hold);
         orders.extend(keep);
         // After the holdings: once the guard knows the index of an admission it may take a lease

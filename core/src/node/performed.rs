@@ -38,6 +38,7 @@ impl Node {
                 self.command(Command::Start { service: service.clone(), epoch });
                 let mut local = Local::new(epoch, Phase::Running, now);
                 local.addresses = addresses;
+                local.binds = self.binds(&service);
                 (local.care, local.worked) = (None, true);
                 self.local.insert(service, local);
             } else {
@@ -60,6 +61,7 @@ impl Node {
         // free.
         local.addresses = self.assigned_addresses(&service);
         local.addresses.retain(|it| self.guard_holds(core::slice::from_ref(it), epoch));
+        local.binds = self.binds(&service);
         self.local.insert(service, local);
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Purpose {
     Works(ServiceId),
     /// What this node says of its copy of a service.
     Copy(ServiceId),
+    /// What may be relied on of this node's watchdog.
+    Watch,
     /// This node's stages of an incident.
     Observation,
 }

@@ -162,6 +162,10 @@ pub enum Notice {
     Fence(String, FenceNews),
     /// What is run when a service comes or goes failed: which, and why.
     HookFailed(ServiceId, String, String),
+    /// A node was certainly reset by its watchdog, or had nothing left.
+    WatchdogElapsed(String),
+    /// A node is heard that its watchdog should have reset.
+    WatchdogFailed(String),
 }
 
 impl Notice {
@@ -180,6 +184,7 @@ impl Notice {
             | Self::AnnounceFailed(..)
             | Self::StartFailed(..)
             | Self::CopyFailed(..)
+            | Self::WatchdogFailed(_)
             | Self::StoreFailed(_) => Severity::Error,
             Self::CoordinatorSilent(_)
             | Self::ClaimFailed(_)
@@ -202,6 +207,7 @@ impl Notice {
             | Self::HookFailed(..)
             | Self::WentOn(..)
             | Self::ConfirmedOff(..)
+            | Self::WatchdogElapsed(_)
             | Self::RegisterLost
             | Self::RegisterDistrusted
             | Self::Refused(_) => Severity::Warning,
@@ -340,6 +346,15 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
             write!(f, "{node} is off, by an operator's word on {by}: {reason}")
         }
         Notice::Fence(node, news) => fence::tell(f, node, news),
+        Notice::WatchdogElapsed(node) => write!(
+            f,
+            "what stayed with {node} may start elsewhere: by now its watchdog has reset it, unless it had \
+             stopped all that itself"
+        ),
+        Notice::WatchdogFailed(node) => write!(
+            f,
+            "{node} is heard, and its watchdog should have reset it: that is not relied on any more"
+        ),
         Notice::ServicesStopped(services, true) => {
             write!(f, "stopped by an operator, and to run nowhere: {}", services.join(", "))
         }

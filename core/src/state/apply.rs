@@ -71,6 +71,8 @@ impl State {
             Change::Copy { service, node, step } => self.copy_step(&service, node, step),
             Change::Attribute { scope, name, value } => self.set_attribute(scope, name, value),
             Change::Fence(change) => self.change_fencing(change),
+            Change::Watch(word) => self.watch(word),
+            Change::WatchdogElapsed { node, number } => self.watchdog_elapsed(node, number),
         }
     }
 
@@ -253,6 +255,7 @@ impl State {
         self.later.fencing.fenced.remove(&node);
         self.later.fencing.failures.remove(&node);
         self.forget_copies_of(node);
+        self.rely_no_more(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to

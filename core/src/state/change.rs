@@ -15,6 +15,7 @@ use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{
     AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer, Scope,
+    WatchdogWord,
 };
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::quorum::chain::Module;
@@ -240,6 +241,15 @@ pub enum Change {
     },
     /// Something about a node's being switched off.
     Fence(FenceChange),
+    /// What is to be relied on of a node's watchdog.
+    Watch(WatchdogWord),
+    /// A node's watchdog has certainly reset it: what stays with it may go elsewhere.
+    WatchdogElapsed {
+        /// Which.
+        node: NodeId,
+        /// The number of the word that this relies on.
+        number: u64,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -269,9 +279,10 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
-            Self::Fence(_) | Self::Takeover(Takeover { proof: ProofRecord::Fenced, .. }) => {
-                PROTOCOL_0_6
-            }
+            Self::Fence(_)
+            | Self::Takeover(Takeover { proof: ProofRecord::Fenced, .. })
+            | Self::Watch(_)
+            | Self::WatchdogElapsed { .. } => PROTOCOL_0_6,
             Self::ConfirmOff(_) | Self::Copy { .. } | Self::Attribute { .. } => PROTOCOL_0_5,
             Self::Grant { .. }
             | Self::Back { .. }
@@ -387,6 +398,8 @@ pub enum ProofRecord {
     Released,
     /// Its devices switched it off, and say that it is.
     Fenced,
+    /// The node's watchdog has certainly reset it.
+    WatchdogElapsed,
 }
 
 impl fmt::Display for ProofRecord {
@@ -397,6 +410,7 @@ impl fmt::Display for ProofRecord {
             Self::LeaseExpired => "the lease has run out",
             Self::Released => "the lease was given up",
             Self::Fenced => "it was fenced",
+            Self::WatchdogElapsed => "its watchdog's time is over",
         })
     }
 }

@@ -80,7 +80,7 @@ impl State {
             // A node's last word is said once all that it had has stopped.
             ProofRecord::Stopped | ProofRecord::NeverHeld | ProofRecord::Released => true,
             // What a machine had mounted is mounted there no more.
-            ProofRecord::Fenced => true,
+            ProofRecord::Fenced | ProofRecord::WatchdogElapsed => true,
             ProofRecord::LeaseExpired => false,
         };
         self.is_bound(service) && !stopped
@@ -99,12 +99,12 @@ impl State {
             return Err(Refusal::NothingWaits);
         }
         self.free_bound(node);
-        self.forget_unwanted();
         remember(&mut self.later.next.confirmations, word);
         Ok(Outcome::Done)
     }
 
-    /// A node that is out of the view has nothing any more: what waited for it may go elsewhere.
+    /// A node that is out of the view is certain to have nothing any more: what waits for it may go
+    /// elsewhere, all at once.
     pub(super) fn free_bound(&mut self, node: NodeId) {
         let waiting: BTreeSet<_> = self.waiting_for(node).cloned().collect();
         for service in waiting {
@@ -118,6 +118,7 @@ impl State {
                 assignment.epoch = epoch;
             }
         }
+        self.forget_unwanted();
     }
 }
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
 use super::config::Config;
+use super::watchdog::Watchdog;
 use super::{Outcome, Refusal, State};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::time::Span;
@@ -47,6 +48,8 @@ pub struct StateFencing {
     pub doubted: BTreeMap<NodeId, String>,
     /// What came of the last trial of the way to each node.
     pub rehearsed: BTreeMap<NodeId, Rehearsal>,
+    /// What is known of nodes' watchdogs.
+    pub watchdogs: BTreeMap<NodeId, Watchdog>,
 }
 
 /// Something about a node's being switched off.

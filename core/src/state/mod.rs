@@ -27,6 +27,7 @@ mod rest;
 mod safety;
 mod sound;
 mod votes;
+mod watchdog;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -56,6 +57,7 @@ pub use refusal::Refusal;
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};
+pub use watchdog::{Watchdog, WatchdogWord};
 
 use crate::id::{ClusterId, Epoch, Grant, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;

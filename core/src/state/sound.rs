@@ -51,7 +51,10 @@ impl State {
             ("number of incidents", self.incident_count),
             ("number of the newest grant", self.later.grant.0),
         ];
-        if let Some((which, _)) = counters.into_iter().find(|(_, count)| *count > LARGEST) {
+        let words = self.later.fencing.watchdogs.values().map(|it| it.number);
+        let mut counters =
+            counters.into_iter().chain(words.map(|it| ("number of a watchdog's word", it)));
+        if let Some((which, _)) = counters.find(|(_, count)| *count > LARGEST) {
             return Err(Unsound::Counter(which));
         }
         let newest = self.members.keys().chain(self.left.keys()).max();

@@ -6,7 +6,7 @@ use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{LogTail, Order, PeerReport, Report};
 use stead_core::node::{Command, Event, Fate, LogView, Node};
 use stead_core::notice::Notice;
-use stead_core::state::{Change, Outcome};
+use stead_core::state::{Change, Outcome, State};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
 
@@ -51,7 +51,11 @@ pub fn log_of_both(term: Term, leader: Option<NodeId>, index: Index) -> LogView 
 impl Desk {
     /// It leads in term 2; the last coordinator that began was that of term 1.
     pub fn new() -> Self {
-        let state = Book::founded().state;
+        Self::with(Book::founded().state)
+    }
+
+    /// The same, of that state.
+    pub fn with(state: State) -> Self {
         let now = Instant(10_000_000);
         let voters = vec![BTreeSet::from([ME, PEER])];
         let report = Report {

@@ -36,7 +36,7 @@ impl Coordinator {
             match command {
                 Command::Send { heartbeat, .. } => self.sent = Some(heartbeat),
                 Command::Report(report) => self.reported = Some(report),
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
+                Command::Enforce { .. } | Command::VoteKnown(_) | Command::Watchdog(_) => {}
             }
         }
     }
@@ -74,6 +74,7 @@ impl Coordinator {
                 echo: Some(Echo { authority: Span::ZERO, admission: Index(0) }),
                 earlier_coordinator: earlier,
                 more: Default::default(),
+                later: Default::default(),
             };
             self.take(Event::Heartbeat { link: 0, heartbeat });
         }

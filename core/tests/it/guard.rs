@@ -50,7 +50,7 @@ impl Guard {
                     self.sent.push((self.now, to, heartbeat));
                 }
                 Command::Report(report) => self.reports.push(report),
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
+                Command::Enforce { .. } | Command::VoteKnown(_) | Command::Watchdog(_) => {}
             }
         }
         if self.answered && self.reports.len() > before {
@@ -93,6 +93,7 @@ impl Guard {
             echo: None,
             earlier_coordinator: Span::ZERO,
             more: Default::default(),
+            later: Default::default(),
         }
     }
 

@@ -27,4 +27,6 @@ mod satellites;
 mod state;
 mod told;
 mod wanted;
+mod watchdog;
+mod watched;
 mod wire;

@@ -7,6 +7,7 @@ use stead_core::fencing::Proof;
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{
     Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt, Report,
+    WatchdogAct,
 };
 use stead_core::placement::{self, Able};
 use stead_core::points::Seen;
@@ -28,6 +29,8 @@ pub struct Bench {
     pub report: Option<Report>,
     /// Until when its gate was armed last.
     pub armed: Option<Instant>,
+    /// What was to be done about the watchdog since that was last looked at.
+    pub acts: Vec<WatchdogAct>,
     /// The peer's count of its own datagrams.
     said: u64,
 }
@@ -38,7 +41,7 @@ impl Bench {
         let lease =
             Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), Timers::default());
         let (sent, report, armed) = (None, None, None);
-        let mut bench = Self { lease, now, sent, report, armed, said: 0 };
+        let mut bench = Self { lease, now, sent, report, armed, acts: Vec::new(), said: 0 };
         bench.take(Event::DaemonConnected);
         bench.order(Order::Vote(Term(1)));
         bench.order(Order::Peers(BTreeSet::from([PEER])));
@@ -57,6 +60,7 @@ impl Bench {
                     self.report = Some(report);
                 }
                 Command::Enforce { until, .. } => self.armed = Some(until),
+                Command::Watchdog(act) => self.acts.push(act),
                 Command::VoteKnown(_) => {}
             }
         }
@@ -91,6 +95,7 @@ impl Bench {
             echo: Some(Echo { authority: Span::from_millis(380), admission: Index(7) }),
             earlier_coordinator: Span::ZERO,
             more: Default::default(),
+            later: Default::default(),
         }
     }
 
@@ -346,7 +351,7 @@ fn nothing_is_echoed_before_the_vote_is_known() {
     let timers = Timers::default();
     let lease = Lease::new(NodeId(1), Incarnation(1), now, Span::from_millis(1), timers);
     let (sent, report, armed) = (None, None, None);
-    let mut bench = Bench { lease, now, sent, report, armed, said: 0 };
+    let mut bench = Bench { lease, now, sent, report, armed, acts: Vec::new(), said: 0 };
     bench.order(Order::Peers(BTreeSet::from([PEER])));
     bench.after(20, Event::Tick);
     let answer = bench.answer();
@@ -370,7 +375,10 @@ fn a_node_that_was_never_heard_counts_as_heard_when_the_guard_started() {
     bench.lease.handle(bench.now, Event::Order(Order::Revoke(PEER)));
     let reports = std::iter::from_fn(|| bench.lease.poll()).filter_map(|it| match it {
         Command::Report(report) => Some(report),
-        Command::Send { .. } | Command::Enforce { .. } | Command::VoteKnown(_) => None,
+        Command::Send { .. }
+        | Command::Enforce { .. }
+        | Command::VoteKnown(_)
+        | Command::Watchdog(_) => None,
     });
     let report = reports.last().expect("it reports a revocation at once");
     assert_eq!(report.peers[&PEER].revoked, Some(started), "rule C1");

@@ -48,6 +48,7 @@ fn heartbeats() {
         echo: None,
         earlier_coordinator: Span(u64::MAX),
         more: Default::default(),
+        later: Default::default(),
     };
     comes_back(&heartbeat);
     let (incarnation, sequence) = (Incarnation(1), Sequence(5));
@@ -80,6 +81,7 @@ fn orders() {
         Order::Hold { number: 3, addresses: vec![holding] },
         Order::Release,
         Order::Slow(BTreeSet::from([node])),
+        Order::Watch { number: 3, least: Some(Span(2_000_000)), bound: true },
     ] {
         comes_back(&order);
     }
@@ -96,7 +98,10 @@ fn report() -> Report {
     lease.handle(now + Span::from_millis(20), Event::Tick);
     let reports = std::iter::from_fn(|| lease.poll()).filter_map(|command| match command {
         Command::Report(report) => Some(report),
-        Command::Send { .. } | Command::Enforce { .. } | Command::VoteKnown(_) => None,
+        Command::Send { .. }
+        | Command::Enforce { .. }
+        | Command::VoteKnown(_)
+        | Command::Watchdog(_) => None,
     });
     reports.last().expect("the guard has reported")
 }
@@ -110,13 +115,18 @@ fn reports_states_and_outcomes() {
     // What 0.4 doesn't read is behind that again.
     let next = std::mem::take(&mut later.next);
     assert!(next.kept.is_some(), "it shows the deadline to copies");
+    // And what 0.5 doesn't read, behind that.
+    let watch = std::mem::take(&mut later.watch);
+    assert!(watch.own.is_some(), "it knows of watchdogs");
     (report.more, report.later) = Default::default();
     report.peers.values_mut().for_each(|peer| peer.more = Default::default());
     comes_back(&report);
     comes_back(&more);
     comes_back(&later);
     comes_back(&next);
+    comes_back(&watch);
     later.add(next);
+    later.add_later(watch);
     let whole = postcard::to_allocvec(&more).expect("it can be encoded");
     report.add(postcard::from_bytes(&whole).expect("it can be decoded"));
     report.add_later(later.clone());

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 use expect_test::{ExpectFile, expect_file};
-use stead_core::id::{Epoch, Index, NodeId, ServiceId, Term};
+use stead_core::id::{Epoch, Incarnation, Index, NodeId, ServiceId, Term};
+use stead_core::lease::{Armed, WatchReport};
 use stead_core::node::Phase;
 use stead_core::notice::Notice;
-use stead_core::state::{Cause, Change, Holder, ProofRecord, Reached, Stage, Takeover};
+use stead_core::state::config::NodeFencing;
+use stead_core::state::{
+    Cause, Change, Holder, Outcome, ProofRecord, Reached, Stage, Takeover, WatchdogWord,
+};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 
@@ -124,6 +128,48 @@ fn two_of_three_are_silent() {
         entry("11:59:56", Notice::Suspected("node2".to_owned(), Span::from_millis(317))),
     ];
     shows(&view, &history, &expect_file!["golden/two-of-three-are-silent.txt"]);
+}
+
+/// The watchdogs of three nodes are relied on: this one's can't be armed, the second's is, in a
+/// virtual machine, and the third node is lost with what is bound to it.
+#[test]
+fn watchdogs_one_not_armed_one_relied_on_one_waited_for() {
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| {
+        let fencing = NodeFencing { watchdog: true, ..NodeFencing::default() };
+        let config = state.config.as_mut().unwrap();
+        let nodes = ["node1", "node2", "node3"].map(|name| (name.to_owned(), fencing.clone()));
+        config.later.fencing.nodes = nodes.into();
+        for (node, stands_still) in [(2, true), (3, false)] {
+            let word = WatchdogWord {
+                node: NodeId(node),
+                base: 0,
+                revision: state.revision,
+                incarnation: Incarnation(1),
+                timeout: Some(Span::from_millis(2_000)),
+                device: "i6300ESB timer (/dev/watchdog0)".to_owned(),
+                stands_still,
+                failed: false,
+            };
+            let said = state.apply(Index(state.applied.0 + 1), Change::Watch(word));
+            assert_eq!(said, Outcome::Done);
+        }
+        state.view.remove(&NodeId(3));
+        let db = state.assignments.get_mut(&service("db")).unwrap();
+        db.holder = Holder::Stopping { node: NodeId(3), cause: Cause::Silent };
+        state.later.next.bound.insert(service("db"));
+    });
+    silence(&mut view, 3, Span::from_millis(2_000));
+    let watch = &mut view.report.as_mut().unwrap().later.watch;
+    let trouble = Some("this machine has no watchdog".to_owned());
+    watch.own = Some(Box::new(WatchReport { trouble, ..WatchReport::default() }));
+    let armed = Armed { timeout: Span::from_millis(2_000), bound: true };
+    watch.peers = [(NodeId(2), armed), (NodeId(3), armed)].into();
+    shows(
+        &view,
+        &[],
+        &expect_file!["golden/watchdogs-one-not-armed-one-relied-on-one-waited-for.txt"],
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!
 //! # How it works
 //! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
-//! [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a
+//! [`watchdog`], [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a
 //! way that leaves nothing behind (a file that is removed, a connection that is closed, a priority
 //! that is given back).
 //!
@@ -26,6 +26,7 @@ mod network;
 mod points;
 mod quorum;
 mod shutdown;
+mod watchdog;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::ClusterId;
@@ -107,6 +108,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     findings.extend(kernel::examine());
     findings.extend(disk::examine(patient));
     findings.extend(shutdown::examine(patient));
+    findings.extend(watchdog::examine(patient));
     findings.extend(network::examine(patient));
     findings.extend(quorum::examine(patient));
     findings

@@ -33,6 +33,7 @@ fn heartbeat(from: u64) -> Heartbeat {
         echo: Some(Echo { authority: Span::from_millis(300), admission: Index(60) }),
         earlier_coordinator: Span::from_millis(5_000),
         more: Default::default(),
+        later: Default::default(),
     }
 }
 

@@ -59,6 +59,7 @@ pub struct Place {
 }
 
 /// From the guard.
+#[expect(clippy::large_enum_variant, reason = "made one at a time and taken at once, never kept")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FromGuard {
     /// The first message.
@@ -214,7 +215,8 @@ mod tests {
 
     use stead_core::id::{Epoch, Incarnation, Index, NodeId};
     use stead_core::lease::{
-        Counts, GateForm, LogTail, PeerMore, PeerReport, ReportLater, ReportMore, Traffic,
+        Armed, Counts, GateForm, LogTail, PeerMore, PeerReport, ReportLater, ReportMore,
+        ReportWatch, Traffic, WatchReport,
     };
     use stead_core::points::{Age, Told, ToldPoint};
     use stead_core::state::MOST_NODES;
@@ -256,6 +258,17 @@ mod tests {
         }
     }
 
+    fn armed() -> Armed {
+        Armed { timeout: Span(LATE), bound: true }
+    }
+
+    fn watch() -> WatchReport {
+        let (least, device) = (Some(Span(LATE)), "x".repeat(60));
+        let trouble = Some("x".repeat(400));
+        let own = WatchReport { number: 1 << 40, least, armed: least, ..WatchReport::default() };
+        WatchReport { bound: true, device, trouble, stands_still: true, ..own }
+    }
+
     #[test]
     fn what_is_said_of_the_largest_cluster_fits() {
         let others = || (2..=MOST_NODES as u64).map(NodeId);
@@ -280,7 +293,14 @@ mod tests {
             lapsed: Epoch(1),
             peers: others().map(|node| (node, peer())).collect(),
             more: ReportMore::default(),
-            later: ReportLater { slow: Some(others().collect()), ..ReportLater::default() },
+            later: ReportLater {
+                slow: Some(others().collect()),
+                watch: ReportWatch {
+                    own: Some(Box::new(watch())),
+                    peers: others().map(|node| (node, armed())).collect(),
+                },
+                ..ReportLater::default()
+            },
         };
         let bytes = encode(&FromGuard::Report(report.clone())).expect("it can be encoded");
         assert!(bytes.len() <= LONGEST, "{} bytes", bytes.len());

@@ -21,6 +21,7 @@ use super::ipc::{self, FromGuard, Hello, HelloMore, ToGuard};
 use super::kernel::Kernel;
 use super::links::Links;
 use super::seal::Sealer;
+use super::watchdog::Hands;
 use crate::chain::chain;
 use crate::identity::{self, Identity};
 use crate::paths::Paths;
@@ -37,6 +38,8 @@ const TELL_REJECTED: Span = Span::from_millis(1_000);
 const FAREWELL: Span = Span::from_millis(200);
 /// How long a guard that was asked to end waits for its daemon to stop what it runs.
 const ENDING_PATIENCE: Span = Span::from_millis(30_000);
+/// The same, where its watchdog resets the machine after that: what is bound takes its time.
+const BOUND_PATIENCE: Span = Span::from_millis(50_000);
 /// The rate that the protocol allows a clock to be off by, in millionths.
 const DRIFT_PPM: f64 = stead_core::time::DRIFT_PER_MILLION as f64;
 
@@ -67,6 +70,7 @@ pub fn run(paths: &Paths) -> Result<(), GuardError> {
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     while !guard.step()? {}
     guard.kernel.leave();
+    guard.watchdog.leave(guard.lease.is_watched());
     Ok(())
 }
 
@@ -84,6 +88,7 @@ struct Guard {
     lease: Lease,
     sealer: Sealer,
     kernel: Kernel,
+    watchdog: Hands,
     links: Links,
     poller: Poller,
     listener: Listener,
@@ -132,6 +137,7 @@ impl Guard {
             lease,
             sealer,
             kernel,
+            watchdog: Hands::new(),
             links: Links::default(),
             poller,
             listener,
@@ -195,6 +201,11 @@ impl Guard {
                 }
                 Command::Report(report) => self.report(report),
                 Command::VoteKnown(term) => self.tell(&FromGuard::VoteKnown(term)),
+                Command::Watchdog(act) => {
+                    if let Some(armed) = self.watchdog.act(act) {
+                        self.handle(Event::Watchdog(armed));
+                    }
+                }
             }
         }
     }
@@ -203,6 +214,9 @@ impl Guard {
     fn report(&mut self, mut report: Report) {
         report.held.retain(|holding| self.kernel.stands(holding.address));
         report.more.gate_errors = self.kernel.gate_errors;
+        if let Some(own) = &mut report.later.watch.own {
+            self.watchdog.describe(own);
+        }
         for (node, peer) in report.peers.iter_mut() {
             peer.more.traffic = self.links.traffic(*node);
         }
@@ -245,6 +259,9 @@ impl Guard {
         self.daemon = Some(connection);
         self.greet();
         self.handle(Event::DaemonConnected);
+        if let Some(Ending::Asked(_)) = self.ending {
+            self.tell(&FromGuard::Ending);
+        }
     }
 
     /// With the hello comes the page that the daemon hands on to its programs' keepers.
@@ -302,7 +319,11 @@ impl Guard {
                 continue;
             }
             let now = Instant(boottime());
-            let patience = if self.daemon.is_some() { ENDING_PATIENCE } else { Span::ZERO };
+            let patience = match self.daemon {
+                _ if self.has_to_wait() => BOUND_PATIENCE,
+                Some(_) => ENDING_PATIENCE,
+                None => Span::ZERO,
+            };
             self.ending = Some(Ending::Asked(now + patience));
             self.tell(&FromGuard::Ending);
         }
@@ -313,6 +334,15 @@ impl Guard {
     fn is_over(&mut self, now: Instant) -> bool {
         match self.ending {
             None => false,
+            // Nothing ends here before what is bound is gone, or the machine is reset: whatever
+            // took the device over could feed it.
+            Some(Ending::Asked(at)) if self.has_to_wait() => {
+                if now >= at {
+                    self.kernel.shut();
+                    self.watchdog.starve(now);
+                }
+                false
+            }
             Some(Ending::Asked(at)) if now >= at || self.daemon.is_none() => {
                 self.kernel.shut();
                 true
@@ -323,6 +353,11 @@ impl Guard {
             }
             Some(Ending::Asked(_) | Ending::Released(_)) => false,
         }
+    }
+
+    /// Whether something bound may be here, and the watchdog is armed for it.
+    fn has_to_wait(&self) -> bool {
+        self.lease.is_watched() && self.watchdog.armed().is_some()
     }
 
     /// A clock that is steered by more than the bound can't carry a lease (rule H6).

@@ -280,6 +280,7 @@ mod tests {
             echo: None,
             earlier_coordinator: Span::from_millis(5),
             more: Default::default(),
+            later: Default::default(),
         }
     }
 

@@ -87,6 +87,8 @@ kinds! {
     StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
     ConfirmedOff(..): "confirmed-off" "3ec1601e4c7c4d689d575e0f8359d657";
     Fence(..): "fence" "8f3d1c52a7e94b0c9d6e20b41f7a5c83";
+    WatchdogElapsed(..): "watchdog-elapsed" "7734cc6bea1e463c874ca2db8a3dfd58";
+    WatchdogFailed(..): "watchdog-failed" "4ed544969b8a42feaf11d580ef694312";
     Tied(..): "tied" "792dac364c42475ba5353f6d27454c8d";
     Granted(..): "granted" "06796c5f06b349d2a242d5bb65dc09f5";
     NotGranted(..): "not-granted" "ada8cb7f2c1b4cfba09f8b5c1b4dd4ca";
@@ -166,6 +168,8 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::VotesAgain(node)
         | Notice::ConfirmedOff(node, ..)
         | Notice::Fence(node, _)
+        | Notice::WatchdogElapsed(node)
+        | Notice::WatchdogFailed(node)
         | Notice::Maintenance(_, Some((node, _)))
         | Notice::Armed(Some(node)) => Fields { about: Some(node), ..none },
         Notice::Coordinator(node, term) => Fields { about: Some(node), term: Some(term.0), ..none },

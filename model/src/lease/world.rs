@@ -170,7 +170,7 @@ impl World {
                     under_way.push_back((from, to, heartbeat));
                 }
                 Command::Report(report) => node.report = Some(report),
-                Command::Enforce { .. } | Command::VoteKnown(_) => {}
+                Command::Enforce { .. } | Command::VoteKnown(_) | Command::Watchdog(_) => {}
             }
         }
     }

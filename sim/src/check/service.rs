@@ -196,13 +196,15 @@ impl World {
             let gone = |host: usize| !block.contains(&host) || state.is_halted(self.hosts[host].id);
             state.is_disarmed() && last.is_some_and(gone)
         };
-        // What is bound to a machine waits for it, unless that can be switched off.
+        // What is bound to a machine waits for it, unless that can be switched off, or its watchdog
+        // is relied on.
         let bound = |number: &usize| {
             let service = crate::plan::service(*number);
             let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
             let at = holder.and_then(|holder| self.host_of(holder));
             let waits = state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at));
-            waits && !holder.is_some_and(|holder| self.can_be_fenced(state, holder))
+            let freed = |node| self.can_be_fenced(state, node) || state.relied_on(node).is_some();
+            waits && !holder.is_some_and(freed)
         };
         // What a machine that was asked to end has, and has not been able to stop.
         let leaves = |number: &usize| {

@@ -199,8 +199,7 @@ impl World {
         if self.hosts[host].id == *node {
             return;
         }
-        // A new node on an old machine: plugged in, new disk, new start of everything.
-        self.hosts[host].powered = true;
+        // A new node on an old machine, which was off until then: new disk, new start of everything.
         self.kill_daemon(host);
         self.kill_guard(host);
         self.hosts[host].disk.renew();
@@ -209,6 +208,7 @@ impl World {
         self.hosts[host].executors.clear();
         self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();
+        self.hosts[host].powered = true;
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);
         self.note(None, || format!("{} is node {} now", crate::plan::NAMES[host], node.0));

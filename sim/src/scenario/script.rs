@@ -7,6 +7,7 @@ use stead_core::time::Span;
 use crate::fault::{Act, millis, read_service};
 use crate::plan::{Gates, NAMES, Plan};
 use crate::reader::{Reader, ScriptError};
+use crate::world::Dogs;
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +141,11 @@ impl Script {
             "fence-ties" => (plan.devices, plan.fence_ties) = (true, true),
             "needs" => plan.needs = true,
             "copies" => plan.copies = true,
+            "watchdogs" if words.is_done() => plan.watchdogs = Some(Dogs::Outside),
+            "watchdogs" => {
+                let outside = words.either("outside", "inside")?;
+                plan.watchdogs = Some(if outside { Dogs::Outside } else { Dogs::Inside });
+            }
             "rough" => plan.rough = true,
             "unsettled" => self.unsettled = true,
             "gates" => {
@@ -260,6 +266,10 @@ impl fmt::Display for Script {
         if plan.copies {
             writeln!(f, "copies")?;
         }
+        if let Some(dogs) = plan.watchdogs {
+            let inside = if dogs == Dogs::Inside { " inside" } else { "" };
+            writeln!(f, "watchdogs{inside}")?;
+        }
         if let Some(machine) = plan.failback {
             writeln!(f, "failback {}", NAMES[machine])?;
         }
@@ -294,6 +304,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let text = "# Why.\nseed 7\nnodes 5\nmembers 4\nservices 3\nlinks 2\nsatellites 2\n\
+                    watchdogs inside\n\
                     initial-ride-out 20\nround-trip 0.500\ngrace 1000\nsnapshot-gap 2\n\
                     start-behind 9\nprobe 25\ngates both\nrough\nunsettled\n\
                     until 12.007\npower-off a\nawait 5 served s0\n\

@@ -164,5 +164,6 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         guard_cut: None,
         daemon_cut: None,
         slewed: false,
+        dog: super::Dog::default(),
     }
 }

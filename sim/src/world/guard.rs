@@ -223,6 +223,7 @@ impl World {
                 return;
             }
         }
+        self.fed_late(host, &mut held.commands);
         for command in held.commands {
             self.guard_perform(host, command);
         }
@@ -279,6 +280,7 @@ impl World {
                 }
             }
             Command::VoteKnown(_) => {}
+            Command::Watchdog(act) => self.watchdog_act(host, act, false),
         }
     }
 

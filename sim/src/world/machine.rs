@@ -126,6 +126,8 @@ pub struct Host {
     pub daemon_cut: Option<Interrupt>,
     /// The clock's rate is outside the bound, and the guard was told.
     pub slewed: bool,
+    /// Its watchdog.
+    pub dog: super::Dog,
 }
 
 impl Host {

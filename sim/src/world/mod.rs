@@ -34,6 +34,7 @@ mod keeper;
 mod look;
 mod machine;
 mod power;
+mod watchdog;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -47,6 +48,7 @@ pub use machine::{GateForm, Halt, Host, Interrupt, Moment};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::quorum::ask::Question;
 use stead_core::{lease, node};
+pub use watchdog::{Dog, Dogs};
 
 use crate::check::{Judges, Verdict};
 use crate::cover::Cover;
@@ -113,6 +115,10 @@ pub enum What {
     Device(DeviceIn),
     /// A machine that stood still goes on.
     Wake(usize),
+    /// A watchdog's time is up that was fed that often.
+    Watchdog(usize, u64),
+    /// A machine that was reset is up again.
+    Boot(usize),
     /// The guard sees whether the clock can be trusted.
     LookAtClock(usize),
     /// The next random fault is due.
@@ -275,6 +281,8 @@ impl World {
                 self.register_asked((host, run), number, &question, asked);
             }
             What::Wake(host) => self.wake(host),
+            What::Watchdog(host, feeds) => self.watchdog_due(host, feeds),
+            What::Boot(host) => self.boot(host),
             What::LookAtClock(host) => {
                 let event = lease::Event::ClockTrusted(!self.hosts[host].slewed);
                 self.guard_input(host, 0, GuardIn::Event(event));
@@ -308,6 +316,8 @@ impl World {
             What::CopyMonitor(host, ..) => (21, *host),
             What::Client(service) => (11, *service),
             What::Wake(host) => (12, *host),
+            What::Watchdog(host, _) => (22, *host),
+            What::Boot(host) => (23, *host),
             What::LookAtClock(host) => (13, *host),
             What::Chaos => (14, 0),
             What::Later(_) => (17, 0),

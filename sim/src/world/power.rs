@@ -36,6 +36,7 @@ impl World {
         it.halted = None;
         it.guard_cut = None;
         it.daemon_cut = None;
+        it.dog.stop();
         it.clock.restart(now, shown);
         self.judge_gate(host, &open);
     }
@@ -46,6 +47,7 @@ impl World {
             return;
         }
         self.hosts[host].guard_cut = None;
+        self.close_watchdog(host);
         let run = self.hosts[host].guard_run;
         self.tell_daemon(host, DaemonIn::GuardGone(run));
     }
@@ -194,8 +196,11 @@ impl World {
         let it = &mut self.hosts[host];
         // Those of then may have been settled meanwhile, as all others counted by shorter ones.
         let (lease, ordinary) = (lease.max(it.halted_leases.0), ordinary.max(it.halted_leases.1));
+        let stood = now.saturating_sub(it.halted_at);
         it.halted = None;
         it.woke_at = now;
+        self.watchdog_stood(host, stood);
+        let it = &mut self.hosts[host];
         let mut guard_late = self.chance.faults.below(5_000);
         match how {
             Halt::Paused => {

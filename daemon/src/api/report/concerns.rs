@@ -44,6 +44,7 @@ pub(super) fn concerns(
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
+    concerns.extend(super::watchdog::concerns(nodes));
     concerns.sort_by_key(|concern| concern.level);
     // They explain the others.
     let explains = |it: &Concern| {
@@ -248,10 +249,7 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
                 "{name} is not served: it stays with {node}, which is lost, until that is proven \
                  to be off"
             ),
-            format!(
-                "bring {node} back; or make sure that it is off and say so: stead fence \
-                 confirm-off {node} --reason \"what you looked at\""
-            ),
+            what_frees(sight, node),
         ),
         ServiceState::Lost => {
             let own = node == sight.view.identity.name;
@@ -276,6 +274,18 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
         }
     };
     Some(outage(what, service.since.clone(), next))
+}
+
+/// What lets go elsewhere what stays with a lost node.
+fn what_frees(sight: &Sight<'_>, node: &str) -> String {
+    let state = &sight.view.state;
+    if state.node(node).is_some_and(|node| state.relied_on(node).is_some()) {
+        return "wait a few seconds: by then its watchdog has certainly reset it".to_owned();
+    }
+    format!(
+        "bring {node} back; or make sure that it is off and say so: stead fence confirm-off {node} \
+         --reason \"what you looked at\""
+    )
 }
 
 /// What to do about a service that nobody has, and nobody keeps from running.

@@ -74,6 +74,10 @@ impl History {
         self.store.clone()
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a line for each kind: split, one could be forgotten"
+    )]
     fn add(&mut self, entry: &Entry) {
         let Some(notice) = &entry.notice else { return };
         let time = &entry.time;
@@ -131,6 +135,8 @@ impl History {
             | Notice::Armed(_)
             | Notice::ConfirmedOff(..)
             | Notice::Fence(..)
+            | Notice::WatchdogElapsed(_)
+            | Notice::WatchdogFailed(_)
             | Notice::ClientsTold(..)
             | Notice::Tied(..)
             | Notice::Granted(_)

@@ -22,6 +22,7 @@ mod points;
 mod quorum;
 mod services;
 mod timers;
+mod watchdog;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use points::{PointReport, PointSeen};
 pub use quorum::{BreakerReport, ModuleReport, QuorumReport};
 pub use services::{ServiceReport, ServiceState};
 pub use timers::{TimerReport, TimersReport, timers};
+pub use watchdog::WatchdogReport;
 
 /// The version of the reports' form. Fields are only ever added within one.
 pub const VERSION: u32 = 1;
@@ -134,6 +136,7 @@ pub fn status(view: &View, entries: &[Arc<Entry>]) -> StatusReport {
     let mut warnings = notes::notes(&sight, &nodes, &services);
     warnings.extend(quorum::notes(&quorum));
     warnings.extend(points::notes(&points));
+    warnings.extend(watchdog::notes(&nodes));
     StatusReport {
         v: VERSION,
         taken: stamp(view.wall),

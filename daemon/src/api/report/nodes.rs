@@ -9,6 +9,7 @@ use stead_core::lease::{LinkId, PeerReport, Report};
 use stead_core::state::config::{Config, NodeConfig};
 
 use super::Sight;
+use super::watchdog::{WatchdogReport, watchdog};
 use crate::journal::stamp;
 
 /// One node.
@@ -62,6 +63,9 @@ pub struct NodeReport {
     /// Why that is not the better form, if nobody asked for it; of this node only.
     #[serde(default)]
     pub gate_reason: Option<String>,
+    /// Its watchdog, if one is wanted or armed.
+    #[serde(default)]
+    pub watchdog: Option<WatchdogReport>,
     /// Whether its guard runs with real-time priority; of this node only.
     pub realtime: Option<bool>,
     /// Why it doesn't.
@@ -160,6 +164,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         keeper: None,
         keeper_reason: None,
         gate_reason: None,
+        watchdog: number.and_then(|it| watchdog(sight, it)),
         realtime: None,
         realtime_reason: None,
         locked: None,

@@ -29,6 +29,11 @@ pub struct TimerReport {
     pub meaning: String,
 }
 
+/// To what a watchdog counts that takes every number of seconds.
+fn whole_seconds(span: Span) -> Span {
+    Span::from_millis(span.as_micros().div_ceil(1_000_000) * 1_000)
+}
+
 /// The timers in force under a configuration. `slack` is that of the slowest gate that is known.
 #[must_use]
 pub fn timers(
@@ -43,16 +48,8 @@ pub fn timers(
         Some(_) => "the largest that a guard reports",
         None => "assumed while no guard reports one",
     };
-    let row =
-        |name: &str, letter: Option<&str>, span: Span, rule: &str, meaning: &str| TimerReport {
-            name: name.to_owned(),
-            letter: letter.map(str::to_owned),
-            ms: span.as_millis_f64(),
-            rule: rule.to_owned(),
-            meaning: meaning.to_owned(),
-        };
     let Timers { ride_out, round_trip, heartbeat, lease, elect_after, suspect_after } = *timers;
-    let timers = vec![
+    let mut rows = vec![
         row("ride-out", Some("R"), ride_out, "set", "a stall this long costs nothing"),
         row("round-trip", Some("rtt"), round_trip, "set", "the longest between two members"),
         row("heartbeat", Some("h"), heartbeat, "R / 20, at least 2 ms", "between two heartbeats"),
@@ -97,5 +94,36 @@ pub fn timers(
             "a node whose daemon is away keeps its services this long",
         ),
     ];
-    TimersReport { timers, settling: former.is_some() }
+    rows.extend(watchdog(timers));
+    TimersReport { timers: rows, settling: former.is_some() }
+}
+
+/// What follows for watchdogs.
+fn watchdog(timers: &Timers) -> [TimerReport; 2] {
+    [
+        row(
+            "watchdog",
+            None,
+            timers.watchdog(),
+            "an ordinary lease + 1 s, at least 2 s",
+            "a node's watchdog counts to this at least, in whole seconds",
+        ),
+        row(
+            "reset-within",
+            None,
+            Timers::reset_within(whole_seconds(timers.watchdog())),
+            "2 watchdog (1 + 1/1000) / (1 - 1/1000) + 1 s",
+            "after its lease a node with a watchdog has been reset by then",
+        ),
+    ]
+}
+
+fn row(name: &str, letter: Option<&str>, span: Span, rule: &str, meaning: &str) -> TimerReport {
+    TimerReport {
+        name: name.to_owned(),
+        letter: letter.map(str::to_owned),
+        ms: span.as_millis_f64(),
+        rule: rule.to_owned(),
+        meaning: meaning.to_owned(),
+    }
 }

@@ -138,7 +138,10 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     let titles: Vec<String> = links.iter().map(|link| link.to_uppercase()).collect();
     let mut heads = vec!["NODE", "SITE", "STATE"];
     heads.extend(titles.iter().map(String::as_str));
-    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "KEEPER", "REAL TIME"]);
+    heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "KEEPER"]);
+    let watchdogs = report.nodes.iter().any(|node| node.watchdog.is_some());
+    heads.extend(watchdogs.then_some("WATCHDOG"));
+    heads.push("REAL TIME");
     let row = |node: &NodeReport| {
         let mut row = vec![
             node.name.as_str().into(),
@@ -156,6 +159,7 @@ fn nodes(look: Look, report: &StatusReport) -> String {
             (Some(keeper), None) => keeper.as_str().into(),
             (None, _) => "".into(),
         });
+        row.extend(watchdogs.then(|| watchdog(node)));
         row.push(match (node.realtime, &node.realtime_reason) {
             (Some(true), _) => Cell::new(Tone::Good, "yes"),
             (Some(false), Some(reason)) => Cell::new(Tone::Warn, format!("no: {reason}")),
@@ -166,6 +170,21 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     };
     let rows: Vec<Vec<Cell>> = report.nodes.iter().map(row).collect();
     table(look, &heads, &rows)
+}
+
+/// To what a node's watchdog counts, and whether anybody relies on that.
+fn watchdog(node: &NodeReport) -> Cell {
+    let Some(it) = &node.watchdog else { return "".into() };
+    // Without its path, which `--json` has.
+    let device = it.device.as_deref().and_then(|device| device.split(" (").next());
+    match it.timeout_s {
+        Some(seconds) if it.relied_on => {
+            Cell::new(Tone::Good, format!("{seconds} s, {}", device.unwrap_or("unnamed")))
+        }
+        Some(seconds) => Cell::new(Tone::Warn, format!("{seconds} s, not relied on")),
+        None if node.state == NodeState::InView => Cell::new(Tone::Warn, "no"),
+        None => Cell::new(Tone::Dim, "?"),
+    }
 }
 
 /// Which node sees which reference point.

@@ -1,7 +1,7 @@
 //! The guard's machine: heartbeats and orders in any order, with any values.
 
 use stead_core::id::{Incarnation, NodeId, Term};
-use stead_core::lease::{Command, Event, Heartbeat, Lease};
+use stead_core::lease::{Command, Event, Heartbeat, Lease, Order, WatchdogAct};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
 use stead_fuzz::{Draw, Sample, target};
@@ -18,6 +18,8 @@ struct Guard {
     sent: u64,
     heard: u64,
     term: Term,
+    /// Something bound may be there, and the watchdog is wanted.
+    strict: bool,
     /// It had a lease or an authority at some time.
     lived: bool,
 }
@@ -26,10 +28,17 @@ impl Guard {
     fn new() -> Self {
         let (now, slack) = (Instant(1_000_000), Span::from_millis(4));
         let lease = Lease::new(NodeId(1), Incarnation(1), now, slack, Timers::default());
-        Self { lease, now, sent: 0, heard: 0, term: Term(0), lived: false }
+        Self { lease, now, sent: 0, heard: 0, term: Term(0), strict: false, lived: false }
     }
 
     fn take(&mut self, event: Event) {
+        match &event {
+            Event::Order(Order::Watch { least, bound, .. }) => {
+                self.strict = *bound && least.is_some();
+            }
+            Event::Order(Order::Release) => self.strict = false,
+            _ => {}
+        }
         self.lease.handle(self.now, event);
         while let Some(command) = self.lease.poll() {
             match command {
@@ -48,9 +57,19 @@ impl Guard {
                     assert!(term >= self.term);
                     self.term = term;
                 }
+                Command::Watchdog(act) => self.check_watchdog(act),
             }
         }
         assert!(!self.lease.is_released() || self.lease.lease_until() == Instant::START);
+    }
+
+    /// What is bound is never fed for without a lease.
+    fn check_watchdog(&self, act: WatchdogAct) {
+        if let WatchdogAct::Arm { until, .. } | WatchdogAct::Feed { until } = act {
+            assert!(until > self.now, "a watchdog is fed too late");
+            let most = if self.strict { self.lease.lease_until() } else { Instant::NEVER };
+            assert_eq!(until, most, "it is fed by another rule");
+        }
     }
 
     fn check_sent(&mut self, heartbeat: &Heartbeat) {
@@ -69,6 +88,7 @@ impl Guard {
             2 if draw.flag() => Event::DaemonGone,
             3 => Event::ClockTrusted(draw.below(8) != 0),
             2 | 4..10 => Event::Order(values::order(draw, self.term)),
+            15 => Event::Watchdog(draw.flag().then(|| values::span(draw))),
             _ => {
                 self.heard += 1;
                 let numbers = (self.sent, self.heard);

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Sequence, ServiceId, Term};
 use stead_core::lease::{
-    Admission, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report, ReportLater,
-    ReportNext, VoterSets,
+    Admission, Armed, Echo, Heartbeat, Holding, LogTail, Order, PeerReport, Receipt, Report,
+    ReportLater, ReportNext, ReportWatch, VoterSets, WatchReport,
 };
 use stead_core::state::config::{
     AfterFence, Agent, Config, ConfigLater, ConfigNext, ContainerHow, CopiesConfig, DeviceConfig,
@@ -107,6 +107,7 @@ pub fn heartbeat(draw: &mut Draw<'_>, (sent, next): (u64, u64), term: Term) -> H
         echo,
         earlier_coordinator: span(draw),
         more: Default::default(),
+        later: Default::default(),
     }
 }
 
@@ -149,6 +150,7 @@ pub fn order(draw: &mut Draw<'_>, term: Term) -> Order {
         7 => Order::Peers(nodes(draw)),
         8 => Order::Hold { number: draw.number(), addresses: several(draw, holding) },
         9 if draw.flag() => Order::Release,
+        10 => Order::Watch { number: draw.number(), least: maybe(draw, span), bound: draw.flag() },
         _ => Order::Alive,
     }
 }
@@ -171,6 +173,20 @@ fn peer(draw: &mut Draw<'_>, now: Instant) -> PeerReport {
         links: Table::new(),
         more: Default::default(),
     }
+}
+
+/// What a guard may say of watchdogs.
+fn watchdogs(draw: &mut Draw<'_>) -> ReportWatch {
+    let own = WatchReport {
+        number: draw.number(),
+        bound: draw.flag(),
+        least: maybe(draw, span),
+        armed: maybe(draw, span),
+        ..WatchReport::default()
+    };
+    let said = |draw: &mut Draw<'_>| Armed { timeout: span(draw), bound: draw.flag() };
+    let peers = nodes(draw).into_iter().map(|node| (node, said(draw))).collect();
+    ReportWatch { own: Some(Box::new(own)), peers }
 }
 
 /// What this node's guard may report. Much in it is what other guards said.
@@ -199,6 +215,7 @@ pub fn report(draw: &mut Draw<'_>, now: Instant, term: Term) -> Report {
         later: ReportLater {
             slow: maybe(draw, nodes),
             next: ReportNext { kept: Some(Epoch::default()) },
+            watch: if flags & 7 == 5 { watchdogs(draw) } else { ReportWatch::default() },
         },
     }
 }
