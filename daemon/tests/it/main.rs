@@ -5,6 +5,7 @@ pub mod cluster;
 mod exec;
 mod fuzz;
 mod keeper;
+mod machines;
 mod metrics;
 mod ocf;
 mod quorum_server;

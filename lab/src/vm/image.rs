@@ -13,7 +13,7 @@ use super::spec::MachineSpec;
 /// Without any of it there is no /host, and so no other module.
 const EARLY: [&str; 3] = ["virtio_pci", "9p", "9pnet_virtio"];
 /// What every guest has; the rest is loaded by whoever needs it.
-const ALWAYS: [&str; 3] = ["virtio_net", "virtio_blk", "virtio_console"];
+const ALWAYS: [&str; 4] = ["virtio_rng", "virtio_net", "virtio_blk", "virtio_console"];
 
 /// The scripts of a guest, by their places in it.
 const SCRIPTS: [(&str, u32, &str); 5] = [
