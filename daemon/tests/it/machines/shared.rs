@@ -13,11 +13,12 @@ use crate::cluster::Must;
 /// The disk, as the guests see it.
 const DISK: &str = "/dev/disk/shared";
 
-/// A web service that writes down on the disk where it runs.
+/// A web service that writes down on the disk where it runs, and shows what stands there: what is
+/// mounted for a service is seen by that only.
 fn data() -> ServicePlan {
     let plain = web();
     let words: Vec<_> = plain.program.iter().map(|word| format!("'{word}'")).collect();
-    let write = "echo $STEAD_NODE >>/srv/data/story && sync";
+    let write = "echo $STEAD_NODE >>/srv/data/story && sync && cp /srv/data/story /run/seen";
     let program = format!("{write} && exec {}", words.join(" "));
     let resources = format!(
         "[[services.web.resources]]\nname = \"disk\"\nocf = \"heartbeat:Filesystem\"\n\
@@ -28,14 +29,15 @@ fn data() -> ServicePlan {
     ServicePlan { program: Vec::new(), resources, ..plain }
 }
 
-/// Who wrote on the disk so far, as the node sees it that has it.
+/// Who wrote on the disk so far, as the node saw it when it began.
 fn story(cluster: &Cluster, node: &str) -> Vec<String> {
-    let said = cluster.shell(node, "cat /srv/data/story");
+    let said = cluster.shell(node, "cat /run/seen");
     said.stdout.lines().map(str::to_owned).collect()
 }
 
 fn mounted(cluster: &Cluster, node: &str) -> bool {
-    let said = cluster.shell(node, "grep -c ' /srv/data ' /proc/mounts || true");
+    let said =
+        cluster.shell(node, "cat /proc/[0-9]*/mounts 2>/dev/null | grep -c ' /srv/data ' || true");
     said.stdout.trim() != "0"
 }
 
