@@ -9,7 +9,7 @@
 //! [`Bed::cut`] (frames dropped in the switch while the carrier stays up),
 //! [`Bed::silence_then_kill`] (power loss: nothing leaves the host any more, then every process is
 //! killed), [`Host::freeze`], [`Bed::unplug`] (carrier lost), and a [`relay`] for delay, loss and
-//! reordering.
+//! reordering. Machines with kernels of their own stand on the same switches ([`vm`]).
 //!
 //! Failures: [`LabError`] says which step of what failed. Whatever way the process ends, the bed
 //! ends with it: namespaces are held by file descriptors, programs live in a process namespace that
@@ -19,7 +19,7 @@
 //! [`become_root`] first.
 //!
 //! Deliberately absent: anything about stead itself; the lab breaks networks for whoever lives in
-//! them. Virtual machines, clocks and disks that fail: other tools do that.
+//! them. Clocks and disks that fail: other tools do that.
 
 mod bed;
 mod chance;
@@ -33,6 +33,7 @@ pub mod prober;
 pub mod relay;
 mod root;
 mod switch;
+pub mod vm;
 mod waiting;
 pub mod web;
 

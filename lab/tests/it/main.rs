@@ -8,4 +8,5 @@ mod helper;
 mod keep;
 mod prober;
 mod relay;
+mod vm;
 mod web;

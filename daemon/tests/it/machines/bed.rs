@@ -1,0 +1,354 @@
+//! A cluster of two machines and a third node beside them, founded as an operator does it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::Value;
+use stead::demo::fleet::{Family, Plan, ServicePlan, client_address};
+use stead_lab::prober::{DoubleProber, Prober, Question, Target, now};
+use stead_lab::vm::{Machine, MachineSpec};
+use stead_lab::{Bed, Host, LinkSpec, Mac, Waited, wait_until};
+
+use super::{PATIENCE, PROGRAM, RIDE_OUT, ROUND_TRIP, kernel};
+use crate::cluster::{Must, service, stead};
+
+/// The nodes that are machines.
+pub const MACHINES: [&str; 2] = ["node1", "node2"];
+/// The node that is none.
+pub const THIRD: &str = "node3";
+/// The networks, in the order of the plan's; the last one is where power is switched.
+const LANS: [&str; 3] = ["front", "ring", "power"];
+/// How many of them the plan has.
+const PLANNED: usize = 2;
+/// The number of a machine's power switch on its network is that of the machine and this.
+const SWITCHES: u8 = 100;
+const SWITCH_PORT: u16 = 4444;
+/// What switches power.
+const FENCE: &[u8] = include_bytes!("../../../../contrib/fence-qmp");
+
+/// How much of what a node printed is shown when a test fails.
+const LAST_WORDS: usize = 40;
+/// A disk of a guest, in bytes. The file has holes.
+const DISK: u64 = 64 << 20;
+
+/// The folders of a node on its disk, and the program where no rebuild can touch it.
+const SETUP: &str = "
+mkdir -p /disk /etc/stead /var/lib/stead /run/stead
+mount /dev/disk/state /disk
+mkdir -p -m 700 /disk/etc /disk/state
+mount --bind /disk/etc /etc/stead
+mount --bind /disk/state /var/lib/stead
+";
+
+/// Starts a part of a node once it belongs to a cluster, as its unit does.
+const UNIT: &str = "
+until [ -e /var/lib/stead/node.json ]; do sleep 0.2; done
+exec /opt/stead \"$1\"
+";
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The cluster, and a client that asks `web` all the time.
+pub struct Cluster {
+    pub http: Prober,
+    pub double: DoubleProber,
+    // The order matters: with the bed all machines end, then their folder goes.
+    _bed: Bed,
+    machines: Vec<Machine>,
+    third: Host,
+    plan: Plan,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Founds it with these services and waits until `web`, or whatever has its address, answers
+    /// from node1. `shape` says what a machine has besides.
+    pub fn begin(
+        name: &str,
+        services: Vec<ServicePlan>,
+        shape: impl Fn(&str, MachineSpec) -> MachineSpec,
+    ) -> Self {
+        let folder = tempfile::tempdir().must();
+        let bed = Bed::new(name).must();
+        let switches = LANS.map(|lan| bed.switch(lan).must());
+        let client = bed.host("client").must();
+        let third = bed.host(THIRD).must();
+        bed.connect(&client, &switches[0], link(0, 250)).must();
+        for (at, switch) in (0..).zip(&switches) {
+            bed.connect(&third, switch, link(at, 3)).must();
+        }
+        let mut machines = Vec::new();
+        for (node, octet) in MACHINES.into_iter().zip(1..) {
+            let mut spec = node_spec(&folder.path().join(format!("{node}.disk")));
+            for (at, switch) in (0..).zip(&switches) {
+                spec = spec.cable(switch, link(at, octet));
+            }
+            let (board, spec) = (switch_of(octet), shape(node, spec));
+            let place = folder.path().join(node);
+            fs::create_dir(&place).must();
+            let machine = bed.machine(node, spec.power_switch(board), &place).must();
+            let cable = LinkSpec::new("board").addr(board.ip(), 24);
+            bed.connect(machine.host(), &switches[PLANNED], cable).must();
+            machines.push(machine);
+        }
+        machines.iter().for_each(|machine| machine.power_on().must());
+        let web = services.first().and_then(|it| it.addresses.first());
+        let web = web.and_then(|it| it.split('/').next()).expect("a service with an address");
+        let web: IpAddr = web.parse().must();
+        let mut plan = Plan::of(name, &stead(), 3);
+        plan.lans.truncate(PLANNED);
+        plan.ride_out = Some(format!("{}ms", RIDE_OUT.as_millis()));
+        plan.cluster = format!("round-trip = \"{}ms\"\n", ROUND_TRIP.as_millis());
+        let http = Target { interval: Duration::from_millis(5), ..target(web) };
+        let http = Prober::http(&client, http).must();
+        let from = (LANS[0], client_address(Family::V4));
+        let macs: Vec<_> =
+            MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
+        let beat = Duration::from_millis(2);
+        let double = DoubleProber::start(&client, from, web, &macs, beat, Question::Echo).must();
+        let mut cluster = Self { http, double, _bed: bed, machines, third, plan, folder };
+        cluster.found();
+        cluster.plan.services = services;
+        cluster.apply(&cluster.plan.configuration());
+        cluster.wait("node1 serves", || cluster.holders() == ["node1"]);
+        cluster
+    }
+
+    /// What an operator types (docs/how-to/first-cluster.md), and the third node votes only.
+    fn found(&self) {
+        let root = self.folder.path().join(THIRD);
+        for name in ["etc", "state", "run"] {
+            fs::create_dir_all(root.join(name)).must();
+        }
+        fs::write(root.join("etc/cluster.toml"), self.plan.configuration()).must();
+        self.good(THIRD, &["init", "--node", THIRD]);
+        for part in ["guard", "daemon"] {
+            self.third.spawn(self.command(&[part]), &root.join(format!("{part}.log"))).must();
+        }
+        self.wait("node3 coordinates", || self.status(THIRD)["cluster"]["coordinator"] == THIRD);
+        std::thread::scope(|scope| {
+            for node in MACHINES {
+                scope.spawn(move || self.join(node));
+            }
+        });
+        self.wait_in_view(&["node1", "node2", THIRD]);
+        self.good(THIRD, &["standby", THIRD]);
+    }
+
+    fn join(&self, node: &str) {
+        let answer = self.good(THIRD, &["token", node, "--json"]);
+        let answer: Value = serde_json::from_str(&answer).must();
+        let [address, token] = [&answer["addresses"][0], &answer["token"]]
+            .map(|it| it.as_str().expect("a text").to_owned());
+        self.machine(node).wait_up(PATIENCE).must();
+        // A member that did not answer in time changed nothing, and the token is good.
+        self.wait(&format!("{node} joins"), || {
+            self.typed(node, &["join", &address, &token]).status == 0
+        });
+    }
+
+    /// The machine that is this node.
+    pub fn machine(&self, node: &str) -> &Machine {
+        self.machines.iter().find(|it| it.name() == node).expect("a machine")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let root = self.folder.path().join(THIRD);
+        let mut command = Command::new(stead());
+        for name in ["etc", "state", "run"] {
+            command.arg(format!("--{name}")).arg(root.join(name));
+        }
+        command.args(words);
+        command
+    }
+
+    /// A command of stead on a node, whatever becomes of it.
+    pub fn typed(&self, node: &str, words: &[&str]) -> Said {
+        if node == THIRD {
+            let done = self.third.run(|| self.command(words).output()).must().must();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let status = done.status.code().unwrap_or(-1);
+            return Said { status, stdout: text(&done.stdout), stderr: text(&done.stderr) };
+        }
+        let quoted = words.iter().map(|word| format!(" '{}'", word.replace('\'', r"'\''")));
+        self.shell(node, &format!("{PROGRAM}{}", quoted.collect::<String>()))
+    }
+
+    /// A command of stead on a node that ends well; what it printed.
+    #[track_caller]
+    pub fn good(&self, node: &str, words: &[&str]) -> String {
+        let said = self.typed(node, words);
+        assert_eq!(said.status, 0, "stead {words:?} on {node}: {said:?}");
+        said.stdout
+    }
+
+    /// A script in a guest, whatever becomes of it. While a guest does not answer there is none.
+    pub fn shell(&self, node: &str, script: &str) -> Said {
+        match self.machine(node).run(script, PATIENCE) {
+            Ok(it) => Said { status: it.status, stdout: it.stdout, stderr: it.stderr },
+            Err(error) => Said { status: -1, stdout: String::new(), stderr: error.to_string() },
+        }
+    }
+
+    /// `stead status --json` of a node; null if it does not answer.
+    pub fn status(&self, node: &str) -> Value {
+        let said = self.typed(node, &["status", "--json"]);
+        serde_json::from_str(&said.stdout).unwrap_or_default()
+    }
+
+    /// What the third node reports of a service.
+    pub fn service(&self, name: &str) -> Value {
+        service(&self.status(THIRD), name)
+    }
+
+    /// Makes a configuration the one in force.
+    #[track_caller]
+    pub fn apply(&self, text: &str) {
+        fs::write(self.folder.path().join(THIRD).join("etc/cluster.toml"), text).must();
+        self.good(THIRD, &["apply", "--yes"]);
+    }
+
+    /// Has the fence device of a machine do something, on another one.
+    pub fn fence(&self, by: &str, action: &str, node: &str) -> Said {
+        let octet = (1..).zip(MACHINES).find(|(_, name)| *name == node).map_or(0, |(n, _)| n);
+        let plug = switch_of(octet);
+        self.shell(
+            by,
+            &format!("STEAD_FENCE_ACTION={action} STEAD_FENCE_PLUG={plug} /opt/fence-qmp"),
+        )
+    }
+
+    /// Which machines answer for the address of `web`.
+    pub fn holders(&self) -> Vec<String> {
+        self.double.holders(Duration::from_millis(200))
+    }
+
+    /// Waits for a condition; a panic if it is in vain.
+    #[track_caller]
+    pub fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let holds = || Ok::<_, std::convert::Infallible>(holds());
+        match wait_until(&AtomicBool::new(false), PATIENCE, holds) {
+            Waited::Held => {}
+            Waited::Stopped | Waited::Late(_) => panic!("in vain: {what}"),
+        }
+    }
+
+    /// Waits until the third node has these, and no others, in its view.
+    #[track_caller]
+    pub fn wait_in_view(&self, nodes: &[&str]) {
+        self.wait(&format!("{nodes:?} are together"), || {
+            let status = self.status(THIRD);
+            let list = status["nodes"].as_array().cloned().unwrap_or_default();
+            let here = list.iter().filter(|node| node["state"] == "in-view");
+            let mut here: Vec<_> = here.filter_map(|node| node["name"].as_str()).collect();
+            here.sort_unstable();
+            here == nodes
+        });
+    }
+
+    /// Waits until this machine, and no other, answers for `web`, to clients too.
+    #[track_caller]
+    pub fn wait_served_by(&self, node: &str) {
+        self.wait(&format!("{node} serves, and nobody else"), || {
+            self.holders() == [node] && self.http.node_now().as_deref() == Some(node)
+        });
+        let answers = self.http.answers();
+        self.wait("a client is answered", || self.http.answers() > answers);
+    }
+
+    /// For how long after a moment a machine answered what it was asked after that moment.
+    pub fn answered_for(&self, node: &str, since: u64) -> Duration {
+        let last = self.double.last_answer(node, since).unwrap_or(since);
+        Duration::from_micros(last.saturating_sub(since))
+    }
+
+    /// The node that a machine is knows its name and its cluster.
+    pub fn identity(&self, node: &str) -> String {
+        self.shell(node, "cat /var/lib/stead/node.json").stdout
+    }
+
+    /// What every node printed last.
+    fn last_words(&self) {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for machine in &self.machines {
+            let state = machine.status().unwrap_or_else(|error| error.to_string());
+            all.push((format!("{}: {state}", machine.name()), machine.console()));
+            for part in ["guard", "daemon"] {
+                all.push((format!("{part} of {}", machine.name()), machine.printed(part)));
+            }
+        }
+        let root = self.folder.path().join(THIRD);
+        for file in ["guard.log", "daemon.log"] {
+            let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+            all.push((format!("{file} of {THIRD}"), text));
+        }
+        all.push((format!("events of {THIRD}"), self.typed(THIRD, &["events"]).stdout));
+        for (title, text) in all {
+            eprintln!("--- {title}");
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(LAST_WORDS);
+            lines[from..].iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the test failed at {}", now());
+            self.last_words();
+        }
+    }
+}
+
+/// A machine that is a node once it has joined.
+fn node_spec(disk: &Path) -> MachineSpec {
+    format(disk);
+    let source = stead().canonicalize().must();
+    let copy = format!("cp /host{} {PROGRAM}\n", source.display());
+    let unit = |part: &str| format!("sh /etc/unit {part}");
+    MachineSpec::new(&kernel())
+        .disk("state", disk)
+        .file("/etc/unit", 0o644, UNIT.as_bytes())
+        .file("/opt/fence-qmp", 0o755, FENCE)
+        .setup(&format!("{SETUP}{copy}"))
+        .program("guard", Duration::from_millis(20), &unit("guard"))
+        .program("daemon", Duration::from_millis(100), &unit("daemon"))
+}
+
+/// A disk with a file system on it.
+pub fn format(disk: &Path) {
+    fs::File::create(disk).and_then(|file| file.set_len(DISK)).must();
+    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(disk).output().must();
+    assert!(made.status.success(), "{made:?}");
+}
+
+/// The cable's end of a node, or of the client, on a network.
+fn link(lan: u8, octet: u8) -> LinkSpec {
+    let v4 = Ipv4Addr::new(10, 77, lan, octet).into();
+    let v6 = Ipv6Addr::new(0xfd77, lan.into(), 0, 0, 0, 0, 0, octet.into()).into();
+    LinkSpec::new(LANS[usize::from(lan)]).addr(v4, 24).addr(v6, 64).mac(mac(lan, octet))
+}
+
+/// Where the power of the machine with that number is switched.
+fn switch_of(octet: u8) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::new(10, 77, 2, SWITCHES + octet).into(), SWITCH_PORT)
+}
+
+fn mac(lan: u8, octet: u8) -> Mac {
+    Mac([0x02, 0x77, 0, 0, lan, octet])
+}
+
+fn target(web: IpAddr) -> Target {
+    Target::every_millisecond(SocketAddr::new(web, stead::demo::fleet::WEB_PORT))
+}
