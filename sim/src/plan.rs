@@ -207,14 +207,6 @@ impl Plan {
         ConfigNext { services }
     }
 
-    /// All machines' watchdogs are relied on, if they have any.
-    fn fencing(&self) -> FencingConfig {
-        let wanted = NodeFencing { watchdog: true, ..NodeFencing::default() };
-        let nodes = NAMES.iter().take(self.nodes).filter(|_| self.watchdogs.is_some());
-        let nodes = nodes.map(|name| ((*name).to_string(), wanted.clone())).collect();
-        FencingConfig { devices: BTreeMap::new(), nodes }
-    }
-
     fn satellites(&self) -> BTreeSet<String> {
         let all = (0..self.nodes).filter(|machine| self.is_satellite(*machine));
         all.map(|machine| NAMES[machine].to_string()).collect()
@@ -228,22 +220,22 @@ impl Plan {
         QuorumConfig { chain: Chain::new(modules).unwrap_or_default(), ..QuorumConfig::default() }
     }
 
-    /// How machines are switched off.
+    /// How machines are switched off, and whose watchdogs are relied on.
     fn fencing(&self) -> FencingConfig {
-        if !self.devices {
+        if !self.devices && self.watchdogs.is_none() {
             return FencingConfig::default();
         }
         let agent = FenceAgent::Exec { command: vec!["/bin/fence".into()] };
         let device = DeviceConfig { agent, timeout: Span::from_millis(20_000), retries: 0 };
+        let devices = [("power".to_string(), device)].into_iter().filter(|_| self.devices);
         let node = |name: &&str| {
             let plug = Plug { device: "power".into(), plug: Some((*name).to_string()) };
-            let fencing = NodeFencing { levels: vec![vec![plug]], ..NodeFencing::default() };
-            ((*name).to_string(), fencing)
+            let levels = if self.devices { vec![vec![plug]] } else { Vec::new() };
+            let watchdog = self.watchdogs.is_some();
+            ((*name).to_string(), NodeFencing { levels, watchdog, ..NodeFencing::default() })
         };
-        FencingConfig {
-            devices: [("power".to_string(), device)].into(),
-            nodes: NAMES.iter().take(self.nodes).map(node).collect(),
-        }
+        let nodes = NAMES.iter().take(self.nodes).map(node).collect();
+        FencingConfig { devices: devices.collect(), nodes }
     }
 
     /// The segment with its reference points, if it has any.

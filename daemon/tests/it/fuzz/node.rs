@@ -64,6 +64,8 @@ impl Daemon {
                 | Command::Hook { .. }
                 | Command::Copy { .. }
                 | Command::EndCopy { .. }
+                | Command::Fence { .. }
+                | Command::StopFence { .. }
                 | Command::Stop { .. } => self.acts += 1,
             }
         }
