@@ -9,9 +9,10 @@ use stead_core::id::{Epoch, Incarnation, Index, NodeId, ServiceId, Term};
 use stead_core::lease::{Armed, WatchReport};
 use stead_core::node::Phase;
 use stead_core::notice::Notice;
-use stead_core::state::config::NodeFencing;
+use stead_core::state::config::{AfterFence, NodeFencing, Plug};
 use stead_core::state::{
-    Cause, Change, Holder, Outcome, ProofRecord, Reached, Stage, Takeover, WatchdogWord,
+    Cause, Change, FenceChange, FenceEnd, FenceSaid, Holder, Outcome, ProofRecord, Reached,
+    Rehearsal, Stage, State, Takeover, WatchdogWord,
 };
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
@@ -128,6 +129,93 @@ fn two_of_three_are_silent() {
         entry("11:59:56", Notice::Suspected("node2".to_owned(), Span::from_millis(317))),
     ];
     shows(&view, &history, &expect_file!["golden/two-of-three-are-silent.txt"]);
+}
+
+/// Every way in which fencing can stand: this node was never tried, the second's device fails, and
+/// the third is lost and being switched off by two levels, with what is bound to it.
+#[test]
+fn fencing_never_tried_failing_and_under_way() {
+    let mut view = fenced_picture();
+    shows(&view, &[], &expect_file!["golden/fencing-never-tried-failing-and-under-way.txt"]);
+    // The attempt fails, and later one succeeds.
+    let end = |outcome: Result<&str, &str>, number, wall| FenceEnd {
+        node: NodeId(3),
+        number: Some(number),
+        term: Term(5),
+        by: NodeId(1),
+        incarnation: Incarnation(1),
+        given_up: false,
+        said: said(outcome, wall),
+    };
+    let number = view.state.later.fencing.under_way[&NodeId(3)].number;
+    change_state(&mut view, |state| {
+        let failed = end(Err("bmc3: no answer in 20 s"), number, 1_772_366_390);
+        apply(state, FenceChange::Ends(failed));
+    });
+    shows(&view, &[], &expect_file!["golden/fencing-failed-once.txt"]);
+    change_state(&mut view, |state| {
+        begin(state);
+        let number = state.later.fencing.under_way[&NodeId(3)].number;
+        apply(state, FenceChange::Ends(end(Ok("pdu says that it is off"), number, 1_772_366_395)));
+    });
+    shows(&view, &[], &expect_file!["golden/fenced-and-stays-off.txt"]);
+    // It is back, without ever having been away.
+    change_state(&mut view, |state| {
+        let why = "it went on after its devices had called it off".to_owned();
+        let (node, incarnation) = (NodeId(3), Incarnation(1));
+        apply(state, FenceChange::Doubted { node, incarnation, why });
+    });
+    shows(&view, &[], &expect_file!["golden/fence-devices-that-lied.txt"]);
+}
+
+fn apply(state: &mut State, change: FenceChange) {
+    let said = state.apply(Index(state.applied.0 + 1), Change::Fence(change));
+    assert_eq!(said, Outcome::Done);
+}
+
+fn begin(state: &mut State) {
+    let (node, term, by, incarnation) = (NodeId(3), Term(5), NodeId(1), Incarnation(1));
+    apply(state, FenceChange::Begins { node, term, by, incarnation });
+}
+
+fn said(outcome: Result<&str, &str>, wall: u64) -> FenceSaid {
+    let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
+    FenceSaid { outcome, steps: Vec::new(), took: Span::from_millis(1_500), wall }
+}
+
+fn fenced_picture() -> View {
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| {
+        state.term = Term(5);
+        let plug = |device: &str, plug: Option<&str>| Plug {
+            device: device.to_owned(),
+            plug: plug.map(str::to_owned),
+        };
+        let node = |number: usize| {
+            let levels =
+                vec![vec![plug(&format!("bmc{number}"), None)], vec![plug("pdu", Some("3"))]];
+            let after = AfterFence::StayOff;
+            (format!("node{number}"), NodeFencing { levels, after, ..NodeFencing::default() })
+        };
+        let config = state.config.as_mut().unwrap();
+        config.later.fencing.nodes = [1, 2, 3].map(node).into();
+        for (node, outcome, wall) in [
+            (NodeId(2), Ok("every device answered"), 1_772_000_000),
+            (NodeId(2), Err("pdu: it refuses the password"), 1_772_366_000),
+            (NodeId(3), Ok("every device answered"), 1_772_366_000),
+        ] {
+            let said = said(outcome, wall);
+            let rehearsal = Rehearsal { by: NodeId(1), cycled: false, said, good: None };
+            apply(state, FenceChange::Rehearsed { node, rehearsal });
+        }
+        state.view.remove(&NodeId(3));
+        let db = state.assignments.get_mut(&service("db")).unwrap();
+        db.holder = Holder::Stopping { node: NodeId(3), cause: Cause::Silent };
+        state.later.next.bound.insert(service("db"));
+        begin(state);
+    });
+    silence(&mut view, 3, Span::from_millis(2_000));
+    view
 }
 
 /// The watchdogs of three nodes are relied on: this one's can't be armed, the second's is, in a

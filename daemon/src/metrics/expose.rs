@@ -3,24 +3,28 @@
 //! What `stead status` says is taken from its report, so that screen and graph can't disagree. The
 //! rest (the lease, the log's positions) stands in the picture that the report is made of.
 
+use std::time::UNIX_EPOCH;
+
 use stead_core::id::ServiceId;
 use stead_core::lease::Report;
 use stead_core::state::{Holder, Reached};
 use stead_log::Role;
 
-use crate::api::report::{Level, NodeReport, NodeState, ServiceReport, StatusReport};
+use crate::api::report::{FencingState, Level, NodeReport, NodeState, ServiceReport, StatusReport};
 use crate::driver::view::View;
 use crate::guard::Rejected;
+use crate::journal::parse;
 
 use super::family::{
     ALL, ANSWER, BUILD, CLIENTS, CLIENTS_TOLD, CLOCK, CONCERNS, CONFIGURED, CONTESTED, COORDINATES,
-    COORDINATOR, CPU, DAEMON, DISARMED, EPOCH, FAILURES, GATE, GATE_ERRORS, GRANT, GUARD, HEARS_US,
-    HERE, INCIDENTS, KEEPER, LEASE, LINK_HEARD, LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP,
-    LOCKED, LOG_APPLIED, LOG_COMMIT_TIME, LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING,
-    MAINTENANCE, MEMBERS, MISSED, MOVES, NODE, NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND,
-    PROTECTED, QUARANTINE, QUORUM, READY, REALTIME, REJECTED, RESIDENT, REST, REVISION, ROUND_TRIP,
-    SATELLITE, SERVICE_EPOCH, SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS,
-    TIE_BREAKER, TROUBLES, VOTERS, VOTERS_PRESENT, VOTERS_SPARE,
+    COORDINATOR, CPU, DAEMON, DISARMED, EPOCH, FAILURES, FENCE_FAILURES, FENCING, FENCING_PROVEN,
+    GATE, GATE_ERRORS, GRANT, GUARD, HEARS_US, HERE, INCIDENTS, KEEPER, LEASE, LINK_HEARD,
+    LINK_RECEIVED, LINK_SENT, LINK_SILENCE, LINK_UP, LOCKED, LOG_APPLIED, LOG_COMMIT_TIME,
+    LOG_COMMITS, LOG_COMMITTED, LOG_LAST, LOG_RUNNING, MAINTENANCE, MEMBERS, MISSED, MOVES, NODE,
+    NODE_STATE, NOTICES, OUTAGE, POINT, POINT_BEHIND, PROTECTED, QUARANTINE, QUORUM, READY,
+    REALTIME, REJECTED, RESIDENT, REST, REVISION, ROUND_TRIP, SATELLITE, SERVICE_EPOCH,
+    SERVICE_MOVES, SERVING, SLACK, STANDBY, STOPPED, TERM, THREADS, TIE_BREAKER, TROUBLES, VOTERS,
+    VOTERS_PRESENT, VOTERS_SPARE, WATCHDOG,
 };
 use super::process;
 use super::tally::Tally;
@@ -147,6 +151,19 @@ fn node(text: &mut Text, node: &NodeReport, own: bool) {
     text.truth(&SATELLITE, &[name], node.satellite);
     text.truth(&STOPPED, &[name], node.stopped);
     text.truth(&QUARANTINE, &[name], node.quarantine.is_some());
+    if let Some(fencing) = &node.fencing {
+        for state in FencingState::ALL {
+            text.truth(&FENCING, &[name, &state.to_string()], fencing.state == state);
+        }
+        text.put(&FENCE_FAILURES, &[name], f64::from(fencing.failures));
+        if let Some(proven) = fencing.proven.as_deref().and_then(parse) {
+            let since = proven.duration_since(UNIX_EPOCH).unwrap_or_default();
+            text.put(&FENCING_PROVEN, &[name], since.as_secs_f64());
+        }
+    }
+    if let Some(watchdog) = &node.watchdog {
+        text.truth(&WATCHDOG, &[name], watchdog.relied_on);
+    }
     if own {
         return;
     }

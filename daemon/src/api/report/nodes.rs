@@ -9,6 +9,7 @@ use stead_core::lease::{LinkId, PeerReport, Report};
 use stead_core::state::config::{Config, NodeConfig};
 
 use super::Sight;
+use super::fencing::{FencingReport, fencing};
 use super::watchdog::{WatchdogReport, watchdog};
 use crate::journal::stamp;
 
@@ -63,6 +64,9 @@ pub struct NodeReport {
     /// Why that is not the better form, if nobody asked for it; of this node only.
     #[serde(default)]
     pub gate_reason: Option<String>,
+    /// How it can be switched off; nothing if it has no fence device.
+    #[serde(default)]
+    pub fencing: Option<FencingReport>,
     /// Its watchdog, if one is wanted or armed.
     #[serde(default)]
     pub watchdog: Option<WatchdogReport>,
@@ -164,6 +168,7 @@ fn report(sight: &Sight<'_>, config: &Config, name: &str, node: &NodeConfig) -> 
         keeper: None,
         keeper_reason: None,
         gate_reason: None,
+        fencing: number.and_then(|it| fencing(sight, name, it)),
         watchdog: number.and_then(|it| watchdog(sight, it)),
         realtime: None,
         realtime_reason: None,

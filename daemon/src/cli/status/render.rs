@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::look::{Look, Tone, harmless, wrap};
 use super::super::table::{Cell, table};
 use crate::api::report::{
-    ClusterReport, Concern, CopyReport, Level, NodeReport, NodeState, PointReport, QuorumReport,
-    ServiceReport, ServiceState, StatusReport,
+    ClusterReport, Concern, CopyReport, FencingState, Level, NodeReport, NodeState, PointReport,
+    QuorumReport, ServiceReport, ServiceState, StatusReport,
 };
 use crate::executor::ResourceView;
 use crate::journal::parse;
@@ -139,6 +139,8 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     let mut heads = vec!["NODE", "SITE", "STATE"];
     heads.extend(titles.iter().map(String::as_str));
     heads.extend(["DAEMON", "GUARD", "VERSION", "GATE", "KEEPER"]);
+    let fencing = report.nodes.iter().any(|node| node.fencing.is_some());
+    heads.extend(fencing.then_some("FENCING"));
     let watchdogs = report.nodes.iter().any(|node| node.watchdog.is_some());
     heads.extend(watchdogs.then_some("WATCHDOG"));
     heads.push("REAL TIME");
@@ -159,6 +161,7 @@ fn nodes(look: Look, report: &StatusReport) -> String {
             (Some(keeper), None) => keeper.as_str().into(),
             (None, _) => "".into(),
         });
+        row.extend(fencing.then(|| switched(node, &report.taken)));
         row.extend(watchdogs.then(|| watchdog(node)));
         row.push(match (node.realtime, &node.realtime_reason) {
             (Some(true), _) => Cell::new(Tone::Good, "yes"),
@@ -170,6 +173,27 @@ fn nodes(look: Look, report: &StatusReport) -> String {
     };
     let rows: Vec<Vec<Cell>> = report.nodes.iter().map(row).collect();
     table(look, &heads, &rows)
+}
+
+/// Whether a node can be switched off, and how long ago that was seen.
+fn switched(node: &NodeReport, taken: &str) -> Cell {
+    let Some(it) = &node.fencing else { return "none".into() };
+    let gone = it.proven.as_deref().and_then(parse).zip(parse(taken)).map(|(from, to)| {
+        format!("{} ago", long(to.duration_since(from).unwrap_or(Duration::ZERO)))
+    });
+    match it.state {
+        FencingState::Proven => {
+            Cell::new(Tone::Good, format!("proven {}", gone.unwrap_or_default()))
+        }
+        FencingState::Unproven => Cell::new(
+            Tone::Warn,
+            gone.map_or("never tried".to_owned(), |gone| format!("old: {gone}")),
+        ),
+        FencingState::Failed => Cell::new(Tone::Warn, "fails"),
+        FencingState::Doubted => Cell::new(Tone::Warn, "not believed"),
+        FencingState::UnderWay => Cell::new(Tone::Warn, "under way"),
+        FencingState::Off => Cell::new(Tone::Dim, "is off"),
+    }
 }
 
 /// To what a node's watchdog counts, and whether anybody relies on that.

@@ -17,7 +17,7 @@ fn modules_that_are_none() {
 chain = ["majority", "quorum-sever", "fence", "etcd"]"#,
         expect![[r#"
             Error:
-              x cluster.toml can't be used: 3 problems; nothing was changed
+              x cluster.toml can't be used: 2 problems; nothing was changed
 
             Error:
               x no module of the quorum has the name `quorum-sever`
@@ -26,17 +26,8 @@ chain = ["majority", "quorum-sever", "fence", "etcd"]"#,
              17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
                 :                      ^^^^^^^^^^^^^^
                 `----
-              help: did you mean `quorum-server`? The modules are: majority, quorum-server, exec
-
-            Error:
-              x no module of the quorum has the name `fence`
-                ,-[cluster.toml:17:38]
-             16 | [quorum]
-             17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
-                :                                      ^^^^^^^
-                `----
-              help: fencing comes with a later version; the modules here are: majority, quorum-
-                    server, exec
+              help: did you mean `quorum-server`? The modules are: majority, quorum-server, exec,
+                    fence
 
             Error:
               x no module of the quorum has the name `etcd`
@@ -45,7 +36,7 @@ chain = ["majority", "quorum-sever", "fence", "etcd"]"#,
              17 | chain = ["majority", "quorum-sever", "fence", "etcd"]
                 :                                               ^^^^^^
                 `----
-              help: the modules are: majority, quorum-server, exec
+              help: the modules are: majority, quorum-server, exec, fence
         "#]],
     );
 }

@@ -1,11 +1,16 @@
 //! Why not everything is protected: each reason with what to do about it.
 
+mod nodes;
+
 use stead_core::quorum::Verdict;
 use stead_log::Role;
 
+use nodes::{directions, links, membership, node, places, spare};
+
 use super::{
-    Concern, Level, LinkReport, MaintenanceReport, NodeReport, NodeState, PointReport,
-    QuorumReport, ServiceReport, ServiceState, Sight,
+    Concern, Level, MaintenanceReport, NodeReport, NodeState, PointReport, QuorumReport,
+    ServiceReport, ServiceState, Sight, fencing, kept, points as reference, quorum as voters,
+    watchdog,
 };
 use crate::journal::stamp;
 use crate::redirect::Stranger;
@@ -25,7 +30,7 @@ pub(super) fn concerns(
     }
     let mut concerns = Vec::new();
     concerns.extend(disarmed(sight));
-    concerns.extend(super::kept::all(sight).iter().map(maintenance));
+    concerns.extend(kept::all(sight).iter().map(maintenance));
     concerns.extend(stopped(nodes));
     concerns.extend(here(sight));
     concerns.extend(no_quorum(sight, quorum, nodes));
@@ -37,14 +42,14 @@ pub(super) fn concerns(
     concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
     concerns.extend(links(nodes));
     concerns.extend(nodes.iter().flat_map(|it| directions(sight, it)));
-    concerns
-        .extend(super::points::concerns(points).into_iter().filter(|it| it.level != Level::Note));
-    concerns.extend(super::quorum::concerns(sight, quorum));
-    concerns.extend(super::quorum::left(sight, quorum));
+    concerns.extend(reference::concerns(points).into_iter().filter(|it| it.level != Level::Note));
+    concerns.extend(voters::concerns(sight, quorum));
+    concerns.extend(voters::left(sight, quorum));
     concerns.extend(spare(quorum, nodes));
     concerns.extend(places(nodes, services));
     concerns.extend(nodes.iter().filter_map(|it| membership(quorum, it)));
-    concerns.extend(super::watchdog::concerns(nodes));
+    concerns.extend(fencing::concerns(sight, nodes));
+    concerns.extend(watchdog::concerns(nodes));
     concerns.sort_by_key(|concern| concern.level);
     // They explain the others.
     let explains = |it: &Concern| {
@@ -194,7 +199,7 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
     };
     let missing = nodes.iter().filter(|it| it.votes && absent(it.state));
     let missing: Vec<&str> = missing.map(|it| it.name.as_str()).collect();
-    if let Some((why, next)) = super::quorum::refused(quorum) {
+    if let Some((why, next)) = voters::refused(quorum) {
         let what = format!("no quorum: {present} of {voters} voters are here, and {why}: {served}");
         return Some(outage(what, sight.history.coordinator(), next));
     }
@@ -202,7 +207,7 @@ fn no_quorum(sight: &Sight<'_>, quorum: &QuorumReport, nodes: &[NodeReport]) -> 
         "wait a few seconds; if it stays so, see `stead events`".to_owned()
     } else {
         let missing = missing.join(", ");
-        let word = super::quorum::overridable(sight);
+        let word = voters::overridable(sight);
         format!("bring back any of {missing}: its power, its links, then there: {START}{word}")
     };
     Some(outage(
@@ -249,7 +254,7 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
                 "{name} is not served: it stays with {node}, which is lost, until that is proven \
                  to be off"
             ),
-            what_frees(sight, node),
+            fencing::what_frees(sight, node),
         ),
         ServiceState::Lost => {
             let own = node == sight.view.identity.name;
@@ -274,18 +279,6 @@ fn service(sight: &Sight<'_>, service: &ServiceReport) -> Option<Concern> {
         }
     };
     Some(outage(what, service.since.clone(), next))
-}
-
-/// What lets go elsewhere what stays with a lost node.
-fn what_frees(sight: &Sight<'_>, node: &str) -> String {
-    let state = &sight.view.state;
-    if state.node(node).is_some_and(|node| state.relied_on(node).is_some()) {
-        return "wait a few seconds: by then its watchdog has certainly reset it".to_owned();
-    }
-    format!(
-        "bring {node} back; or make sure that it is off and say so: stead fence confirm-off {node} \
-         --reason \"what you looked at\""
-    )
 }
 
 /// What to do about a service that nobody has, and nobody keeps from running.
@@ -325,164 +318,4 @@ fn waits(node: &str) -> String {
         "disarmed: it waits for {node}, or for the end of that; to move it all the same: stead \
          disarm --off"
     )
-}
-
-fn node(sight: &Sight<'_>, node: &NodeReport) -> Option<Concern> {
-    let name = &node.name;
-    let since = node.since.clone();
-    match node.state {
-        NodeState::Suspect => Some(risk(
-            format!("{name} is not heard"),
-            since,
-            format!("wait a second; if it stays so, look at {name}: its power, its links"),
-        )),
-        NodeState::Down => Some(risk(
-            format!("{name} is down"),
-            since,
-            format!("find out why, then on {name}: {START}; it comes back by itself"),
-        )),
-        NodeState::Coming => Some(risk(
-            format!("{name} is heard, and not yet in the view"),
-            since,
-            format!("wait a few seconds; if it stays so, on {name}: systemctl status stead-daemon"),
-        )),
-        NodeState::InView if node.daemon == Some(false) => {
-            let config = sight.view.state.config.as_ref();
-            let grace = config.map_or(0.0, |it| it.daemon_grace.as_millis_f64() / 1_000.0);
-            Some(risk(
-                format!("the daemon of {name} is away; it keeps its services for {grace} s"),
-                None,
-                format!("on {name}: systemctl restart stead-daemon; journalctl -u stead-daemon"),
-            ))
-        }
-        NodeState::InView if node.hears_us == Some(false) => {
-            let me = &sight.view.identity.name;
-            Some(risk(
-                format!("{name} is heard and does not hear {me}: one direction is cut"),
-                None,
-                format!("look at the links between {me} and {name}, and at their packet filters"),
-            ))
-        }
-        NodeState::InView | NodeState::NotJoined => None,
-    }
-}
-
-/// Links between this node and another that carry one direction only, while the nodes hear each
-/// other on others.
-fn directions(sight: &Sight<'_>, node: &NodeReport) -> Vec<Concern> {
-    let fine = node.state == NodeState::InView && node.hears_us == Some(true);
-    let me = &sight.view.identity.name;
-    let links = node.links.iter().filter(|_| fine).filter_map(|link| {
-        let (hearing, deaf) = match (link.up?, link.hears_us?) {
-            (true, false) => (me, &node.name),
-            (false, true) => (&node.name, me),
-            (true, true) | (false, false) => return None,
-        };
-        Some(risk(
-            format!("{}: {hearing} hears {deaf}, {deaf} does not hear {hearing}", link.name),
-            None,
-            format!(
-                "on the link {}, look for what is lost from {hearing} to {deaf}: packet filters, \
-                 the address of {deaf} in cluster.toml, the switch",
-                link.name
-            ),
-        ))
-    });
-    links.collect()
-}
-
-/// Links that are silent while their nodes are heard on others.
-fn links(nodes: &[NodeReport]) -> Vec<Concern> {
-    let mut concerns = Vec::new();
-    let heard: Vec<&NodeReport> =
-        nodes.iter().filter(|it| it.state == NodeState::InView && it.guard == Some(true)).collect();
-    let mut names: Vec<&str> =
-        heard.iter().flat_map(|it| it.links.iter().map(|link| link.name.as_str())).collect();
-    names.sort_unstable();
-    names.dedup();
-    for link in names {
-        let on = |up: bool| {
-            let of = |node: &&&NodeReport| {
-                // One direction that works is named with its own words.
-                let whole = |it: &&LinkReport| up || it.hears_us != Some(true);
-                node.links.iter().filter(whole).any(|it| it.name == link && it.up == Some(up))
-            };
-            heard.iter().filter(of).map(|it| it.name.as_str()).collect::<Vec<_>>()
-        };
-        let (up, silent) = (on(true), on(false));
-        let next = "look at the cables, ports and addresses of that link; the next fault of a \
-                    link is a fault of a node";
-        if silent.is_empty() {
-            continue;
-        }
-        let what = if up.is_empty() {
-            format!("nothing is heard on the link {link}")
-        } else {
-            format!("nothing is heard on the link {link} from {}", silent.join(", "))
-        };
-        concerns.push(risk(what, None, next.to_owned()));
-    }
-    concerns
-}
-
-/// Whether one more voter may fail.
-fn spare(quorum: &QuorumReport, nodes: &[NodeReport]) -> Option<Concern> {
-    if quorum.spare > 0 || quorum.verdict != Verdict::HaveQuorum.to_string() {
-        return None;
-    }
-    let (present, voters) = (quorum.present, quorum.voters);
-    let what = match voters {
-        1 => "there is one voter only: if it fails, everything stops".to_owned(),
-        2 => "of two voters the survivor of a failure stops".to_owned(),
-        _ => format!("one more failure stops the cluster: {present} of {voters} voters are here"),
-    };
-    let next = if present < voters {
-        "bring the missing voters back before anything else".to_owned()
-    } else if nodes.iter().any(|it| it.state == NodeState::NotJoined) {
-        "let the nodes below join that have not".to_owned()
-    } else {
-        "add a third node (to cluster.toml, `stead apply`, `stead token NODE`), or a quorum server \
-         on any other machine: there `stead quorum-server enrol`, here what that prints"
-            .to_owned()
-    };
-    Some(risk(what, None, next))
-}
-
-/// Whether another node could take the services of one that fails.
-fn places(nodes: &[NodeReport], services: &[ServiceReport]) -> Option<Concern> {
-    let able = |it: &&NodeReport| it.state == NodeState::InView && !it.standby && !it.stopped;
-    let able: Vec<&str> = nodes.iter().filter(able).map(|it| it.name.as_str()).collect();
-    let standby = nodes.iter().find(|it| it.state == NodeState::InView && it.standby)?;
-    if services.is_empty() || able.len() > 1 {
-        return None;
-    }
-    let what = match able.first() {
-        Some(able) => format!("only {able} may serve: if it fails, its services have no place"),
-        None => "every node that is here is on standby: none may serve".to_owned(),
-    };
-    let next = format!("stead standby {} --off", standby.name);
-    Some(risk(what, standby.since.clone(), next))
-}
-
-fn membership(quorum: &QuorumReport, node: &NodeReport) -> Option<Concern> {
-    let name = &node.name;
-    match node.state {
-        NodeState::NotJoined => Some(risk(
-            format!("{name} is in the configuration and has not joined"),
-            None,
-            format!("stead token {name}, and on {name} what that prints"),
-        )),
-        NodeState::InView if !node.votes && !node.satellite => Some(risk(
-            format!("{name} has no vote yet"),
-            None,
-            if quorum.waits_for_breaker() {
-                "an even number of voters changes with a number of the tie-breaker's, which does \
-                 not answer, or does not know yet what it granted: see what `stead quorum` says"
-            } else {
-                "wait a few seconds: it gets its vote when its log is complete"
-            }
-            .to_owned(),
-        )),
-        NodeState::InView | NodeState::Suspect | NodeState::Coming | NodeState::Down => None,
-    }
 }
