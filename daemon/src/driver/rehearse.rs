@@ -19,7 +19,7 @@ use crate::chain::chain;
 use crate::fence::{Devices, Said, Step};
 
 /// How often it is looked whether a trial is due.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(2);
 /// How long the commit of what came of it may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 

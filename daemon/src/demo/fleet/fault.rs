@@ -115,8 +115,16 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`].
     pub fn power_on(&self, name: &str) -> Result<(), FleetError> {
+        self.boot(name, false)
+    }
+
+    /// Power again; `apart`: while its cables to the other nodes are still cut.
+    pub(super) fn boot(&self, name: &str, apart: bool) -> Result<(), FleetError> {
         let node = self.node(name)?;
         self.bed.power_on(node.host())?;
+        if apart {
+            self.cut_from_nodes(name)?;
+        }
         let run = node.paths().run;
         let emptied = fs::remove_dir_all(&run).and_then(|()| fs::create_dir(&run));
         emptied.step(|| format!("cannot empty {}", run.display()))?;

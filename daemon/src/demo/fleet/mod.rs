@@ -36,6 +36,7 @@ mod folder;
 mod network;
 mod node;
 mod plan;
+mod power;
 mod quorum;
 mod sites;
 mod supervisor;
@@ -53,6 +54,7 @@ pub use node::{Node, Output};
 pub use plan::{
     Family, Lan, NodePlan, Plan, ServicePlan, Third, WEB_PORT, client_address, service_address,
 };
+pub use power::{Outlet, PowerStrip, Switched, strip_table};
 pub use quorum::QuorumServer;
 pub use supervisor::Part;
 

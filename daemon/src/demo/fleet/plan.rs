@@ -85,6 +85,8 @@ pub struct NodePlan {
     pub relayed: bool,
     /// Variables of its guard and daemon.
     pub variables: Vec<(String, String)>,
+    /// More lines of its table in the configuration.
+    pub lines: String,
     /// Its own program `stead`, if it isn't the plan's.
     pub program: Option<PathBuf>,
 }
@@ -221,6 +223,7 @@ impl Plan {
                 line(&mut text, format_args!("satellite = true"));
             }
             line(&mut text, format_args!("addresses = {{ {addresses} }}"));
+            text.push_str(&node.lines);
         }
         for service in &self.services {
             service.write(&mut text);
@@ -237,7 +240,8 @@ impl NodePlan {
     #[must_use]
     pub fn at(name: &str, site: &str) -> Self {
         let (name, site) = (name.to_owned(), site.to_owned());
-        Self { name, site, satellite: false, relayed: false, variables: Vec::new(), program: None }
+        let (variables, lines) = Default::default();
+        Self { name, site, satellite: false, relayed: false, variables, lines, program: None }
     }
 }
 

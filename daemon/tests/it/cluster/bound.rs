@@ -13,12 +13,12 @@ use super::{
 };
 
 /// A folder with a disk, and what was on it when its user last looked.
-struct Disk {
+pub struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let disk = Self { folder: tempfile::tempdir().must() };
         fs::create_dir(disk.path("mount")).must();
         let image = fs::File::create(disk.path("image")).must();
@@ -34,7 +34,7 @@ impl Disk {
     }
 
     /// A web service that writes down on the disk where it runs, and shows what stands there.
-    fn service(&self) -> ServicePlan {
+    pub fn service(&self) -> ServicePlan {
         let mut service = web("web", WEB, &["node2"]);
         let words: Vec<_> = service.program.iter().map(|word| format!("'{word}'")).collect();
         let at = self.folder.path().display();
@@ -57,13 +57,13 @@ impl Disk {
     }
 
     /// Who wrote on the disk so far, as the newest of them saw it.
-    fn story(&self) -> Vec<String> {
+    pub fn story(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("seen")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }
 
-fn stays_with(fleet: &Fleet, by: &str, node: &str) -> Result<bool, FleetError> {
+pub fn stays_with(fleet: &Fleet, by: &str, node: &str) -> Result<bool, FleetError> {
     let status = fleet.node(by)?.status()?;
     let web = service(&status, "web");
     Ok(web["stays_with"] == node && web["state"] == "lost")

@@ -23,6 +23,7 @@ mod disk;
 mod enemies;
 mod enrolment;
 mod faults;
+mod fencing;
 mod interface;
 mod links;
 mod logind;

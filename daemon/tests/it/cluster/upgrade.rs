@@ -9,7 +9,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stead::demo::fleet::{Client, Fleet, Part, Plan};
+use stead::demo::fleet::{
+    Client, Fleet, FleetError, Part, Plan, PowerStrip, ServicePlan, strip_table,
+};
 
 use super::server::{Server, wait_voters};
 use super::*;
@@ -45,8 +47,15 @@ struct Trial {
 impl Trial {
     /// All nodes begin with the version before; node1 serves.
     fn begin(name: &str) -> Self {
+        Self::of(name, |_| {})
+    }
+
+    /// The same with another service.
+    fn of(name: &str, alter: impl FnOnce(&mut ServicePlan)) -> Self {
         let folder = tempfile::tempdir().must();
-        let mut plan = Plan::of(name, &former(), 3).service(web("web", WEB, &["node1"]));
+        let mut service = web("web", WEB, &["node1"]);
+        alter(&mut service);
+        let mut plan = Plan::of(name, &former(), 3).service(service);
         for node in &mut plan.nodes {
             let installed = folder.path().join(&node.name);
             install(&former(), &installed);
@@ -241,17 +250,39 @@ fn two_nodes_of_the_version_before_are_given_a_quorum_server() {
     assert_alone(client.seen_since(began));
 }
 
+/// A service of several resources goes through all of it, as one with a program does.
+#[test]
+fn a_service_of_resources_is_upgraded_node_by_node_without_a_gap() {
+    let trial = Trial::of("upgrade-resources", |service| {
+        let parts = std::mem::take(&mut service.program);
+        let monitor = std::mem::take(&mut service.monitor);
+        service.resources = format!(
+            "[[services.web.resources]]\nname = \"data\"\nprogram = [\"/bin/sleep\", \"98765\"]\n\
+             [[services.web.resources]]\nname = \"front\"\nprogram = {parts:?}\n\
+             monitor = {monitor:?}\n",
+        );
+    });
+    let (fleet, client) = (&trial.fleet, &trial.client);
+    let began = mark();
+    for node in ["node3", "node2", "node1"] {
+        trial.replace(node, &stead());
+    }
+    let status = fleet.node("node1").must().status().must();
+    let parts = service(&status, "web")["resources"].as_array().cloned().unwrap_or_default();
+    assert_eq!(parts.len(), 2, "{parts:?}");
+    assert_untouched(client.seen_since(began));
+}
+
 /// What is new waits until every member can read it, and then works.
 #[test]
-fn resources_wait_for_the_last_member_of_the_version_before() {
-    let trial = Trial::begin("late-resources");
+fn fencing_waits_for_the_last_member_of_the_version_before() {
+    let trial = Trial::begin("late-fencing");
     let (fleet, client) = (&trial.fleet, &trial.client);
     let mut plan = fleet.plan().clone();
-    let parts = std::mem::take(&mut plan.services[0].program);
-    plan.services[0].resources = format!(
-        "[[services.web.resources]]\nname = \"data\"\nprogram = [\"/bin/sleep\", \"98765\"]\n\
-         [[services.web.resources]]\nname = \"front\"\nprogram = {parts:?}\n",
-    );
+    for node in &mut plan.nodes {
+        node.lines = format!("fence = [\"strip:{}\"]\n", node.name);
+    }
+    plan.cluster.push_str(&strip_table(trial.folder.path()));
     let wanted = plan.configuration();
     let began = mark();
     for node in ["node3", "node2"] {
@@ -259,18 +290,22 @@ fn resources_wait_for_the_last_member_of_the_version_before() {
     }
     let refused = fleet.apply("node2", &wanted).expect_err("node1 could not read it").to_string();
     assert!(
-        refused.contains("new in stead 0.5") && refused.contains("node1 runs stead 0.4"),
+        refused.contains("new in stead 0.6") && refused.contains("node1 runs stead 0.5"),
         "{refused}"
     );
     trial.replace("node1", &stead());
+    PowerStrip::beside(fleet, trial.folder.path(), |_| {
+        fleet.apply("node1", &wanted).must();
+        let node1 = fleet.node("node1").must();
+        let said = node1.stead(&["fence", "test", "node2"]).must().expect_success().must();
+        assert!(said.contains("strip"), "{said}");
+        wait_for(fleet, "every node says that fencing was never tried", || {
+            let never = "was never tried";
+            let all = NODES.map(|node| Ok(fleet.node(node)?.status()?["problems"].to_string()));
+            let all = all.into_iter().collect::<Result<Vec<_>, FleetError>>()?;
+            Ok(all.iter().all(|problems| problems.matches(never).count() == 3))
+        });
+    })
+    .must();
     assert_untouched(client.seen_since(began));
-    let began = mark();
-    fleet.apply("node1", &wanted).must();
-    wait_for(fleet, "it consists of both", || {
-        let status = fleet.node("node1")?.status()?;
-        let parts = service(&status, "web")["resources"].as_array().cloned().unwrap_or_default();
-        Ok(parts.len() == 2 && parts.iter().all(|part| part["stage"] == "works"))
-    });
-    client.wait_served(fleet).must();
-    assert_alone(client.seen_since(began));
 }
