@@ -10,6 +10,7 @@ use super::table::{Cell, table};
 use crate::api::message::{ChangeAnswer, OverrideAnswer, Request};
 use crate::api::report::{BreakerReport, QuorumReport, StatusReport};
 use crate::config::read_duration;
+use stead_core::quorum::chain::Module;
 
 /// Show who decides, and whether enough voters are here; enrol the cluster at a quorum server;
 /// go on with half of the voters when nothing can break the tie.
@@ -190,6 +191,14 @@ fn breaks(breaker: &BreakerReport) -> String {
     } else {
         breaker.at.join(", ")
     };
+    if breaker.module == Module::Fence.name() {
+        let how = match (&breaker.trouble, breaker.answers) {
+            (Some(trouble), _) => format!("that would fail: {trouble}"),
+            (None, Some(_)) => "that works, as was seen".to_owned(),
+            (None, None) => "whether that works is not known: stead fence rehearse".to_owned(),
+        };
+        return format!("Ties: the other half is switched off, by {at}; {how}");
+    }
     let how = match breaker.answers {
         _ if breaker.distrusted => "it waits to be told what was granted before".to_owned(),
         Some(true) => match breaker.round_trip_us {

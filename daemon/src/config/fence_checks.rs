@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{DeviceConfig, FenceAgent, Plug, ResourceConfig, Safety};
 use toml::Spanned;
 
@@ -52,8 +53,27 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         let help = format!("add it to a node's table:  fence = [\"{}\"]", device.name.get_ref());
         findings.warning(&device.name.span(), message, help);
     }
+    ties(draft, findings);
     if findings.errors() == 0 {
         lists(draft, &devices, findings);
+    }
+}
+
+/// A half that goes on has had all other voters switched off: each has to have something for that.
+fn ties(draft: &Draft, findings: &mut Findings) {
+    let chain = draft.quorum.as_ref().and_then(|quorum| quorum.chain.as_ref());
+    if !chain.is_some_and(Chain::fences) {
+        return;
+    }
+    let bare = |node: &&Node| node.fenced.levels.is_empty() && !node.is_satellite();
+    for node in draft.nodes.iter().filter(bare) {
+        let message = format!(
+            "{} has no fence device, and `fence` in the chain breaks a tie by switching it off",
+            shown(node.name.get_ref())
+        );
+        let help =
+            "name one in its table:  fence = [\"DEVICE\"]  ; or take `fence` out of the chain";
+        findings.error(&node.name.span(), message, help);
     }
 }
 

@@ -13,9 +13,6 @@ use super::problem::Findings;
 use super::section::{Section, shown};
 use super::{DEFAULT_EXEC_TIMEOUT, LONGEST_EXEC_TIMEOUT, keys};
 
-/// What breaks ties in a later version: named so that nobody looks for a slip of the pen.
-const FENCE: &str = "fence";
-
 /// Reads the table.
 pub(super) fn quorum(section: &Section<'_, '_>, findings: &mut Findings) -> Quorum {
     let modules = modules(section, findings);
@@ -80,9 +77,6 @@ fn unknown(word: &Spanned<String>, findings: &mut Findings) {
     let names = || Module::ALL.into_iter().map(Module::name);
     let known = names().collect::<Vec<_>>().join(", ");
     let help = match keys::nearest(word.get_ref(), names()) {
-        _ if word.get_ref() == FENCE => {
-            format!("fencing comes with a later version; the modules here are: {known}")
-        }
         Some(name) => format!("did you mean `{name}`? The modules are: {known}"),
         None => format!("the modules are: {known}"),
     };

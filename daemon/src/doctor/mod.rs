@@ -20,6 +20,7 @@
 //! shown by `stead status`.
 
 mod disk;
+mod fencing;
 mod kernel;
 mod machine;
 mod network;
@@ -109,6 +110,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     findings.extend(disk::examine(patient));
     findings.extend(shutdown::examine(patient));
     findings.extend(watchdog::examine(patient));
+    findings.extend(fencing::examine(patient));
     findings.extend(network::examine(patient));
     findings.extend(quorum::examine(patient));
     findings

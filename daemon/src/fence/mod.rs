@@ -44,6 +44,7 @@ mod entry;
 mod explain;
 #[cfg(test)]
 mod fuzz;
+mod lacks;
 mod look;
 mod meta;
 mod name;
@@ -59,6 +60,7 @@ pub use check::{check, outlet_mistake, unable};
 pub use describe::{DescribeError, describe};
 pub use devices::Devices;
 pub use explain::explain;
+pub use lacks::lacks;
 pub use look::{Listed, Listing, Way, list_all, ways_through, ways_to};
 pub use meta::{Ability, MetaData, Outlet};
 pub use name::{AgentName, FOLDERS, NameError, folders, installed, nearest};

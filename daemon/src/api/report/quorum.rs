@@ -10,6 +10,7 @@ use stead_core::quorum::{Verdict, majority};
 use stead_core::state::Override;
 use stead_log::transport::KeyHash;
 
+use super::fencing::{FencingReport, FencingState, fencing};
 use super::{Concern, Level, Sight};
 use crate::journal::stamp;
 
@@ -102,7 +103,9 @@ impl QuorumReport {
     /// Whether the voters can't change before the tie-breaker gives a number (rule G14).
     pub(super) fn waits_for_breaker(&self) -> bool {
         let even = self.voters.is_multiple_of(2);
-        even && self.breaker.as_ref().is_some_and(|breaker| !breaker.is_ready())
+        // Who has others switched off takes no number.
+        let waits = |it: &BreakerReport| it.module != Module::Fence.name() && !it.is_ready();
+        even && self.breaker.as_ref().is_some_and(waits)
     }
 }
 
@@ -159,6 +162,9 @@ fn overridden(sight: &Sight<'_>, word: &Override) -> OverrideReport {
 fn breaker(sight: &Sight<'_>) -> Option<BreakerReport> {
     let state = &sight.view.state;
     let quorum = &state.config.as_ref()?.later.quorum;
+    if quorum.chain.fences() {
+        return Some(by_devices(sight));
+    }
     let module = quorum.chain.register()?;
     let server = state.later.server.as_ref();
     let at = match module {
@@ -186,9 +192,46 @@ fn breaker(sight: &Sight<'_>) -> Option<BreakerReport> {
     })
 }
 
+/// Ties are broken by having the other half switched off: whether that would work stands with each
+/// node.
+fn by_devices(sight: &Sight<'_>) -> BreakerReport {
+    let state = &sight.view.state;
+    let others = sight.view.log.membership.voters.iter().filter(|it| **it != sight.me());
+    let ways = others.map(|node| (state.name(*node), fencing(sight, &state.name(*node), *node)));
+    let ways: Vec<_> = ways.collect();
+    let devices = ways.iter().filter_map(|(name, way)| {
+        let levels = way.as_ref()?.levels.iter().map(|level| level.join(" and "));
+        Some(format!("{} for {name}", levels.collect::<Vec<_>>().join(", else ")))
+    });
+    let trouble = ways.iter().find_map(|(name, way)| match way.as_ref().map(|it| it.state) {
+        None => Some(format!("{name} has no fence device")),
+        Some(FencingState::Failed | FencingState::Doubted) => {
+            Some(format!("{name} could not be switched off"))
+        }
+        Some(_) => None,
+    });
+    let proven = |(_, way): &(String, Option<FencingReport>)| {
+        way.as_ref().is_some_and(|it| it.state == FencingState::Proven)
+    };
+    let answers = match &trouble {
+        Some(_) => Some(false),
+        None => ways.iter().all(proven).then_some(true),
+    };
+    BreakerReport {
+        module: Module::Fence.name().to_owned(),
+        at: devices.collect(),
+        key: None,
+        answers,
+        distrusted: false,
+        trouble,
+        round_trip_us: None,
+    }
+}
+
 /// What is wrong with what breaks ties.
 pub(super) fn concerns(sight: &Sight<'_>, quorum: &QuorumReport) -> Option<Concern> {
-    let breaker = quorum.breaker.as_ref()?;
+    // Of nodes that can't be switched off each is named.
+    let breaker = quorum.breaker.as_ref().filter(|it| it.module != Module::Fence.name())?;
     let me = &sight.view.identity.name;
     let where_ = breaker.at.join(", ");
     let (what, next) = if breaker.at.is_empty() {

@@ -22,6 +22,13 @@ fn levels_that_can_not_be() {
 }
 
 #[test]
+fn a_tie_that_nobody_could_break() {
+    let tables = format!("{DEVICES}\n[quorum]\nchain = [\"majority\", \"fence\"]\n");
+    let nodes = ["fence = [\"bmc1\"]", "watchdog = true", "satellite = true"];
+    check(nodes, &tables, &expect_file!["golden/a-tie-that-nobody-could-break.txt"]);
+}
+
+#[test]
 fn devices_that_are_shared_by_mistake() {
     let nodes = [
         "fence = [[\"bmc1\", \"vm\"], [\"pdu-a:3\", \"pdu-a:3\"]]",
