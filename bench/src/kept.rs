@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::bench::{agents, failover, idle, operations, quiet, quorum, server, stages, timelines};
+use crate::bench::{
+    agents, failover, fencing, idle, operations, quiet, quorum, server, stages, timelines,
+};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Machine, Row, Session};
 
 /// The benches that `table` knows, in its order.
-pub(crate) const BENCHES: [&str; 9] = [
+pub(crate) const BENCHES: [&str; 10] = [
     failover::NAME,
     quorum::NAME,
+    fencing::NAME,
     timelines::NAME,
     quiet::NAME,
     idle::NAME,

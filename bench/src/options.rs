@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::bench::{agents, failover, idle, operations, quiet, quorum, server, stages, timelines};
+use crate::bench::{
+    agents, failover, fencing, idle, operations, quiet, quorum, server, stages, timelines,
+};
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results};
 use crate::subject::{self, Choice, Failure, Spec};
@@ -41,6 +43,14 @@ enum Command {
         common: Common,
         /// How often each subject has its turn
         #[arg(long, default_value_t = 20, value_name = "N")]
+        runs: u32,
+    },
+    /// What two nodes and a power strip do, and nothing else, when their link or one of them fails
+    Fencing {
+        #[command(flatten)]
+        place: Place,
+        /// How often; in every fifth run a node dies
+        #[arg(long, default_value_t = 125, value_name = "N")]
         runs: u32,
     },
     /// What moves on a busy machine though nothing fails
@@ -239,6 +249,9 @@ impl Cli {
                 common.run(quorum::NAME, &specs, |tools, results| {
                     quorum::run(tools, &specs, runs, results)
                 })
+            }
+            Command::Fencing { place, runs } => {
+                place.run(fencing::NAME, |tools, results| fencing::run(tools, runs, results))
             }
             Command::False { common, runs, minutes } => {
                 let specs = subject::quiet(&common.choice());

@@ -20,7 +20,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.bench == bench).collect();
     match bench {
         "failover" => format!("{}{}", failover(&rows), ratios(&rows)),
-        "quorum" => super::ties::tables(&rows),
+        "quorum" | "fencing" => super::ties::tables(&rows),
         "false" => quiet(&rows),
         "idle" => idle(&rows),
         "stages" => stages(&rows),

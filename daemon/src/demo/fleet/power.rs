@@ -122,9 +122,14 @@ impl<'a> PowerStrip<'a> {
         self.inner().outlets.insert(node.to_owned(), outlet);
     }
 
-    /// Has a node's cables to the others stay cut when it is switched on.
-    pub fn keep_apart(&self, node: &str) {
-        self.inner().apart.insert(node.to_owned());
+    /// Has a node's cables to the others stay cut when it is switched on, or not any more.
+    pub fn keep_apart(&self, node: &str, apart: bool) {
+        let mut inner = self.inner();
+        if apart {
+            inner.apart.insert(node.to_owned())
+        } else {
+            inner.apart.remove(node)
+        };
     }
 
     /// All that was switched so far, oldest first.

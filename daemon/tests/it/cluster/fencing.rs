@@ -179,7 +179,7 @@ fn of_two_without_a_link_exactly_one_goes_on() {
     beside(pair("fence-cut", folder.path()), folder.path(), |fleet, strip| {
         let client = client(fleet, WEB);
         wait_preferred(fleet, &client, "node2");
-        strip.keep_apart("node1");
+        strip.keep_apart("node1", true);
         let began = mark();
         fleet.cut_from_nodes("node1").must();
         // The half that serves goes first, and nothing changes for its clients.
