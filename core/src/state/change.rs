@@ -14,8 +14,8 @@ use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{
-    AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer, Scope,
-    WatchdogWord,
+    AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer,
+    Scope, WatchdogWord,
 };
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::quorum::chain::Module;
