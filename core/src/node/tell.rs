@@ -79,11 +79,16 @@ impl Node {
         };
         self.notice(notice);
         if let Change::Takeover(takeover) = change {
-            let node = self.state.name(takeover.node);
-            let waiting: Vec<_> = self.state.waiting_for(takeover.node).cloned().collect();
-            for service in waiting {
-                self.notice(Notice::StaysWith(service, node.clone()));
-            }
+            self.tell_waiting(takeover.node);
+        }
+    }
+
+    /// What stays with a node that was lost.
+    fn tell_waiting(&mut self, node: NodeId) {
+        let name = self.state.name(node);
+        let waiting: Vec<_> = self.state.waiting_for(node).cloned().collect();
+        for service in waiting {
+            self.notice(Notice::StaysWith(service, name.clone()));
         }
     }
 }

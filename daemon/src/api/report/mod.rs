@@ -12,6 +12,7 @@
 
 mod concerns;
 mod copies;
+mod fence_history;
 mod history;
 mod incident;
 mod kept;
@@ -35,6 +36,7 @@ use crate::driver::view::View;
 use crate::journal::{Entry, stamp};
 
 pub use copies::CopyReport;
+pub use fence_history::{FenceHistoryReport, FenceKind, FenceRecord, FenceUnderWay, fence_history};
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
 pub use kept::MaintenanceReport;
