@@ -20,8 +20,8 @@ pub const SHORTEST_RIDE_OUT: Span = Span::from_millis(20);
 pub const LONGEST_RIDE_OUT: Span = Span::from_millis(60_000);
 /// The kernel slack assumed of a holder that did not say its own.
 pub const UNKNOWN_SLACK: Span = Span::from_millis(10);
-/// The shortest timeout that a watchdog is armed with. Drivers count in whole seconds, and a machine
-/// that is busy for one is not to be reset for it.
+/// The shortest timeout that a watchdog is armed with. Drivers count in whole seconds, and a
+/// machine that is busy for one is not to be reset for it.
 pub const SHORTEST_WATCHDOG: Span = Span::from_millis(2_000);
 /// How late a watchdog may reset its machine: drivers count by ticks of up to a second.
 pub const WATCHDOG_LATE: Span = Span::from_millis(1_000);
@@ -183,10 +183,10 @@ impl Timers {
         Span(self.ride_out.0.saturating_add(beats).saturating_add(trips).saturating_add(lead))
     }
 
-    /// The shortest timeout that a node's watchdog is armed with: an ordinary lease and a second, and
-    /// no less than [`SHORTEST_WATCHDOG`]. So a guard that stands still for a ride-out, which must
-    /// cost nothing, feeds it again in time; and what is bound has about as long as a lease lasts to
-    /// be stopped in order once that is over.
+    /// The shortest timeout that a node's watchdog is armed with: an ordinary lease and a second,
+    /// and no less than [`SHORTEST_WATCHDOG`]. So a guard that stands still for a ride-out, which
+    /// must cost nothing, feeds it again in time; and what is bound has about as long as a lease
+    /// lasts to be stopped in order once that is over.
     #[must_use]
     pub const fn watchdog(&self) -> Span {
         let long = self.ordinary_lease().0 + WATCHDOG_MARGIN.0;

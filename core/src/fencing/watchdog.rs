@@ -43,8 +43,8 @@ impl Proof {
     /// there is no proof, however long it is silent afterwards, and if there was one it was wrong
     /// (rule W4).
     ///
-    /// `since` is when this daemon knew that the node is out of the view; or, if the proof was made,
-    /// when it knew that.
+    /// `since` is when this daemon knew that the node is out of the view; or, if the proof was
+    /// made, when it knew that.
     #[must_use]
     pub fn outlived(state: &State, report: &Report, node: NodeId, since: Instant) -> bool {
         let gone = !state.view.contains_key(&node);

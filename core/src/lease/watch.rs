@@ -13,8 +13,8 @@
 //! ended in the middle of it. Then the device is not even opened, as to open it feeds it.
 //!
 //! A guard that is stopped, killed or hung feeds nothing. One that runs, and sees that the device
-//! should have reset the machine and has not (it stood still with the machine, or it is broken), has
-//! the machine reset itself.
+//! should have reset the machine and has not (it stood still with the machine, or it is broken),
+//! has the machine reset itself.
 
 use alloc::string::String;
 
@@ -30,16 +30,16 @@ const AGAIN: Span = Span::from_millis(10_000);
 /// What to do about the watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchdogAct {
-    /// Arm it, with a timeout of at least `least`, or set such a timeout. What came of it comes back
-    /// as [`super::Event::Watchdog`]. Not from `until` on.
+    /// Arm it, with a timeout of at least `least`, or set such a timeout. What came of it comes
+    /// back as [`super::Event::Watchdog`]. Not from `until` on.
     Arm {
         /// The shortest timeout that will do.
         least: Span,
         /// Until when.
         until: Instant,
     },
-    /// Feed it, but not from `until` on. If that has passed when it is done, it was fed too late, and
-    /// the machine is to be reset at once.
+    /// Feed it, but not from `until` on. If that has passed when it is done, it was fed too late,
+    /// and the machine is to be reset at once.
     Feed {
         /// Until when.
         until: Instant,

@@ -25,7 +25,7 @@ use crate::id::{Epoch, Incarnation, NodeId};
 use crate::lease::Report;
 use crate::notice::{FenceNews, Notice};
 use crate::placement::{self, Able};
-use crate::state::{Change, FenceChange, FenceEnd, FenceSaid};
+use crate::state::{Change, CycleEnd, FenceChange, FenceEnd, FenceSaid, Rehearsal};
 use crate::time::{Instant, Span};
 
 /// The pause before a node is fenced again after that failed, doubled with each failure.
@@ -274,7 +274,14 @@ impl Node {
                     self.fences.failed.insert(end.node, now);
                 }
             }
-            FenceChange::Rehearsed { node, .. } => drop(self.fences.failed.remove(node)),
+            // A way that works again is taken at once.
+            FenceChange::Rehearsed { node, rehearsal: Rehearsal { said, .. } }
+            | FenceChange::CycleEnds { node, end: CycleEnd { said, .. } } => {
+                if said.outcome.is_ok() {
+                    self.fences.failed.remove(node);
+                }
+            }
+            FenceChange::CycleBegins { .. } => {}
             // What it has is somebody else's by now. A later start of its guard is admitted.
             FenceChange::Doubted { node, .. } if *node == self.me => self.on_retire(now),
             FenceChange::Doubted { .. } => {}
@@ -295,6 +302,12 @@ impl Node {
             FenceChange::Doubted { node, why, .. } => (*node, FenceNews::Doubted(why.clone())),
             FenceChange::Rehearsed { node, rehearsal } => {
                 (*node, FenceNews::Rehearsed(rehearsal.said.outcome.clone().err()))
+            }
+            FenceChange::CycleBegins { node, by, .. } => {
+                (*node, FenceNews::Cycling(self.state.name(*by)))
+            }
+            FenceChange::CycleEnds { node, end } => {
+                (*node, FenceNews::Cycled(end.said.outcome.clone()))
             }
         };
         self.notice(Notice::Fence(self.state.name(node), news));

@@ -154,8 +154,8 @@ impl Node {
         self.watchdogs.gone = gone.collect();
     }
 
-    /// What a coordinator decides about nodes that are out of the view: that a watchdog has done its
-    /// work, or that it evidently has not.
+    /// What a coordinator decides about nodes that are out of the view: that a watchdog has done
+    /// its work, or that it evidently has not.
     pub(super) fn by_watchdog(&self, now: Instant, report: &Report) -> Option<Change> {
         // As with a removal: what is decided upon may be half a ride-out old (rule C2).
         if now.since(report.at) >= Span(self.state.timers.ride_out.0 / 2) {

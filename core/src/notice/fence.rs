@@ -20,14 +20,21 @@ pub enum FenceNews {
     Doubted(String),
     /// The way to it was tried; why it does not work, if it does not.
     Rehearsed(Option<String>),
+    /// Its machine is being switched off and on for a trial, from that node.
+    Cycling(String),
+    /// What came of that.
+    Cycled(Result<String, String>),
 }
 
 impl FenceNews {
     pub(super) fn severity(&self) -> Severity {
         match self {
-            Self::Failed(_) | Self::Doubted(_) | Self::Rehearsed(Some(_)) => Severity::Error,
-            Self::Begins | Self::Off(_) => Severity::Warning,
-            Self::Rehearsed(None) => Severity::Info,
+            Self::Failed(_)
+            | Self::Doubted(_)
+            | Self::Rehearsed(Some(_))
+            | Self::Cycled(Err(_)) => Severity::Error,
+            Self::Begins | Self::Off(_) | Self::Cycling(_) => Severity::Warning,
+            Self::Rehearsed(None) | Self::Cycled(Ok(_)) => Severity::Info,
         }
     }
 }
@@ -45,6 +52,13 @@ pub(super) fn tell(f: &mut fmt::Formatter<'_>, node: &str, news: &FenceNews) -> 
         FenceNews::Rehearsed(None) => write!(f, "the way to fence {node} works"),
         FenceNews::Rehearsed(Some(why)) => {
             write!(f, "{node} could not be fenced if it had to be: {why}")
+        }
+        FenceNews::Cycling(by) => {
+            write!(f, "{node} is switched off and on from {by}, to rehearse its fencing")
+        }
+        FenceNews::Cycled(Ok(how)) => write!(f, "the fencing of {node} was rehearsed: {how}"),
+        FenceNews::Cycled(Err(why)) => {
+            write!(f, "the fencing of {node} was rehearsed, and failed: {why}")
         }
     }
 }

@@ -348,8 +348,8 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::Fence(node, news) => fence::tell(f, node, news),
         Notice::WatchdogElapsed(node) => write!(
             f,
-            "what stayed with {node} may start elsewhere: by now its watchdog has reset it, unless it had \
-             stopped all that itself"
+            "what stayed with {node} may start elsewhere: by now its watchdog has reset it, unless \
+             it had stopped all that itself"
         ),
         Notice::WatchdogFailed(node) => write!(
             f,

@@ -256,6 +256,7 @@ impl State {
         self.later.fencing.failures.remove(&node);
         self.forget_copies_of(node);
         self.rely_no_more(node);
+        self.end_cycles_of(node);
         self.view.insert(node, Admission { incarnation, index });
         self.epoch = self.epoch.next();
         // Its former start ended with the lease and all that stood on it. What is still assigned to
@@ -279,6 +280,7 @@ impl State {
         }
         self.view.remove(&node);
         self.note_lost(node, incarnation);
+        self.end_cycles_of(node);
         self.forget_copies_of(node);
         self.epoch = self.epoch.next();
         let held: Vec<_> = self.held_by(node).map(|(service, _)| service.clone()).collect();
@@ -328,7 +330,7 @@ impl State {
             return Err(Refusal::NotEligible(node));
         }
         // Decided upon before an operator said otherwise.
-        if self.is_kept(&service) || self.is_node_maintained(node) {
+        if self.is_kept(&service) || self.is_node_maintained(node) || self.cycle(node).is_some() {
             return Err(Refusal::Stale);
         }
         if !self.is_fit(&service, node) {
@@ -435,6 +437,9 @@ impl State {
     fn set_standby(&mut self, node: NodeId, on: bool) -> Applied {
         if !self.members.contains_key(&node) {
             return Err(Refusal::NoSuchNode);
+        }
+        if !on && self.cycle(node).is_some() {
+            return Err(Refusal::BeingCycled(node));
         }
         let changed = if on { self.standby.insert(node) } else { self.standby.remove(&node) };
         if changed { Ok(Outcome::Done) } else { Err(Refusal::AlreadyThere) }

@@ -5,7 +5,7 @@
 //! | [`FenceChange::Begins`] | the coordinator, before any device is asked |
 //! | [`FenceChange::Ends`] | the coordinator: devices have spoken, or nobody asks them more |
 //! | [`FenceChange::Doubted`] | the coordinator: a node goes on that devices called off |
-//! | [`FenceChange::Rehearsed`] | whoever tried the way to a node |
+//! | [`FenceChange::Rehearsed`], [`FenceChange::CycleBegins`], [`FenceChange::CycleEnds`] | whoever tries the way to a node ([`rehearsal`](super::rehearsal)) |
 //!
 //! An attempt is begun in the state before a device hears of it. So no node is admitted while
 //! somebody may be switching it off, and a new coordinator knows of what the one before had begun.
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::Applied;
 use super::config::Config;
 use super::watchdog::Watchdog;
-use super::{Outcome, Refusal, State};
+use super::{CycleEnd, Cycles, Outcome, Refusal, Rehearsal, State};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::time::Span;
 
@@ -50,6 +50,8 @@ pub struct StateFencing {
     pub rehearsed: BTreeMap<NodeId, Rehearsal>,
     /// What is known of nodes' watchdogs.
     pub watchdogs: BTreeMap<NodeId, Watchdog>,
+    /// Machines that are switched off and on for a trial, and what came of it.
+    pub cycles: Cycles,
 }
 
 /// Something about a node's being switched off.
@@ -77,12 +79,28 @@ pub enum FenceChange {
         /// What was seen.
         why: String,
     },
-    /// The way to a node was tried.
+    /// The way to a node was tried: its devices were asked for its status.
     Rehearsed {
         /// The node.
         node: NodeId,
         /// What came of it.
         rehearsal: Rehearsal,
+    },
+    /// A node's machine is about to be switched off and on, to try the way to it.
+    CycleBegins {
+        /// The node.
+        node: NodeId,
+        /// On which node devices are asked.
+        by: NodeId,
+        /// When, by that node's wall clock, in seconds since 1970. For people.
+        wall: u64,
+    },
+    /// It was, or that failed.
+    CycleEnds {
+        /// The node.
+        node: NodeId,
+        /// What came of it.
+        end: CycleEnd,
     },
 }
 
@@ -132,19 +150,6 @@ pub struct FenceSaid {
     pub wall: u64,
 }
 
-/// A trial of the way to a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rehearsal {
-    /// From which node.
-    pub by: NodeId,
-    /// Whether the machine was really switched off and on.
-    pub cycled: bool,
-    /// What the devices said.
-    pub said: FenceSaid,
-    /// When it last succeeded, in seconds since 1970; nothing if it never has.
-    pub good: Option<u64>,
-}
-
 impl State {
     /// Whether all starts of a node's guard up to that one are proven to be over, as the node was
     /// switched off since.
@@ -156,15 +161,20 @@ impl State {
     /// Whether somebody may be switching that node off.
     #[must_use]
     pub fn is_being_fenced(&self, node: NodeId) -> bool {
-        self.later.fencing.under_way.contains_key(&node)
+        self.later.fencing.under_way.contains_key(&node) || self.cycle(node).is_some()
+    }
+
+    /// Whether there are devices for that node.
+    #[must_use]
+    pub fn has_ways(&self, node: NodeId) -> bool {
+        let config = self.config.as_ref().and_then(|config| config.fencing(&self.name(node)));
+        config.is_some_and(|fencing| !fencing.levels.is_empty())
     }
 
     /// Whether there are devices for that node whose word is relied upon.
     #[must_use]
     pub fn is_fenceable(&self, node: NodeId) -> bool {
-        let config = self.config.as_ref().and_then(|config| config.fencing(&self.name(node)));
-        let has_levels = config.is_some_and(|fencing| !fencing.levels.is_empty());
-        has_levels && !self.later.fencing.doubted.contains_key(&node)
+        self.has_ways(node) && !self.later.fencing.doubted.contains_key(&node)
     }
 
     pub(super) fn change_fencing(&mut self, change: FenceChange) -> Applied {
@@ -177,6 +187,8 @@ impl State {
                 self.doubt_fence(node, incarnation, why)
             }
             FenceChange::Rehearsed { node, rehearsal } => self.note_rehearsal(node, rehearsal),
+            FenceChange::CycleBegins { node, by, wall } => self.begin_cycle(node, by, wall),
+            FenceChange::CycleEnds { node, end } => self.end_cycle(node, end),
         }
     }
 
@@ -191,7 +203,7 @@ impl State {
         if !self.members.contains_key(&node) {
             return Err(Refusal::NoSuchNode);
         }
-        let known = self.later.fencing.under_way.contains_key(&node);
+        let known = self.is_being_fenced(node);
         let here = self.view.contains_key(&node);
         let done = self.is_fenced(node, incarnation);
         if term != self.term || known || here || done || !self.is_fenceable(node) {
@@ -249,26 +261,6 @@ impl State {
         Ok(Outcome::Done)
     }
 
-    /// The way to a node was tried.
-    fn note_rehearsal(&mut self, node: NodeId, mut rehearsal: Rehearsal) -> Applied {
-        if !self.members.contains_key(&node) {
-            return Err(Refusal::NoSuchNode);
-        }
-        let fencing = &mut self.later.fencing;
-        let before = fencing.rehearsed.get(&node).and_then(|it| it.good);
-        let good = rehearsal.said.outcome.is_ok();
-        rehearsal.good = if good { Some(rehearsal.said.wall) } else { before };
-        // Only a machine that was seen to go off shows that its devices tell the truth.
-        if good && rehearsal.cycled {
-            fencing.doubted.remove(&node);
-        }
-        if good {
-            fencing.failures.remove(&node);
-        }
-        fencing.rehearsed.insert(node, rehearsal);
-        Ok(Outcome::Done)
-    }
-
     /// What is known of the ways to nodes belongs to their present description. To be called with
     /// the configuration that comes, before it is taken.
     pub(super) fn forget_changed_ways(&mut self, config: &Config) {
@@ -288,6 +280,7 @@ impl State {
             fencing.doubted.remove(&node);
             fencing.failures.remove(&node);
             fencing.rehearsed.remove(&node);
+            fencing.cycles.last.remove(&node);
         }
     }
 
@@ -309,5 +302,8 @@ impl State {
         fencing.failures.remove(&node);
         fencing.doubted.remove(&node);
         fencing.rehearsed.remove(&node);
+        fencing.cycles.last.remove(&node);
+        fencing.cycles.under_way.remove(&node);
+        self.end_cycles_of(node);
     }
 }

@@ -23,6 +23,7 @@ mod grant;
 mod halt;
 mod incident;
 mod refusal;
+mod rehearsal;
 mod rest;
 mod safety;
 mod sound;
@@ -48,12 +49,11 @@ use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
 pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
-pub use fencing::{
-    FENCES_KEPT, FenceBegun, FenceChange, FenceEnd, FenceSaid, Rehearsal, StateFencing,
-};
+pub use fencing::{FENCES_KEPT, FenceBegun, FenceChange, FenceEnd, FenceSaid, StateFencing};
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use refusal::Refusal;
+pub use rehearsal::{Cycle, CycleEnd, Cycles, Rehearsal};
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
 pub use votes::{MOST_NODES, MOST_VOTERS};

@@ -62,6 +62,8 @@ pub enum Refusal {
     TooManyAttributes,
     /// The node is being switched off, or was, and this start of it counts no more.
     Fenced(NodeId),
+    /// The node is being switched off and on for a trial.
+    BeingCycled(NodeId),
 }
 
 impl fmt::Display for Refusal {
@@ -92,6 +94,7 @@ impl fmt::Display for Refusal {
             Self::Fenced(_) => {
                 f.write_str("that node is being fenced, or was and has not started anew")
             }
+            Self::BeingCycled(_) => being_cycled(f),
             Self::TooManyAttributes => write!(f, "{ATTRIBUTES_KEPT} are the most; delete some"),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),
@@ -136,6 +139,13 @@ impl fmt::Display for Refusal {
             ),
         }
     }
+}
+
+fn being_cycled(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(
+        "that node's machine is being switched off and on to rehearse its fencing; when that is \
+         over stands in `stead fence history`",
+    )
 }
 
 fn attribute_too_long(f: &mut fmt::Formatter<'_>) -> fmt::Result {

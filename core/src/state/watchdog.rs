@@ -1,14 +1,14 @@
 //! What the cluster relies on of nodes' watchdogs (`docs/protocol.md`, section 18).
 //!
 //! A node's word that its watchdog is armed is a promise: whenever something bound is on its
-//! machine, the machine is reset within a known time after its lease has ended. Others count on that
-//! when they hear nothing more, so the word has to be one that every coordinator knows, a new one
-//! too, and that is not taken back while somebody counts on it. Both the log gives: the word is
+//! machine, the machine is reset within a known time after its lease has ended. Others count on
+//! that when they hear nothing more, so the word has to be one that every coordinator knows, a new
+//! one too, and that is not taken back while somebody counts on it. Both the log gives: the word is
 //! committed, and what loosens the promise is committed before the node loosens it.
 //!
 //! ```text
-//!   guard armed ─▶ Watch (timeout) ─▶ lost, out of the view ─▶ WatchdogElapsed: what is bound to it
-//!                      │                       │                may go elsewhere, once
+//!   guard armed ─▶ Watch (timeout) ─▶ lost, out of the view ─▶ WatchdogElapsed: what is bound to
+//!                      │                       │                it may go elsewhere, once
 //!                      │                       └─▶ heard when it should have been reset: failed
 //!                      └─▶ admitted anew, or the configuration wants none: nothing is relied on
 //! ```

@@ -8,8 +8,8 @@ use stead_core::state::config::{
 };
 use stead_core::state::config::{Agent, ResourceTimes};
 use stead_core::state::{
-    Change, FENCES_KEPT, FenceChange, FenceEnd, FenceSaid, Holder, PROTOCOL_0_6, ProofRecord,
-    Refusal, Rehearsal,
+    Change, CycleEnd, FENCES_KEPT, FenceChange, FenceEnd, FenceSaid, Holder, PROTOCOL_0_6,
+    ProofRecord, Refusal, Rehearsal, Takeover,
 };
 use stead_core::time::Span;
 
@@ -175,18 +175,115 @@ fn a_device_that_lied_is_believed_again_once_the_machine_was_seen_to_go_off() {
     let takeover = book.takeover(2, &[]);
     book.done(Change::Takeover(takeover));
     book.refused(begins(1), Refusal::Stale);
-    let rehearsed = |cycled, outcome| {
-        let rehearsal = Rehearsal { by: A, cycled, said: said(outcome), good: None };
+    let looked = |outcome| {
+        // Whatever it says of itself: it switched nothing.
+        let rehearsal = Rehearsal { by: A, cycled: true, said: said(outcome), good: None };
         Change::Fence(FenceChange::Rehearsed { node: B, rehearsal })
     };
-    book.done(rehearsed(true, Err("no answer")));
-    book.done(rehearsed(false, Ok("power")));
+    let mut cycled = |seen, outcome| {
+        book.done(cycle(A));
+        let ended = cycle_ends(&book, seen, outcome);
+        book.done(ended);
+        book.state.is_fenceable(B)
+    };
+    assert!(!cycled(true, Err("no answer")), "it went off, and not by its devices");
+    assert!(!cycled(false, Ok("power")), "they say so again");
+    book.done(looked(Ok("power")));
     assert!(!book.state.is_fenceable(B), "a status shows nothing");
-    book.done(rehearsed(true, Ok("power")));
-    assert!(book.state.is_fenceable(B));
-    book.done(rehearsed(false, Err("no answer")));
-    let last = &book.state.later.fencing.rehearsed[&B];
+    let mut cycled = |seen, outcome| {
+        book.done(cycle(A));
+        let ended = cycle_ends(&book, seen, outcome);
+        book.done(ended);
+        book.state.is_fenceable(B)
+    };
+    assert!(cycled(true, Ok("power")), "it was seen to go off");
+    book.done(looked(Err("no answer")));
+    let fencing = &book.state.later.fencing;
+    let last = &fencing.rehearsed[&B];
     assert_eq!(last.good, Some(1_790_000_000), "when it worked is remembered");
+    assert!(!last.cycled && fencing.cycles.last[&B].said.outcome.is_ok(), "and so is the cycle");
+}
+
+fn cycle(by: NodeId) -> Change {
+    Change::Fence(FenceChange::CycleBegins { node: B, by, wall: 1_790_000_000 })
+}
+
+/// What the trial under way came to.
+fn cycle_ends(book: &Book, seen: bool, outcome: Result<&str, &str>) -> Change {
+    let number = book.state.cycle(B).map(|it| it.number).unwrap_or_default();
+    let end = CycleEnd { number, by: A, said: said(outcome), seen, given_up: false };
+    Change::Fence(FenceChange::CycleEnds { node: B, end })
+}
+
+fn standby(on: bool) -> Change {
+    Change::Standby { node: B, on }
+}
+
+#[test]
+fn only_what_is_empty_and_on_standby_is_switched_off_for_a_trial() {
+    let mut book = book();
+    book.refused(cycle(A), Refusal::Stale);
+    book.done(standby(true));
+    book.refused(cycle(A), Refusal::StillServes("s0".into()));
+    let stop = book.stop("s0", Some(1));
+    book.done(stop);
+    book.refused(cycle(A), Refusal::StillServes("s0".into()));
+    let stopped = book.stopped("s0", 2);
+    book.done(stopped);
+    book.refused(cycle(B), Refusal::NotEligible(B));
+    book.refused(cycle(NodeId(7)), Refusal::NotEligible(NodeId(7)));
+    book.done(cycle(A));
+    book.refused(cycle(A), Refusal::Fenced(B));
+}
+
+#[test]
+fn what_is_switched_off_for_a_trial_gets_nothing_and_is_not_let_in_until_that_is_over() {
+    let mut book = lost();
+    book.done(cycle(A));
+    book.refused(admit(2), Refusal::Fenced(B));
+    book.refused(begins(1), Refusal::Stale);
+    book.refused(standby(false), Refusal::BeingCycled(B));
+    let late = cycle_ends(&book, true, Ok("power"));
+    book.done(late.clone());
+    book.refused(late, Refusal::Stale);
+    assert_eq!(book.state.assignments[&"s0".into()].holder.node(), Some(B), "it frees nothing");
+    book.done(begins(1));
+    book.refused(cycle(A), Refusal::Fenced(B));
+}
+
+#[test]
+fn an_assignment_that_comes_late_does_not_reach_a_machine_that_goes_off() {
+    let mut book = book();
+    let stop = book.stop("s0", None);
+    book.done(stop);
+    let stopped = book.stopped("s0", 2);
+    book.done(stopped);
+    let assign = book.assign("s0", 2);
+    book.done(standby(true));
+    book.done(cycle(A));
+    book.refused(assign, Refusal::Stale);
+}
+
+#[test]
+fn a_trial_ends_with_the_place_of_whoever_makes_it() {
+    let mut book = book();
+    let takeover = book.takeover(1, &[]);
+    let stop = book.stop("s0", Some(1));
+    book.done(stop);
+    let stopped = book.stopped("s0", 2);
+    book.done(stopped);
+    book.done(standby(true));
+    book.done(cycle(A));
+    let late = cycle_ends(&book, true, Ok("power"));
+    let takeover = Takeover { base: book.state.epoch, ..takeover };
+    book.done(Change::Takeover(takeover));
+    assert_eq!(book.state.cycle(B), None);
+    book.refused(late, Refusal::Stale);
+    let kept = &book.state.later.fencing.cycles.last[&B];
+    let why = kept.said.outcome.as_ref().expect_err("nobody knows what came of it");
+    assert!(why.starts_with("given up: a was lost in the middle of it"), "{why}");
+    assert!(!book.state.later.fencing.rehearsed.contains_key(&B), "no device failed");
+    book.done(standby(false));
 }
 
 #[test]

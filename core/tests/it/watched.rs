@@ -1,5 +1,5 @@
-//! What may rest on a node's watchdog: the committed word, the coordinator's wait, and what the node
-//! itself does first.
+//! What may rest on a node's watchdog: the committed word, the coordinator's wait, and what the
+//! node itself does first.
 
 use std::collections::BTreeMap;
 

@@ -206,6 +206,7 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::NoCopy(_)
         | Refusal::AttributeTooLong
         | Refusal::TooManyAttributes
+        | Refusal::BeingCycled(_)
         | Refusal::Unsettled => refusal.to_string(),
     }
 }

@@ -132,6 +132,14 @@ pub enum Request {
         /// The node or the device.
         name: String,
     },
+    /// What was fenced, and what came of rehearsals: a [`super::report::FenceHistoryReport`].
+    FenceHistory {
+        /// Which node; all if none.
+        #[serde(default)]
+        node: Option<String>,
+    },
+    /// Try the ways to a node, and keep what came of it: many [`super::rehearse::RehearseNews`].
+    FenceRehearse(Rehearse),
     /// End a node's quarantine: a [`ChangeAnswer`].
     Steady {
         /// Which.
@@ -180,6 +188,25 @@ pub enum Request {
         #[serde(default)]
         value: Option<String>,
     },
+}
+
+/// A rehearsal of a node's fencing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearse {
+    /// Which node.
+    pub node: String,
+    /// Switch its machine off and on, and not only ask its devices for its status.
+    #[serde(default)]
+    pub power_cycle: bool,
+    /// Of a power cycle: by the devices of this level only.
+    #[serde(default)]
+    pub level: Option<usize>,
+    /// Say what would be done, or why not, and do nothing.
+    #[serde(default)]
+    pub only_say: bool,
+    /// Of a power cycle: for how many seconds to wait until the node is back.
+    #[serde(default)]
+    pub wait_s: u64,
 }
 
 /// For how long something is remembered, and of what.

@@ -26,6 +26,7 @@ pub mod halt;
 pub mod join;
 pub mod message;
 mod overrule;
+pub mod rehearse;
 pub mod report;
 mod requests;
 mod server;
@@ -42,7 +43,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::driver::handle::Handle;
-use crate::fence::Devices;
+use crate::driver::rehearse::Rehearsals;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::paths::Paths;
@@ -55,7 +56,7 @@ struct Desk {
     journal: Journal,
     metrics: Metrics,
     key: Identity,
-    devices: Arc<Devices>,
+    rehearsals: Rehearsals,
 }
 
 impl Desk {
@@ -66,7 +67,7 @@ impl Desk {
 }
 
 /// Serves the API until `shutdown` is true or its sender is gone; the task that is returned ends
-/// then. `key` is this node's own, `devices` are those that the whole daemon uses. Must be called
+/// then. `key` is this node's own, `rehearsals` those that the whole daemon makes. Must be called
 /// inside a tokio runtime.
 ///
 /// # Errors
@@ -77,10 +78,10 @@ pub fn serve(
     handle: Handle,
     journal: Journal,
     metrics: Metrics,
-    devices: Arc<Devices>,
+    rehearsals: Rehearsals,
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let listener = socket::listen(&paths.api_socket(), socket::Access::Group)?;
-    let desk = Arc::new(Desk { handle, journal, metrics, key, devices });
+    let desk = Arc::new(Desk { handle, journal, metrics, key, rehearsals });
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

@@ -59,6 +59,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::ConfirmOff { node, reason } => {
             json(&fence::confirm_off(desk, &node, reason).await?)
         }
+        Request::FenceHistory { node } => json(&fence_history(desk, node.as_deref())?),
         Request::Steady { node } => json(&steady(desk, node).await?),
         Request::Leave { node } => json(&leave(desk, node).await?),
         Request::Incident { number } => json(&incident(desk, number)?),
@@ -69,7 +70,10 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         }
         Request::Metrics => json(&MetricsAnswer { text: desk.metrics.text() }),
         // All are answered with many lines elsewhere; one that is not watched is one picture.
-        Request::Status { .. } | Request::Events { .. } | Request::FenceTest { .. } => {
+        Request::Status { .. }
+        | Request::Events { .. }
+        | Request::FenceTest { .. }
+        | Request::FenceRehearse(_) => {
             json(&report::status(&desk.handle.view(), &desk.journal.tail(LOOK_BACK)))
         }
     }
@@ -367,6 +371,12 @@ fn incident(desk: &Desk, number: Option<u64>) -> Answered<report::IncidentReport
             (_, _, _) => Failure::unchanged("there was no incident yet", ""),
         }
     })
+}
+
+fn fence_history(desk: &Desk, node: Option<&str>) -> Answered<report::FenceHistoryReport> {
+    let state = state(desk);
+    let only = node.map(|name| member(&state, name)).transpose()?;
+    Ok(report::fence_history(&state, only, &desk.journal.tail(LOOK_BACK)))
 }
 
 fn timers(desk: &Desk) -> Answered<report::TimersReport> {

@@ -11,8 +11,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
-use super::message::{Answer, Failure, LONGEST_REQUEST, Request, decode};
-use super::{Desk, fence, report, requests};
+use super::message::{Answer, Failure, LONGEST_REQUEST, Rehearse, Request, decode};
+use super::{Desk, fence, rehearse, report, requests};
 use crate::journal::{Entry, KEPT};
 
 /// Clients at once; more are told to come later.
@@ -118,6 +118,7 @@ impl Client {
                 self.events(desk, last, since.as_deref(), follow).await
             }
             Request::FenceTest { name } => self.fence_test(desk, &name).await,
+            Request::FenceRehearse(request) => self.rehearse(desk, request).await,
             Request::Status { watch: false }
             | Request::Config
             | Request::Plan { .. }
@@ -135,6 +136,7 @@ impl Client {
             | Request::ConfirmOff { .. }
             | Request::Serve { .. }
             | Request::Maintenance { .. }
+            | Request::FenceHistory { .. }
             | Request::Steady { .. }
             | Request::Leave { .. }
             | Request::Incident { .. }
@@ -194,7 +196,7 @@ impl Client {
             Err(failure) => return self.send(&Err(failure).into()).await,
         };
         let fencing = &config.later.fencing;
-        let trials = ways.iter().map(|way| desk.devices.try_out(fencing, way));
+        let trials = ways.iter().map(|way| desk.rehearsals.devices().try_out(fencing, way));
         let mut trials: FuturesOrdered<_> = trials.collect();
         loop {
             let trial = tokio::select! {
@@ -206,6 +208,22 @@ impl Client {
                     self.item(serde_json::to_value(fence::WayReport::from(trial))).await?;
                 }
                 Some(None) => {}
+                None => return self.send(&Answer { end: true, ..Answer::new() }).await,
+            }
+        }
+    }
+
+    /// Sends what happens. Who goes away ends nothing.
+    async fn rehearse(&mut self, desk: &Desk, request: Rehearse) -> Result<(), Over> {
+        let mut news = rehearse::begin(desk, request);
+        loop {
+            let next = tokio::select! {
+                next = news.recv() => next,
+                () = gone(&mut self.reader) => return Err(Over),
+            };
+            match next {
+                Some(Ok(news)) => self.item(serde_json::to_value(&news)).await?,
+                Some(Err(failure)) => return self.send(&Err(failure).into()).await,
                 None => return self.send(&Answer { end: true, ..Answer::new() }).await,
             }
         }

@@ -7,9 +7,9 @@
 //!
 //! # How it works
 //! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
-//! [`watchdog`], [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried is tried in a
-//! way that leaves nothing behind (a file that is removed, a connection that is closed, a priority
-//! that is given back).
+//! [`watchdog`], [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried
+//! is tried in a way that leaves nothing behind (a file that is removed, a connection that is
+//! closed, a priority that is given back).
 //!
 //! # Failures
 //! What can't be found out is a finding of its own ([`Verdict::Unknown`]) with the reason; no part

@@ -19,8 +19,8 @@ fn finding(wanted: bool, found: Result<Vec<Found>, String>, virtual_machine: boo
     let found = match found {
         Ok(found) => found,
         Err(why) if wanted => {
-            let advice = "without one nobody may rely on it (`[nodes.NAME] watchdog = true`): load its \
-                          driver at every boot (/etc/modules-load.d), softdog if there is no other";
+            let advice = "without one nobody may rely on it (`[nodes.NAME] watchdog = true`): load \
+                          its driver at every boot (/etc/modules-load.d), softdog if there is no other";
             return Finding::warning(CHECK, why, advice);
         }
         Err(why) => return Finding::good(CHECK, format!("none is wanted here; {why}")),
@@ -31,15 +31,15 @@ fn finding(wanted: bool, found: Result<Vec<Found>, String>, virtual_machine: boo
         return Finding::good(CHECK, format!("none is wanted here; there is: {seen}"));
     }
     if virtual_machine {
-        let advice = "where hypervisors may pause this machine, fence it by a device that reaches its \
-                      hypervisor";
+        let advice = "where hypervisors may pause this machine, fence it by a device that reaches \
+                      its hypervisor";
         let seen =
             format!("{seen}; this is a virtual machine: paused, its watchdog stands still too");
         return Finding::warning(CHECK, seen, advice);
     }
     if found.iter().all(Found::is_software) {
-        let advice = "load the driver of the board's own watchdog, if it has one: a kernel that hangs \
-                      takes its own timer with it";
+        let advice = "load the driver of the board's own watchdog, if it has one: a kernel that \
+                      hangs takes its own timer with it";
         return Finding::warning(CHECK, seen, advice);
     }
     Finding::good(CHECK, seen)

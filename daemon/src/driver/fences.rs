@@ -6,7 +6,6 @@
 //! proof calls over is not admitted whenever it comes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,15 +32,9 @@ pub(super) struct Fences {
 }
 
 impl Fences {
-    /// None yet. What a former daemon had begun is killed; blocks for a moment.
-    pub(super) fn new(run: &Path, results: UnboundedSender<Event>) -> Self {
-        let devices = Arc::new(Devices::of_daemon(run));
+    /// None yet. `devices` are those that the whole daemon uses.
+    pub(super) fn new(devices: Arc<Devices>, results: UnboundedSender<Event>) -> Self {
         Self { devices, results, running: BTreeMap::new() }
-    }
-
-    /// The devices, for who asks them something else: one at a time, whoever asks.
-    pub(super) fn devices(&self) -> Arc<Devices> {
-        self.devices.clone()
     }
 
     /// Has a node's devices switch it off, and tells what they said.
@@ -91,8 +84,19 @@ async fn attempt(devices: &Devices, config: &FencingConfig, name: &str) -> (Atte
 pub(crate) fn said(outcome: Result<String, String>, steps: &[Step], began: Instant) -> FenceSaid {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
     let took = Span::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-    let lines = steps.iter().flat_map(lines).take(MOST_LINES).collect();
-    FenceSaid { outcome, steps: lines, took, wall }
+    let steps = shortened(steps.iter().flat_map(lines).collect());
+    FenceSaid { outcome, steps, took, wall }
+}
+
+/// The first lines and the last, where there are too many: it failed by these, and ended with those.
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    let surplus = lines.len().saturating_sub(MOST_LINES);
+    if surplus > 0 {
+        let half = MOST_LINES / 2;
+        let left_out = format!("({} lines are left out)", surplus + 1);
+        lines.splice(half..=half + surplus, [left_out]);
+    }
+    lines
 }
 
 /// A step in words, with what the device printed where it failed.
@@ -100,7 +104,8 @@ fn lines(step: &Step) -> Vec<String> {
     let level = step.level.map(|level| format!("level {level}, ")).unwrap_or_default();
     let plug = step.plug.as_ref().map(|plug| format!(":{plug}")).unwrap_or_default();
     let (device, action) = (&step.device, step.action);
-    let told = format!("{level}{device}{plug}: {action}: {} ({})", step.said, step.took);
+    let took = step.took.as_millis_f64() / 1_000.0;
+    let told = format!("{level}{device}{plug}: {action}: {} ({took:.1} s)", step.said);
     let failed = matches!(step.said, Said::Failed(_));
     let printed = step.output.iter().filter(|_| failed).map(|line| format!("  {line}"));
     [told].into_iter().chain(printed).map(|line| shorten(&line)).collect()

@@ -21,8 +21,9 @@ use super::handle::Handle;
 use super::machine::Replica;
 use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
+use super::rehearse::Rehearsals;
 use super::task::{Inputs, Task};
-use super::{network, rehearse, task};
+use super::{network, task};
 use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
@@ -111,9 +112,8 @@ async fn daemon(
     if let Some(address) = listen {
         tokio::spawn(metrics::listen::serve(address, numbers.clone(), ended.clone()));
     }
-    let devices = Arc::new(Devices::of_daemon(&paths.run));
     let looks = (handle.clone(), journal.clone(), numbers);
-    let served = open_api(paths, &key, looks, &devices, ended)?;
+    let (served, rehearsals) = open_api(paths, &key, looks, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
     let programs = found_programs(paths, &identity, results.clone())?;
@@ -124,19 +124,17 @@ async fn daemon(
     };
     let (log, events) = (Arc::new(opened.0), opened.1);
     proposer.set_log(log.clone());
-    let resets = tell_clients(identity.node, &handle, clients, &notices, &peers);
     let words = (results.clone(), notices.clone());
     let departure = departure::start(handle.clone(), paths.departed(), words);
-    let fences = Fences::new(&paths.run, results.clone());
-    rehearse::start(handle.clone(), fences.devices());
+    let fences = Fences::new(rehearsals.devices().clone(), results.clone());
     let performers = Performers {
+        resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
         peers,
         proposer,
         guard: None,
         programs,
         redirect: Redirect::new(results.clone(), notices),
-        resets,
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
@@ -185,16 +183,20 @@ fn found_programs(
     Ok(programs)
 }
 
+/// The API, and the one set of devices that it and all else here use.
 fn open_api(
     paths: &Paths,
     key: &Key,
     (handle, journal, metrics): (Handle, Journal, Metrics),
-    devices: &Arc<Devices>,
     ended: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, DaemonError> {
-    let (key, devices) = (key.clone(), devices.clone());
-    let served = api::serve(paths, key, handle, journal, metrics, devices, ended);
-    served.map_err(failed("open its local API"))
+) -> Result<(JoinHandle<()>, Rehearsals), DaemonError> {
+    let devices = Arc::new(Devices::of_daemon(&paths.run));
+    let rehearsals = Rehearsals::new(handle.clone(), devices);
+    let own = rehearsals.clone();
+    // Nothing is due before the log has said so.
+    own.clone().start();
+    let served = api::serve(paths, key.clone(), handle, journal, metrics, own, ended);
+    Ok((served.map_err(failed("open its local API"))?, rehearsals))
 }
 
 fn open_peers(

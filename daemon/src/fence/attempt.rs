@@ -1,5 +1,6 @@
 //! An attempt to fence a node: its levels in order, until one proves that it is off.
 
+use std::future::pending;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,8 @@ use super::step::{Action, Attempt, Said, Step};
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// What a question was not answered for that is in vain.
-const IN_VAIN: &str = "it was ended: another device of this level had failed already";
+/// What a question was not answered for that is in vain, or nobody's to ask any more.
+const IN_VAIN: &str = "it was ended before it answered";
 
 /// What was asked and said so far.
 #[derive(Debug, Default)]
@@ -85,6 +86,7 @@ fn targets<'a>(config: &'a FencingConfig, plugs: &'a [Plug]) -> Result<Vec<Targe
     };
     let targets: Result<Vec<_>, String> = plugs.iter().map(target).collect();
     match targets {
+        // Nothing that is off proves nothing.
         Ok(targets) if targets.is_empty() => Err("it has no device".to_owned()),
         targets => targets,
     }
@@ -98,8 +100,22 @@ impl Devices {
     /// Takes at most the sum of all timeouts and retries. Whoever drops the future has everything
     /// killed that still runs; what devices were told already can't be taken back.
     pub async fn fence(&self, config: &FencingConfig, node: &str) -> Attempt {
+        self.fence_until(config, node, pending()).await
+    }
+
+    /// The same, ended for the reason that `given_up` comes with, if that is earlier: what was
+    /// asked and said until then is known all the same.
+    pub async fn fence_until(
+        &self,
+        config: &FencingConfig,
+        node: &str,
+        given_up: impl Future<Output = String>,
+    ) -> Attempt {
         let record = Record::default();
-        let outcome = self.try_levels(config, node, &record).await;
+        let outcome = tokio::select! {
+            outcome = self.try_levels(config, node, &record) => outcome,
+            why = given_up => Err(why),
+        };
         Attempt { node: node.to_owned(), outcome, steps: record.steps() }
     }
 
@@ -111,7 +127,7 @@ impl Devices {
     ) -> Result<usize, String> {
         let levels = config.nodes.get(node).map_or(&[][..], |fencing| &fencing.levels);
         let mut reasons = Vec::new();
-        for (number, plugs) in (1..).zip(levels) {
+        for (number, plugs) in (1..).zip(levels).filter(|(_, plugs)| !plugs.is_empty()) {
             match self.try_level(config, node, (number, plugs), record).await {
                 Ok(()) => return Ok(number),
                 Err(reason) if levels.len() > 1 => {

@@ -229,6 +229,11 @@ impl Devices {
         self.describe(&program, name).await.ok()
     }
 
+    /// Whether that device cuts a machine off and leaves it on, as far as it says.
+    pub async fn cuts_off(&self, config: &DeviceConfig) -> bool {
+        self.meta_of(config).await.is_some_and(|meta| meta.cuts_off())
+    }
+
     async fn ask_program(
         &self,
         command: &[String],

@@ -1,4 +1,4 @@
-//! `stead fence test`: every way is asked, nothing is switched, and what fails is explained.
+//! `stead fence test` and `rehearse`: ways are asked, and what fails is explained.
 
 use std::borrow::Cow;
 
@@ -26,6 +26,14 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// What was asked of that node's devices already, with what it means.
+    #[must_use]
+    pub fn of(config: &FencingConfig, node: &str, step: Step) -> Self {
+        let device = config.devices.get(&step.device);
+        let hints = device.map(|device| explain(&step, device)).unwrap_or_default();
+        Self { node: Some(node.to_owned()), step, hints }
+    }
+
     /// Whether the way works.
     #[must_use]
     pub fn answered(&self) -> bool {

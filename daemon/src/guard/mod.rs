@@ -15,10 +15,10 @@
 //! for as long as the lease lasts.
 //!
 //! Failures: the daemon may come and go, the lease stays. A guard that is killed leaves the gate
-//! running out, and a watchdog if one is armed. A frozen one finds its lease expired before it looks
-//! at anything else. Asked to end, it has the daemon stop what it runs, gives the lease up and says
-//! so, so that others need not wait. Where something bound can't be stopped then, it does not end: the
-//! machine is reset.
+//! running out, and a watchdog if one is armed. A frozen one finds its lease expired before it
+//! looks at anything else. Asked to end, it has the daemon stop what it runs, gives the lease up
+//! and says so, so that others need not wait. Where something bound can't be stopped then, it does
+//! not end: the machine is reset.
 //!
 //! Absent on purpose: every notion of services, programs, votes or whom to trust with what.
 

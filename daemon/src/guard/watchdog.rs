@@ -1,12 +1,12 @@
 //! The guard's hands at the watchdog: which device, what it is asked to do, what is said of it.
 //!
-//! Happy path: the first device in hardware that can be armed is; failing that the kernel's own timer
-//! (`softdog`), if it is loaded. `STEAD_WATCHDOG` in the guard's environment names one device and no
-//! other, or `none`.
+//! Happy path: the first device in hardware that can be armed is; failing that the kernel's own
+//! timer (`softdog`), if it is loaded. `STEAD_WATCHDOG` in the guard's environment names one device
+//! and no other, or `none`.
 //!
-//! Failures: a device that can't be had is told once, with its reason, and tried again now and then. A
-//! feed that turns out to have come too late can't be taken back: the machine is reset at once. A guard
-//! that ends while something bound is here leaves its device running.
+//! Failures: a device that can't be had is told once, with its reason, and tried again now and
+//! then. A feed that turns out to have come too late can't be taken back: the machine is reset at
+//! once. A guard that ends while something bound is here leaves its device running.
 //!
 //! Absent on purpose: when it is fed ([`stead_core::lease`]), and loading of drivers.
 

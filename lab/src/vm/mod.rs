@@ -1,8 +1,8 @@
 //! Machines with a kernel of their own, on the same switches: what no namespace can show.
 //!
-//! What it is for: a pause that no clock of the machine shows, a watchdog, power that goes and comes
-//! back, a kernel that panics, and file systems on disks that several machines reach. A [`Machine`]
-//! is a QEMU that emulates its processor, so it works wherever the tests do.
+//! What it is for: a pause that no clock of the machine shows, a watchdog, power that goes and
+//! comes back, a kernel that panics, and file systems on disks that several machines reach. A
+//! [`Machine`] is a QEMU that emulates its processor, so it works wherever the tests do.
 //!
 //! ```text
 //!   machine's host (a namespace)                     switch
@@ -11,9 +11,9 @@
 //!   └───────────────────────────────────┘
 //! ```
 //!
-//! The guest has the interface, its Ethernet address and its addresses; the host has none of them and
-//! is silent. Every fault of the bed is one of the machine's cables, and the end of the bed is the
-//! end of QEMU.
+//! The guest has the interface, its Ethernet address and its addresses; the host has none of them
+//! and is silent. Every fault of the bed is one of the machine's cables, and the end of the bed is
+//! the end of QEMU.
 //!
 //! A guest has no disk that it needs: its kernel is Debian's ([`Kernel`]), its programs are this
 //! machine's own, `/usr` as it stands, read only, and all else is in its memory and anew at every
@@ -27,8 +27,8 @@
 //! Times: userland after about 3 s, programs after about 6 s; some 150 MiB and hardly any processor
 //! time for a guest that idles. What it does takes ten times as long as outside.
 //!
-//! Failures: [`crate::LabError`] says which machine and what it was asked. A guest that could not be
-//! made ready says why on its console, which [`Machine::wait_up`] quotes. A question that waited
+//! Failures: [`crate::LabError`] says which machine and what it was asked. A guest that could not
+//! be made ready says why on its console, which [`Machine::wait_up`] quotes. A question that waited
 //! through a reset is not carried out afterwards (`guest/commands`).
 //!
 //! Deliberately absent: hardware virtualisation (times would depend on where the tests run),

@@ -51,8 +51,8 @@ impl Watchdog {
     /// so long. It is fed then.
     ///
     /// # Errors
-    /// See [`WatchdogError`]. A device that was opened and is of no use was stopped again, if it can
-    /// be.
+    /// See [`WatchdogError`]. A device that was opened and is of no use was stopped again, if it
+    /// can be.
     pub fn arm(found: &Found, least: Duration) -> Result<Self, WatchdogError> {
         let path = found.path.clone();
         // Before it is opened: one that can't be stopped would run from then on.
@@ -167,7 +167,8 @@ impl Watchdog {
     /// Stops it.
     ///
     /// # Errors
-    /// [`WatchdogError::Runs`]: it runs on, was fed, and resets the machine unless it is armed again.
+    /// [`WatchdogError::Runs`]: it runs on, was fed, and resets the machine unless it is armed
+    /// again.
     pub fn disarm(self) -> Result<(), WatchdogError> {
         self.stop()
     }

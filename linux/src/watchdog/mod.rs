@@ -8,9 +8,9 @@
 //! - It is stopped by closing it after the letter `V` was written. A device whose driver does not
 //!   know that letter stops at *any* close, also when its process was killed: it protects from
 //!   nothing, and [`Watchdog::arm`] refuses it, unless it can't be stopped at all (`nowayout`).
-//! - A close without that letter leaves it running and **feeds it once more**, whoever closed it and
-//!   whenever (`watchdog_release` in the kernel's `watchdog_dev.c`). The end of a process is such a
-//!   close.
+//! - A close without that letter leaves it running and **feeds it once more**, whoever closed it
+//!   and whenever (`watchdog_release` in the kernel's `watchdog_dev.c`). The end of a process is such
+//!   a close.
 //!
 //! Absent on purpose: when it is fed, and loading of drivers.
 
@@ -34,8 +34,8 @@ const SOFTWARE: &str = "Software Watchdog";
 pub enum WatchdogError {
     /// Another process has it.
     #[error(
-        "the watchdog {} is used by another process (systemd's RuntimeWatchdogSec, watchdogd or sbd?); \
-         it was not armed",
+        "the watchdog {} is used by another process (systemd's RuntimeWatchdogSec, watchdogd or \
+         sbd?); it was not armed",
         path.display()
     )]
     InUse {
@@ -55,8 +55,8 @@ pub enum WatchdogError {
     },
     /// It would stop with the process that feeds it.
     #[error(
-        "the watchdog {} ({identity}) stops when its process ends, so it can't be relied on; load its \
-         driver with nowayout=1",
+        "the watchdog {} ({identity}) stops when its process ends, so it can't be relied on; load \
+         its driver with nowayout=1",
         path.display()
     )]
     StopsAtClose {
@@ -67,7 +67,8 @@ pub enum WatchdogError {
     },
     /// None of its timeouts is long enough, and not much too long.
     #[error(
-        "the watchdog {} ({identity}) has no timeout of {least} s or somewhat more; it was not armed",
+        "the watchdog {} ({identity}) has no timeout of {least} s or somewhat more; it was not \
+         armed",
         path.display()
     )]
     Timeout {
@@ -79,7 +80,10 @@ pub enum WatchdogError {
         least: u64,
     },
     /// It runs on, and resets the machine unless somebody feeds it.
-    #[error("the watchdog {} can't be stopped: it resets this machine unless it is fed again", path.display())]
+    #[error(
+        "the watchdog {} can't be stopped: it resets this machine unless it is fed again",
+        path.display()
+    )]
     Runs {
         /// The device.
         path: PathBuf,

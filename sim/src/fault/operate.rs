@@ -199,7 +199,7 @@ impl World {
         if self.hosts[host].id == *node {
             return;
         }
-        // A new node on an old machine, which was off until then: new disk, new start of everything.
+        // A new node on an old machine, which was off until then: new disk, all starts anew.
         self.kill_daemon(host);
         self.kill_guard(host);
         self.hosts[host].disk.renew();

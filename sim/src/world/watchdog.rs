@@ -49,8 +49,8 @@ impl Dog {
 }
 
 impl World {
-    /// What the guard has done about its watchdog. `late`: it was held up in the middle of it, after
-    /// it had looked at the clock.
+    /// What the guard has done about its watchdog. `late`: it was held up in the middle of it,
+    /// after it had looked at the clock.
     pub(super) fn watchdog_act(&mut self, host: usize, act: WatchdogAct, late: bool) {
         let (now, run) = (self.local(host), self.hosts[host].guard_run);
         if self.plan.watchdogs.is_none() {

@@ -56,8 +56,9 @@ fn what_cannot_be_done_says_which_line() {
     assert!(matches!(error, PlayError::Act { line: 4, .. }), "{error}");
 }
 
-/// What a watchdog does not give (protocol, section 18): stopped with its machine it resets nothing,
-/// and the machine goes on with what others have started meanwhile. The judge has no excuse for it.
+/// What a watchdog does not give (protocol, section 18): stopped with its machine it resets
+/// nothing, and the machine goes on with what others have started meanwhile. The judge has no
+/// excuse for it.
 #[test]
 fn a_watchdog_that_stands_still_with_its_machine_is_no_proof() {
     let text = "# Paused.\nfenced\nwatchdogs inside\nhypervisor b 8000\nrun 7000\n";

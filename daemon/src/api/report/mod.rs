@@ -12,6 +12,7 @@
 
 mod concerns;
 mod copies;
+mod fence_history;
 mod fencing;
 mod history;
 mod incident;
@@ -36,6 +37,7 @@ use crate::driver::view::View;
 use crate::journal::{Entry, stamp};
 
 pub use copies::CopyReport;
+pub use fence_history::{FenceHistoryReport, FenceKind, FenceRecord, FenceUnderWay, fence_history};
 pub use fencing::{FencingReport, FencingState};
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};

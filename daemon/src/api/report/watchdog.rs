@@ -14,8 +14,8 @@ pub struct WatchdogReport {
     pub timeout_s: Option<f64>,
     /// Which device it is, if its node ever said so.
     pub device: Option<String>,
-    /// Should the node be lost, what is bound to it may go elsewhere once its watchdog has certainly
-    /// reset it: its word is committed.
+    /// Should the node be lost, what is bound to it may go elsewhere once its watchdog has
+    /// certainly reset it: its word is committed.
     pub relied_on: bool,
     /// It did not reset its machine when it should have.
     pub failed: bool,
@@ -71,7 +71,8 @@ fn concern(node: &NodeReport) -> Option<Concern> {
         (
             format!("the watchdog of {name} did not reset it when it should have"),
             format!(
-                "look whether it resets its machine at all; then on {name}: systemctl restart stead-guard"
+                "look whether it resets its machine at all; then on {name}: systemctl restart \
+                 stead-guard"
             ),
         )
     } else if it.timeout_s.is_some() {
@@ -83,12 +84,12 @@ fn concern(node: &NodeReport) -> Option<Concern> {
         let why = it.reason.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
         (
             format!(
-                "the watchdog of {name} is not armed{why}: should {name} be lost, what is bound to it \
-                 waits for another proof that it is off"
+                "the watchdog of {name} is not armed{why}: should {name} be lost, what is bound \
+                 to it waits for another proof that it is off"
             ),
             format!(
-                "on {name}: load the driver of its watchdog, or softdog (`stead doctor`, journalctl -u \
-                 stead-guard)"
+                "on {name}: load the driver of its watchdog, or softdog (`stead doctor`, \
+                 journalctl -u stead-guard)"
             ),
         )
     };
@@ -109,7 +110,7 @@ pub(super) fn notes(nodes: &[NodeReport]) -> Vec<Concern> {
          paused for longer than others wait goes on with what they have taken over",
         still.join(", ")
     );
-    let next = "fence them by a device that reaches their hypervisor, or see to it that nobody pauses \
-                them";
+    let next = "fence them by a device that reaches their hypervisor, or see to it that nobody \
+                pauses them";
     vec![Concern { level: Level::Note, what, since: None, next: next.to_owned() }]
 }

@@ -2,6 +2,7 @@
 
 mod fence;
 mod join;
+mod rehearse;
 mod socket;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,6 +16,7 @@ use super::super::message::{
 use super::super::report::{IncidentReport, StatusReport, TimersReport};
 use super::super::token::Token;
 use super::*;
+use crate::driver::rehearse::Rehearsals;
 use crate::fence::Devices;
 use crate::journal::{Entry, Journal};
 use crate::paths::Paths;
@@ -34,6 +35,10 @@ pub(super) struct Served {
     shutdown: watch::Sender<bool>,
     runtime: tokio::runtime::Runtime,
     key: [u8; 32],
+}
+
+fn rehearsals(handle: &Handle) -> Rehearsals {
+    Rehearsals::new(handle.clone(), Arc::new(Devices::of_process()))
 }
 
 impl Served {
@@ -57,8 +62,8 @@ impl Served {
         let submitted = runtime.block_on(async {
             let (handle, submitted) = handle();
             let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-            let devices = Arc::new(Devices::of_process());
-            super::super::serve(&paths, key, handle, journal.clone(), metrics, devices, ended)
+            let rehearsals = rehearsals(&handle);
+            super::super::serve(&paths, key, handle, journal.clone(), metrics, rehearsals, ended)
                 .unwrap();
             submitted
         });
@@ -345,9 +350,9 @@ fn a_new_daemon_takes_the_socket_over() {
     let (handle, _) = driver(picture(CLUSTER, 2));
     let journal = served.journal.clone();
     let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
-    let devices = Arc::new(Devices::of_process());
-    let _task =
-        super::super::serve(&paths, own_key(), handle, journal, metrics, devices, ended).unwrap();
+    let rehearsals = rehearsals(&handle);
+    let again = super::super::serve(&paths, own_key(), handle, journal, metrics, rehearsals, ended);
+    let _task = again.unwrap();
     let status: StatusReport = served.client().ask(&Request::Status { watch: false }).unwrap();
     assert_eq!(status.quorum.voters, 2);
 }

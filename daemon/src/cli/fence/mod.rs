@@ -1,17 +1,22 @@
 //! `stead fence`: the devices that switch machines off, and the operator's word in their place.
 //!
 //! `agents` asks the agents of this machine what they take; `test` asks through every way to a node
-//! and switches nothing, in the daemon or, with a file, in this process; `confirm-off` takes the
-//! word of somebody who has looked.
+//! and switches nothing, in the daemon or, with a file, in this process; `rehearse` does so and has
+//! it kept, or switches an empty machine off and on; `history` shows what was kept of that and of
+//! all fencing; `confirm-off` takes the word of somebody who has looked.
 //!
 //! Failures: what a device said is shown as it is, with what it means; the exit status is 0 only if
 //! every way answered.
 //!
-//! Deliberately absent: switching a machine off by hand. Agents do that, and the machine's owner.
+//! Deliberately absent: switching a machine off by hand, other than to rehearse it. Agents do that,
+//! and the machine's owner.
 
 mod agents;
 mod confirm;
+mod history;
+mod rehearse;
 mod trial;
+mod ways;
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +33,8 @@ use super::exit::Exit;
 Examples:
   stead fence agents fence_ipmilan
   stead fence test node1
+  stead fence rehearse node1
+  stead fence history node1
   stead fence confirm-off node1 --reason \"its plug is pulled\"")]
 pub(super) struct Fence {
     #[command(subcommand)]
@@ -38,6 +45,8 @@ pub(super) struct Fence {
 enum What {
     Agents(agents::Agents),
     Test(trial::Test),
+    Rehearse(rehearse::Rehearse),
+    History(history::History),
     ConfirmOff(confirm::ConfirmOff),
 }
 
@@ -46,6 +55,8 @@ impl Fence {
         match self.command {
             What::Agents(command) => command.run(context),
             What::Test(command) => command.run(context),
+            What::Rehearse(command) => command.run(context),
+            What::History(command) => command.run(context),
             What::ConfirmOff(word) => word.run(context),
         }
     }

@@ -8,12 +8,12 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use serde::Serialize;
 
+use super::ways::shown;
 use crate::api::client::{CallError, Streamed};
 use crate::api::fence::{WayReport, ways};
 use crate::api::message::Request;
 use crate::cli::context::{Context, print, print_json};
 use crate::cli::exit::Exit;
-use crate::cli::look::{Look, Tone, harmless, wrap};
 use crate::config::read_file;
 use crate::fence::Devices;
 
@@ -111,48 +111,6 @@ fn in_daemon(
     Ok(())
 }
 
-/// One way, as a person reads it.
-fn shown(report: &WayReport, look: Look) -> String {
-    let mut device = report.device.clone();
-    if let Some(plug) = &report.plug {
-        device.push_str(&format!(":{plug}"));
-    }
-    let mut head = String::new();
-    if let Some(node) = &report.node {
-        head.push_str(node);
-        if let Some(level) = report.level {
-            head.push_str(&format!(", level {level}"));
-        }
-        head.push_str(": ");
-    }
-    head.push_str(&device);
-    let took = format!("{:.1} s", report.took_ms / 1_000.0);
-    let (said, tone) = match (report.answered, report.said.as_str()) {
-        (true, "done") => ("it works".to_owned(), Tone::Good),
-        (true, state) => (format!("it is {state}"), Tone::Good),
-        (false, reason) => (format!("no answer: {reason}"), Tone::Bad),
-    };
-    let mut text = look.paint(Tone::Head, &harmless(&head));
-    text.push_str(&format!("  ({}, {took})\n", harmless(&report.action)));
-    let mut lines = |text_of: &str, first: &str, tone: Tone| {
-        let room = look.width.saturating_sub(first.len());
-        for (number, line) in wrap(&harmless(text_of), room).iter().enumerate() {
-            let start = if number == 0 { first } else { &" ".repeat(first.len()) };
-            text.push_str(&format!("{start}{}\n", look.paint(tone, line)));
-        }
-    };
-    lines(&said, "  ", tone);
-    if !report.answered {
-        for line in &report.output {
-            lines(line, "    | ", Tone::Dim);
-        }
-    }
-    for hint in &report.hints {
-        lines(hint, "  > ", Tone::Plain);
-    }
-    text
-}
-
 fn summary(reports: &[WayReport]) -> String {
     let failed = reports.iter().filter(|report| !report.answered).count();
     match (failed, reports.len()) {
@@ -167,6 +125,8 @@ fn summary(reports: &[WayReport]) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::expect_file;
+
+    use crate::cli::look::Look;
 
     use super::*;
 

@@ -33,6 +33,7 @@ mod operator;
 mod points;
 mod postgres;
 mod programs;
+mod rehearse;
 mod resources;
 mod satellites;
 mod scarce;

@@ -1,7 +1,7 @@
 //! Fence devices: agents of Debian's as they are, a simulated management board, programs and
 //! servers of our own, some of which misbehave.
 
-mod bed;
+pub mod bed;
 pub mod bmc;
 mod command;
 mod debian;

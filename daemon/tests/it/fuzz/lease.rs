@@ -32,12 +32,10 @@ impl Guard {
     }
 
     fn take(&mut self, event: Event) {
-        match &event {
-            Event::Order(Order::Watch { least, bound, .. }) => {
-                self.strict = *bound && least.is_some();
-            }
-            Event::Order(Order::Release) => self.strict = false,
-            _ => {}
+        if let Event::Order(Order::Watch { least, bound, .. }) = &event {
+            self.strict = *bound && least.is_some();
+        } else if matches!(&event, Event::Order(Order::Release)) {
+            self.strict = false;
         }
         self.lease.handle(self.now, event);
         while let Some(command) = self.lease.poll() {
