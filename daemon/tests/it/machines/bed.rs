@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 use stead::demo::fleet::{Family, Plan, ServicePlan, client_address};
 use stead_lab::prober::{DoubleProber, Prober, Question, Target, now};
 use stead_lab::vm::{Machine, MachineSpec};
-use stead_lab::{Bed, Host, LinkSpec, Mac, Waited, wait_until};
+use stead_lab::{Bed, Host, LinkSpec, Mac, Process, Waited, wait_until};
 
 use super::{PATIENCE, PROGRAM, RIDE_OUT, ROUND_TRIP, kernel};
 use crate::cluster::{Must, service, stead};
@@ -27,6 +29,9 @@ const PLANNED: usize = 2;
 /// The number of a machine's power switch on its network is that of the machine and this.
 const SWITCHES: u8 = 100;
 const SWITCH_PORT: u16 = 4444;
+/// The number of a storage, and its address on the network of the clients.
+const STORAGE_OCTET: u8 = 60;
+pub const STORAGE: &str = "10.77.0.60";
 /// What switches power.
 const FENCE: &[u8] = include_bytes!("../../../../contrib/fence-qmp");
 
@@ -63,9 +68,12 @@ pub struct Cluster {
     pub http: Prober,
     pub double: DoubleProber,
     // The order matters: with the bed all machines end, then their folder goes.
-    _bed: Bed,
+    bed: Bed,
     machines: Vec<Machine>,
+    _storage: Option<Machine>,
     third: Host,
+    daemon: Mutex<Option<Process>>,
+    client: Host,
     plan: Plan,
     folder: tempfile::TempDir,
 }
@@ -78,6 +86,16 @@ impl Cluster {
         services: Vec<ServicePlan>,
         shape: impl Fn(&str, MachineSpec) -> MachineSpec,
     ) -> Self {
+        Self::begin_beside(name, None, services, shape)
+    }
+
+    /// The same beside a machine that is no node: a storage, at [`STORAGE`].
+    pub fn begin_beside(
+        name: &str,
+        storage: Option<MachineSpec>,
+        services: Vec<ServicePlan>,
+        shape: impl Fn(&str, MachineSpec) -> MachineSpec,
+    ) -> Self {
         let folder = tempfile::tempdir().must();
         let bed = Bed::new(name).must();
         let switches = LANS.map(|lan| bed.switch(lan).must());
@@ -87,9 +105,20 @@ impl Cluster {
         for (at, switch) in (0..).zip(&switches) {
             bed.connect(&third, switch, link(at, 3)).must();
         }
+        let storage = storage.map(|spec| {
+            let place = folder.path().join("storage");
+            fs::create_dir(&place).must();
+            let spec = spec.cable(&switches[0], link(0, STORAGE_OCTET));
+            bed.machine("storage", spec, &place).must()
+        });
+        storage.iter().for_each(|machine| machine.power_on().must());
         let mut machines = Vec::new();
+        let fence = folder.path().join("fence-qmp");
+        fs::write(&fence, FENCE).must();
+        fs::set_permissions(&fence, fs::Permissions::from_mode(0o755)).must();
         for (node, octet) in MACHINES.into_iter().zip(1..) {
             let mut spec = node_spec(&folder.path().join(format!("{node}.disk")));
+            spec = spec.file(&fence.display().to_string(), 0o755, FENCE);
             for (at, switch) in (0..).zip(&switches) {
                 spec = spec.cable(switch, link(at, octet));
             }
@@ -116,7 +145,18 @@ impl Cluster {
             MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
         let beat = Duration::from_millis(2);
         let double = DoubleProber::start(&client, from, web, &macs, beat, Question::Echo).must();
-        let mut cluster = Self { http, double, _bed: bed, machines, third, plan, folder };
+        let mut cluster = Self {
+            http,
+            double,
+            bed,
+            machines,
+            _storage: storage,
+            third,
+            daemon: Mutex::default(),
+            client,
+            plan,
+            folder,
+        };
         cluster.found();
         cluster.plan.services = services;
         cluster.apply(&cluster.plan.configuration());
@@ -132,9 +172,8 @@ impl Cluster {
         }
         fs::write(root.join("etc/cluster.toml"), self.plan.configuration()).must();
         self.good(THIRD, &["init", "--node", THIRD]);
-        for part in ["guard", "daemon"] {
-            self.third.spawn(self.command(&[part]), &root.join(format!("{part}.log"))).must();
-        }
+        self.third.spawn(self.command(&["guard"]), &root.join("guard.log")).must();
+        self.start_daemon();
         self.wait("node3 coordinates", || self.status(THIRD)["cluster"]["coordinator"] == THIRD);
         std::thread::scope(|scope| {
             for node in MACHINES {
@@ -143,6 +182,24 @@ impl Cluster {
         });
         self.wait_in_view(&["node1", "node2", THIRD]);
         self.good(THIRD, &["standby", THIRD]);
+    }
+
+    fn start_daemon(&self) {
+        let log = self.folder.path().join(THIRD).join("daemon.log");
+        let process = self.third.spawn(self.command(&["daemon"]), &log).must();
+        *self.daemon.lock().expect("whole") = Some(process);
+    }
+
+    /// Has a machine coordinate: the third node's daemon is away for a moment. Which of them it is.
+    pub fn have_a_machine_coordinate(&self) -> &'static str {
+        let by = |node: &str| self.status(node)["cluster"]["coordinator"].clone();
+        let daemon = self.daemon.lock().expect("whole").take();
+        daemon.iter().for_each(|process| process.kill().must());
+        self.wait("a machine coordinates", || MACHINES.iter().any(|node| by("node1") == *node));
+        self.start_daemon();
+        self.wait_in_view(&["node1", "node2", THIRD]);
+        let found = MACHINES.into_iter().find(|node| by(THIRD) == *node);
+        found.expect("a machine coordinates")
     }
 
     fn join(&self, node: &str) {
@@ -218,14 +275,42 @@ impl Cluster {
         self.good(THIRD, &["apply", "--yes"]);
     }
 
+    /// Adds lines to the table of each machine, and tables behind all that there is.
+    pub fn configure(&self, lines: impl Fn(&str) -> String, tables: &str) {
+        let mut text = self.plan.configuration();
+        for node in MACHINES {
+            let head = format!("\n[nodes.{node}]\n");
+            assert!(text.contains(&head), "{text}");
+            text = text.replace(&head, &format!("{head}{}", lines(node)));
+        }
+        self.apply(&(text + tables));
+    }
+
+    /// Runs a program where the client is.
+    pub fn by_client(&self, command: &mut Command) -> std::process::Output {
+        self.client.run(|| command.output()).must().must()
+    }
+
+    /// Cuts all cables of a machine.
+    pub fn cut(&self, node: &str) {
+        self.bed.cut(self.machine(node).host()).must();
+    }
+
+    /// Mends all cables of a machine.
+    pub fn heal(&self, node: &str) {
+        self.bed.heal(self.machine(node).host()).must();
+    }
+
+    /// What switches power, at the same place on every node.
+    pub fn fence_program(&self) -> String {
+        self.folder.path().join("fence-qmp").display().to_string()
+    }
+
     /// Has the fence device of a machine do something, on another one.
     pub fn fence(&self, by: &str, action: &str, node: &str) -> Said {
-        let octet = (1..).zip(MACHINES).find(|(_, name)| *name == node).map_or(0, |(n, _)| n);
-        let plug = switch_of(octet);
-        self.shell(
-            by,
-            &format!("STEAD_FENCE_ACTION={action} STEAD_FENCE_PLUG={plug} /opt/fence-qmp"),
-        )
+        let (plug, program) = (power_of(node), self.fence_program());
+        let words = format!("STEAD_FENCE_ACTION={action} STEAD_FENCE_PLUG={plug} {program}");
+        self.shell(by, &words)
     }
 
     /// Which machines answer for the address of `web`.
@@ -320,7 +405,6 @@ fn node_spec(disk: &Path) -> MachineSpec {
     MachineSpec::new(&kernel())
         .disk("state", disk)
         .file("/etc/unit", 0o644, UNIT.as_bytes())
-        .file("/opt/fence-qmp", 0o755, FENCE)
         .setup(&format!("{SETUP}{copy}"))
         .program("guard", Duration::from_millis(20), &unit("guard"))
         .program("daemon", Duration::from_millis(100), &unit("daemon"))
@@ -338,6 +422,12 @@ fn link(lan: u8, octet: u8) -> LinkSpec {
     let v4 = Ipv4Addr::new(10, 77, lan, octet).into();
     let v6 = Ipv6Addr::new(0xfd77, lan.into(), 0, 0, 0, 0, 0, octet.into()).into();
     LinkSpec::new(LANS[usize::from(lan)]).addr(v4, 24).addr(v6, 64).mac(mac(lan, octet))
+}
+
+/// Where the power of a machine is switched.
+pub fn power_of(node: &str) -> SocketAddr {
+    let octet = (1..).zip(MACHINES).find(|(_, name)| *name == node).map_or(0, |(n, _)| n);
+    switch_of(octet)
 }
 
 /// Where the power of the machine with that number is switched.

@@ -15,14 +15,14 @@ const DISK: &str = "/dev/disk/shared";
 
 /// A web service that writes down on the disk where it runs, and shows what stands there: what is
 /// mounted for a service is seen by that only.
-fn data() -> ServicePlan {
+pub fn data(device: &str) -> ServicePlan {
     let plain = web();
     let words: Vec<_> = plain.program.iter().map(|word| format!("'{word}'")).collect();
     let write = "echo $STEAD_NODE >>/srv/data/story && sync && cp /srv/data/story /run/seen";
     let program = format!("{write} && exec {}", words.join(" "));
     let resources = format!(
         "[[services.web.resources]]\nname = \"disk\"\nocf = \"heartbeat:Filesystem\"\n\
-         parameters = {{ device = \"{DISK}\", directory = \"/srv/data\", fstype = \"ext4\" }}\n\
+         parameters = {{ device = \"{device}\", directory = \"/srv/data\", fstype = \"ext4\" }}\n\
          [[services.web.resources]]\nname = \"front\"\n\
          program = [\"/bin/sh\", \"-c\", {program:?}]\n"
     );
@@ -30,12 +30,13 @@ fn data() -> ServicePlan {
 }
 
 /// Who wrote on the disk so far, as the node saw it when it began.
-fn story(cluster: &Cluster, node: &str) -> Vec<String> {
+pub fn story(cluster: &Cluster, node: &str) -> Vec<String> {
     let said = cluster.shell(node, "cat /run/seen");
     said.stdout.lines().map(str::to_owned).collect()
 }
 
-fn mounted(cluster: &Cluster, node: &str) -> bool {
+/// Whether anything on that node has the disk mounted.
+pub fn mounted(cluster: &Cluster, node: &str) -> bool {
     let said =
         cluster.shell(node, "cat /proc/[0-9]*/mounts 2>/dev/null | grep -c ' /srv/data ' || true");
     said.stdout.trim() != "0"
@@ -47,7 +48,7 @@ fn a_file_system_on_a_shared_disk_goes_elsewhere_when_its_machine_is_off_and_not
     let disk = folder.path().join("shared.disk");
     format(&disk);
     let make = "mkdir -p /srv/data\n";
-    let cluster = Cluster::begin("vm-shared", vec![data()], |_, spec| {
+    let cluster = Cluster::begin("vm-shared", vec![data(DISK)], |_, spec| {
         spec.shared_disk("shared", &disk).setup(make)
     });
     cluster.wait_served_by("node1");
@@ -78,6 +79,7 @@ fn a_file_system_on_a_shared_disk_goes_elsewhere_when_its_machine_is_off_and_not
     // What it had in memory is gone: it boots as a node that has nothing.
     assert_eq!(cluster.fence("node2", "on", "node1").status, 0);
     cluster.wait_in_view(&["node1", "node2", THIRD]);
+    cluster.wait_served_by("node2");
     assert!(!mounted(&cluster, "node1") && mounted(&cluster, "node2"));
     assert_eq!(cluster.answered_for("node1", off), Duration::ZERO);
 
