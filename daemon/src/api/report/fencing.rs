@@ -45,7 +45,7 @@ pub enum FencingState {
     Failed,
     /// The node went on after its devices had called it off: they prove nothing any more.
     Doubted,
-    /// Its devices are being asked to switch it off.
+    /// Its devices are being asked to switch it off, as it was lost or for a trial.
     UnderWay,
     /// It is proven to be off, and was not admitted since.
     Off,
@@ -95,7 +95,8 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
     let good = all.iter().rev().find(|it| it.outcome.is_ok()).map(|it| it.wall);
     let proven = good.max(tried.and_then(|it| it.good));
     let doubted = known.doubted.get(&node);
-    let under_way = known.under_way.get(&node);
+    let tried_now = state.cycle(node).map(|cycle| cycle.by);
+    let under_way = known.under_way.get(&node).map(|begun| begun.by).or(tried_now);
     let failed = all.last().and_then(|it| it.outcome.clone().err());
     let off = known.fenced.contains_key(&node) && !state.view.contains_key(&node);
     let it = if under_way.is_some() {
@@ -114,7 +115,7 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
     Some(FencingReport {
         levels: levels(config),
         state: it,
-        asked_by: under_way.map(|it| state.name(it.by)),
+        asked_by: under_way.map(|by| state.name(by)),
         proven: proven.map(|proven| stamp(UNIX_EPOCH + Duration::from_secs(proven))),
         why: doubted.cloned().or(failed),
         failures: known.failures.get(&node).copied().unwrap_or_default(),
