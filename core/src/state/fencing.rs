@@ -5,7 +5,8 @@
 //! | [`FenceChange::Begins`] | the coordinator, before any device is asked |
 //! | [`FenceChange::Ends`] | the coordinator: devices have spoken, or nobody asks them more |
 //! | [`FenceChange::Doubted`] | the coordinator: a node goes on that devices called off |
-//! | [`FenceChange::Rehearsed`], [`FenceChange::CycleBegins`], [`FenceChange::CycleEnds`] | whoever tries the way to a node ([`rehearsal`](super::rehearsal)) |
+//! | [`FenceChange::Rehearsed`] | whoever tried the way to a node |
+//! | [`FenceChange::CycleBegins`], [`FenceChange::CycleEnds`] | whoever tries it by a power cycle |
 //!
 //! An attempt is begun in the state before a device hears of it. So no node is admitted while
 //! somebody may be switching it off, and a new coordinator knows of what the one before had begun.

@@ -2,9 +2,9 @@
 //!
 //! | change | who proposes it, and when |
 //! |---|---|
-//! | [`FenceChange::Rehearsed`](super::FenceChange::Rehearsed) | who asked devices for their status |
-//! | [`FenceChange::CycleBegins`](super::FenceChange::CycleBegins) | who is about to switch a machine off and on, for an operator |
-//! | [`FenceChange::CycleEnds`](super::FenceChange::CycleEnds) | the same, when devices have spoken |
+//! | `FenceChange::Rehearsed` | who asked devices for their status |
+//! | `FenceChange::CycleBegins` | who is about to switch a machine off and on |
+//! | `FenceChange::CycleEnds` | the same, when devices have spoken |
 //!
 //! A machine goes off for a trial only while it has nothing, and that has to stay so until it is on
 //! again: so it is in the state before a device hears of it. Until it ends the node is neither

@@ -184,7 +184,8 @@ async fn power_cycle(
     let cycled = turn.carry_out(request.level).await;
     let switched_on = Instant::now();
     tell_ways(&view, &request.node, cycled.steps.clone(), tell).await;
-    let wait = cycled.on && request.wait_s > 0;
+    // What never went off need not come back.
+    let wait = cycled.on && !cycled.lie && request.wait_s > 0;
     say(tell, Ok(RehearseNews::Ended(ended(&view, request, cycled)))).await;
     if wait {
         let within = Duration::from_secs(request.wait_s).min(LONGEST_WAIT);

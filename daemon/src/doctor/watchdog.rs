@@ -20,7 +20,8 @@ fn finding(wanted: bool, found: Result<Vec<Found>, String>, virtual_machine: boo
         Ok(found) => found,
         Err(why) if wanted => {
             let advice = "without one nobody may rely on it (`[nodes.NAME] watchdog = true`): load \
-                          its driver at every boot (/etc/modules-load.d), softdog if there is no other";
+                          its driver at every boot (/etc/modules-load.d), softdog if there is no \
+                          other";
             return Finding::warning(CHECK, why, advice);
         }
         Err(why) => return Finding::good(CHECK, format!("none is wanted here; {why}")),

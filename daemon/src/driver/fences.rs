@@ -88,7 +88,7 @@ pub(crate) fn said(outcome: Result<String, String>, steps: &[Step], began: Insta
     FenceSaid { outcome, steps, took, wall }
 }
 
-/// The first lines and the last, where there are too many: it failed by these, and ended with those.
+/// The first lines and the last, where there are too many.
 fn shortened(mut lines: Vec<String>) -> Vec<String> {
     let surplus = lines.len().saturating_sub(MOST_LINES);
     if surplus > 0 {

@@ -32,11 +32,14 @@ use crate::fence::{Action, Attempt, Devices, Said, Step};
 const LOOK: Duration = Duration::from_secs(2);
 /// How long the commit of what came of it may take.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// For how long it is tried to have it committed what came of a machine's being switched off and on.
+/// For how long it is tried to have it committed what came of a power cycle.
 const KEEP_TRYING: Duration = Duration::from_secs(600);
 /// The time between two such tries, and between two looks whether this node may go on.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long the guard may take to say whether a node is still heard; later that is not known. Under
+/// the longest ride-out it takes two minutes.
+const SILENT_WITHIN: Duration = Duration::from_secs(200);
 /// How the reason begins for which a trial did not come to its end.
 const GIVEN_UP: &str = "given up: ";
 
@@ -214,7 +217,10 @@ impl Turn {
         let attempt = devices.fence_until(&config, &name, lost).await;
         let given_up = attempt.outcome.as_ref().is_err_and(|why| why.starts_with(GIVEN_UP));
         let silent = match &attempt.outcome {
-            Ok(_) if heard_before => Some(falls_silent(handle.clone(), *node).await),
+            Ok(_) if heard_before => {
+                let silent = falls_silent(handle.clone(), *node);
+                timeout(SILENT_WITHIN, silent).await.unwrap_or_default()
+            }
             Ok(_) | Err(_) => None,
         };
         // Also what did not say that it is done may have been.
@@ -223,7 +229,7 @@ impl Turn {
         let is_off = |step: &Step| step.action == Action::Off && step.said == Said::Done;
         let off = steps.iter().any(is_off);
         let (seen, lie) = (silent == Some(true), silent == Some(false));
-        let outcome = outcome((attempt.outcome, level), lie, &on);
+        let outcome = outcome((attempt.outcome, level), (off, lie), &on);
         let is_on = !on.is_empty() && last_words(&on).all(|step| step.said == Said::Done);
         steps.extend(on);
         let said = said(outcome.clone(), &steps, began);
@@ -276,9 +282,9 @@ async fn lost_right(mut handle: Handle, node: NodeId, number: Index) -> String {
     }
 }
 
-/// Whether a node that was heard until now is not heard any more. What it had sent before may still
-/// arrive.
-async fn falls_silent(mut handle: Handle, node: NodeId) -> bool {
+/// Whether a node that was heard until now is not heard any more; nothing if this daemon ends. What
+/// it had sent before may still arrive.
+async fn falls_silent(mut handle: Handle, node: NodeId) -> Option<bool> {
     let off = Moment(boottime());
     loop {
         let view = handle.view();
@@ -286,11 +292,11 @@ async fn falls_silent(mut handle: Handle, node: NodeId) -> bool {
             let patience = report.patience(node, view.state.timers.suspect_after);
             if report.at > off + patience + patience {
                 let heard = report.peers.get(&node).and_then(|peer| peer.heard);
-                return heard.is_none_or(|heard| heard <= off + patience);
+                return Some(heard.is_none_or(|heard| heard <= off + patience));
             }
         }
         if !handle.changed().await {
-            return false;
+            return None;
         }
     }
 }
@@ -333,13 +339,13 @@ fn all_off(attempt: &Attempt) -> Attempt {
 /// What a machine's being switched off and on came to, in words.
 fn outcome(
     (attempt, wanted): (Result<usize, String>, Option<usize>),
-    lie: bool,
+    (off, lie): (bool, bool),
     on: &[Step],
 ) -> Result<String, String> {
     let stays_off: Vec<_> = last_words(on).filter_map(failure).collect();
     let stays_off = stays_off.join("; ");
     match attempt {
-        Err(why) if stays_off.is_empty() => Err(why),
+        Err(why) if stays_off.is_empty() || !off => Err(why),
         Err(why) => Err(format!("{why}; and to switch it on again failed: {stays_off}")),
         Ok(_) if lie => {
             Err("its devices say that they switched it off, and it went on: they lie, \

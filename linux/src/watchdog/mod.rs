@@ -9,8 +9,8 @@
 //!   know that letter stops at *any* close, also when its process was killed: it protects from
 //!   nothing, and [`Watchdog::arm`] refuses it, unless it can't be stopped at all (`nowayout`).
 //! - A close without that letter leaves it running and **feeds it once more**, whoever closed it
-//!   and whenever (`watchdog_release` in the kernel's `watchdog_dev.c`). The end of a process is such
-//!   a close.
+//!   and whenever (`watchdog_release` in the kernel's `watchdog_dev.c`). The end of a process is
+//!   such a close.
 //!
 //! Absent on purpose: when it is fed, and loading of drivers.
 

@@ -55,7 +55,7 @@ fn shown(report: &FenceHistoryReport, last: usize, look: Look) -> String {
         let left_out = attempts.len().saturating_sub(last);
         let head = match left_out {
             0 => "Fenced, oldest first".to_owned(),
-            _ => format!("Fenced, oldest first ({left_out} older ones: -n {})", attempts.len()),
+            _ => format!("Fenced, oldest first ({left_out} more with -n {})", attempts.len()),
         };
         let lines: String = attempts.iter().skip(left_out).map(|it| record(it, look)).collect();
         parts.push(format!("{}\n{lines}", look.paint(Tone::Head, &head)));

@@ -72,7 +72,7 @@ impl Rehearse {
                 Ok(())
             })?;
             if let Some(plan) = &would.plan {
-                eprintln!("{}", before(plan));
+                eprint!("{}", before(plan, context.err));
             }
             if !context.confirms(&format!("Switch {} off now?", asked.node))? {
                 println!("Nothing was switched.");
@@ -84,7 +84,7 @@ impl Rehearse {
         let told = take_all(context, &asked, |news| {
             if !json {
                 // As it comes: a machine takes its time.
-                print(&line(&news, wait, context.out))?;
+                print(&line(&news, power_cycle, wait, context.out))?;
             }
             found.take(news);
             Ok(())
@@ -144,7 +144,7 @@ fn take_all(
 }
 
 /// What a person has to know before the question.
-fn before(plan: &RehearsePlan) -> String {
+fn before(plan: &RehearsePlan, look: Look) -> String {
     let RehearsePlan { node, from, levels, in_view, waiting } = plan;
     let levels: Vec<_> =
         levels.iter().filter(|it| !it.is_empty()).map(|it| it.join(" and ")).collect();
@@ -153,20 +153,24 @@ fn before(plan: &RehearsePlan) -> String {
         (true, _) => "It is on standby and empty.".to_owned(),
         (false, []) => "It is out of the view, and nothing waits for it.".to_owned(),
         (false, waiting) => format!(
-            "It is out of the view. {} waits for it to be off or back, which this rehearsal does \
-             not prove: it goes on once {node} is back, or is fenced.",
+            "It is out of the view. Waiting until it is off or back: {}. This rehearsal proves \
+             neither; they go on once {node} is back, or is fenced.",
             waiting.join(", ")
         ),
     };
-    harmless(&format!("{from} will have {node} switched off by {how}, and on again. {place}"))
+    let text = format!("{from} will have {node} switched off by {how}, and on again. {place}");
+    wrap(&harmless(&text), look.width).iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// What just happened, as a person reads it.
-fn line(news: &RehearseNews, wait: u64, look: Look) -> String {
+fn line(news: &RehearseNews, power_cycle: bool, wait: u64, look: Look) -> String {
     match news {
+        RehearseNews::Begins(RehearsePlan { from, node, .. }) if power_cycle => {
+            harmless(&format!("{from} has {node} switched off and on:")) + "\n"
+        }
         RehearseNews::Begins(plan) => harmless(&format!("{} asks:", plan.from)) + "\n",
         RehearseNews::Way(way) => shown(way, look),
-        RehearseNews::Ended(report) if report.on && wait > 0 => {
+        RehearseNews::Ended(report) if report.on && !report.lie && wait > 0 => {
             let node = harmless(&report.node);
             format!("Waiting up to {wait} s for {node} to be back. Who ends this ends nothing.\n")
         }
@@ -254,7 +258,8 @@ fn cycled(found: &Found, wait: u64) -> (Tone, Vec<String>) {
             lines.push(format!("Next: when it may serve again: stead standby {node} --off"));
         }
         Some(_) if wait > 0 => lines.push(format!(
-            "{node} is not back after {after:.0} s. Next: look at its console, and at `stead status`"
+            "{node} is not back after {after:.0} s. Next: look at its console, and at `stead \
+             status`"
         )),
         Some(_) | None => {}
     }
@@ -315,8 +320,9 @@ mod tests {
             .chain([RehearseNews::Ended(report)])
             .chain(back.map(RehearseNews::Back));
         let (mut found, mut text) = (Found::default(), String::new());
+        let power_cycle = ways.iter().any(|way| way.action == "off");
         for news in news {
-            text.push_str(&line(&news, 300, look));
+            text.push_str(&line(&news, power_cycle, 300, look));
             found.take(news);
         }
         text + &ending(&found, 300, look)
@@ -338,9 +344,9 @@ mod tests {
         let good = report(true, true, "level 1 switched it off and on");
         let failed = "bmc2 off: exit status 1, it said: Connection refused";
         let parts = [
-            before(&plan(true, &[])),
-            before(&plan(false, &[])),
-            before(&plan(false, &["data", "web"])),
+            before(&plan(true, &[]), Look::plain(80)),
+            before(&plan(false, &[]), Look::plain(80)),
+            before(&plan(false, &["data", "web"]), Look::plain(80)),
             told(&[way("status", "on", true)], report(false, true, "every device answered"), None),
             told(
                 &[way("status", "on", true), way("status", "it did not end within 20 s", false)],
@@ -365,7 +371,7 @@ mod tests {
                     not_kept: Some("nobody coordinates at the moment".to_owned()),
                     ..good
                 },
-                Some(false),
+                None,
             ),
         ];
         expect_file!["../golden/fence-rehearse.txt"].assert_eq(&parts.join("\n---\n"));

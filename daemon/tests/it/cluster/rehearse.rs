@@ -1,6 +1,7 @@
 //! Rehearsals of fencing on a real cluster: devices are asked for their status, and a node is
 //! really switched off and on. Its power is a device of kind `exec`, whose orders this trial
-//! carries out; the other node's devices are Debian's fence_dummy, one of which fails.
+//! carries out; the other node's devices are a fence_dummy of Debian's, which switches nothing and
+//! says so, and a program that always fails.
 
 use std::fs;
 use std::path::Path;
@@ -101,14 +102,14 @@ fn fenced(text: &str, folder: &Path) -> String {
         let head = format!("[nodes.{node}]\n");
         text = text.replace(&head, &format!("{head}{line}\n"));
     }
-    let (power, state) = (Power::device(folder), folder.join("dummy"));
-    fs::write(&state, "on").must();
+    let power = Power::device(folder);
+    let refuses = "#!/bin/sh\necho 'Connection refused' >&2; exit 1\n";
+    let broken = program(&folder.join("broken"), refuses);
     text + &format!(
         "\n[fencing.devices.power]\nexec = [{power:?}]\ntimeout = \"60s\"\nretries = 0\n\
-         [fencing.devices.dummy]\nagent = \"fence_dummy\"\ntimeout = \"60s\"\n\
-         parameters = {{ type = \"file\", status_file = {state:?} }}\n\
-         [fencing.devices.broken]\nagent = \"fence_dummy\"\ntimeout = \"60s\"\nretries = 0\n\
-         parameters = {{ type = \"fail\" }}\n"
+         [fencing.devices.dummy]\nagent = \"fence_dummy\"\ntimeout = \"60s\"\nretries = 0\n\
+         parameters = {{ type = \"fail\", power_timeout = 1 }}\n\
+         [fencing.devices.broken]\nexec = [{broken:?}]\ntimeout = \"60s\"\nretries = 0\n"
     )
 }
 
@@ -130,10 +131,12 @@ fn fails(fleet: &Fleet, node: &str, words: &str, status: i32) -> String {
     format!("{}{}", output.stdout, output.stderr)
 }
 
+/// The text has all of these, wherever its lines are broken.
 #[track_caller]
 fn has(text: &str, words: &[&str]) {
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for word in words {
-        assert!(text.contains(word), "{word}: {text}");
+        assert!(flat(text).contains(&flat(word)), "{word}: {text}");
     }
 }
 
@@ -177,6 +180,7 @@ fn fencing_is_rehearsed_by_status_and_by_a_real_power_cycle() {
 
     asked_for_status(&fleet);
     refused_before_anything_is_asked(&fleet, &power);
+    devices_that_fail_leave_it_on(&fleet);
     says(&fleet, "node1", "drain node2");
     wait_moved(&fleet, &web, "node2");
     switched_off_and_on(&fleet, &power);
@@ -196,6 +200,7 @@ fn asked_for_status(fleet: &Fleet) {
     says(fleet, "node2", "fence rehearse node2");
     let bad = fails(fleet, "node1", "fence rehearse node3", 1);
     has(&bad, &["level 1: dummy  (status", "it is on", "level 2: broken  (status", "no answer: "]);
+    has(&bad, &["it said: Connection refused", "nobody listens at that port"]);
     has(&bad, &["1 of 2 ways from node1 to node3 did not answer: it might not be fenced"]);
     has(&bad, &["Nothing was switched.", "Next: mend what is named above", "Kept: "]);
     wait_for(fleet, "all of it is known on another node", || {
@@ -239,6 +244,17 @@ fn refused_before_anything_is_asked(fleet: &Fleet, power: &Power<'_>) {
     let status = fleet.node("node1").must().status().must();
     assert_eq!(service(&status, "web")["node"], "node2", "{status:#}");
     assert_eq!(power.story("node2"), [""; 0], "no device was told anything");
+}
+
+/// One answers when it is asked for the status, and fails when it counts.
+fn devices_that_fail_leave_it_on(fleet: &Fleet) {
+    says(fleet, "node1", "drain node3");
+    let bad = fails(fleet, "node1", "fence rehearse node3 --power-cycle --yes", 1);
+    has(&bad, &["node3 could not be fenced as it should: level 1: dummy off: exit status 1"]);
+    has(&bad, &["level 2: broken off: exit status 1, it said: Connection refused"]);
+    has(&bad, &["No device said that it had switched anything off", "Next: mend what is named"]);
+    in_view(fleet, "node1", "node3", "in-view");
+    says(fleet, "node1", "standby node3 --off");
 }
 
 fn switched_off_and_on(fleet: &Fleet, power: &Power<'_>) {
