@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::elections::Elections;
+use super::entry::Entry;
 use super::fences::Fences;
 use super::guard_link::GuardLink;
 use super::handle::Handle;
@@ -129,6 +130,7 @@ async fn daemon(
     let departure = departure::start(handle.clone(), paths.departed(), words);
     let fences = Fences::new(&paths.run, results.clone());
     rehearse::start(handle.clone(), fences.devices());
+    let entry = Entry::start(handle.clone(), fences.devices(), paths.let_in(), results.clone());
     let performers = Performers {
         log: log.clone(),
         peers,
@@ -141,6 +143,7 @@ async fn daemon(
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
         fences,
+        entry,
         results,
         journal,
     };

@@ -34,10 +34,11 @@ impl Devices {
     ) -> io::Result<Vec<Step>> {
         let levels = config.nodes.get(node).map_or(&[][..], |fencing| &fencing.levels);
         let mut steps = Vec::new();
-        for (level, plug) in (1..).zip(levels).flat_map(|(level, plugs)| {
-            let of_level = move |plug| (level, plug);
-            plugs.iter().map(of_level)
-        }) {
+        let mut plugs = Vec::new();
+        for (level, of_level) in (1..).zip(levels) {
+            plugs.extend(of_level.iter().map(|plug| (level, plug)));
+        }
+        for (level, plug) in plugs {
             let Some(device) = config.devices.get(&plug.device) else { continue };
             let meta = self.meta_of(device).await;
             if !meta.is_some_and(|meta| meta.cuts_off()) || is_noted(note, plug)? {
