@@ -229,6 +229,14 @@ impl Devices {
         self.describe(&program, name).await.ok()
     }
 
+    /// Whether a device leaves a node on and cuts it off. Its agent says so; one that is not
+    /// installed here lets nobody in either. An error is why that can't be known now.
+    pub(super) async fn cuts_off(&self, config: &DeviceConfig) -> Result<bool, String> {
+        let FenceAgent::Agent { name, .. } = &config.agent else { return Ok(false) };
+        let Some(program) = agent::name(name)?.find(&self.folders) else { return Ok(false) };
+        Ok(self.describe(&program, name).await?.cuts_off())
+    }
+
     async fn ask_program(
         &self,
         command: &[String],
