@@ -370,7 +370,7 @@ async fn cuts_off(
         let meant = request.level.is_none_or(|it| it == level);
         for plug in plugs.iter().filter(|_| meant) {
             let Some(device) = config.devices.get(&plug.device) else { continue };
-            if rehearsals.devices().cuts_off(device).await {
+            if rehearsals.devices().cuts_off(device).await.unwrap_or(false) {
                 return Some(Failure::unchanged(
                     format!(
                         "{} (level {level}) cuts {node} off from what it could write to, and \

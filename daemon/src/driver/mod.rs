@@ -18,6 +18,7 @@
 //! Absent on purpose: every decision.
 
 mod elections;
+mod entry;
 mod fences;
 #[cfg(test)]
 mod fuzz;

@@ -15,6 +15,7 @@ use stead_log::transport::Peers;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::elections::{Elections, Word};
+use super::entry::{Entry, Leave};
 use super::fences::Fences;
 use super::guard_link::Door;
 use super::machine::encode;
@@ -49,6 +50,7 @@ pub(super) struct Performers {
     pub(super) elections: Elections,
     pub(super) departure: Departure,
     pub(super) fences: Fences,
+    pub(super) entry: Entry,
     /// Where results go.
     pub(super) results: UnboundedSender<Event>,
     pub(super) journal: Journal,
@@ -94,7 +96,10 @@ impl Performers {
                 self.resets.end(&service);
             }
             Command::Start { service, epoch } => self.start(state, service, epoch),
-            Command::Stop { service, epoch } => self.programs.stop(service, epoch),
+            Command::Stop { service, epoch } => {
+                self.entry.forget(&service, epoch);
+                self.programs.stop(service, epoch);
+            }
             Command::Care { service, epoch, care } => self.programs.care(&service, epoch, care),
             Command::Forget { service, epoch, resource } => {
                 self.programs.forget(&service, epoch, resource);
@@ -280,7 +285,22 @@ impl Performers {
         }
     }
 
+    /// Starts what waited for this node's being let in by its fence devices.
+    pub(super) fn start_waiting(&mut self, state: &State) {
+        for (service, epoch) in self.entry.waiting() {
+            self.start(state, service, epoch);
+        }
+    }
+
     fn start(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
+        match self.entry.may(state, &service, epoch) {
+            Leave::Granted => {}
+            Leave::Waits => return,
+            Leave::Refused(why) => {
+                drop(self.results.send(Event::Started { service, epoch, failed: Some(why) }));
+                return;
+            }
+        }
         if let Some(wish) = Self::wish(state, &service) {
             self.programs.start(service, epoch, wish);
         } else {

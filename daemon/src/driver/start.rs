@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::elections::Elections;
+use super::entry::Entry;
 use super::fences::Fences;
 use super::guard_link::GuardLink;
 use super::handle::Handle;
@@ -127,6 +128,8 @@ async fn daemon(
     let words = (results.clone(), notices.clone());
     let departure = departure::start(handle.clone(), paths.departed(), words);
     let fences = Fences::new(rehearsals.devices().clone(), results.clone());
+    let devices = rehearsals.devices().clone();
+    let entry = Entry::start(handle.clone(), devices, paths.let_in(), results.clone());
     let performers = Performers {
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
@@ -139,6 +142,7 @@ async fn daemon(
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
         fences,
+        entry,
         results,
         journal,
     };

@@ -172,6 +172,7 @@ impl Task {
         while let Some(command) = self.node.poll() {
             self.performers.perform(self.node.state(), command);
         }
+        self.performers.start_waiting(self.node.state());
         self.performers.programs.may_boot(self.node.may_boot());
         if !self.told_this_guard {
             self.tell_network();

@@ -239,9 +239,11 @@ impl Devices {
     }
 
     async fn switch_one_on(&self, question: Question<'_>, record: &Record) {
-        let meta = self.meta_of(question.config).await;
-        if meta.is_some_and(|meta| meta.cuts_off()) {
-            return;
+        match self.cuts_off(question.config).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            // One that cuts off would let in whoever asks here, under the other's name.
+            Err(reason) => return record.add(Step::not_asked(&question, reason)),
         }
         // Its steps say how it went.
         let _ = self.switch(question, record).await;

@@ -229,9 +229,15 @@ impl Devices {
         self.describe(&program, name).await.ok()
     }
 
-    /// Whether that device cuts a machine off and leaves it on, as far as it says.
-    pub async fn cuts_off(&self, config: &DeviceConfig) -> bool {
-        self.meta_of(config).await.is_some_and(|meta| meta.cuts_off())
+    /// Whether a device leaves a node on and cuts it off. Its agent says so; one that is not
+    /// installed here lets nobody in either.
+    ///
+    /// # Errors
+    /// Why that can't be known now.
+    pub async fn cuts_off(&self, config: &DeviceConfig) -> Result<bool, String> {
+        let FenceAgent::Agent { name, .. } = &config.agent else { return Ok(false) };
+        let Some(program) = agent::name(name)?.find(&self.folders) else { return Ok(false) };
+        Ok(self.describe(&program, name).await?.cuts_off())
     }
 
     async fn ask_program(

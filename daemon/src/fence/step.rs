@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use stead_core::time::Span;
 
+use super::devices::Question;
+
 /// What a device is asked for. `reboot` is none of it: whether a machine that boots was off in
 /// between is the agent's word alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +86,21 @@ pub struct Step {
     pub said: Said,
     /// The last lines that were printed, oldest first, without secrets.
     pub output: Vec<String>,
+}
+
+impl Step {
+    /// One that failed before the device was asked anything.
+    pub(super) fn not_asked(question: &Question<'_>, reason: String) -> Self {
+        Self {
+            level: question.level,
+            device: question.device.to_owned(),
+            plug: question.plug.map(str::to_owned),
+            action: question.action,
+            took: Span::ZERO,
+            said: Said::Failed(reason),
+            output: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for Step {

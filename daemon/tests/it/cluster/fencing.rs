@@ -11,8 +11,8 @@ use stead::demo::fleet::{Client, Fleet, FleetError, Outlet, Plan, PowerStrip, st
 use super::bound::{Disk, stays_with};
 use super::server::{quorum, wait_verdict};
 use super::{
-    Must, WEB, assert_alone, assert_taken_over, client, mark, stead, told,
-    wait_for, wait_moved, wait_preferred, web, web_programs, whole,
+    Must, WEB, assert_alone, assert_taken_over, client, mark, stead, told, wait_for, wait_moved,
+    wait_preferred, web, web_programs, whole,
 };
 
 /// A plan whose nodes each have an outlet, which is tried once a day.

@@ -158,6 +158,12 @@ async fn what_cuts_off_lets_a_node_in_once_it_has_booted() {
         let steps = bed.devices.let_in(&bed.config, NODE, &note).await.expect("noted");
         short(&steps)
     };
+    // What its agent is can't be known now. It is not passed over, or it would never be asked.
+    fs::rename(bed.path("metadata"), bed.path("away")).expect("moved");
+    let said = let_in().await;
+    assert!(matches!(&said[..], [one] if one.starts_with("storage on failed")), "{said:?}");
+    assert_eq!(bed.read("asked"), "");
+    fs::rename(bed.path("away"), bed.path("metadata")).expect("moved");
     assert_eq!(let_in().await, ["storage on done"], "bmc leaves nobody on and shut out");
     let attempt = bed.fence().await;
     assert_eq!(attempt.outcome, Ok(1), "{attempt:?}");

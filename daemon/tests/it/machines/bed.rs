@@ -35,6 +35,10 @@ pub const STORAGE: &str = "10.77.0.60";
 /// What switches power.
 const FENCE: &[u8] = include_bytes!("../../../../contrib/fence-qmp");
 
+/// How often a client asks, and how often each machine is asked whether it has the address. A guest
+/// that has to answer more often has no time for anything else.
+const HTTP: Duration = Duration::from_millis(50);
+const ECHO: Duration = Duration::from_millis(10);
 /// How much of what a node printed is shown when a test fails.
 const LAST_WORDS: usize = 40;
 /// A disk of a guest, in bytes. The file has holes.
@@ -138,13 +142,12 @@ impl Cluster {
         plan.lans.truncate(PLANNED);
         plan.ride_out = Some(format!("{}ms", RIDE_OUT.as_millis()));
         plan.cluster = format!("round-trip = \"{}ms\"\n", ROUND_TRIP.as_millis());
-        let http = Target { interval: Duration::from_millis(5), ..target(web) };
+        let http = Target { interval: HTTP, ..target(web) };
         let http = Prober::http(&client, http).must();
         let from = (LANS[0], client_address(Family::V4));
         let macs: Vec<_> =
             MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
-        let beat = Duration::from_millis(2);
-        let double = DoubleProber::start(&client, from, web, &macs, beat, Question::Echo).must();
+        let double = DoubleProber::start(&client, from, web, &macs, ECHO, Question::Echo).must();
         let mut cluster = Self {
             http,
             double,

@@ -10,6 +10,9 @@ use super::bed::{Cluster, THIRD, format};
 use super::web;
 use crate::cluster::Must;
 
+/// What an agent's actions may take in a guest whose processor others want as well.
+pub const PATIENT: &str = "monitor-interval = \"10s\"\nmonitor-timeout = \"60s\"\n\
+     start-timeout = \"120s\"\nstop-timeout = \"120s\"\n";
 /// The disk, as the guests see it.
 const DISK: &str = "/dev/disk/shared";
 
@@ -22,6 +25,7 @@ pub fn data(device: &str) -> ServicePlan {
     let program = format!("{write} && exec {}", words.join(" "));
     let resources = format!(
         "[[services.web.resources]]\nname = \"disk\"\nocf = \"heartbeat:Filesystem\"\n\
+         {PATIENT}\
          parameters = {{ device = \"{device}\", directory = \"/srv/data\", fstype = \"ext4\" }}\n\
          [[services.web.resources]]\nname = \"front\"\n\
          program = [\"/bin/sh\", \"-c\", {program:?}]\n"

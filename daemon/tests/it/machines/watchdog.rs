@@ -1,5 +1,5 @@
-//! A machine's own watchdog, which a real kernel drives: relied on, it frees what is bound to a node
-//! whose guard stands still; not relied on, nothing does but an operator's word.
+//! A machine's own watchdog, which a real kernel drives: relied on, it frees what is bound to a
+//! node whose guard stands still; not relied on, nothing does but an operator's word.
 
 use std::time::Duration;
 
