@@ -1,7 +1,8 @@
 //! The benches.
 //!
 //! [`failover`] breaks the node that holds the address, [`quorum`] what two nodes and a server that
-//! breaks their ties live by, [`fencing`] what two nodes and a power strip do, [`quiet`] (`false`) breaks nothing and
+//! breaks their ties live by, [`fencing`] what two nodes and a power strip do, [`quiet`]
+//! (`false`) breaks nothing and
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
 //! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
 //! bears, [`timelines`] tells what happens to two sites, moment by moment,

@@ -141,13 +141,13 @@ families! {
     QUARANTINE: Gauge "stead_node_quarantined" ["node"]
         "1 if the node was lost so often that it is given services only as a last resort.";
     FENCING: Gauge "stead_node_fencing" ["node" "state"]
-        "1 for whether the node can be switched off: proven, unproven, failed, doubted, under-way, off.";
+        "1 for one of proven, unproven, failed, doubted, under-way, off: can it be switched off?";
     FENCING_PROVEN: Gauge "stead_node_fencing_proven_timestamp_seconds" ["node"]
         "When the node's fence devices last did what they were asked; absent if they never did.";
     FENCE_FAILURES: Gauge "stead_node_fence_failures" ["node"]
         "How many attempts in a row to switch the lost node off have failed.";
     WATCHDOG: Gauge "stead_node_watchdog_relied_on" ["node"]
-        "1 if the node's watchdog is armed, and the cluster may rely on it should the node be lost.";
+        "1 if the node's watchdog is armed, and relied on should the node be lost.";
     ROUND_TRIP: Gauge "stead_peer_round_trip_seconds" ["peer"]
         "How long a heartbeat and its answer take.";
     HEARS_US: Gauge "stead_peer_hears_us" ["peer"]

@@ -153,7 +153,8 @@ fn concern(node: &NodeReport) -> Option<Concern> {
         FencingState::Unproven if it.proven.is_some() => (
             format!("that {name} can be switched off was not tried for long"),
             format!(
-                "stead fence rehearse {name}; `fence-rehearse` in cluster.toml has it done by itself"
+                "stead fence rehearse {name}; `fence-rehearse` in cluster.toml has it done by \
+                 itself"
             ),
         ),
         FencingState::Unproven => (
@@ -167,7 +168,8 @@ fn concern(node: &NodeReport) -> Option<Concern> {
         FencingState::Doubted => (
             format!("the fence devices of {name} are not believed any more{why}"),
             format!(
-                "look what they switch off, then prove it: stead fence rehearse {name} --power-cycle"
+                "look what they switch off, then prove it: stead fence rehearse {name} \
+                 --power-cycle"
             ),
         ),
     };
@@ -196,8 +198,8 @@ fn without(sight: &Sight<'_>, nodes: &[NodeReport]) -> Option<Concern> {
         return None;
     }
     let what = format!(
-        "should {} be lost, {} would wait for an operator's word that it is off: no fence device and \
-         no watchdog can prove it",
+        "should {} be lost, {} would wait for an operator's word that it is off: no fence device \
+         and no watchdog can prove it",
         bare.join(" or "),
         bound.join(", ")
     );
@@ -234,8 +236,8 @@ pub(super) fn what_frees(sight: &Sight<'_>, name: &str) -> String {
             format!("its fence devices failed {times} ({why}) and are asked again; {by_hand}")
         }
         Some(_) => format!(
-            "wait a second: its fence devices are asked where another node could take it; if it stays \
-             so, {by_hand}"
+            "wait a second: its fence devices are asked where another node could take it; if it \
+             stays so, {by_hand}"
         ),
     }
 }

@@ -1,5 +1,5 @@
-//! A power strip with an outlet for each node, behind HTTP on the client's host: a fence device that
-//! really switches nodes of a fleet off and on.
+//! A power strip with an outlet for each node, behind HTTP on the client's host: a fence device
+//! that really switches nodes of a fleet off and on.
 //!
 //! It stands where the client stands, on a network that carries no heartbeats: nodes that are cut
 //! off from each other still reach it, as two machines in one rack reach their power strip.
@@ -76,7 +76,8 @@ struct Question {
     plug: Option<String>,
 }
 
-/// The tables of a configuration that name it, with its secret in that folder. `[nodes.NAME]` then has `fence = ["strip:NAME"]`.
+/// The tables of a configuration that name it, with its secret in that folder. `[nodes.NAME]` then
+/// has `fence = ["strip:NAME"]`.
 #[must_use]
 pub fn strip_table(folder: &Path) -> String {
     let at = SocketAddr::new(client_address(Family::V4), PORT);

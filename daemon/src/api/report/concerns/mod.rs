@@ -1,4 +1,12 @@
 //! Why not everything is protected: each reason with what to do about it.
+//!
+//! Happy path: [`concerns`] asks for each kind of reason in turn (those of nodes and links in
+//! [`nodes`], others beside this folder), and sorts: outages first, and before all what explains
+//! the rest.
+//!
+//! Failures: none. What this node can't know is no reason.
+//!
+//! Deliberately absent: what only deserves a look (`notes`), and anything that is not in the report.
 
 mod nodes;
 
