@@ -6,7 +6,8 @@
 //!
 //! Failures: none. What this node can't know is no reason.
 //!
-//! Deliberately absent: what only deserves a look (`notes`), and anything that is not in the report.
+//! Deliberately absent: what only deserves a look (`notes`), and anything that is not in the
+//! report.
 
 mod nodes;
 
