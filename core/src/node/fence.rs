@@ -215,7 +215,10 @@ impl Node {
     }
 
     fn ask_devices(&mut self, node: NodeId, number: u64) {
-        self.fences.runs.insert(node, number);
+        // What was asked for by another right ends with that, and not when nobody looks any more.
+        if let Some(before) = self.fences.runs.insert(node, number) {
+            self.command(Command::StopFence { number: before });
+        }
         self.notice(Notice::Fence(self.state.name(node), FenceNews::Begins));
         self.command(Command::Fence { node, number });
     }

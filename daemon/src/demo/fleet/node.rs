@@ -197,6 +197,10 @@ pub fn holder(status: &Value, service: &str) -> Option<String> {
     found["node"].as_str().map(str::to_owned)
 }
 
+/// How the complaint ends that nothing could prove a lost node to be off, though a service needs
+/// that.
+const UNPROVABLE: &str = "no fence device and no watchdog can prove it";
+
 /// What a node complains of; empty if all is well with this many nodes.
 pub(super) fn complaint(status: &Value, nodes: usize) -> String {
     let none = Vec::new();
@@ -206,7 +210,12 @@ pub(super) fn complaint(status: &Value, nodes: usize) -> String {
         return format!("{seen} of {nodes} nodes in view");
     }
     let problems = status["problems"].as_array().unwrap_or(&none);
-    let texts: Vec<&str> = problems.iter().filter_map(|it| it["what"].as_str()).collect();
+    let texts = problems.iter().filter_map(|it| it["what"].as_str());
+    // Of a fleet without fence devices nothing else can be said.
+    let (bare, texts): (Vec<&str>, Vec<&str>) = texts.partition(|it| it.ends_with(UNPROVABLE));
+    if !bare.is_empty() && texts.is_empty() {
+        return String::new();
+    }
     if !texts.is_empty() || status["protected"].as_bool() == Some(true) {
         return texts.join("; ");
     }

@@ -238,7 +238,8 @@ fn refused_before_anything_is_asked(fleet: &Fleet, power: &Power<'_>) {
     }
     let no = refused("node1", "fence rehearse node2 --power-cycle --yes");
     has(&no, &["node2 still has web", "nothing was switched"]);
-    for node in ["node1", "node3", "node2"] {
+    // It first, or another one would take what it has.
+    for node in ["node2", "node1", "node3"] {
         says(fleet, "node1", &format!("standby {node} --off"));
     }
     let status = fleet.node("node1").must().status().must();
