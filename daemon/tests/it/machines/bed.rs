@@ -29,9 +29,6 @@ const PLANNED: usize = 2;
 /// The number of a machine's power switch on its network is that of the machine and this.
 const SWITCHES: u8 = 100;
 const SWITCH_PORT: u16 = 4444;
-/// The number of a storage, and its address on the network of the clients.
-const STORAGE_OCTET: u8 = 60;
-pub const STORAGE: &str = "10.77.0.60";
 /// What switches power.
 const FENCE: &[u8] = include_bytes!("../../../../contrib/fence-qmp");
 
@@ -74,10 +71,8 @@ pub struct Cluster {
     // The order matters: with the bed all machines end, then their folder goes.
     bed: Bed,
     machines: Vec<Machine>,
-    _storage: Option<Machine>,
     third: Host,
     daemon: Mutex<Option<Process>>,
-    client: Host,
     plan: Plan,
     folder: tempfile::TempDir,
 }
@@ -90,16 +85,6 @@ impl Cluster {
         services: Vec<ServicePlan>,
         shape: impl Fn(&str, MachineSpec) -> MachineSpec,
     ) -> Self {
-        Self::begin_beside(name, None, services, shape)
-    }
-
-    /// The same beside a machine that is no node: a storage, at [`STORAGE`].
-    pub fn begin_beside(
-        name: &str,
-        storage: Option<MachineSpec>,
-        services: Vec<ServicePlan>,
-        shape: impl Fn(&str, MachineSpec) -> MachineSpec,
-    ) -> Self {
         let folder = tempfile::tempdir().must();
         let bed = Bed::new(name).must();
         let switches = LANS.map(|lan| bed.switch(lan).must());
@@ -109,13 +94,6 @@ impl Cluster {
         for (at, switch) in (0..).zip(&switches) {
             bed.connect(&third, switch, link(at, 3)).must();
         }
-        let storage = storage.map(|spec| {
-            let place = folder.path().join("storage");
-            fs::create_dir(&place).must();
-            let spec = spec.cable(&switches[0], link(0, STORAGE_OCTET));
-            bed.machine("storage", spec, &place).must()
-        });
-        storage.iter().for_each(|machine| machine.power_on().must());
         let mut machines = Vec::new();
         let fence = folder.path().join("fence-qmp");
         fs::write(&fence, FENCE).must();
@@ -148,18 +126,8 @@ impl Cluster {
         let macs: Vec<_> =
             MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
         let double = DoubleProber::start(&client, from, web, &macs, ECHO, Question::Echo).must();
-        let mut cluster = Self {
-            http,
-            double,
-            bed,
-            machines,
-            _storage: storage,
-            third,
-            daemon: Mutex::default(),
-            client,
-            plan,
-            folder,
-        };
+        let mut cluster =
+            Self { http, double, bed, machines, third, daemon: Mutex::default(), plan, folder };
         cluster.found();
         cluster.plan.services = services;
         cluster.apply(&cluster.plan.configuration());
@@ -191,18 +159,6 @@ impl Cluster {
         let log = self.folder.path().join(THIRD).join("daemon.log");
         let process = self.third.spawn(self.command(&["daemon"]), &log).must();
         *self.daemon.lock().expect("whole") = Some(process);
-    }
-
-    /// Has a machine coordinate: the third node's daemon is away for a moment. Which of them it is.
-    pub fn have_a_machine_coordinate(&self) -> &'static str {
-        let by = |node: &str| self.status(node)["cluster"]["coordinator"].clone();
-        let daemon = self.daemon.lock().expect("whole").take();
-        daemon.iter().for_each(|process| process.kill().must());
-        self.wait("a machine coordinates", || MACHINES.iter().any(|node| by("node1") == *node));
-        self.start_daemon();
-        self.wait_in_view(&["node1", "node2", THIRD]);
-        let found = MACHINES.into_iter().find(|node| by(THIRD) == *node);
-        found.expect("a machine coordinates")
     }
 
     fn join(&self, node: &str) {
@@ -287,11 +243,6 @@ impl Cluster {
             text = text.replace(&head, &format!("{head}{}", lines(node)));
         }
         self.apply(&(text + tables));
-    }
-
-    /// Runs a program where the client is.
-    pub fn by_client(&self, command: &mut Command) -> std::process::Output {
-        self.client.run(|| command.output()).must().must()
     }
 
     /// Cuts all cables of a machine.
