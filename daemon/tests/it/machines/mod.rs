@@ -11,8 +11,9 @@
 //!          front, which carries no heartbeats, and ring, without the client
 //! ```
 //!
-//! Processors are emulated, so everything takes ten times as long: the ride-out is four seconds, and
-//! no test asserts how long anything took. A test that fails prints the last words of every node.
+//! Processors are emulated, so everything takes ten times as long: the ride-out is four seconds,
+//! and no test asserts how long anything took. A test that fails prints the last words of every
+//! node.
 //!
 //! Deliberately absent: what can be shown without machines. A guest costs ten seconds to boot.
 
