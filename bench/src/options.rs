@@ -418,11 +418,13 @@ mod tests {
 
     #[test]
     fn every_bench_takes_the_common_words() {
-        let alone = [server::NAME, timelines::NAME, agents::NAME, operations::NAME];
+        let alone = [fencing::NAME, server::NAME, timelines::NAME, agents::NAME, operations::NAME];
         for name in kept::BENCHES.into_iter().filter(|name| !alone.contains(name)) {
             let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
             Cli::try_parse_from(words).expect(name);
         }
+        let words = ["bench/run", "fencing", "--runs", "3", "--json"];
+        Cli::try_parse_from(words).expect("nothing is compared");
         let words = ["bench/run", "server", "--clusters", "9", "--storm", "3", "--json"];
         Cli::try_parse_from(words).expect("no peer has such a server");
         let words = ["bench/run", "timelines", "--json", "--out", "img"];

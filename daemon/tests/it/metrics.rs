@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use stead::demo::fleet::{Fleet, Part, Plan};
+use stead::demo::fleet::{Fleet, Part, Plan, PowerStrip, strip_table};
 use stead::metrics::family::ALL;
 use stead::metrics::notice::KINDS;
 
@@ -72,6 +72,22 @@ fn register() -> (tempfile::TempDir, String) {
     (folder, program.display().to_string())
 }
 
+/// Each node has a fence device, which was seen to answer, and a watchdog, which is not there.
+fn rely_on_proofs(fleet: &Fleet) {
+    let folder = tempfile::tempdir().must();
+    PowerStrip::beside(fleet, folder.path(), |_| {
+        let mut plan = fleet.plan().clone();
+        for node in &mut plan.nodes {
+            node.lines = format!("fence = [\"strip:{}\"]\nwatchdog = true\n", node.name);
+        }
+        plan.cluster.push_str(&strip_table(folder.path()));
+        fleet.apply("node1", &plan.configuration()).must();
+        let rehearse = ["fence", "rehearse", "node3"];
+        fleet.node("node1").must().stead(&rehearse).must().expect_success().must();
+    })
+    .must();
+}
+
 /// Every declared family is really there, with these labels, and no other one.
 #[test]
 fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
@@ -83,11 +99,14 @@ fn a_node_shows_all_that_is_declared_and_a_takeover_in_its_counters() {
     plan.networks = format!("\n{network}\n{quorum}exec = [\"{program}\"]\n");
     for node in &mut plan.nodes {
         node.variables.push(("STEAD_METRICS".to_owned(), ADDRESS.to_owned()));
+        // Never this machine's own.
+        node.variables.push(("STEAD_WATCHDOG".to_owned(), "none".to_owned()));
     }
     let fleet = Fleet::start(plan).must();
     let client = client(&fleet, WEB);
     wait_preferred(&fleet, &client, "node2");
     whole(&fleet);
+    rely_on_proofs(&fleet);
     let before = scraped(&fleet, "node1").expect("it listens");
     let here = |text: &Exposition| text.value("stead_service_here", &[("service", "web")]);
     assert_eq!(here(&before), Some(0.0));
