@@ -110,9 +110,8 @@ async fn daemon(
     // Before the log, which opens only with the guard: what is wrong must be seen.
     let (ending, ended) = watch::channel(false);
     let numbers = Metrics::start(handle.clone(), journal.clone());
-    if let Some(address) = listen {
-        tokio::spawn(metrics::listen::serve(address, numbers.clone(), ended.clone()));
-    }
+    let serve = |address| metrics::listen::serve(address, numbers.clone(), ended.clone());
+    drop(listen.map(serve).map(tokio::spawn));
     let looks = (handle.clone(), journal.clone(), numbers);
     let (served, rehearsals) = open_api(paths, &key, looks, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
@@ -127,9 +126,7 @@ async fn daemon(
     proposer.set_log(log.clone());
     let words = (results.clone(), notices.clone());
     let departure = departure::start(handle.clone(), paths.departed(), words);
-    let fences = Fences::new(rehearsals.devices().clone(), results.clone());
-    let devices = rehearsals.devices().clone();
-    let entry = Entry::start(handle.clone(), devices, paths.let_in(), results.clone());
+    let devices = rehearsals.devices();
     let performers = Performers {
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
@@ -141,8 +138,8 @@ async fn daemon(
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
-        fences,
-        entry,
+        fences: Fences::new(devices.clone(), results.clone()),
+        entry: Entry::start(handle.clone(), devices.clone(), paths.let_in(), results.clone()),
         results,
         journal,
     };
