@@ -193,7 +193,7 @@ fn control(version: &str, architecture: &str, depends: &str, kibibytes: u64) -> 
          Installed-Size: {kibibytes}\n\
          Depends: {depends}\n\
          Pre-Depends: init-system-helpers (>= 1.54~)\n\
-         Suggests: resource-agents\n\
+         Suggests: resource-agents, fence-agents\n\
          Section: admin\n\
          Priority: optional\n\
          Description: high-availability cluster manager that moves service addresses\n \

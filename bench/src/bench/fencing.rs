@@ -79,13 +79,17 @@ impl Bed<'_> {
         fleet.wait_whole(PATIENCE)?;
         let holder = watch.wait_steady(tools)?;
         let dies = run.is_multiple_of(DEATHS);
+        let scenario = if dies { "node dead" } else { "link cut" };
         let before = strip.switched().len();
         tools.pause_by_chance(PHASE)?;
         strip.keep_apart(CUT, !dies);
         let began = now();
         if dies {
             fleet.silence_then_kill(&holder)?;
-            watch.wait_other(tools, &holder, PATIENCE)?;
+            if !watch.wait_other(tools, &holder, PATIENCE)? {
+                let error = Some("no other node answered".to_owned());
+                return Ok(Row { error, ..row(run, scenario) });
+            }
             tools.pause(AFTERWARDS)?;
         } else {
             fleet.cut_from_nodes(CUT)?;
@@ -100,14 +104,15 @@ impl Bed<'_> {
         let off: Vec<_> = strip.switched().split_off(before);
         let off: Vec<_> = off.into_iter().filter(|it| it.action == "off").collect();
         let names: Vec<_> = off.iter().map(|it| it.node.clone()).collect();
-        let survivors = fleet.nodes().iter().filter(|it| !names.iter().any(|off| off == it.name()));
-        let mut row = row(run, if dies { "node dead" } else { "link cut" });
+        let answer = watch.holders();
+        let mut row = row(run, scenario);
         (row.outage_ms, row.double_ms) = (Some(seen.outage_ms), Some(seen.double_ms));
         row = row.with("holder", holder).with("moved", moved).with("silent_ms", silent.flatten());
         let took = off.first().map(|it| it.at.saturating_sub(began) as f64 / 1_000.0);
         row = row.with("off_ms", took).with("switched_off", names.clone());
-        if survivors.count() != 1 || names.len() != 1 {
-            row.error = Some(format!("switched off: {}", names.join(", ")));
+        if names.len() != 1 || answer.len() != 1 || names == answer {
+            let (off, answer) = (names.join(", "), answer.join(", "));
+            row.error = Some(format!("switched off: {off}; answer in the end: {answer}"));
         }
         if !dies {
             fleet.heal(CUT)?;

@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,16 @@ pub struct Plug {
     pub device: String,
     /// What the device calls the node, or its outlet; nothing if the device is for this node alone.
     pub plug: Option<String>,
+}
+
+/// As the configuration has it: `DEVICE`, or `DEVICE:OUTLET`.
+impl fmt::Display for Plug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.plug {
+            Some(outlet) => write!(f, "{}:{outlet}", self.device),
+            None => f.write_str(&self.device),
+        }
+    }
 }
 
 /// What becomes of a machine once it is proven to be off.

@@ -11,8 +11,8 @@ use stead_core::node::Phase;
 use stead_core::notice::Notice;
 use stead_core::state::config::{AfterFence, NodeFencing, Plug};
 use stead_core::state::{
-    Cause, Change, FenceChange, FenceEnd, FenceSaid, Holder, Outcome, ProofRecord, Reached,
-    Rehearsal, Stage, State, Takeover, WatchdogWord,
+    Cause, Change, CycleEnd, FenceChange, FenceEnd, FenceSaid, Holder, Outcome, ProofRecord,
+    Reached, Rehearsal, Stage, State, Takeover, WatchdogWord,
 };
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
@@ -20,7 +20,7 @@ use stead_core::timers::Timers;
 use super::look::Look;
 use super::status::render;
 use super::{Cli, events, incident, timers};
-use crate::api::report;
+use crate::api::report::{self, FencingState};
 use crate::api::tests::{CLUSTER, change_peer, change_state, picture, silence};
 use crate::driver::view::View;
 use crate::guard::Rejected;
@@ -166,6 +166,42 @@ fn fencing_never_tried_failing_and_under_way() {
         apply(state, FenceChange::Doubted { node, incarnation, why });
     });
     shows(&view, &[], &expect_file!["golden/fence-devices-that-lied.txt"]);
+}
+
+/// Devices that answer do not take back that they failed to switch a machine off; what switches it
+/// off does.
+#[test]
+fn a_power_cycle_that_failed_is_not_hidden_by_devices_that_answer() {
+    let mut view = fenced_picture();
+    let mut state_after = |step: &dyn Fn(&mut State)| {
+        change_state(&mut view, step);
+        let nodes = report::status(&view, &[]).nodes;
+        nodes[1].fencing.as_ref().map(|it| (it.state, it.why.clone())).unwrap()
+    };
+    let rehearse = |state: &mut State, wall| {
+        let said = said(Ok("every device answered"), wall);
+        let rehearsal = Rehearsal { by: NodeId(1), cycled: false, said, good: None };
+        apply(state, FenceChange::Rehearsed { node: NodeId(2), rehearsal });
+    };
+    let cycle = |state: &mut State, outcome, wall| {
+        let (node, by) = (NodeId(2), NodeId(1));
+        state.standby.insert(node);
+        state.assignments.retain(|_, it| it.holder.node() != Some(node));
+        apply(state, FenceChange::CycleBegins { node, by, wall });
+        let number = state.applied;
+        let said = said(outcome, wall);
+        let end = CycleEnd { number, by, said, seen: true, given_up: false };
+        apply(state, FenceChange::CycleEnds { node, end });
+    };
+    let (state, _) = state_after(&|state| rehearse(state, 1_772_366_100));
+    assert_eq!(state, FencingState::Proven);
+    let failed = Some("bmc2 off: exit status 1".to_owned());
+    let after = state_after(&|state| cycle(state, Err("bmc2 off: exit status 1"), 1_772_366_200));
+    assert_eq!(after, (FencingState::Failed, failed.clone()));
+    let after = state_after(&|state| rehearse(state, 1_772_366_300));
+    assert_eq!(after, (FencingState::Failed, failed));
+    let after = state_after(&|state| cycle(state, Ok("level 1"), 1_772_366_390));
+    assert_eq!(after, (FencingState::Proven, None));
 }
 
 fn apply(state: &mut State, change: FenceChange) {

@@ -32,7 +32,8 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
                 let (at, plug) = (plug.span(), plug.get_ref());
                 used.insert(&plug.device);
                 if let Some(first) = seen.insert(plug, at.clone()) {
-                    let message = format!("`{}` stands twice in one level", said(plug));
+                    let message =
+                        format!("`{}` stands twice in one level", shown(&plug.to_string()));
                     let help = "all of a level are needed, each once: remove one of the two";
                     let problem = findings.error(&at, message, help);
                     problem.compare("again here", &first, "first here");
@@ -74,14 +75,6 @@ fn ties(draft: &Draft, findings: &mut Findings) {
         let help =
             "name one in its table:  fence = [\"DEVICE\"]  ; or take `fence` out of the chain";
         findings.error(&node.name.span(), message, help);
-    }
-}
-
-/// As the file has it.
-fn said(plug: &Plug) -> String {
-    match &plug.plug {
-        Some(outlet) => shown(&format!("{}:{outlet}", plug.device)),
-        None => shown(&plug.device),
     }
 }
 
@@ -135,7 +128,7 @@ fn one_owner<'d>(
     if other != name {
         let message = format!(
             "`{}` would switch off {} and {} at once",
-            said(plug),
+            shown(&plug.to_string()),
             shown(other),
             shown(name)
         );

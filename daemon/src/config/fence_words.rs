@@ -39,7 +39,7 @@ pub(super) fn write_devices(out: &mut String, config: &FencingConfig) -> fmt::Re
 /// The keys of a node.
 pub(super) fn write_node(out: &mut String, fencing: &NodeFencing) -> fmt::Result {
     let NodeFencing { levels, after, rehearse, watchdog } = fencing;
-    let level = |plugs: &Vec<Plug>| list(&plugs.iter().map(said).collect::<Vec<_>>());
+    let level = |plugs: &Vec<Plug>| list(&plugs.iter().map(Plug::to_string).collect::<Vec<_>>());
     match levels.as_slice() {
         [] => {}
         [one] => writeln!(out, "fence = {}", level(one))?,
@@ -59,14 +59,6 @@ pub(super) fn write_node(out: &mut String, fencing: &NodeFencing) -> fmt::Result
         writeln!(out, "watchdog = true")?;
     }
     Ok(())
-}
-
-/// As the file has it.
-fn said(plug: &Plug) -> String {
-    match &plug.plug {
-        Some(outlet) => format!("{}:{outlet}", plug.device),
-        None => plug.device.clone(),
-    }
 }
 
 /// Every change between two, in the operator's words.
@@ -129,7 +121,8 @@ fn often(span: Span) -> String {
 
 /// Its levels in a sentence.
 fn by(levels: &[Vec<Plug>]) -> String {
-    let level = |plugs: &Vec<Plug>| plugs.iter().map(said).collect::<Vec<_>>().join(" and ");
+    let level =
+        |plugs: &Vec<Plug>| plugs.iter().map(Plug::to_string).collect::<Vec<_>>().join(" and ");
     let levels: Vec<_> = levels.iter().map(level).collect();
     if levels.is_empty() { "nothing".to_owned() } else { levels.join(", else ") }
 }

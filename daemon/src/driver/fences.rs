@@ -102,10 +102,9 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
 /// A step in words, with what the device printed where it failed.
 fn lines(step: &Step) -> Vec<String> {
     let level = step.level.map(|level| format!("level {level}, ")).unwrap_or_default();
-    let plug = step.plug.as_ref().map(|plug| format!(":{plug}")).unwrap_or_default();
-    let (device, action) = (&step.device, step.action);
+    let (plug, action) = (step.asked_at(), step.action);
     let took = step.took.as_millis_f64() / 1_000.0;
-    let told = format!("{level}{device}{plug}: {action}: {} ({took:.1} s)", step.said);
+    let told = format!("{level}{plug}: {action}: {} ({took:.1} s)", step.said);
     let failed = matches!(step.said, Said::Failed(_));
     let printed = step.output.iter().filter(|_| failed).map(|line| format!("  {line}"));
     [told].into_iter().chain(printed).map(|line| shorten(&line)).collect()

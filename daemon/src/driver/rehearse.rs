@@ -215,7 +215,7 @@ impl Turn {
         let heard_before = handle.view().hears(*node);
         let lost = lost_right(handle.clone(), *node, self.number);
         let attempt = devices.fence_until(&config, &name, lost).await;
-        let given_up = attempt.outcome.as_ref().is_err_and(|why| why.starts_with(GIVEN_UP));
+        let given_up = attempt.given_up;
         let silent = match &attempt.outcome {
             Ok(_) if heard_before => {
                 let silent = falls_silent(handle.clone(), *node);

@@ -112,11 +112,11 @@ impl Devices {
         given_up: impl Future<Output = String>,
     ) -> Attempt {
         let record = Record::default();
-        let outcome = tokio::select! {
-            outcome = self.try_levels(config, node, &record) => outcome,
-            why = given_up => Err(why),
+        let (outcome, given_up) = tokio::select! {
+            outcome = self.try_levels(config, node, &record) => (outcome, false),
+            why = given_up => (Err(why), true),
         };
-        Attempt { node: node.to_owned(), outcome, steps: record.steps() }
+        Attempt { node: node.to_owned(), outcome, given_up, steps: record.steps() }
     }
 
     async fn try_levels(
@@ -190,7 +190,7 @@ impl Devices {
             if Instant::now() + pause >= until {
                 return Err(match step.said {
                     Said::On => {
-                        let device = name(&step);
+                        let device = step.asked_at();
                         format!("{device} reported that it is switched off, and says that it is on")
                     }
                     Said::Off | Said::Done | Said::Failed(_) => told(&step),
@@ -250,19 +250,11 @@ impl Devices {
     }
 }
 
-/// What a device is called in a sentence.
-fn name(step: &Step) -> String {
-    match &step.plug {
-        Some(plug) => format!("{}:{plug}", step.device),
-        None => step.device.clone(),
-    }
-}
-
 fn told(step: &Step) -> String {
     match &step.said {
-        Said::Failed(reason) => format!("{} {}: {reason}", name(step), step.action),
+        Said::Failed(reason) => format!("{} {}: {reason}", step.asked_at(), step.action),
         said @ (Said::Done | Said::On | Said::Off) => {
-            format!("{} {}: it says {said}", name(step), step.action)
+            format!("{} {}: it says {said}", step.asked_at(), step.action)
         }
     }
 }

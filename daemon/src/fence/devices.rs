@@ -222,11 +222,16 @@ impl Devices {
         Ok(meta)
     }
 
-    /// What the agent of a device says of itself; nothing if it has none, or does not.
+    /// What the agent of a device says of itself; nothing if it has none, or it is not installed.
+    async fn described(&self, config: &DeviceConfig) -> Result<Option<Arc<MetaData>>, String> {
+        let FenceAgent::Agent { name, .. } = &config.agent else { return Ok(None) };
+        let Some(program) = agent::name(name)?.find(&self.folders) else { return Ok(None) };
+        self.describe(&program, name).await.map(Some)
+    }
+
+    /// The same where nothing hangs on why it can't be had.
     pub(super) async fn meta_of(&self, config: &DeviceConfig) -> Option<Arc<MetaData>> {
-        let FenceAgent::Agent { name, .. } = &config.agent else { return None };
-        let program = agent::name(name).ok()?.find(&self.folders)?;
-        self.describe(&program, name).await.ok()
+        self.described(config).await.ok().flatten()
     }
 
     /// Whether a device leaves a node on and cuts it off. Its agent says so; one that is not
@@ -235,9 +240,7 @@ impl Devices {
     /// # Errors
     /// Why that can't be known now.
     pub async fn cuts_off(&self, config: &DeviceConfig) -> Result<bool, String> {
-        let FenceAgent::Agent { name, .. } = &config.agent else { return Ok(false) };
-        let Some(program) = agent::name(name)?.find(&self.folders) else { return Ok(false) };
-        Ok(self.describe(&program, name).await?.cuts_off())
+        Ok(self.described(config).await?.is_some_and(|meta| meta.cuts_off()))
     }
 
     async fn ask_program(

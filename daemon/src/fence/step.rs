@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use stead_core::state::config::Plug;
 use stead_core::time::Span;
 
 use super::devices::Question;
@@ -89,6 +90,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// The device, with its outlet, that was asked.
+    #[must_use]
+    pub fn asked_at(&self) -> Plug {
+        Plug { device: self.device.clone(), plug: self.plug.clone() }
+    }
+
     /// One that failed before the device was asked anything.
     pub(super) fn not_asked(question: &Question<'_>, reason: String) -> Self {
         Self {
@@ -105,11 +112,8 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.device)?;
-        if let Some(plug) = &self.plug {
-            write!(f, ":{plug}")?;
-        }
-        write!(f, " {}: {} ({})", self.action, self.said, self.took.in_words())
+        let (plug, took) = (self.asked_at(), self.took.in_words());
+        write!(f, "{plug} {}: {} ({took})", self.action, self.said)
     }
 }
 
@@ -120,6 +124,8 @@ pub struct Attempt {
     pub node: String,
     /// Which level proved that it is off, from 1; or why none did.
     pub outcome: Result<usize, String>,
+    /// It was ended before it came to that: the outcome says why, and nothing about the devices.
+    pub given_up: bool,
     /// What was asked, and said, in the order of the answers.
     pub steps: Vec<Step>,
 }

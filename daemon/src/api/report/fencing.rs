@@ -14,6 +14,9 @@ use crate::journal::stamp;
 /// For how long a proof is fresh where nothing is tried by itself.
 const FRESH: Span = Span::from_millis(30 * 86_400_000);
 
+/// Why nodes are of no use to each other while one of them has what must never be on two.
+pub const UNPROVABLE: &str = "no fence device and no watchdog can prove it";
+
 /// How a node can be switched off, as far as the cluster knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FencingReport {
@@ -87,7 +90,7 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
     let known = &state.later.fencing;
     let attempts = known.records.iter().filter(|it| it.node == node && !it.given_up);
     let tried = known.rehearsed.get(&node);
-    let said = attempts.map(|it| &it.said).chain(tried.map(|it| &it.said));
+    let said = attempts.clone().map(|it| &it.said).chain(tried.map(|it| &it.said));
     let mut all: Vec<_> = said
         .map(|said| Last { wall: said.wall, outcome: said.outcome.clone().map(drop) })
         .collect();
@@ -97,7 +100,13 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
     let doubted = known.doubted.get(&node);
     let tried_now = state.cycle(node).map(|cycle| cycle.by);
     let under_way = known.under_way.get(&node).map(|begun| begun.by).or(tried_now);
-    let failed = all.last().and_then(|it| it.outcome.clone().err());
+    // Devices that answer do not take back that they did not switch it off.
+    let cycle = known.cycles.last.get(&node).filter(|it| !it.given_up).map(|it| &it.said);
+    let since =
+        |wall: u64| attempts.clone().any(|it| it.said.outcome.is_ok() && it.said.wall > wall);
+    let cycle = cycle.filter(|said| !since(said.wall));
+    let failed = cycle.and_then(|said| said.outcome.clone().err());
+    let failed = failed.or_else(|| all.last().and_then(|it| it.outcome.clone().err()));
     let off = known.fenced.contains_key(&node) && !state.view.contains_key(&node);
     let it = if under_way.is_some() {
         FencingState::UnderWay
@@ -124,11 +133,7 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
 }
 
 fn levels(config: &NodeFencing) -> Vec<Vec<String>> {
-    let named = |plug: &stead_core::state::config::Plug| match &plug.plug {
-        Some(outlet) => format!("{}:{outlet}", plug.device),
-        None => plug.device.clone(),
-    };
-    config.levels.iter().map(|level| level.iter().map(named).collect()).collect()
+    config.levels.iter().map(|level| level.iter().map(ToString::to_string).collect()).collect()
 }
 
 /// Two trials in a row were missed, or a month went by.
@@ -163,7 +168,10 @@ fn concern(node: &NodeReport) -> Option<Concern> {
         ),
         FencingState::Failed => (
             format!("{name} can't be switched off{why}"),
-            format!("see `stead fence history`; when it is mended: stead fence rehearse {name}"),
+            format!(
+                "see `stead fence history`; when it is mended, what failed once more: stead fence \
+                 rehearse {name}, with --power-cycle if that did"
+            ),
         ),
         FencingState::Doubted => (
             format!("the fence devices of {name} are not believed any more{why}"),
@@ -198,8 +206,7 @@ fn without(sight: &Sight<'_>, nodes: &[NodeReport]) -> Option<Concern> {
         return None;
     }
     let what = format!(
-        "should {} be lost, {} would wait for an operator's word that it is off: no fence device \
-         and no watchdog can prove it",
+        "should {} be lost, {} would wait for an operator's word that it is off: {UNPROVABLE}",
         bare.join(" or "),
         bound.join(", ")
     );

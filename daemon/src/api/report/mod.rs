@@ -38,7 +38,7 @@ use crate::journal::{Entry, stamp};
 
 pub use copies::CopyReport;
 pub use fence_history::{FenceHistoryReport, FenceKind, FenceRecord, FenceUnderWay, fence_history};
-pub use fencing::{FencingReport, FencingState};
+pub use fencing::{FencingReport, FencingState, UNPROVABLE};
 use history::History;
 pub use incident::{IncidentReport, MovedReport, StageReport, incident};
 pub use kept::MaintenanceReport;

@@ -14,6 +14,7 @@ use super::PATIENCE;
 use super::error::{FleetError, Step};
 use super::folder::Folder;
 use super::supervisor::Part;
+use crate::api::report::UNPROVABLE;
 use crate::paths::Paths;
 
 struct Inner {
@@ -196,10 +197,6 @@ pub fn holder(status: &Value, service: &str) -> Option<String> {
     let found = services.iter().find(|it| it["name"].as_str() == Some(service))?;
     found["node"].as_str().map(str::to_owned)
 }
-
-/// How the complaint ends that nothing could prove a lost node to be off, though a service needs
-/// that.
-const UNPROVABLE: &str = "no fence device and no watchdog can prove it";
 
 /// What a node complains of; empty if all is well with this many nodes.
 pub(super) fn complaint(status: &Value, nodes: usize) -> String {

@@ -158,7 +158,7 @@ fn a_node_that_goes_on_after_its_device_called_it_off_is_rid_of_all_and_the_devi
         wait_preferred(fleet, &client, "node2");
         strip.make("node2", Outlet::Lies);
         fleet.cut_from_nodes("node2").must();
-        wait_moved(fleet, &client, "node2");
+        let next = wait_moved(fleet, &client, "node2");
         fleet.heal("node2").must();
         wait_for(fleet, "its device is not believed", || {
             Ok(fencing(fleet, "node1", "node2")?["state"] == "doubted")
@@ -170,6 +170,10 @@ fn a_node_that_goes_on_after_its_device_called_it_off_is_rid_of_all_and_the_devi
             let status = fleet.node("node1")?.status()?;
             Ok(status["nodes"][1]["state"] == "in-view")
         });
+        wait_for(fleet, "nothing of it is left there", || {
+            Ok(web_programs(fleet, "node2").is_empty() && client.holders() == [next.as_str()])
+        });
+        assert_eq!(fencing(fleet, "node1", "node2").must()["state"], "doubted");
     });
 }
 
