@@ -153,6 +153,9 @@ pub enum Command {
         node: NodeId,
         /// The number under which the answer comes back.
         number: u64,
+        /// Only devices count that take its machine's power, not those that leave it on and cut it
+        /// off.
+        power: bool,
     },
     /// That attempt is not this node's to make any more: what runs of it is killed, and nothing of
     /// it comes back.

@@ -56,8 +56,21 @@ impl Fences {
 }
 
 impl Node {
+    /// What this start of the guard has is somebody else's by now: its machine was cut off, and has
+    /// to boot. Called after every event, since it may learn of that in any way.
+    fn watch_own(&mut self, now: Instant) {
+        let own = self.report.as_ref().map(|report| report.incarnation);
+        let over = own.is_some_and(|own| self.state.is_fenced(self.me, own));
+        if over && self.state.is_cut_off(self.me) && !self.retiring {
+            let news = FenceNews::HasToBoot;
+            self.notice(Notice::Fence(self.state.name(self.me), news));
+            self.on_retire(now);
+        }
+    }
+
     /// Ends what devices are asked for without the right to. Called after every event.
     pub(super) fn watch_fences(&mut self, now: Instant) {
+        self.watch_own(now);
         let decides = self.is_quorate_coordinator(now);
         let lapsed = |(node, number): (&NodeId, &u64)| {
             let begun = self.state.later.fencing.under_way.get(node);
@@ -119,7 +132,7 @@ impl Node {
             "given up: {}, which had it done, does not decide any more",
             self.state.name(begun.by)
         );
-        let said = FenceSaid { outcome: Err(why), steps: Vec::new(), took: Span::ZERO, wall: 0 };
+        let said = FenceSaid { outcome: Err(why), cut_off: false, steps: Vec::new(), took: Span::ZERO, wall: 0 };
         Some(Change::Fence(FenceChange::Ends(FenceEnd {
             node: *node,
             number: Some(begun.number),
@@ -131,12 +144,13 @@ impl Node {
         })))
     }
 
-    /// A start of a guard that was proven to be over is heard all the same: its devices lie, or
-    /// cut it from nothing.
+    /// A start of a guard that was proven to be over is heard all the same: its devices lie. Of one
+    /// that was cut off that is no wonder.
     fn doubt(&self, now: Instant, report: &Report) -> Option<Change> {
         report.peers.iter().find_map(|(node, peer)| {
             let over = self.state.is_fenced(*node, peer.incarnation);
-            let known = self.state.later.fencing.doubted.contains_key(node);
+            let known = self.state.later.fencing.doubted.contains_key(node)
+                || self.state.is_cut_off(*node);
             let heard = self.heard_lately(now, report, *node);
             let why = String::from("it went on after its devices had called it off");
             let (node, incarnation) = (*node, peer.incarnation);
@@ -220,7 +234,8 @@ impl Node {
             self.command(Command::StopFence { number: before });
         }
         self.notice(Notice::Fence(self.state.name(node), FenceNews::Begins));
-        self.command(Command::Fence { node, number });
+        // A half that goes on has to know that nobody else decides, not only that nobody writes.
+        self.command(Command::Fence { node, number, power: number >= OF_TIES });
     }
 
     /// The devices have spoken.
@@ -236,7 +251,7 @@ impl Node {
             _ => self.newest_start(node),
         };
         if of_tie {
-            self.tie.fenced(now, node, said.outcome.is_ok());
+            self.tie.fenced(now, node, said.outcome.is_ok() && !said.cut_off);
             if let Err(why) = &said.outcome {
                 let news = FenceNews::Failed(why.clone());
                 self.notice(Notice::Fence(self.state.name(node), news));

@@ -18,6 +18,8 @@ pub enum FenceNews {
     Failed(String),
     /// It goes on though its devices called it off: what was seen.
     Doubted(String),
+    /// It was cut off, and goes on: it says so itself.
+    HasToBoot,
     /// The way to it was tried; why it does not work, if it does not.
     Rehearsed(Option<String>),
     /// Its machine is being switched off and on for a trial, from that node.
@@ -31,6 +33,7 @@ impl FenceNews {
         match self {
             Self::Failed(_)
             | Self::Doubted(_)
+            | Self::HasToBoot
             | Self::Rehearsed(Some(_))
             | Self::Cycled(Err(_)) => Severity::Error,
             Self::Begins | Self::Off(_) | Self::Cycling(_) => Severity::Warning,
@@ -48,6 +51,11 @@ pub(super) fn tell(f: &mut fmt::Formatter<'_>, node: &str, news: &FenceNews) -> 
             f,
             "{node}: {why}; what its devices say is no proof until `stead fence rehearse {node} \
              --power-cycle` has seen it go off"
+        ),
+        FenceNews::HasToBoot => write!(
+            f,
+            "{node} was cut off by its fence devices, and is let in again when it has booted: \
+             boot it"
         ),
         FenceNews::Rehearsed(None) => write!(f, "the way to fence {node} works"),
         FenceNews::Rehearsed(Some(why)) => {

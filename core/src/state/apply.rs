@@ -253,6 +253,7 @@ impl State {
         }
         self.later.fencing.lost.remove(&node);
         self.later.fencing.fenced.remove(&node);
+        self.later.fencing.cut_off.remove(&node);
         self.later.fencing.failures.remove(&node);
         self.forget_copies_of(node);
         self.rely_no_more(node);

@@ -12,7 +12,7 @@
 //! somebody may be switching it off, and a new coordinator knows of what the one before had begun.
 //! What a success frees follows from its record and from nothing else ([`State::is_fenced`]).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -40,6 +40,9 @@ pub struct StateFencing {
     /// Nodes that are proven to be off, until one is admitted anew: all starts of their guards up
     /// to that one are over.
     pub fenced: BTreeMap<NodeId, Incarnation>,
+    /// Those of them that may go on and are heard all the same: their devices did not take their
+    /// power, but cut them off from all that others go on with.
+    pub cut_off: BTreeSet<NodeId>,
     /// How many attempts in a row failed.
     pub failures: BTreeMap<NodeId, u32>,
     /// The last attempts, oldest first.
@@ -143,6 +146,9 @@ pub struct FenceEnd {
 pub struct FenceSaid {
     /// By which level it is off; or why that is not known.
     pub outcome: Result<String, String>,
+    /// If it is off: only cut off from what others go on with (`fence_scsi`). Its machine goes on,
+    /// and has to boot before it is let in again.
+    pub cut_off: bool,
     /// What each device was asked and said, in order, a line each.
     pub steps: Vec<String>,
     /// How long it took.
@@ -157,6 +163,13 @@ impl State {
     #[must_use]
     pub fn is_fenced(&self, node: NodeId, incarnation: Incarnation) -> bool {
         self.later.fencing.fenced.get(&node).is_some_and(|fenced| *fenced >= incarnation)
+    }
+
+    /// Whether a start of that node's guard that is proven to be over may be heard all the same: it
+    /// was cut off, and goes on without what was taken from it.
+    #[must_use]
+    pub fn is_cut_off(&self, node: NodeId) -> bool {
+        self.later.fencing.cut_off.contains(&node)
     }
 
     /// Whether somebody may be switching that node off.
@@ -233,6 +246,11 @@ impl State {
         if end.said.outcome.is_ok() {
             let fenced = self.later.fencing.fenced.entry(node).or_default();
             *fenced = end.incarnation.max(*fenced);
+            if end.said.cut_off {
+                self.later.fencing.cut_off.insert(node);
+            } else {
+                self.later.fencing.cut_off.remove(&node);
+            }
             self.later.fencing.failures.remove(&node);
             if !self.view.contains_key(&node) {
                 self.free_bound(node);
@@ -251,7 +269,8 @@ impl State {
 
     /// A start of a node's guard is heard that was proven to be over.
     fn doubt_fence(&mut self, node: NodeId, incarnation: Incarnation, why: String) -> Applied {
-        if !self.is_fenced(node, incarnation) || self.later.fencing.doubted.contains_key(&node) {
+        let known = self.later.fencing.doubted.contains_key(&node);
+        if known || !self.is_fenced(node, incarnation) || self.is_cut_off(node) {
             return Err(Refusal::Stale);
         }
         self.later.fencing.doubted.insert(node, why);
@@ -300,6 +319,7 @@ impl State {
         fencing.under_way.remove(&node);
         fencing.lost.remove(&node);
         fencing.fenced.remove(&node);
+        fencing.cut_off.remove(&node);
         fencing.failures.remove(&node);
         fencing.doubted.remove(&node);
         fencing.rehearsed.remove(&node);

@@ -164,7 +164,7 @@ impl State {
                 self.name(by)
             );
             let (outcome, steps) = (Err(why), Vec::new());
-            let said = FenceSaid { outcome, steps, took: Span::ZERO, wall };
+            let said = FenceSaid { outcome, cut_off: false, steps, took: Span::ZERO, wall };
             let end = CycleEnd { number, by, said, seen: false, given_up: true };
             self.later.fencing.cycles.under_way.remove(&node);
             self.later.fencing.cycles.last.insert(node, end);

@@ -72,7 +72,8 @@ fn begins(term: u64) -> Change {
 
 fn said(outcome: Result<&str, &str>) -> FenceSaid {
     let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
-    FenceSaid { outcome, steps: Vec::new(), took: Span::from_millis(300), wall: 1_790_000_000 }
+    let took = Span::from_millis(300);
+    FenceSaid { outcome, cut_off: false, steps: Vec::new(), took, wall: 1_790_000_000 }
 }
 
 /// What the attempt under way came to.
@@ -112,6 +113,38 @@ fn what_waits_is_free_once_the_record_is_there_and_not_before() {
     let assign = book.assign("s0", 1);
     book.done(assign);
     book.refused(begins(1), Refusal::Stale);
+}
+
+#[test]
+fn what_was_cut_off_may_be_heard_and_is_no_lie() {
+    let cuts = |book: &Book| {
+        let mut change = ends(book, Ok("storage"));
+        if let Change::Fence(FenceChange::Ends(end)) = &mut change {
+            end.said.cut_off = true;
+        }
+        change
+    };
+    let doubted = || {
+        let (node, incarnation, why) = (B, Incarnation(1), "heard".to_owned());
+        Change::Fence(FenceChange::Doubted { node, incarnation, why })
+    };
+    let mut book = lost();
+    book.done(begins(1));
+    let off = cuts(&book);
+    book.done(off);
+    assert!(book.state.is_cut_off(B) && book.state.is_fenced(B, Incarnation(1)));
+    book.refused(doubted(), Refusal::Stale);
+    book.refused(admit(1), Refusal::Fenced(B));
+    assert!(book.state.is_fenceable(B));
+    // A later start is here with all that it lets in again, and what takes its power takes that.
+    book.done(admit(2));
+    assert!(!book.state.is_cut_off(B));
+    let mut book = lost();
+    book.done(begins(1));
+    let off = ends(&book, Ok("power"));
+    book.done(off);
+    assert!(!book.state.is_cut_off(B));
+    book.done(doubted());
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn begin(state: &mut State) {
 
 fn said(outcome: Result<&str, &str>, wall: u64) -> FenceSaid {
     let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
-    FenceSaid { outcome, steps: Vec::new(), took: Span::from_millis(1_500), wall }
+    FenceSaid { outcome, cut_off: false, steps: Vec::new(), took: Span::from_millis(1_500), wall }
 }
 
 fn fenced_picture() -> View {

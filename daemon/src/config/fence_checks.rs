@@ -54,22 +54,34 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         let help = format!("add it to a node's table:  fence = [\"{}\"]", device.name.get_ref());
         findings.warning(&device.name.span(), message, help);
     }
-    ties(draft, findings);
+    ties(draft, &devices, findings);
     if findings.errors() == 0 {
         lists(draft, &devices, findings);
     }
 }
 
-/// A half that goes on has had all other voters switched off: each has to have something for that.
-fn ties(draft: &Draft, findings: &mut Findings) {
+/// A half that goes on has had all other voters switched off: each has to have something for that
+/// which takes its power. What leaves it on and cuts it off from a storage does not keep it from
+/// deciding.
+fn ties(draft: &Draft, devices: &BTreeMap<&str, &Device>, findings: &mut Findings) {
     let chain = draft.quorum.as_ref().and_then(|quorum| quorum.chain.as_ref());
     if !chain.is_some_and(Chain::fences) {
         return;
     }
-    let bare = |node: &&Node| node.fenced.levels.is_empty() && !node.is_satellite();
+    let cuts = |plug: &Spanned<Plug>| {
+        let device = devices.get(plug.get_ref().device.as_str());
+        device.and_then(|it| it.meta.as_ref()).is_some_and(fence::MetaData::cuts_off)
+    };
+    let bare = |node: &&Node| {
+        !node.is_satellite() && node.fenced.levels.iter().all(|it| it.get_ref().iter().all(cuts))
+    };
     for node in draft.nodes.iter().filter(bare) {
+        let lacks = match node.fenced.levels[..] {
+            [] => "no fence device",
+            _ => "no fence device that takes its power",
+        };
         let message = format!(
-            "{} has no fence device, and `fence` in the chain breaks a tie by switching it off",
+            "{} has {lacks}, and `fence` in the chain breaks a tie by switching it off",
             shown(node.name.get_ref())
         );
         let help =

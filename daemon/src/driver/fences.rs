@@ -37,14 +37,16 @@ impl Fences {
         Self { devices, results, running: BTreeMap::new() }
     }
 
-    /// Has a node's devices switch it off, and tells what they said.
-    pub(super) fn begin(&mut self, state: &State, node: NodeId, number: u64) {
+    /// Has a node's devices switch it off, and tells what they said; with `power`, no device
+    /// counts that leaves its machine on.
+    pub(super) fn begin(&mut self, state: &State, node: NodeId, number: u64, power: bool) {
         self.running.retain(|_, task| !task.is_finished());
         let name = state.name(node);
         let config = state.config.as_ref().map(|config| config.later.fencing.clone());
         let (config, devices) = (config.unwrap_or_default(), self.devices.clone());
         let results = self.results.clone();
         let task = tokio::spawn(async move {
+            let config = if power { devices.of_power(config, &name).await } else { config };
             let (attempt, said) = attempt(&devices, &config, &name).await;
             drop(results.send(Event::Fenced { node, number, said }));
             if wants_on(&config, &attempt) {
@@ -73,10 +75,11 @@ async fn attempt(devices: &Devices, config: &FencingConfig, name: &str) -> (Atte
     let by = |level: usize| {
         let plugs = config.nodes.get(name).and_then(|it| it.levels.get(level.saturating_sub(1)));
         let names = plugs.into_iter().flatten().map(|plug| plug.device.as_str());
-        format!("{} says that it is off", names.collect::<Vec<_>>().join(" and "))
+        let how = if attempt.cut_off { "cut off" } else { "off" };
+        format!("{} says that it is {how}", names.collect::<Vec<_>>().join(" and "))
     };
     let outcome = attempt.outcome.clone().map(by).map_err(|why| shorten(&why));
-    let said = said(outcome, &attempt.steps, began);
+    let said = FenceSaid { cut_off: attempt.cut_off, ..said(outcome, &attempt.steps, began) };
     (attempt, said)
 }
 
@@ -85,7 +88,7 @@ pub(crate) fn said(outcome: Result<String, String>, steps: &[Step], began: Insta
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
     let took = Span::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
     let steps = shortened(steps.iter().flat_map(lines).collect());
-    FenceSaid { outcome, steps, took, wall }
+    FenceSaid { outcome, cut_off: false, steps, took, wall }
 }
 
 /// The first lines and the last, where there are too many.

@@ -109,7 +109,9 @@ impl Performers {
             }
             Command::Copy { service, epoch } => self.copy(state, service, epoch),
             Command::EndCopy { service, epoch } => self.programs.end_copy(service, epoch),
-            Command::Fence { node, number } => self.fences.begin(state, node, number),
+            Command::Fence { node, number, power } => {
+                self.fences.begin(state, node, number, power);
+            }
             Command::StopFence { number } => self.fences.stop(number),
             Command::Notice(notice) => self.notice(&notice),
         }

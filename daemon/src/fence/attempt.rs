@@ -116,7 +116,41 @@ impl Devices {
             outcome = self.try_levels(config, node, &record) => (outcome, false),
             why = given_up => (Err(why), true),
         };
-        Attempt { node: node.to_owned(), outcome, given_up, steps: record.steps() }
+        let cut_off = match &outcome {
+            Ok(level) => self.cuts_only(config, node, *level).await.unwrap_or(false),
+            Err(_) => false,
+        };
+        Attempt { node: node.to_owned(), outcome, cut_off, given_up, steps: record.steps() }
+    }
+
+    /// The same ways without the levels that leave the machine on, or of which that can't be known:
+    /// what goes on might still decide.
+    pub async fn of_power(&self, mut config: FencingConfig, node: &str) -> FencingConfig {
+        let levels = config.nodes.get(node).map_or(0, |fencing| fencing.levels.len());
+        for number in 1..=levels {
+            if !matches!(self.cuts_only(&config, node, number).await, Ok(false))
+                && let Some(fencing) = config.nodes.get_mut(node)
+            {
+                fencing.levels[number - 1].clear();
+            }
+        }
+        config
+    }
+
+    /// Whether no device of a level (from 1) takes the machine's power.
+    async fn cuts_only(
+        &self,
+        config: &FencingConfig,
+        node: &str,
+        level: usize,
+    ) -> Result<bool, String> {
+        let plugs = config.nodes.get(node).and_then(|it| it.levels.get(level.saturating_sub(1)));
+        for (_, device) in targets(config, plugs.map_or(&[][..], Vec::as_slice))? {
+            if !self.cuts_off(device).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn try_levels(
@@ -137,7 +171,10 @@ impl Devices {
             }
         }
         if reasons.is_empty() {
-            return Err(format!("no device is configured for {node}"));
+            return Err(match levels {
+                [] => format!("no device is configured for {node}"),
+                _ => format!("no device takes the power of {node}"),
+            });
         }
         Err(reasons.join("; "))
     }

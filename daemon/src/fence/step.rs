@@ -124,6 +124,8 @@ pub struct Attempt {
     pub node: String,
     /// Which level proved that it is off, from 1; or why none did.
     pub outcome: Result<usize, String>,
+    /// The devices of that level leave its machine on, and cut it off from a storage or a network.
+    pub cut_off: bool,
     /// It was ended before it came to that: the outcome says why, and nothing about the devices.
     pub given_up: bool,
     /// What was asked, and said, in the order of the answers.

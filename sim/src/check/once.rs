@@ -33,9 +33,13 @@ impl World {
     }
 
     /// What no lease's end undoes is nowhere else. A machine that stands still goes on with what it
-    /// has; the one excuse is a device that called it off when it was not.
+    /// has; what was cut off from it has nothing more to do with it. The one excuse is a device that
+    /// called a machine off when it was not.
     fn judge_left(&mut self, host: usize, name: &ServiceId) {
-        let has = |other: &usize| *other != host && self.hosts[*other].left.contains(name);
+        let has = |other: &usize| {
+            let it = &self.hosts[*other];
+            *other != host && !it.cut_off && it.left.contains(name)
+        };
         if (0..self.hosts.len()).filter(has).any(|other| self.hosts[other].called_off) {
             self.judges.excused.entry(Why::Lied).or_default().0 += 1;
             return;

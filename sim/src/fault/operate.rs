@@ -205,6 +205,7 @@ impl World {
         self.hosts[host].disk.renew();
         self.hosts[host].programs.clear();
         self.hosts[host].left.clear();
+        self.hosts[host].cut_off = false;
         self.hosts[host].executors.clear();
         self.hosts[host].copies.clear();
         self.hosts[host].configured.clear();

@@ -224,10 +224,15 @@ impl World {
     }
 
     /// Brings back what is missing on a machine, as its service manager would. A guard that gave
-    /// its lease up, and a daemon whose store failed, have to be started anew.
+    /// its lease up, and a daemon whose store failed, have to be started anew; a machine that was
+    /// cut off has to boot, as its operator is told.
     pub fn repair(&mut self, host: usize) {
         if !self.hosts[host].powered || self.hosts[host].halted.is_some() {
             return;
+        }
+        if self.hosts[host].cut_off {
+            self.power_off(host);
+            self.hosts[host].powered = true;
         }
         let guard = self.hosts[host].guard.as_ref();
         let ended = guard.is_none_or(|guard| guard.lease.is_released());

@@ -161,6 +161,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
         powered: true,
         device: Manner::Good,
         called_off: false,
+        cut_off: false,
         guard_cut: None,
         daemon_cut: None,
         slewed: false,

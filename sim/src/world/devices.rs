@@ -32,19 +32,22 @@ pub enum Manner {
     Late,
     /// It says that the machine is off, and has done nothing.
     Lies,
+    /// It leaves the machine on, and cuts it off from what is bound until it has booted.
+    Cuts,
     /// It has the machine's own power: without that it says nothing.
     Shared,
 }
 
 impl Manner {
     /// All, with their words.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Good, "good"),
         (Self::Slow, "slow"),
         (Self::Fails, "fails"),
         (Self::Hangs, "hangs"),
         (Self::Late, "late"),
         (Self::Lies, "lies"),
+        (Self::Cuts, "cuts"),
         (Self::Shared, "shared"),
     ];
 
@@ -75,18 +78,22 @@ pub struct Attempt {
     run: u64,
     node: NodeId,
     number: u64,
+    /// Only the machine's power counts.
+    power: bool,
+    /// It is on, and cut off.
+    cut_off: bool,
 }
 
 impl World {
     /// A daemon asks for a node to be switched off.
-    pub(super) fn fence(&mut self, host: usize, node: NodeId, number: u64) {
+    pub(super) fn fence(&mut self, host: usize, node: NodeId, number: u64, power: bool) {
         let run = self.hosts[host].daemon_run;
         let Some(daemon) = &mut self.hosts[host].daemon else { return };
         daemon.fences.insert(number);
         let manner = self.host_of(node).map_or(Manner::Fails, |target| self.hosts[target].device);
         let longest = if manner == Manner::Slow { 8_000_000 } else { 2_000_000 };
         let time = self.chance.devices.between(50_000, longest);
-        let attempt = Attempt { host, run, node, number };
+        let attempt = Attempt { host, run, node, number, power, cut_off: false };
         self.note(Some(host), || format!("> fence {} ({})", node.0, manner.word()));
         self.after(time, What::Device(DeviceIn::Cuts(attempt)));
     }
@@ -145,6 +152,13 @@ impl World {
                 let status = self.chance.devices.between(20_000, 300_000);
                 self.says(attempt, status, Ok("its device".to_string()));
             }
+            Manner::Cuts if !attempt.power => {
+                self.judge_fence(attempt.host, attempt.node, attempt.number, false);
+                self.hosts[target].cut_off = true;
+                let attempt = Attempt { cut_off: true, ..attempt };
+                self.says(attempt, 20_000, Ok("its device".to_string()));
+            }
+            Manner::Cuts => self.says(attempt, 0, Err("its device takes no power".to_string())),
             Manner::Fails => self.says(attempt, 0, Err("its device refuses".to_string())),
             Manner::Lies => {
                 self.hosts[target].called_off = true;
@@ -174,13 +188,13 @@ impl World {
         if !self.is_made(&attempt) {
             return;
         }
-        if let Some(target) = target {
+        if let Some(target) = target.filter(|_| !attempt.cut_off) {
             let boots = self.chance.devices.between(1_500_000, 4_000_000);
             self.after(boots, What::Device(DeviceIn::SwitchesOn(target)));
         }
         self.stop_fence(attempt.host, attempt.number);
-        let said = FenceSaid { outcome, steps: Vec::new(), took: Span::ZERO, wall: 0 };
-        let Attempt { host, run, node, number } = attempt;
+        let Attempt { host, run, node, number, power: _, cut_off } = attempt;
+        let said = FenceSaid { outcome, cut_off, steps: Vec::new(), took: Span::ZERO, wall: 0 };
         let event = Event::Fenced { node, number, said };
         self.daemon_input(host, run, DaemonIn::Event(Box::new(event)));
     }

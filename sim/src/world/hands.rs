@@ -78,7 +78,7 @@ impl World {
                 self.ask_task(host, &service, Ask::Forget(epoch, resource));
             }
             Command::Care { .. } | Command::Forget { .. } | Command::Hook { .. } => {}
-            Command::Fence { node, number } => self.fence(host, node, number),
+            Command::Fence { node, number, power } => self.fence(host, node, number, power),
             Command::StopFence { number } => self.stop_fence(host, number),
             Command::Copy { service, epoch } => self.begin_copy(host, service, epoch),
             Command::EndCopy { service, epoch } => self.end_copy(host, service, epoch),
@@ -236,15 +236,19 @@ impl World {
         epoch: Epoch,
     ) -> Result<(), String> {
         if self.hosts[host].programs.get(service) != Some(&epoch) {
+            let state = self.hosts[host].daemon.as_ref().map(|daemon| daemon.node.state());
+            let config = state.and_then(|state| state.config.as_ref());
+            let bound = config.is_some_and(|config| config.safety(service) == Safety::Fence);
+            if bound && self.hosts[host].cut_off {
+                return Err("its storage refuses this machine, which was cut off".to_string());
+            }
             if let Some(copy) = self.copy_for(host, service, epoch) {
                 copy?;
             } else if !self.keep(host, service, epoch) {
                 return Err("this node's lease ended before it began".to_string());
             }
             self.hosts[host].programs.insert(service.clone(), epoch);
-            let state = self.hosts[host].daemon.as_ref().map(|daemon| daemon.node.state());
-            let config = state.and_then(|state| state.config.as_ref());
-            if config.is_some_and(|config| config.safety(service) == Safety::Fence) {
+            if bound {
                 self.hosts[host].left.insert(service.clone());
             }
             self.judge_start(host, service, epoch);

@@ -120,6 +120,8 @@ pub struct Host {
     pub device: Manner,
     /// That has called it off, and it was not.
     pub called_off: bool,
+    /// That has cut it off from what is bound: until it has booted it writes nothing there.
+    pub cut_off: bool,
     /// The guard's next acts are cut short there.
     pub guard_cut: Option<Interrupt>,
     /// The daemon's next acts are cut short there.

@@ -31,6 +31,7 @@ impl World {
         it.configured.clear();
         it.powered = false;
         it.called_off = false;
+        it.cut_off = false;
         it.guard_paused = 0;
         it.daemon_paused = 0;
         it.halted = None;

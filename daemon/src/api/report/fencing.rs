@@ -52,12 +52,21 @@ pub enum FencingState {
     UnderWay,
     /// It is proven to be off, and was not admitted since.
     Off,
+    /// It is proven to be cut off, is on, and has to boot.
+    CutOff,
 }
 
 impl FencingState {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Proven, Self::Unproven, Self::Failed, Self::Doubted, Self::UnderWay, Self::Off];
+    pub const ALL: [Self; 7] = [
+        Self::Proven,
+        Self::Unproven,
+        Self::Failed,
+        Self::Doubted,
+        Self::UnderWay,
+        Self::Off,
+        Self::CutOff,
+    ];
 }
 
 impl fmt::Display for FencingState {
@@ -69,6 +78,7 @@ impl fmt::Display for FencingState {
             Self::Doubted => "doubted",
             Self::UnderWay => "under-way",
             Self::Off => "off",
+            Self::CutOff => "cut-off",
         })
     }
 }
@@ -112,6 +122,8 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
         FencingState::UnderWay
     } else if doubted.is_some() {
         FencingState::Doubted
+    } else if off && state.is_cut_off(node) {
+        FencingState::CutOff
     } else if off {
         FencingState::Off
     } else if failed.is_some() {
@@ -172,6 +184,10 @@ fn concern(node: &NodeReport) -> Option<Concern> {
                 "see `stead fence history`; when it is mended, what failed once more: stead fence \
                  rehearse {name}, with --power-cycle if that did"
             ),
+        ),
+        FencingState::CutOff => (
+            format!("{name} was cut off by its fence devices, and is let in when it has booted"),
+            format!("boot {name}"),
         ),
         FencingState::Doubted => (
             format!("the fence devices of {name} are not believed any more{why}"),

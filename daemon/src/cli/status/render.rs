@@ -193,6 +193,7 @@ fn switched(node: &NodeReport, taken: &str) -> Cell {
         FencingState::Doubted => Cell::new(Tone::Warn, "not believed"),
         FencingState::UnderWay => Cell::new(Tone::Warn, "under way"),
         FencingState::Off => Cell::new(Tone::Dim, "is off"),
+        FencingState::CutOff => Cell::new(Tone::Warn, "cut off: boot it"),
     }
 }
 

@@ -137,6 +137,26 @@ fn agents_that_are_none_or_prove_nothing_are_refused() {
     assert!(status == Some(1) && told[0].ends_with("did you mean `fence_ipmilan`?"), "{told:?}");
 }
 
+#[test]
+fn what_leaves_a_machine_on_breaks_no_tie() {
+    let folder = with_rack();
+    let lun = "[fencing.devices.lun]\nagent = \"fence_scsi\"\n\
+               parameters = { devices = \"/dev/sda\", key = \"a1\" }\n";
+    let ties = "[quorum]\nchain = [\"majority\", \"fence\"]\n";
+    // The third node has no device at all.
+    let lacks = |nodes: [&str; 2]| {
+        let (status, told) = lint(&folder, nodes, &format!("{lun}{RACK}{ties}"));
+        assert_eq!(status, Some(1), "{told:?}");
+        let lacks: Vec<_> = told.iter().filter(|it| it.contains("breaks a tie")).collect();
+        lacks.iter().map(|it| it.split(" and ").next().unwrap_or_default().to_owned()).collect()
+    };
+    let told: Vec<String> = lacks(["fence = [\"lun\", \"rack:1\"]", "fence = [\"lun\"]"]);
+    let power = "node2 has no fence device that takes its power,";
+    assert!(told.len() == 2 && told[0].ends_with(power), "{told:?}");
+    let told: Vec<String> = lacks(["fence = [[\"lun\", \"rack:1\"]]", "fence = [\"rack:2\"]"]);
+    assert!(told.len() == 1 && told[0].ends_with("node3 has no fence device,"), "{told:?}");
+}
+
 fn text(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")

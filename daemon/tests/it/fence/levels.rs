@@ -148,6 +148,27 @@ async fn an_attempt_can_be_kept_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_level_takes_the_power_if_one_of_its_devices_does() {
+    let mut bed = Bed::new();
+    cutting(&mut bed, "storage");
+    bed.dummy("bmc");
+    bed.levels(&[&["storage"], &["storage", "bmc"], &["bmc"]]);
+    let of_power = async |bed: &Bed| {
+        let config = bed.devices.of_power(bed.config.clone(), NODE).await;
+        config.nodes[NODE].levels.iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    assert_eq!(of_power(&bed).await, [0, 2, 1]);
+    let config = bed.devices.of_power(bed.config.clone(), NODE).await;
+    let attempt = bed.devices.fence(&config, NODE).await;
+    assert!(attempt.outcome == Ok(2) && !attempt.cut_off, "{attempt:?}");
+    bed.levels(&[&["storage"]]);
+    let config = bed.devices.of_power(bed.config.clone(), NODE).await;
+    let attempt = bed.devices.fence(&config, NODE).await;
+    assert_eq!(attempt.outcome, Err(format!("no device takes the power of {NODE}")));
+    assert_eq!(attempt.steps, []);
+}
+
+#[tokio::test]
 async fn what_cuts_off_lets_a_node_in_once_it_has_booted() {
     let mut bed = Bed::new();
     cutting(&mut bed, "storage");
@@ -166,7 +187,7 @@ async fn what_cuts_off_lets_a_node_in_once_it_has_booted() {
     fs::rename(bed.path("away"), bed.path("metadata")).expect("moved");
     assert_eq!(let_in().await, ["storage on done"], "bmc leaves nobody on and shut out");
     let attempt = bed.fence().await;
-    assert_eq!(attempt.outcome, Ok(1), "{attempt:?}");
+    assert!(attempt.outcome == Ok(1) && attempt.cut_off, "{attempt:?}");
     // It has not booted: it may have something left to write.
     assert_eq!(bed.devices.switch_on(&bed.config, &attempt).await, []);
     assert_eq!(let_in().await, [""; 0]);
