@@ -235,7 +235,7 @@ impl Plan {
             ((*name).to_string(), NodeFencing { levels, watchdog, ..NodeFencing::default() })
         };
         let nodes = NAMES.iter().take(self.nodes).map(node).collect();
-        FencingConfig { devices: devices.collect(), nodes }
+        FencingConfig { devices: devices.collect(), nodes, ..FencingConfig::default() }
     }
 
     /// The segment with its reference points, if it has any.
