@@ -70,10 +70,35 @@ impl<'f, 'a> Planner<'f, 'a> {
                 self.place(unit);
             }
         }
-        for unit in 0..self.units.len() {
-            self.go_back(unit);
+        // Who goes back may leave a place to which another goes back.
+        let mut rounds = 0..self.units.len();
+        while rounds.next().is_some() {
+            let back = (0..self.units.len()).filter(|unit| self.go_back(*unit)).count();
+            if back == 0 {
+                break;
+            }
         }
+        self.fill();
         self
+    }
+
+    /// What found no place may have one now that others have gone.
+    fn fill(&mut self) {
+        let out = |planner: &Self, service: &usize| {
+            planner.occupancy.at[*service].is_none()
+                && planner.fates[*service].why == Some(Why::Nowhere)
+        };
+        let order: Vec<usize> = self.units.iter().flatten().copied().collect();
+        let find = |planner: &mut Self, service: usize| {
+            planner.put_best(&[service])
+                || planner.move_all(&[service])
+                || planner.make_room_for(service)
+        };
+        // Each time something is found a place that is more important than all that is lost by it.
+        let mut rounds = 0..order.len();
+        while rounds.next().is_some()
+            && order.iter().any(|service| out(self, service) && find(self, *service))
+        {}
     }
 
     /// Leaves of a set what may stay where it is; says who has to be placed.
@@ -149,7 +174,10 @@ impl<'f, 'a> Planner<'f, 'a> {
         if self.facts.state().is_disarmed() {
             return pending.iter().for_each(|service| self.begin_where_it_was(*service));
         }
-        if self.put_best(pending) || self.move_all(pending) || self.make_room(pending) {
+        if self.put_best(pending)
+            || self.move_all(pending)
+            || self.make_room(pending, self.importance(pending))
+        {
             return;
         }
         if pending.len() > 1 {
@@ -231,7 +259,7 @@ impl<'f, 'a> Planner<'f, 'a> {
         }
         let before = self.lift(&standing);
         let all: Vec<_> = standing.iter().chain(pending).copied().collect();
-        if self.put_best(&all) {
+        if self.put_best(&all) || self.make_room(&all, self.importance(pending)) {
             let other = self.facts.services[*first].id.clone();
             for service in standing {
                 self.fates[service].leaves = Some(Leave::With(other.clone()));
@@ -328,23 +356,23 @@ impl<'f, 'a> Planner<'f, 'a> {
         }
     }
 
-    /// A set that works and may move goes back to a node that one of it prefers and returns to.
-    fn go_back(&mut self, unit: usize) {
+    /// A set that works and may move goes back to a node that one of it prefers and returns to; whether
+    /// it does.
+    fn go_back(&mut self, unit: usize) -> bool {
         let facts = self.facts;
         let all = self.units[unit].clone();
         let wants = |service: &usize| {
             let node = self.occupancy.at[*service]?;
-            (facts.stands(*service) == Some(node)).then_some(())?;
             let it = &facts.services[*service];
             let config = facts.state().config.as_ref()?.services.get(it.id)?;
             let here = it.rank.of(node).unwrap_or(it.rank.length);
             (config.failback && here > 0).then_some((*service, here))
         };
-        let Some((who, here)) = all.iter().find_map(wants) else { return };
+        let Some((who, here)) = all.iter().find_map(wants) else { return false };
         let stands = |it: &&usize| self.occupancy.at[**it].is_some();
         let standing: Vec<_> = all.iter().filter(stands).copied().collect();
         if !standing.iter().all(|service| self.is_movable(*service)) {
-            return;
+            return false;
         }
         let before = self.lift(&standing);
         let best = self.best_two(&standing).0.map(|(node, _)| node);
@@ -360,9 +388,10 @@ impl<'f, 'a> Planner<'f, 'a> {
             for service in standing {
                 self.fates[service].leaves = Some(Leave::Failback);
             }
-        } else {
-            self.put_back(&before);
+            return true;
         }
+        self.put_back(&before);
+        false
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) const ASKED: usize = 20_000;
 #[derive(Debug)]
 struct Room {
     node: usize,
+    /// What counts for less than this may be lost for it.
+    mine: u8,
     /// How important all is that would be lost.
     lost: u32,
     /// Sets that have to go, each with whether it has another place.
@@ -30,12 +32,13 @@ struct Room {
 }
 
 impl Planner<'_, '_> {
-    /// Has others make room for all of them on one node; whether that can be.
-    pub(super) fn make_room(&mut self, all: &[usize]) -> bool {
+    /// Has others make room for all of them on one node, who count for less than `mine` or can go
+    /// elsewhere; whether that can be.
+    pub(super) fn make_room(&mut self, all: &[usize], mine: u8) -> bool {
         let mut best: Option<Room> = None;
         for node in 0..self.facts.nodes.len() {
             let cost = |room: &Room| (room.lost, room.gone.len());
-            let Some(room) = self.room(all, node) else { continue };
+            let Some(room) = self.room(all, node, mine) else { continue };
             if best.as_ref().is_none_or(|known| cost(&room) < cost(known)) {
                 best = Some(room);
             }
@@ -73,57 +76,57 @@ impl Planner<'_, '_> {
                 self.fates[*service].leaves = leaves;
             }
             // What is lost here may find room by what counts for still less.
-            if !self.put_best(&unit) && !self.make_room(&unit) {
+            if !self.put_best(&unit) && !self.make_room(&unit, self.importance(&unit)) {
                 if goes {
                     return false;
                 }
                 for service in unit {
-                    self.fates[service].why = Some(Why::Nowhere);
+                    if !self.put_best(&[service]) && !self.make_room_for(service) {
+                        self.fates[service].why = Some(Why::Nowhere);
+                    }
                 }
             }
         }
         true
     }
 
+    /// The same for one service.
+    pub(super) fn make_room_for(&mut self, service: usize) -> bool {
+        self.make_room(&[service], self.facts.services[service].importance)
+    }
+
     /// Who would have to go from that node so that all of them may be there.
-    fn room(&mut self, all: &[usize], node: usize) -> Option<Room> {
+    fn room(&mut self, all: &[usize], node: usize, mine: u8) -> Option<Room> {
         let facts = self.facts;
-        let barred = |service: &usize| {
-            facts.barred(*service, node).is_some()
-                || facts.drawn(&self.occupancy, *service, node).is_some()
-        };
-        if all.iter().any(barred) {
+        if all.iter().any(|service| facts.barred(*service, node).is_some()) {
             return None;
         }
-        let mine = self.importance(all);
-        let mut room = Room { node, lost: 0, gone: Vec::new() };
+        let mut room = Room { node, mine, lost: 0, gone: Vec::new() };
         let mut lifted = Vec::new();
-        let found = self.clear(all, node, mine, &mut room, &mut lifted);
+        let found = self.clear(all, &mut room, &mut lifted);
         self.put_back(&lifted);
         found.then_some(room)
     }
 
     /// Takes from a node, for a trial, what is in the way of all of them.
-    fn clear(
-        &mut self,
-        all: &[usize],
-        node: usize,
-        mine: u8,
-        room: &mut Room,
-        lifted: &mut Vec<(usize, usize)>,
-    ) -> bool {
+    fn clear(&mut self, all: &[usize], room: &mut Room, lifted: &mut Vec<(usize, usize)>) -> bool {
+        let (node, mine) = (room.node, room.mine);
         // Who must not be beside them has to go in any case.
-        for other in self.apart_from(all, node) {
-            if self.occupancy.at[other].is_some() && !self.lift_for(other, mine, room, lifted) {
+        for other in self.in_the_way(all, node) {
+            if self.occupancy.at[other].is_none() || self.lift_for(other, all, room, lifted) {
+                continue;
+            }
+            if self.importance(&[other]) >= mine || !self.is_movable(other) {
                 return false;
             }
+            self.lose(other, room, lifted);
         }
         if self.may(all, node) {
             return true;
         }
         let mut there: Vec<Vec<usize>> = Vec::new();
         for service in &self.occupancy.on[node] {
-            let unit: Vec<usize> = self.unit(*service).to_vec();
+            let unit = self.standing_with(*service);
             let counts = unit.first().is_some_and(|it| it == service || !there.contains(&unit));
             if counts && self.helps(&unit, all, node) && !there.contains(&unit) {
                 there.push(unit);
@@ -133,58 +136,70 @@ impl Planner<'_, '_> {
         // One that can go elsewhere, and is enough, costs nobody anything but a move.
         for unit in there.iter().take(TRIED) {
             let mark = lifted.len();
-            if self.can_go(unit, lifted) && self.may(all, node) {
+            if self.can_go(unit, all, node, lifted) && self.may(all, node) {
                 room.gone.push((unit.clone(), true));
                 return true;
             }
             self.put_back_from(lifted, mark);
         }
-        for unit in there {
-            let Some(first) = unit.first().copied() else { continue };
-            if self.importance(&unit) >= mine {
-                break;
-            }
-            if self.lift_for(first, mine, room, lifted) && self.may(all, node) {
-                return true;
-            }
-        }
-        false
+        // Of a set that goes together a part may count for less than they do.
+        let mut less: Vec<usize> = there.into_iter().flatten().collect();
+        less.retain(|service| self.importance(&[*service]) < mine && self.is_movable(*service));
+        less.sort_by_key(|service| (self.importance(&[*service]), *service));
+        less.into_iter().any(|service| {
+            self.lose(service, room, lifted);
+            self.may(all, node)
+        })
     }
 
-    /// Lifts a set; whether it has another place then.
-    fn can_go(&mut self, unit: &[usize], lifted: &mut Vec<(usize, usize)>) -> bool {
-        let standing: Vec<_> =
-            unit.iter().copied().filter(|it| self.occupancy.at[*it].is_some()).collect();
-        if !standing.iter().all(|service| self.is_movable(*service)) {
+    /// Lifts a service that counts for less, for which there may be no other place.
+    fn lose(&mut self, service: usize, room: &mut Room, lifted: &mut Vec<(usize, usize)>) {
+        lifted.extend(self.lift(&[service]));
+        room.lost += u32::from(self.importance(&[service]));
+        room.gone.push((vec![service], false));
+    }
+
+    /// Lifts a set; whether it has another place once all of them are there.
+    fn can_go(
+        &mut self,
+        unit: &[usize],
+        all: &[usize],
+        node: usize,
+        lifted: &mut Vec<(usize, usize)>,
+    ) -> bool {
+        if !unit.iter().all(|service| self.is_movable(*service)) {
             return false;
         }
-        let Some(from) = standing.first().and_then(|it| self.occupancy.at[*it]) else {
+        let Some(from) = unit.first().and_then(|it| self.occupancy.at[*it]) else {
             return false;
         };
-        lifted.extend(self.lift(&standing));
+        lifted.extend(self.lift(unit));
         if self.asked >= ASKED {
             return false;
         }
         self.asked += 1;
-        let nodes = self.facts.nodes.len();
-        (0..nodes).any(|node| node != from && self.may(&standing, node))
+        let facts = self.facts;
+        all.iter().for_each(|service| self.occupancy.put(facts, *service, node));
+        let goes = (0..facts.nodes.len()).any(|to| to != from && self.may(unit, to));
+        all.iter().for_each(|service| self.occupancy.take(facts, *service));
+        goes
     }
 
     /// Lifts the set of a service, if that may go: it has another place, or counts for less.
     fn lift_for(
         &mut self,
         service: usize,
-        mine: u8,
+        all: &[usize],
         room: &mut Room,
         lifted: &mut Vec<(usize, usize)>,
     ) -> bool {
-        let unit = self.unit(service).to_vec();
-        let unit: Vec<_> = unit.into_iter().filter(|it| self.occupancy.at[*it].is_some()).collect();
+        let (mine, node) = (room.mine, room.node);
+        let unit = self.standing_with(service);
         if !unit.iter().all(|service| self.is_movable(*service)) {
             return false;
         }
         let mark = lifted.len();
-        let goes = self.can_go(&unit, lifted);
+        let goes = self.can_go(&unit, all, node, lifted);
         if !goes && self.importance(&unit) >= mine {
             self.put_back_from(lifted, mark);
             return false;
@@ -195,6 +210,12 @@ impl Planner<'_, '_> {
         }
         room.gone.push((unit, goes));
         true
+    }
+
+    /// Who of a service's set is somewhere.
+    fn standing_with(&self, service: usize) -> Vec<usize> {
+        let unit = self.unit(service).iter().copied();
+        unit.filter(|it| self.occupancy.at[*it].is_some()).collect()
     }
 
     fn put_back_from(&mut self, lifted: &mut Vec<(usize, usize)>, mark: usize) {
@@ -222,12 +243,17 @@ impl Planner<'_, '_> {
             .any(|quantity| short(quantity) && unit.iter().any(|it| uses(it, quantity)))
     }
 
-    /// Who is where they must not be beside them.
-    fn apart_from(&self, all: &[usize], node: usize) -> Vec<usize> {
-        let apart = all.iter().flat_map(|service| &self.facts.services[*service].apart);
-        let must = apart.filter(|apart| apart.strength == Strength::Must);
-        let near = must
-            .filter(|apart| self.occupancy.at[apart.other].is_some_and(|at| apart.same(at, node)));
-        near.map(|apart| apart.other).collect()
+    /// Who is where they must not be beside them, and who is elsewhere that goes together with them.
+    fn in_the_way(&self, all: &[usize], node: usize) -> Vec<usize> {
+        let at = |service: usize| self.occupancy.at[service];
+        let each = all.iter().map(|service| &self.facts.services[*service]);
+        let apart = each.clone().flat_map(|it| &it.apart).filter(|apart| {
+            let near = at(apart.other).is_some_and(|at| apart.same(at, node));
+            near && apart.strength == Strength::Must
+        });
+        let together = each.flat_map(|it| &it.together).filter(|(other, strength)| {
+            *strength == Strength::Must && at(*other).is_some_and(|at| at != node)
+        });
+        apart.map(|apart| apart.other).chain(together.map(|(other, _)| *other)).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! What may rest on a node's watchdog: the committed word, the coordinator's wait, and what the
 //! node itself does first.
 
-
 use stead_core::id::{Incarnation, NodeId, ServiceId, Term};
 use stead_core::lease::{Armed, Order, Report, WatchReport};
 use stead_core::node::{Command, Event, Fate};

@@ -1,0 +1,1 @@
+//! Plans beside the best that there are, by an exact solver.

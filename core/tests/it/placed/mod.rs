@@ -1,0 +1,6 @@
+//! Plans: short stories of who goes where, and what holds for every plan there is.
+
+mod bed;
+mod exact;
+mod properties;
+mod stories;
