@@ -6,13 +6,15 @@
 //! know of each other.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Able, Sight};
 use crate::id::{NodeId, ServiceId};
 use crate::state::config::{Config, Place, ServiceRules, Strength};
-use crate::state::{Assignment, Holder, State};
+use crate::state::{Assignment, State};
 
 /// Everything that decides where services may go.
 #[derive(Debug)]
@@ -52,6 +54,10 @@ pub(super) struct ServiceFacts<'a> {
     pub(super) only: Option<Vec<bool>>,
     /// How much it uses of each quantity; empty if nothing.
     pub(super) uses: Vec<u64>,
+    /// It has copies, of which one is promoted.
+    pub(super) copied: bool,
+    /// Its network has reference points.
+    pub(super) watched: bool,
     /// Nodes that have a copy of it, where it uses what it uses whether it is promoted or not.
     pub(super) copies: Vec<usize>,
     pub(super) together: Vec<(usize, Strength)>,
@@ -80,7 +86,7 @@ pub(super) struct Apart {
     pub(super) other: usize,
     pub(super) strength: Strength,
     /// Nodes of one number count as one place; nothing if each is its own.
-    pub(super) by: Option<alloc::rc::Rc<[u32]>>,
+    pub(super) by: Option<Rc<[u32]>>,
 }
 
 impl Apart {
@@ -132,6 +138,7 @@ impl<'a> Facts<'a> {
 
     fn read_services(&self, config: &'a Config) -> Vec<ServiceFacts<'a>> {
         let state = self.sight.state;
+        let mut places = Places::new(config, &self.nodes);
         let services = config.services.iter().filter_map(|(id, it)| {
             let assignment = state.assignments.get(id)?;
             let rules = config.rules(id);
@@ -143,8 +150,10 @@ impl<'a> Facts<'a> {
                 importance: config.importance(id),
                 assignment,
                 held: held.filter(|node| self.nodes[*node].here),
-                rank: self.rank(config, &it.prefer),
-                only: rules.and_then(|rules| self.only(config, rules)),
+                rank: places.rank(&it.prefer),
+                only: rules.and_then(|rules| places.only(rules)),
+                copied: config.copies(id).is_some(),
+                watched: self.sight.seen.points_of(id).next().is_some(),
                 uses,
                 copies,
                 together: Vec::new(),
@@ -169,34 +178,10 @@ impl<'a> Facts<'a> {
         all.filter(|(_, node)| copies.is_on(node.name)).map(|(number, _)| number).collect()
     }
 
-    fn rank(&self, config: &Config, prefer: &[alloc::string::String]) -> Rank {
-        let length = u16::try_from(prefer.len()).unwrap_or(u16::MAX);
-        if prefer.is_empty() {
-            return Rank { of: Vec::new(), length };
-        }
-        let places: Vec<Place> = prefer.iter().map(|text| Place::of(text)).collect();
-        let first = |node: &NodeFacts<'_>| {
-            let rank = places.iter().position(|place| config.is_there(node.name, place));
-            rank.and_then(|rank| u16::try_from(rank).ok()).unwrap_or(u16::MAX)
-        };
-        Rank { of: self.nodes.iter().map(first).collect(), length }
-    }
-
-    fn only(&self, config: &Config, rules: &ServiceRules) -> Option<Vec<bool>> {
-        if rules.only.is_empty() && rules.never.is_empty() {
-            return None;
-        }
-        let may = |node: &NodeFacts<'_>| {
-            let is = |places: &[Place]| places.iter().any(|it| config.is_there(node.name, it));
-            (rules.only.is_empty() || is(&rules.only)) && !is(&rules.never)
-        };
-        Some(self.nodes.iter().map(may).collect())
-    }
-
     /// Both sides of each pair know of it.
     fn read_pairs(&mut self, config: &Config) {
         let rules = &config.later.fencing.rules.services;
-        let mut domains: BTreeMap<&str, alloc::rc::Rc<[u32]>> = BTreeMap::new();
+        let mut domains: BTreeMap<&str, Rc<[u32]>> = BTreeMap::new();
         for (id, rules) in rules {
             let Some(one) = self.service(id) else { continue };
             for (other, strength) in &rules.together {
@@ -222,7 +207,7 @@ impl<'a> Facts<'a> {
     }
 
     /// A number for each value of a label; zero where a node has none.
-    fn domains(&self, config: &Config, label: &str) -> alloc::rc::Rc<[u32]> {
+    fn domains(&self, config: &Config, label: &str) -> Rc<[u32]> {
         let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
         let number = |node: &NodeFacts<'_>| {
             let Some(value) = config.label(node.name, label) else { return 0 };
@@ -274,10 +259,59 @@ impl<'a> Facts<'a> {
     pub(super) fn able(&self) -> &'a Able {
         self.sight.able
     }
+}
 
-    /// Whether a node that is in the view has it, and is not yet asked to stop it.
-    pub(super) fn stands(&self, service: usize) -> Option<usize> {
-        let it = &self.services[service];
-        it.held.filter(|_| matches!(it.assignment.holder, Holder::Node(_)))
+/// Which nodes are meant by what rules name: looked up once for each name.
+struct Places<'c> {
+    config: &'c Config,
+    names: Vec<&'c str>,
+    known: BTreeMap<Place, Rc<[bool]>>,
+}
+
+impl<'c> Places<'c> {
+    fn new(config: &'c Config, nodes: &[NodeFacts<'c>]) -> Self {
+        Self { config, names: nodes.iter().map(|node| node.name).collect(), known: BTreeMap::new() }
+    }
+
+    fn of(&mut self, place: Place) -> Rc<[bool]> {
+        if let Some(known) = self.known.get(&place) {
+            return known.clone();
+        }
+        let there: Rc<[bool]> =
+            self.names.iter().map(|name| self.config.is_there(name, &place)).collect();
+        self.known.insert(place, there.clone());
+        there
+    }
+
+    fn rank(&mut self, prefer: &[String]) -> Rank {
+        let length = u16::try_from(prefer.len()).unwrap_or(u16::MAX);
+        if prefer.is_empty() {
+            return Rank { of: Vec::new(), length };
+        }
+        let mut of = vec![u16::MAX; self.names.len()];
+        for (rank, text) in (0..length).zip(prefer) {
+            for (known, there) in of.iter_mut().zip(self.of(Place::of(text)).iter()) {
+                if *there && *known == u16::MAX {
+                    *known = rank;
+                }
+            }
+        }
+        Rank { of, length }
+    }
+
+    fn only(&mut self, rules: &ServiceRules) -> Option<Vec<bool>> {
+        if rules.only.is_empty() && rules.never.is_empty() {
+            return None;
+        }
+        let mut may = vec![rules.only.is_empty(); self.names.len()];
+        let each = rules.only.iter().map(|it| (it, true));
+        for (place, value) in each.chain(rules.never.iter().map(|it| (it, false))) {
+            for (may, there) in may.iter_mut().zip(self.of(place.clone()).iter()) {
+                if *there {
+                    *may = value;
+                }
+            }
+        }
+        Some(may)
     }
 }

@@ -152,7 +152,7 @@ impl Facts<'_> {
             });
         }
         self.out_of_place(service, node).or_else(|| {
-            let fit = self.state().is_fit(it.id, place.id);
+            let fit = !it.copied || self.state().is_fit(it.id, place.id);
             (!fit).then_some(Obstacle::Unfit)
         })
     }
@@ -205,19 +205,21 @@ impl Facts<'_> {
     pub(super) fn key(&self, occupancy: &Occupancy, service: usize, node: usize) -> Key {
         let (it, place) = (&self.services[service], &self.nodes[node]);
         let (state, seen) = (self.state(), self.sight.seen);
-        let failures = it.assignment.failures.get(&place.id).copied().unwrap_or_default();
-        let copies = state.has_copies(it.id);
+        let failures = &it.assignment.failures;
+        let failures = if failures.is_empty() { None } else { failures.get(&place.id).copied() };
+        let failures = failures.unwrap_or_default();
+        let seen_from = |count: &dyn Fn() -> usize| if it.watched { count() } else { 0 };
         Key {
-            misses: seen.misses(place.id, it.id),
+            misses: seen_from(&|| seen.misses(place.id, it.id)),
             quarantined: place.quarantined,
             unwished: it.assignment.wish != Some(place.id),
             // A score says nothing of what else its service needs there.
-            spent: copies && failures >= PROMOTIONS_TRIED,
-            score: Reverse(copies.then(|| state.score(it.id, place.id)).flatten()),
-            doubts: seen.doubts(place.id, it.id),
+            spent: it.copied && failures >= PROMOTIONS_TRIED,
+            score: Reverse(it.copied.then(|| state.score(it.id, place.id)).flatten()),
+            doubts: seen_from(&|| seen.doubts(place.id, it.id)),
             failures,
             cost: self.cost(occupancy, service, node),
-            load: occupancy.load(self, node),
+            load: occupancy.load_with(self, service, node),
             node: place.id,
         }
     }

@@ -69,11 +69,17 @@ impl Occupancy {
         self.used[node][quantity]
     }
 
-    /// How full a node is: the fullest of its quantities, in thousandths, and how many services it
-    /// has.
-    pub(super) fn load(&self, facts: &Facts<'_>, node: usize) -> (u64, usize) {
-        let capacity = facts.nodes[node].capacity.iter().zip(&self.used[node]);
-        let full = |(has, used): (&u64, &u64)| used.saturating_mul(1_000) / (*has).max(1);
+    /// How full a node is with that service, which is nowhere: the fullest of its quantities, in
+    /// thousandths, and how many services it has.
+    pub(super) fn load_with(&self, facts: &Facts<'_>, service: usize, node: usize) -> (u64, usize) {
+        let it = &facts.services[service];
+        let more = |quantity: usize| it.uses.get(quantity).copied().unwrap_or_default();
+        let counted = it.copies.contains(&node);
+        let capacity = facts.nodes[node].capacity.iter().zip(&self.used[node]).enumerate();
+        let full = |(quantity, (has, used)): (usize, (&u64, &u64))| {
+            let used = if counted { *used } else { used.saturating_add(more(quantity)) };
+            used.saturating_mul(1_000) / (*has).max(1)
+        };
         (capacity.map(full).max().unwrap_or_default(), self.on[node].len())
     }
 }

@@ -160,12 +160,6 @@ impl Cluster {
         placement::check(self.sight(), plan)
     }
 
-    /// Where a plan puts a service.
-    pub fn to(&self, plan: &Plan, service: &str) -> String {
-        let to = plan.decisions[&ServiceId::from(service)].to;
-        to.map_or_else(|| "nowhere".to_owned(), |node| self.state.name(node))
-    }
-
     /// A plan as it would be told: a line for each service that something is done about, or that
     /// is nowhere.
     pub fn tell(&self, plan: &Plan) -> String {

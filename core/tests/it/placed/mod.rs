@@ -3,4 +3,5 @@
 mod bed;
 mod exact;
 mod properties;
+mod scale;
 mod stories;

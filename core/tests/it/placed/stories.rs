@@ -97,7 +97,7 @@ fn room_is_made_by_who_can_go_elsewhere_before_anything_is_lost() {
          service a at=n1 uses=memory:4
          service b at=n2 uses=memory:5",
         &expect![[r#"
-            a: n1 -> n3 (big needs the room): Better { than: NodeId(2), by: Load }
+            a: n1 -> n2 (big needs the room): Better { than: NodeId(3), by: Load }
             big: -> n1: RoomMade
         "#]],
     );
@@ -157,9 +157,9 @@ fn what_keeps_a_service_from_a_node_is_said_of_each() {
     expect![[r#"
         n1: memory: 8 needed, 5 left
         n2: other is there, and they are apart
-        n3: the best
-        n4: worse by Number
-        n5: worse by Number"#]]
+        n3: worse by Load
+        n4: worse by Load
+        n5: the best"#]]
     .assert_eq(&told(story).join("\n"));
     let freed = told(&story.replace("uses=memory:5", "uses=memory:2"));
     assert!(!freed[0].contains("memory"), "{freed:?}");
