@@ -13,7 +13,7 @@ use crate::fencing::{Proof, counts_by_present};
 use crate::id::{Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::{Order, Report};
 use crate::notice::Notice;
-use crate::placement::{self, Able, Sight};
+use crate::placement::{self, Able, Plan, Sight};
 use crate::state::{Cause, Change, Reached, Stage};
 use crate::time::{Instant, Span};
 use crate::timers::UNKNOWN_SLACK;
@@ -247,11 +247,12 @@ impl Node {
             return None;
         }
         let sight = self.sight(able);
-        let step = placement::assignment(sight)
+        let plan = placement::plan(sight);
+        let step = placement::assignment(sight, &plan)
             .or_else(|| self.unreachable(now, report, able))
-            .or_else(|| placement::departure(sight));
+            .or_else(|| placement::departure(sight, &plan));
         if step.is_none() {
-            self.note_nowhere(able);
+            self.note_nowhere(&plan);
             self.coordinator.planned = Some(made_from);
         }
         step
@@ -392,7 +393,7 @@ impl Node {
         (now >= until).then_some(Change::Arm { base: self.state.revision, by: None })
     }
 
-    fn note_nowhere(&mut self, able: &Able) {
+    fn note_nowhere(&mut self, plan: &Plan) {
         let Some(config) = self.state.config.as_ref().filter(|_| !self.state.is_disarmed()) else {
             return;
         };
@@ -401,8 +402,7 @@ impl Node {
         let free = |service: &ServiceId| Proof::unheld(&self.state, service).is_some();
         let mut nowhere = BTreeSet::new();
         if !all_halted && config.services.keys().any(free) {
-            let plan = placement::plan(self.sight(able));
-            nowhere.extend(placement::nowhere(&plan).filter(|it| free(it)).cloned());
+            nowhere.extend(placement::nowhere(plan).filter(|it| free(it)).cloned());
         }
         if nowhere == self.coordinator.nowhere {
             return;

@@ -10,7 +10,7 @@
 //! | `facts` | nodes, services and rules by number, out of a state |
 //! | `occupancy` | who is where, and what that leaves of each node |
 //! | `fit` | what keeps a service from a node, and how good a node is |
-//! | `planner`, `room` | who stays, who goes where, and for whom room is made |
+//! | `planner`, `units`, `room`, `late` | who stays, who goes where, for whom room is made, who goes back |
 //! | [`plan`](plan()), [`verdicts`], [`check`](check()) | what comes of it, why, and whether it is right |
 //! | `steps`, `turn`, `reach` | the next step: an assignment, or a stop |
 //!
@@ -32,6 +32,7 @@ mod check;
 mod explain;
 mod facts;
 mod fit;
+mod late;
 mod occupancy;
 mod plan;
 mod planner;
@@ -39,6 +40,7 @@ mod reach;
 mod room;
 mod steps;
 mod turn;
+mod units;
 
 use alloc::collections::BTreeSet;
 

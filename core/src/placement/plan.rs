@@ -7,7 +7,11 @@ use super::Sight;
 use super::facts::Facts;
 use super::fit::{Factor, Obstacle};
 use super::planner::Planner;
+use super::units::Order;
 use crate::id::{NodeId, ServiceId};
+
+/// With more services than that, one order has to do.
+const MOST_TRIED: usize = 1_000;
 
 /// Where every service goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +105,7 @@ pub fn plan(sight: Sight<'_>) -> Plan {
 #[must_use]
 pub fn plan_without(sight: Sight<'_>, gone: Option<NodeId>) -> Plan {
     let facts = Facts::new(sight, gone);
-    let planner = Planner::new(&facts, gone).run();
+    let planner = best_planner(&facts, gone);
     let decisions = facts.services.iter().enumerate().map(|(number, it)| {
         let id = |node: usize| facts.nodes[node].id;
         let fate = &planner.fates[number];
@@ -114,4 +118,27 @@ pub fn plan_without(sight: Sight<'_>, gone: Option<NodeId>) -> Plan {
         (it.id.clone(), decision)
     });
     Plan { decisions: decisions.collect() }
+}
+
+/// A plan in the usual order. Where somebody finds no place in it, others are tried, and that is
+/// taken by which the least is lost.
+fn best_planner<'f, 'a>(facts: &'f Facts<'a>, gone: Option<NodeId>) -> Planner<'f, 'a> {
+    let run = |order| Planner::new(facts, gone, order).run();
+    let [usual, others @ ..] = Order::ALL;
+    let mut best = run(usual);
+    let mut least = best.loss();
+    if facts.services.len() > MOST_TRIED {
+        return best;
+    }
+    for order in others {
+        if least.0.is_empty() {
+            break;
+        }
+        let other = run(order);
+        let loss = other.loss();
+        if loss < least {
+            (best, least) = (other, loss);
+        }
+    }
+    best
 }

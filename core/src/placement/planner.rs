@@ -10,12 +10,12 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use super::facts::Facts;
 use super::fit::Key;
 use super::occupancy::Occupancy;
 use super::plan::{Leave, Why};
+use super::units::{Order, units};
 use crate::id::NodeId;
 use crate::state::Holder;
 
@@ -35,7 +35,7 @@ pub(super) struct Planner<'f, 'a> {
     pub(super) occupancy: Occupancy,
     pub(super) fates: Vec<Fate>,
     /// What is placed together, the most important first.
-    units: Vec<Vec<usize>>,
+    pub(super) units: Vec<Vec<usize>>,
     /// In which of them each service is.
     unit_of: Vec<usize>,
     /// Services that their node, which is gone, does not keep.
@@ -48,8 +48,8 @@ pub(super) struct Planner<'f, 'a> {
 
 impl<'f, 'a> Planner<'f, 'a> {
     /// Before anything is decided. What `freed` had is free.
-    pub(super) fn new(facts: &'f Facts<'a>, freed: Option<NodeId>) -> Self {
-        let units = units(facts);
+    pub(super) fn new(facts: &'f Facts<'a>, freed: Option<NodeId>, order: Order) -> Self {
+        let units = units(facts, order);
         let mut unit_of = vec![0; facts.services.len()];
         for (number, unit) in units.iter().enumerate() {
             for service in unit {
@@ -70,35 +70,14 @@ impl<'f, 'a> Planner<'f, 'a> {
                 self.place(unit);
             }
         }
-        // Who goes back may leave a place to which another goes back.
-        let mut rounds = 0..self.units.len();
-        while rounds.next().is_some() {
+        // Who goes back, or finds a place late, may leave one that another was waiting for.
+        for _ in 0..=self.units.len() {
             let back = (0..self.units.len()).filter(|unit| self.go_back(*unit)).count();
-            if back == 0 {
+            if !self.fill() && back == 0 {
                 break;
             }
         }
-        self.fill();
         self
-    }
-
-    /// What found no place may have one now that others have gone.
-    fn fill(&mut self) {
-        let out = |planner: &Self, service: &usize| {
-            planner.occupancy.at[*service].is_none()
-                && planner.fates[*service].why == Some(Why::Nowhere)
-        };
-        let order: Vec<usize> = self.units.iter().flatten().copied().collect();
-        let find = |planner: &mut Self, service: usize| {
-            planner.put_best(&[service])
-                || planner.move_all(&[service])
-                || planner.make_room_for(service)
-        };
-        // Each time something is found a place that is more important than all that is lost by it.
-        let mut rounds = 0..order.len();
-        while rounds.next().is_some()
-            && order.iter().any(|service| out(self, service) && find(self, *service))
-        {}
     }
 
     /// Leaves of a set what may stay where it is; says who has to be placed.
@@ -208,7 +187,10 @@ impl<'f, 'a> Planner<'f, 'a> {
     }
 
     /// The best node for all of them, and the one after that.
-    fn best_two(&mut self, all: &[usize]) -> (Option<(usize, Key)>, Option<(usize, Key)>) {
+    pub(super) fn best_two(
+        &mut self,
+        all: &[usize],
+    ) -> (Option<(usize, Key)>, Option<(usize, Key)>) {
         let (mut best, mut second): (Option<(usize, Key)>, Option<(usize, Key)>) = (None, None);
         for node in 0..self.facts.nodes.len() {
             if !self.may(all, node) {
@@ -249,7 +231,7 @@ impl<'f, 'a> Planner<'f, 'a> {
     }
 
     /// Where a part of a set is somewhere, and the rest can't come there, all may go elsewhere.
-    fn move_all(&mut self, pending: &[usize]) -> bool {
+    pub(super) fn move_all(&mut self, pending: &[usize]) -> bool {
         let Some(first) = pending.first() else { return false };
         let unit = self.units[self.unit_of[*first]].clone();
         let stands = |it: &usize| self.occupancy.at[*it].is_some();
@@ -355,71 +337,4 @@ impl<'f, 'a> Planner<'f, 'a> {
             self.occupancy.put(facts, service, node);
         }
     }
-
-    /// A set that works and may move goes back to a node that one of it prefers and returns to; whether
-    /// it does.
-    fn go_back(&mut self, unit: usize) -> bool {
-        let facts = self.facts;
-        let all = self.units[unit].clone();
-        let wants = |service: &usize| {
-            let node = self.occupancy.at[*service]?;
-            let it = &facts.services[*service];
-            let config = facts.state().config.as_ref()?.services.get(it.id)?;
-            let here = it.rank.of(node).unwrap_or(it.rank.length);
-            (config.failback && here > 0).then_some((*service, here))
-        };
-        let Some((who, here)) = all.iter().find_map(wants) else { return false };
-        let stands = |it: &&usize| self.occupancy.at[**it].is_some();
-        let standing: Vec<_> = all.iter().filter(stands).copied().collect();
-        if !standing.iter().all(|service| self.is_movable(*service)) {
-            return false;
-        }
-        let before = self.lift(&standing);
-        let best = self.best_two(&standing).0.map(|(node, _)| node);
-        let rank = |node: usize| facts.services[who].rank.of(node);
-        // Not to a node that comes and goes, or whose network does.
-        let good = |node: &usize| {
-            let place = &facts.nodes[*node];
-            rank(*node).is_some_and(|rank| rank < here)
-                && !place.quarantined
-                && facts.sight.seen.doubts(place.id, facts.services[who].id) == 0
-        };
-        if best.as_ref().is_some_and(good) && self.put_best(&standing) {
-            for service in standing {
-                self.fates[service].leaves = Some(Leave::Failback);
-            }
-            return true;
-        }
-        self.put_back(&before);
-        false
-    }
-}
-
-/// The sets, the most important first; of equal ones the largest, which is the hardest to place.
-fn units(facts: &Facts<'_>) -> Vec<Vec<usize>> {
-    let mut units: Vec<Vec<usize>> = Vec::new();
-    let mut number = vec![usize::MAX; facts.services.len()];
-    for (service, it) in facts.services.iter().enumerate() {
-        if number[it.unit] == usize::MAX {
-            number[it.unit] = units.len();
-            units.push(Vec::new());
-        }
-        units[number[it.unit]].push(service);
-    }
-    let most: Vec<u64> = (0..facts.quantities.len())
-        .map(|it| facts.nodes.iter().map(|node| node.capacity[it]).max().unwrap_or_default())
-        .collect();
-    let size = |service: &usize| {
-        let uses = facts.services[*service].uses.iter().zip(&most);
-        let share = uses.map(|(uses, most)| uses.saturating_mul(1_000) / (*most).max(1));
-        share.max().unwrap_or_default()
-    };
-    for unit in &mut units {
-        unit.sort_by_key(|service| Reverse(facts.services[*service].importance));
-    }
-    let importance = |unit: &[usize]| unit.first().map(|it| facts.services[*it].importance);
-    units.sort_by_cached_key(|unit| {
-        (Reverse(importance(unit)), Reverse(unit.iter().map(size).sum::<u64>()))
-    });
-    units
 }

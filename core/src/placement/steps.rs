@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::facts::Facts;
 use super::occupancy::Occupancy;
-use super::plan::{Leave, Plan, plan, plan_without};
+use super::plan::{Leave, Plan, plan_without};
 use super::{Sight, turn};
 use crate::fencing::Proof;
 use crate::id::{NodeId, ServiceId};
@@ -93,7 +93,7 @@ pub fn takeover(
 
 /// The next assignment of a service that nobody can be running, if there is one to make.
 #[must_use]
-pub fn assignment(sight: Sight<'_>) -> Option<Change> {
+pub fn assignment(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
     let state = sight.state;
     let config = state.config.as_ref()?;
     let unheld = |service: &&ServiceId| {
@@ -103,7 +103,6 @@ pub fn assignment(sight: Sight<'_>) -> Option<Change> {
     if unheld.is_empty() {
         return None;
     }
-    let plan = plan(sight);
     let facts = Facts::new(sight, None);
     let mut now = Occupancy::now(&facts);
     turn::by_importance(state, unheld.into_iter()).find_map(|service| {
@@ -119,10 +118,12 @@ pub fn assignment(sight: Sight<'_>) -> Option<Change> {
 /// is on standby or halted, a rule or something more important moves it, or it goes back to a node
 /// that it prefers.
 #[must_use]
-pub fn departure(sight: Sight<'_>) -> Option<Change> {
+pub fn departure(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
     let state = sight.state;
     state.config.as_ref().filter(|_| !state.is_disarmed())?;
-    let plan = plan(sight);
+    if !plan.decisions.values().any(|it| it.from.is_some() && it.is_change()) {
+        return None;
+    }
     let facts = Facts::new(sight, None);
     let now = Occupancy::now(&facts);
     turn::by_importance(state, state.assignments.keys()).find_map(|service| {
@@ -138,7 +139,7 @@ pub fn departure(sight: Sight<'_>) -> Option<Change> {
             numbers.is_some_and(|(service, node)| facts.crowded(&now, service, node).is_none())
         };
         let may = match leaves {
-            Leave::Stopped | Leave::Withdrawn => turn::is_first(state, &plan, service),
+            Leave::Stopped | Leave::Withdrawn => turn::is_first(state, plan, service),
             // What has to go goes, wherever to.
             Leave::Rule(_) | Leave::With(_) => true,
             // It leaves a place where it works, so the other one has to be free.

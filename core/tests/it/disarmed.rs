@@ -201,7 +201,7 @@ fn nothing_moves_while_a_cluster_is_disarmed() {
     let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
     let change = disarm(&book, SPAN);
     book.done(change);
-    assert_eq!(placement::departure(Sight::new(&book.state, &able, &seen)), None, "rule M5");
+    assert_eq!(super::placed::departure(Sight::new(&book.state, &able, &seen)), None, "rule M5");
     let successors = placement::successors(
         Sight::new(&book.state, &able, &seen),
         NodeId(1),
@@ -210,7 +210,7 @@ fn nothing_moves_while_a_cluster_is_disarmed() {
     assert!(successors.iter().all(|(_, to)| to.is_none()), "rule M5: {successors:?}");
     let change = Change::Arm { base: book.state.revision, by: None };
     book.done(change);
-    assert!(placement::departure(Sight::new(&book.state, &able, &seen)).is_some());
+    assert!(super::placed::departure(Sight::new(&book.state, &able, &seen)).is_some());
     let successors = placement::successors(
         Sight::new(&book.state, &able, &seen),
         NodeId(1),

@@ -425,7 +425,7 @@ fn placement_prefers_the_wish_then_fewer_failures_then_less_load() {
     assert_eq!(best(&book.state, None), Some(NodeId(2)));
     book.done(Change::Standby { node: NodeId(2), on: true });
     assert_eq!(best(&book.state, None), Some(NodeId(1)));
-    let change = placement::assignment(Sight::new(&book.state, &able, &seen));
+    let change = super::placed::assignment(Sight::new(&book.state, &able, &seen));
     assert!(matches!(change, Some(Change::Assign { node: NodeId(1), .. })), "{change:?}");
 }
 
@@ -437,13 +437,13 @@ fn a_service_leaves_a_node_on_standby_only_if_another_can_take_it() {
         book.done(assign);
     }
     let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
-    assert_eq!(placement::departure(Sight::new(&book.state, &able, &seen)), None);
+    assert_eq!(super::placed::departure(Sight::new(&book.state, &able, &seen)), None);
     book.done(Change::Standby { node: NodeId(1), on: true });
-    let change = placement::departure(Sight::new(&book.state, &able, &seen));
+    let change = super::placed::departure(Sight::new(&book.state, &able, &seen));
     assert!(matches!(change, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{change:?}");
     let alone = Able::from(BTreeSet::from([NodeId(1)]));
     assert_eq!(
-        placement::departure(Sight::new(&book.state, &alone, &seen)),
+        super::placed::departure(Sight::new(&book.state, &alone, &seen)),
         None,
         "better here than nowhere"
     );
