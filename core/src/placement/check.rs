@@ -66,11 +66,7 @@ impl Judge<'_> {
     /// Whether a plan has no say about it.
     fn is_fixed(&self, service: &ServiceId) -> bool {
         let state = self.state();
-        let stopping = state
-            .assignments
-            .get(service)
-            .is_some_and(|it| matches!(it.holder, Holder::Stopping { .. }));
-        stopping || state.is_maintained(service) || state.is_disarmed()
+        state.is_maintained(service) || state.is_disarmed()
     }
 
     fn to(&self, service: &ServiceId) -> Option<NodeId> {
@@ -107,7 +103,8 @@ impl Judge<'_> {
             let able = state.view.contains_key(&node) && self.sight.able.nodes.contains(&node);
             let takes = able && (state.takes(node) || state.is_disarmed());
             let comes = takes && state.is_fit(service, node);
-            let stands = *from == Some(node);
+            // What is being stopped may begin again wherever it may be.
+            let stands = *from == Some(node) && *leaves != Some(Leave::Going);
             if !fixed && (!self.may_be(service, node) || !stands && !comes) {
                 broken.push(Broken::Place(service.clone(), node));
             }
@@ -230,7 +227,7 @@ impl Judge<'_> {
             nowhere && !state.is_kept(service) && !state.is_address_busy(service)
         };
         let out = self.plan.decisions.iter().filter(|(service, it)| {
-            let stopped = it.leaves == Some(Leave::Stopped);
+            let stopped = matches!(it.leaves, Some(Leave::Stopped | Leave::Going));
             it.to.is_none()
                 && !stopped
                 && !state.is_disarmed()

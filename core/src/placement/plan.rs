@@ -46,6 +46,8 @@ impl Decision {
 pub enum Leave {
     /// An operator stopped it.
     Stopped,
+    /// It is being stopped already.
+    Going,
     /// An operator keeps its node from serving: standby, or halted.
     Withdrawn,
     /// A rule keeps it from there.
@@ -62,6 +64,7 @@ impl fmt::Display for Leave {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("an operator stopped it"),
+            Self::Going => f.write_str("it is being stopped"),
             Self::Withdrawn => f.write_str("its node is on standby, or stopped"),
             Self::Rule(obstacle) => write!(f, "{obstacle}"),
             Self::With(other) => write!(f, "it goes along with {other}"),

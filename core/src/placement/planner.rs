@@ -94,9 +94,18 @@ impl<'f, 'a> Planner<'f, 'a> {
                 }
                 continue;
             };
-            if fixed || matches!(it.assignment.holder, Holder::Stopping { .. }) {
+            if fixed {
                 self.occupancy.put(facts, service, node);
                 self.fates[service].why = Some(Why::Left);
+                continue;
+            }
+            if let Holder::Stopping { .. } = it.assignment.holder {
+                // It is on its way: what it has there is free once it has stopped.
+                self.fates[service].leaves = Some(Leave::Going);
+                self.fates[service].why = Some(Why::Left);
+                if !state.is_kept(it.id) {
+                    pending.push(service);
+                }
                 continue;
             }
             match self.unsettled(service, node) {
@@ -255,9 +264,8 @@ impl<'f, 'a> Planner<'f, 'a> {
     /// Whether it may be asked to go elsewhere.
     pub(super) fn is_movable(&self, service: usize) -> bool {
         let it = &self.facts.services[service];
-        let stops = matches!(it.assignment.holder, Holder::Stopping { .. });
         let state = self.facts.state();
-        !stops && !state.is_disarmed() && !state.is_maintained(it.id)
+        !state.is_disarmed() && !state.is_maintained(it.id)
     }
 
     /// Takes them from where they are, and says where that was.

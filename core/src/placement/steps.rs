@@ -138,16 +138,21 @@ pub fn departure(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
             let numbers = facts.service(service).zip(facts.node(to));
             numbers.is_some_and(|(service, node)| facts.crowded(&now, service, node).is_none())
         };
-        let may = match leaves {
-            Leave::Stopped | Leave::Withdrawn => turn::is_first(state, plan, service),
-            // What has to go goes, wherever to.
-            Leave::Rule(_) | Leave::With(_) => true,
-            // It leaves a place where it works, so the other one has to be free.
-            Leave::RoomFor(_) | Leave::Failback => decision.to.is_none_or(free),
-        };
+        let in_turn =
+            || !turn::leaves(state, service, assignment) || turn::is_first(state, plan, service);
+        let may = in_turn()
+            && match leaves {
+                Leave::Stopped | Leave::Withdrawn => true,
+                Leave::Going => false,
+                // What has to go goes, wherever to.
+                Leave::Rule(_) | Leave::With(_) => true,
+                // It leaves a place where it works, so the other one has to be free.
+                Leave::RoomFor(_) | Leave::Failback => decision.to.is_none_or(free),
+            };
         let cause = match leaves {
             Leave::Failback => Cause::Failback,
             Leave::Stopped
+            | Leave::Going
             | Leave::Withdrawn
             | Leave::Rule(_)
             | Leave::With(_)
