@@ -73,6 +73,7 @@ pub struct Cluster {
     machines: Vec<Machine>,
     third: Host,
     daemon: Mutex<Option<Process>>,
+    client: Host,
     plan: Plan,
     folder: tempfile::TempDir,
 }
@@ -126,8 +127,17 @@ impl Cluster {
         let macs: Vec<_> =
             MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
         let double = DoubleProber::start(&client, from, web, &macs, ECHO, Question::Echo).must();
-        let mut cluster =
-            Self { http, double, bed, machines, third, daemon: Mutex::default(), plan, folder };
+        let mut cluster = Self {
+            http,
+            double,
+            bed,
+            machines,
+            third,
+            daemon: Mutex::default(),
+            client,
+            plan,
+            folder,
+        };
         cluster.found();
         cluster.plan.services = services;
         cluster.apply(&cluster.plan.configuration());
@@ -243,6 +253,11 @@ impl Cluster {
             text = text.replace(&head, &format!("{head}{}", lines(node)));
         }
         self.apply(&(text + tables));
+    }
+
+    /// Runs a program where the client is.
+    pub fn by_client(&self, command: &mut Command) -> std::process::Output {
+        self.client.run(|| command.output()).must().must()
     }
 
     /// Cuts all cables of a machine.

@@ -18,6 +18,7 @@
 //! Deliberately absent: what can be shown without machines. A guest costs ten seconds to boot.
 
 mod bed;
+mod database;
 mod pause;
 mod power;
 mod shared;
