@@ -11,7 +11,8 @@ use std::time::Duration;
 use stead::demo::fleet::{Family, ServicePlan, service_address};
 use stead_lab::prober::now;
 
-use super::bed::{Cluster, THIRD, power_of};
+use super::bed::Cluster;
+use super::made::{THIRD, power_of};
 use super::shared::{PATIENT, data, mounted};
 use crate::cluster::{Must, WEB};
 

@@ -19,8 +19,10 @@
 
 mod bed;
 mod database;
+mod made;
 mod pause;
 mod power;
+mod reserved;
 mod shared;
 mod watchdog;
 
