@@ -127,6 +127,10 @@ impl World {
                     format!("the power of {} goes late", crate::plan::NAMES[target])
                 });
                 self.power_off(target);
+                if self.healed_at.is_some() {
+                    // Whoever looks after all that was broken sees it.
+                    self.after(2_000_000, What::Device(DeviceIn::SwitchesOn(target)));
+                }
             }
             DeviceIn::SwitchesOn(target) => {
                 if !self.hosts[target].powered {
