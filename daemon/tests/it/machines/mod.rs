@@ -19,6 +19,7 @@
 
 mod bed;
 mod database;
+mod drbd;
 mod made;
 mod pause;
 mod power;
