@@ -82,7 +82,7 @@ pub(super) fn begin(
         Agent::Ocf { provider, kind, parameters } => {
             let mut agent =
                 OcfAgent::new(provider, kind, parameters, wanted, resource, surroundings);
-            agent.known = wanted.copies.as_ref().map(|_| known.clone());
+            agent.known = wanted.has_copies(&resource.name).then(|| known.clone());
             Performer::Ocf(Arc::new(agent))
         }
         Agent::Process { command, monitor, how } => {

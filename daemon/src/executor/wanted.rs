@@ -76,6 +76,13 @@ impl Wanted {
         format!("{}.{resource}", self.service)
     }
 
+    /// Whether the agent of a resource is told of other copies: of what is promoted only. What else
+    /// the service consists of is there once, where it serves, and `heartbeat:Filesystem` refuses
+    /// to mount what it takes for one of several.
+    pub(super) fn has_copies(&self, resource: &str) -> bool {
+        self.copies.as_ref().is_some_and(|names| names.contains(resource))
+    }
+
     /// Writes it.
     ///
     /// # Errors
@@ -160,5 +167,22 @@ impl Wanted {
         let failed = |source| WantedError { step: "read", path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(failed)?;
         serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_on_what_is_promoted_is_told_of_no_copies() {
+        let mut wanted: Wanted = serde_json::from_value(serde_json::json!({
+            "service": "web", "epoch": 1, "node": "node1", "resources": [], "copies": ["drbd"],
+            "folder": "/run/stead/programs", "note": "/run/stead/programs/web.note",
+        }))
+        .expect("it can be read");
+        assert!(wanted.has_copies("drbd") && !wanted.has_copies("disk"));
+        wanted.copies = None;
+        assert!(!wanted.has_copies("drbd"));
     }
 }

@@ -1,9 +1,8 @@
 //! A cluster of two machines and a third node beside them, founded as an operator does it.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -13,22 +12,14 @@ use serde_json::Value;
 use stead::demo::fleet::{Family, Plan, ServicePlan, client_address};
 use stead_lab::prober::{DoubleProber, Prober, Question, Target, now};
 use stead_lab::vm::{Machine, MachineSpec};
-use stead_lab::{Bed, Host, LinkSpec, Mac, Process, Waited, wait_until};
+use stead_lab::{Bed, Host, LinkSpec, Process, Waited, wait_until};
 
-use super::{PATIENCE, PROGRAM, RIDE_OUT, ROUND_TRIP, kernel};
+use super::made::{
+    LANS, MACHINES, PLANNED, STORAGE_OCTET, THIRD, link, mac, node_spec, power_of, switch_of,
+};
+use super::{PATIENCE, PROGRAM, RIDE_OUT, ROUND_TRIP};
 use crate::cluster::{Must, service, stead};
 
-/// The nodes that are machines.
-pub const MACHINES: [&str; 2] = ["node1", "node2"];
-/// The node that is none.
-pub const THIRD: &str = "node3";
-/// The networks, in the order of the plan's; the last one is where power is switched.
-const LANS: [&str; 3] = ["front", "ring", "power"];
-/// How many of them the plan has.
-const PLANNED: usize = 2;
-/// The number of a machine's power switch on its network is that of the machine and this.
-const SWITCHES: u8 = 100;
-const SWITCH_PORT: u16 = 4444;
 /// What switches power.
 const FENCE: &[u8] = include_bytes!("../../../../contrib/fence-qmp");
 
@@ -38,24 +29,6 @@ const HTTP: Duration = Duration::from_millis(50);
 const ECHO: Duration = Duration::from_millis(10);
 /// How much of what a node printed is shown when a test fails.
 const LAST_WORDS: usize = 40;
-/// A disk of a guest, in bytes. The file has holes.
-const DISK: u64 = 64 << 20;
-
-/// The folders of a node on its disk, and the program where no rebuild can touch it.
-const SETUP: &str = "
-mkdir -p /disk /etc/stead /var/lib/stead /run/stead
-mount /dev/disk/state /disk
-mkdir -p -m 700 /disk/etc /disk/state
-mount --bind /disk/etc /etc/stead
-mount --bind /disk/state /var/lib/stead
-";
-
-/// Starts a part of a node once it belongs to a cluster, as its unit does.
-const UNIT: &str = "
-until [ -e /var/lib/stead/node.json ]; do sleep 0.2; done
-exec /opt/stead \"$1\"
-";
-
 /// What a command said.
 #[derive(Debug)]
 pub struct Said {
@@ -71,17 +44,29 @@ pub struct Cluster {
     // The order matters: with the bed all machines end, then their folder goes.
     bed: Bed,
     machines: Vec<Machine>,
+    _storage: Option<Machine>,
     third: Host,
     daemon: Mutex<Option<Process>>,
+    client: Host,
     plan: Plan,
     folder: tempfile::TempDir,
 }
 
 impl Cluster {
-    /// Founds it with these services and waits until `web`, or whatever has its address, answers
-    /// from node1. `shape` says what a machine has besides.
+    /// Founds it with these services and waits until a machine answers for the address of `web`.
+    /// `shape` says what a machine has besides.
     pub fn begin(
         name: &str,
+        services: Vec<ServicePlan>,
+        shape: impl Fn(&str, MachineSpec) -> MachineSpec,
+    ) -> Self {
+        Self::begin_beside(name, None, services, shape)
+    }
+
+    /// The same beside a machine that is no node: a storage, at [`super::made::STORAGE`].
+    pub fn begin_beside(
+        name: &str,
+        storage: Option<MachineSpec>,
         services: Vec<ServicePlan>,
         shape: impl Fn(&str, MachineSpec) -> MachineSpec,
     ) -> Self {
@@ -94,6 +79,13 @@ impl Cluster {
         for (at, switch) in (0..).zip(&switches) {
             bed.connect(&third, switch, link(at, 3)).must();
         }
+        let storage = storage.map(|spec| {
+            let place = folder.path().join("storage");
+            fs::create_dir(&place).must();
+            let spec = spec.cable(&switches[0], link(0, STORAGE_OCTET));
+            bed.machine("storage", spec, &place).must()
+        });
+        storage.iter().for_each(|machine| machine.power_on().must());
         let mut machines = Vec::new();
         let fence = folder.path().join("fence-qmp");
         fs::write(&fence, FENCE).must();
@@ -116,22 +108,28 @@ impl Cluster {
         let web = services.first().and_then(|it| it.addresses.first());
         let web = web.and_then(|it| it.split('/').next()).expect("a service with an address");
         let web: IpAddr = web.parse().must();
-        let mut plan = Plan::of(name, &stead(), 3);
-        plan.lans.truncate(PLANNED);
-        plan.ride_out = Some(format!("{}ms", RIDE_OUT.as_millis()));
-        plan.cluster = format!("round-trip = \"{}ms\"\n", ROUND_TRIP.as_millis());
         let http = Target { interval: HTTP, ..target(web) };
         let http = Prober::http(&client, http).must();
         let from = (LANS[0], client_address(Family::V4));
         let macs: Vec<_> =
             MACHINES.into_iter().zip(1..).map(|(node, n)| (node.to_owned(), mac(0, n))).collect();
         let double = DoubleProber::start(&client, from, web, &macs, ECHO, Question::Echo).must();
-        let mut cluster =
-            Self { http, double, bed, machines, third, daemon: Mutex::default(), plan, folder };
+        let mut cluster = Self {
+            http,
+            double,
+            bed,
+            machines,
+            _storage: storage,
+            third,
+            daemon: Mutex::default(),
+            client,
+            plan: plan(name),
+            folder,
+        };
         cluster.found();
         cluster.plan.services = services;
         cluster.apply(&cluster.plan.configuration());
-        cluster.wait("node1 serves", || cluster.holders() == ["node1"]);
+        cluster.wait("a machine serves", || cluster.holders().len() == 1);
         cluster
     }
 
@@ -159,6 +157,25 @@ impl Cluster {
         let log = self.folder.path().join(THIRD).join("daemon.log");
         let process = self.third.spawn(self.command(&["daemon"]), &log).must();
         *self.daemon.lock().expect("whole") = Some(process);
+    }
+
+    /// Has a machine coordinate: the third node's daemon is away for a moment. Which of them it is.
+    pub fn have_a_machine_coordinate(&self) -> &'static str {
+        let by = |node: &str| {
+            let status = self.status(node);
+            MACHINES.into_iter().find(|it| status["cluster"]["coordinator"] == *it)
+        };
+        let daemon = self.daemon.lock().expect("whole").take();
+        daemon.iter().for_each(|process| process.kill().must());
+        self.wait("a machine coordinates", || by("node1").is_some());
+        self.start_daemon();
+        self.wait_in_view(&["node1", "node2", THIRD]);
+        let mut found = None;
+        self.wait("a machine still coordinates", || {
+            found = by(THIRD);
+            found.is_some()
+        });
+        found.expect("a machine coordinates")
     }
 
     fn join(&self, node: &str) {
@@ -245,6 +262,11 @@ impl Cluster {
         self.apply(&(text + tables));
     }
 
+    /// Runs a program where the client is.
+    pub fn by_client(&self, command: &mut Command) -> std::process::Output {
+        self.client.run(|| command.output()).must().must()
+    }
+
     /// Cuts all cables of a machine.
     pub fn cut(&self, node: &str) {
         self.bed.cut(self.machine(node).host()).must();
@@ -305,6 +327,15 @@ impl Cluster {
         self.wait("a client is answered", || self.http.answers() > answers);
     }
 
+    /// Has `web` served by that machine.
+    #[track_caller]
+    pub fn bring(&self, node: &str) {
+        if self.holders() != [node] {
+            self.good(THIRD, &["move", "web", node]);
+        }
+        self.wait_served_by(node);
+    }
+
     /// For how long after a moment a machine answered what it was asked after that moment.
     pub fn answered_for(&self, node: &str, since: u64) -> Duration {
         let last = self.double.last_answer(node, since).unwrap_or(since);
@@ -350,47 +381,13 @@ impl Drop for Cluster {
     }
 }
 
-/// A machine that is a node once it has joined.
-fn node_spec(disk: &Path) -> MachineSpec {
-    format(disk);
-    let source = stead().canonicalize().must();
-    let copy = format!("cp /host{} {PROGRAM}\n", source.display());
-    let unit = |part: &str| format!("sh /etc/unit {part}");
-    MachineSpec::new(&kernel())
-        .disk("state", disk)
-        .file("/etc/unit", 0o644, UNIT.as_bytes())
-        .setup(&format!("{SETUP}{copy}"))
-        .program("guard", Duration::from_millis(20), &unit("guard"))
-        .program("daemon", Duration::from_millis(100), &unit("daemon"))
-}
-
-/// A disk with a file system on it.
-pub fn format(disk: &Path) {
-    fs::File::create(disk).and_then(|file| file.set_len(DISK)).must();
-    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(disk).output().must();
-    assert!(made.status.success(), "{made:?}");
-}
-
-/// The cable's end of a node, or of the client, on a network.
-fn link(lan: u8, octet: u8) -> LinkSpec {
-    let v4 = Ipv4Addr::new(10, 77, lan, octet).into();
-    let v6 = Ipv6Addr::new(0xfd77, lan.into(), 0, 0, 0, 0, 0, octet.into()).into();
-    LinkSpec::new(LANS[usize::from(lan)]).addr(v4, 24).addr(v6, 64).mac(mac(lan, octet))
-}
-
-/// Where the power of a machine is switched.
-pub fn power_of(node: &str) -> SocketAddr {
-    let octet = (1..).zip(MACHINES).find(|(_, name)| *name == node).map_or(0, |(n, _)| n);
-    switch_of(octet)
-}
-
-/// Where the power of the machine with that number is switched.
-fn switch_of(octet: u8) -> SocketAddr {
-    SocketAddr::new(Ipv4Addr::new(10, 77, 2, SWITCHES + octet).into(), SWITCH_PORT)
-}
-
-fn mac(lan: u8, octet: u8) -> Mac {
-    Mac([0x02, 0x77, 0, 0, lan, octet])
+/// A cluster of three without services, and as slow as its guests.
+fn plan(name: &str) -> Plan {
+    let mut plan = Plan::of(name, &stead(), 3);
+    plan.lans.truncate(PLANNED);
+    plan.ride_out = Some(format!("{}ms", RIDE_OUT.as_millis()));
+    plan.cluster = format!("round-trip = \"{}ms\"\n", ROUND_TRIP.as_millis());
+    plan
 }
 
 fn target(web: IpAddr) -> Target {

@@ -18,8 +18,12 @@
 //! Deliberately absent: what can be shown without machines. A guest costs ten seconds to boot.
 
 mod bed;
+mod database;
+mod drbd;
+mod made;
 mod pause;
 mod power;
+mod reserved;
 mod shared;
 mod watchdog;
 

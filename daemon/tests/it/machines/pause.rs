@@ -6,7 +6,8 @@ use stead_core::time::Span;
 use stead_core::timers::Timers;
 use stead_lab::prober::now;
 
-use super::bed::{Cluster, THIRD};
+use super::bed::Cluster;
+use super::made::THIRD;
 use super::{PATIENCE, RIDE_OUT, ROUND_TRIP, web};
 
 /// The lease of these clusters.

@@ -1,6 +1,7 @@
 //! The power of a whole machine, and a kernel that gives up.
 
-use super::bed::{Cluster, THIRD};
+use super::bed::Cluster;
+use super::made::THIRD;
 use super::{PATIENCE, web};
 
 #[test]

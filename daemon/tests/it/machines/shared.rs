@@ -6,7 +6,8 @@ use std::time::Duration;
 use stead::demo::fleet::ServicePlan;
 use stead_lab::prober::now;
 
-use super::bed::{Cluster, THIRD, format};
+use super::bed::Cluster;
+use super::made::{THIRD, format};
 use super::web;
 use crate::cluster::Must;
 

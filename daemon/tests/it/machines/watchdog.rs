@@ -8,7 +8,8 @@ use stead_core::time::Span;
 use stead_core::timers::Timers;
 use stead_lab::prober::now;
 
-use super::bed::{Cluster, MACHINES, THIRD, format};
+use super::bed::Cluster;
+use super::made::{MACHINES, THIRD, format};
 use super::shared::{data, mounted, story};
 use super::{PATIENCE, RIDE_OUT, ROUND_TRIP};
 use crate::cluster::Must;
