@@ -132,7 +132,13 @@ impl Node {
             "given up: {}, which had it done, does not decide any more",
             self.state.name(begun.by)
         );
-        let said = FenceSaid { outcome: Err(why), cut_off: false, steps: Vec::new(), took: Span::ZERO, wall: 0 };
+        let said = FenceSaid {
+            outcome: Err(why),
+            cut_off: false,
+            steps: Vec::new(),
+            took: Span::ZERO,
+            wall: 0,
+        };
         Some(Change::Fence(FenceChange::Ends(FenceEnd {
             node: *node,
             number: Some(begun.number),
@@ -149,8 +155,8 @@ impl Node {
     fn doubt(&self, now: Instant, report: &Report) -> Option<Change> {
         report.peers.iter().find_map(|(node, peer)| {
             let over = self.state.is_fenced(*node, peer.incarnation);
-            let known = self.state.later.fencing.doubted.contains_key(node)
-                || self.state.is_cut_off(*node);
+            let known =
+                self.state.later.fencing.doubted.contains_key(node) || self.state.is_cut_off(*node);
             let heard = self.heard_lately(now, report, *node);
             let why = String::from("it went on after its devices had called it off");
             let (node, incarnation) = (*node, peer.incarnation);
