@@ -114,7 +114,8 @@ impl Rehearsals {
                  it off"
             );
             let (outcome, steps) = (Err(why), Vec::new());
-            let said = FenceSaid { outcome, cut_off: false, steps, took: Span::ZERO, wall: cycle.wall };
+            let said =
+                FenceSaid { outcome, cut_off: false, steps, took: Span::ZERO, wall: cycle.wall };
             let number = cycle.number;
             let end = CycleEnd { number, by: me, said, seen: false, given_up: true };
             // Whatever became of that: the next look finds it, or does not.

@@ -77,8 +77,8 @@ impl Wanted {
     }
 
     /// Whether the agent of a resource is told of other copies: of what is promoted only. What else
-    /// the service consists of is there once, where it serves, and `heartbeat:Filesystem` refuses to
-    /// mount what it takes for one of several.
+    /// the service consists of is there once, where it serves, and `heartbeat:Filesystem` refuses
+    /// to mount what it takes for one of several.
     pub(super) fn has_copies(&self, resource: &str) -> bool {
         self.copies.as_ref().is_some_and(|names| names.contains(resource))
     }

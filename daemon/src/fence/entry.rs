@@ -16,13 +16,16 @@ use super::step::{Action, Said, Step};
 
 /// What tells one boot of a machine from all others.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+/// Why a node is not let in that was cut off since it booted.
+const CUT_OFF: &str = "it has cut this machine off since that booted: boot it";
 /// The longest note that is read, in bytes: a line for each device of a node.
 const LONGEST: usize = 64 * 1024;
 
 impl Devices {
     /// Asks every device that cuts this node off, and has not let it in since this boot, to let it
-    /// in; `note` is where that is remembered. What failed is asked again by the next call. To be
-    /// called when the daemon starts, before anything is started that needs what was cut off.
+    /// in, and the others whether it still is; `note` is where that is remembered. What failed is
+    /// asked again by the next call. To be called when the daemon starts, before anything is
+    /// started that needs what was cut off.
     ///
     /// # Errors
     /// The note can't be read or written. What was asked until then stays done.
@@ -41,16 +44,17 @@ impl Devices {
         for (level, plug) in plugs {
             let Some(device) = config.devices.get(&plug.device) else { continue };
             let cuts_off = self.cuts_off(device).await;
-            if cuts_off == Ok(false) || is_noted(note, plug)? {
+            if cuts_off == Ok(false) {
                 continue;
             }
+            let noted = is_noted(note, plug)?;
             let question = Question {
                 level: Some(level),
                 device: &plug.device,
                 config: device,
                 node,
                 plug: plug.plug.as_deref(),
-                action: Action::On,
+                action: if noted { Action::Status } else { Action::On },
                 urgent: false,
             };
             if let Err(reason) = cuts_off {
@@ -59,8 +63,16 @@ impl Devices {
                 continue;
             }
             let (step, _) = self.ask(&question, within(device)).await;
-            if step.said == Said::Done {
-                add(note, plug)?;
+            match step.said {
+                Said::Done => add(note, plug)?,
+                // It was let in, and cut off since: what it has in memory is from before that.
+                Said::Off => {
+                    steps.push(Step { said: Said::Failed(CUT_OFF.to_owned()), ..step });
+                    continue;
+                }
+                // It is still in; or nobody knows, and what is started finds out.
+                Said::On | Said::Failed(_) if noted => continue,
+                Said::On | Said::Failed(_) => {}
             }
             steps.push(step);
         }

@@ -141,7 +141,7 @@ families! {
     QUARANTINE: Gauge "stead_node_quarantined" ["node"]
         "1 if the node was lost so often that it is given services only as a last resort.";
     FENCING: Gauge "stead_node_fencing" ["node" "state"]
-        "1 for one of proven, unproven, failed, doubted, under-way, off, cut-off: can it be switched off?";
+        "1 for one of proven, unproven, failed, doubted, under-way, off, cut-off: is it fenceable?";
     FENCING_PROVEN: Gauge "stead_node_fencing_proven_timestamp_seconds" ["node"]
         "When the node's fence devices last did what they were asked; absent if they never did.";
     FENCE_FAILURES: Gauge "stead_node_fence_failures" ["node"]

@@ -33,8 +33,8 @@ impl World {
     }
 
     /// What no lease's end undoes is nowhere else. A machine that stands still goes on with what it
-    /// has; what was cut off from it has nothing more to do with it. The one excuse is a device that
-    /// called a machine off when it was not.
+    /// has; what was cut off from it has nothing more to do with it. The one excuse is a device
+    /// that called a machine off when it was not.
     fn judge_left(&mut self, host: usize, name: &ServiceId) {
         let has = |other: &usize| {
             let it = &self.hosts[*other];

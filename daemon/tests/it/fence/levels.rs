@@ -186,12 +186,15 @@ async fn what_cuts_off_lets_a_node_in_once_it_has_booted() {
     assert_eq!(bed.read("asked"), "");
     fs::rename(bed.path("away"), bed.path("metadata")).expect("moved");
     assert_eq!(let_in().await, ["storage on done"], "bmc leaves nobody on and shut out");
+    assert_eq!(let_in().await, [""; 0], "it is in");
     let attempt = bed.fence().await;
     assert!(attempt.outcome == Ok(1) && attempt.cut_off, "{attempt:?}");
     // It has not booted: it may have something left to write.
     assert_eq!(bed.devices.switch_on(&bed.config, &attempt).await, []);
-    assert_eq!(let_in().await, [""; 0]);
-    assert_eq!(bed.read("asked"), "on\noff\nstatus\n");
+    // Nor is it let in because its daemon has started anew.
+    let said = let_in().await;
+    assert_eq!(said, ["storage status failed"]);
+    assert_eq!(bed.read("asked"), "on\nstatus\noff\nstatus\nstatus\n");
     // As if the note were of another boot.
     let old = fs::read_to_string(&note).expect("there").replace('-', "+");
     fs::write(&note, old).expect("written");
