@@ -11,9 +11,10 @@ use toml::Spanned;
 use super::draft::{Draft, Node, Service};
 use super::keys::nearest;
 use super::problem::Findings;
+use super::rule_clashes::{self, and};
+use super::rule_crowds;
 use super::rules::Places;
 use super::section::shown;
-use super::{rule_clashes, rule_crowds};
 
 /// Nobody reads more, and looking for what was meant takes its time.
 const ENOUGH: usize = 100;
@@ -37,7 +38,8 @@ impl<'d> Names<'d> {
         let mut capacity: BTreeMap<&str, Vec<Option<u64>>> = BTreeMap::new();
         for (number, node) in draft.nodes.iter().enumerate() {
             let own = node.rules.labels.iter();
-            let own = own.map(|(label, value)| (label.get_ref().as_str(), value.get_ref().as_str()));
+            let own =
+                own.map(|(label, value)| (label.get_ref().as_str(), value.get_ref().as_str()));
             for (label, value) in own.chain(node.site.as_deref().map(|site| (SITE, site))) {
                 labels.entry(label).or_default().entry(value).or_default().insert(number);
             }
@@ -74,9 +76,11 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         }
         wishes(&names, service, findings);
         let (name, rules) = (shown(service.name.get_ref()), &service.rules);
-        for (key, says) in [(&rules.only, "is only on"), (&rules.never, "is never on")] {
-            let list = key.as_ref().map(Spanned::get_ref).into_iter();
-            list.for_each(|it| places(&names, (&name, says), ONCE, it, findings));
+        for (key, says, list) in
+            [("only", "is only on", &rules.only), ("never", "is never on", &rules.never)]
+        {
+            let Some(list) = list else { continue };
+            places(&names, &Listed { service: &name, key, says }, list.get_ref(), findings);
         }
         if let Some(by) = &rules.apart_by {
             apart_by(&names, &name, by, findings);
@@ -100,8 +104,8 @@ const ONCE: &str = "once is enough: remove one of the two";
 /// What a service would rather have.
 fn wishes(names: &Names<'_>, service: &Service, findings: &mut Findings) {
     let name = shown(service.name.get_ref());
-    let twice = "the list is in order, best first: remove one of the two";
-    places(names, (&name, "prefers"), twice, &service.prefer, findings);
+    let listed = Listed { service: &name, key: PREFER, says: "prefers" };
+    places(names, &listed, &service.prefer, findings);
     if let (Some(failback), []) = (&service.failback, service.prefer.as_slice())
         && *failback.get_ref()
     {
@@ -111,14 +115,18 @@ fn wishes(names: &Names<'_>, service: &Service, findings: &mut Findings) {
     }
 }
 
+/// A list of places: whose it is, under which key, and what it says of the service.
+struct Listed<'l> {
+    service: &'l str,
+    key: &'l str,
+    says: &'l str,
+}
+
+const PREFER: &str = "prefer";
+
 /// The nodes and labels of a list are there, and stand in it once.
-fn places(
-    names: &Names<'_>,
-    (service, says): (&str, &str),
-    twice: &str,
-    list: &Places,
-    findings: &mut Findings,
-) {
+fn places(names: &Names<'_>, listed: &Listed<'_>, list: &Places, findings: &mut Findings) {
+    let Listed { service, key, says } = listed;
     let mut seen: BTreeMap<&Place, Range<usize>> = BTreeMap::new();
     for place in list {
         if findings.errors() > ENOUGH {
@@ -134,8 +142,12 @@ fn places(
             findings.error(&place.span(), message, help);
         }
         if let Some(first) = seen.get(place.get_ref()) {
-            let message = format!("service {service} {says} {text} twice");
-            let problem = findings.error(&place.span(), message, twice);
+            let message = format!("`{key}` of service {service} names {text} twice");
+            let help = match *key {
+                PREFER => "the list is in order, best first: remove one of the two",
+                _ => ONCE,
+            };
+            let problem = findings.error(&place.span(), message, help);
             problem.compare("again here", first, "first here");
         } else {
             seen.insert(place.get_ref(), place.span());
@@ -161,7 +173,7 @@ fn unknown_node(names: &Names<'_>, name: &str) -> Option<(String, String)> {
 /// What is wrong with a label and its value, and what to write.
 fn unknown_label(names: &Names<'_>, label: &str, value: &str) -> Option<(String, String)> {
     let Some(values) = names.labels.get(label) else {
-        let (what, known) = no_label(names, label);
+        let (what, known) = no_label(names, label, value);
         let help = match known {
             Ok(near) => format!("did you mean `{near}={value}`?"),
             Err(help) => help,
@@ -182,15 +194,19 @@ fn unknown_label(names: &Names<'_>, label: &str, value: &str) -> Option<(String,
 }
 
 /// That no node has such a label, and which one was meant, or what to do.
-fn no_label<'n>(names: &'n Names<'_>, label: &str) -> (String, Result<&'n str, String>) {
+fn no_label<'n>(
+    names: &'n Names<'_>,
+    label: &str,
+    value: &str,
+) -> (String, Result<&'n str, String>) {
     let what = format!("no node has a label `{}`", shown(label));
     let all = || names.labels.keys().copied();
     if let Some(near) = nearest(label, all()) {
         return (what, Ok(near));
     }
     let example = match label {
-        SITE => "site = \"east\"".to_owned(),
-        _ => format!("labels = {{ {} = \"r1\" }}", super::usable_name(label)),
+        SITE => format!("{SITE} = \"{value}\""),
+        _ => format!("labels = {{ {} = \"{value}\" }}", super::usable_name(label)),
     };
     let known = match all().collect::<Vec<_>>() {
         none if none.is_empty() => String::new(),
@@ -204,12 +220,13 @@ fn apart_by(names: &Names<'_>, service: &str, by: &Spanned<String>, findings: &m
     if names.labels.contains_key(label.as_str()) {
         return;
     }
-    let (what, known) = no_label(names, label);
+    let (what, known) = no_label(names, label, "a");
     let help = match known {
         Ok(near) => format!("did you mean `{near}`?"),
         Err(help) => help,
     };
-    let message = format!("service {service} is apart from others by `{}`, and {what}", shown(label));
+    let message =
+        format!("service {service} is apart from others by `{}`, and {what}", shown(label));
     findings.error(&by.span(), message, help);
 }
 
@@ -243,7 +260,8 @@ fn pairs<'d>(
                     format!("the other services are: {}", shown(&all.join(", ")))
                 }
             };
-            let message = format!("service {name} is {says} `{text}`, and there is no such service");
+            let message =
+                format!("service {name} is {says} `{text}`, and there is no such service");
             findings.error(&at, message, help);
         }
         if let Some(first) = seen.get(other) {
@@ -305,15 +323,12 @@ fn unsaid(
     let unsaid: Vec<_> =
         draft.nodes.iter().zip(known).filter_map(|(node, has)| unsaid((node, has))).collect();
     let Some((_, first)) = unsaid.first() else { return };
-    let all: Vec<_> = unsaid.iter().map(|(name, _)| name.as_str()).collect();
-    let (whose, own) = match all.len() {
-        1 => ("it has", "its table"),
-        _ => ("they have", "the table of each"),
+    let all: Vec<_> = unsaid.iter().map(|(name, _)| name.clone()).collect();
+    let (says, own) = match all.len() {
+        1 => ("says nothing of how much it has", "its table"),
+        _ => ("say nothing of how much they have", "the table of each"),
     };
-    let all = shown(&all.join(", "));
-    let says = if unsaid.len() == 1 { "says" } else { "say" };
-    let message =
-        format!("service {service} uses `{name}`, and {all} {says} nothing of how much {whose}");
+    let message = format!("service {service} uses `{name}`, and {} {says}", and(&all));
     let help = format!("add it to {own}, 0 if there is none of it:{add}");
     let problem = findings.error(&quantity.span(), message, help);
     problem.compare("used here", first, "nothing of it is said here");

@@ -236,12 +236,14 @@ fn others(
         match strength(value.get_ref()) {
             Some(strength) => others.push((name, strength)),
             None => {
-                let name = shown(name.get_ref());
                 let message = format!(
-                    "`{name}` in `{key}` of {} has neither a number from 1 to {STRONGEST} nor \
+                    "`{}` in `{key}` of {} has neither a number from 1 to {STRONGEST} nor \
                      \"{MUST}\"",
+                    shown(name.get_ref()),
                     section.place
                 );
+                let name =
+                    if is_no_name(name.get_ref()) { "NAME" } else { name.get_ref().as_str() };
                 let help = format!(
                     "write  {key} = {{ {name} = 50 }}  for what is followed where nothing that \
                      counts more speaks against it, or  {key} = {{ {name} = \"{MUST}\" }}  for \
@@ -294,7 +296,10 @@ impl OfService {
             places.map(|it| it.get_ref().clone()).collect()
         };
         let others = |others: &[(Spanned<String>, Strength)]| {
-            others.iter().map(|(it, strength)| (ServiceId(it.get_ref().clone()), *strength)).collect()
+            others
+                .iter()
+                .map(|(it, strength)| (ServiceId(it.get_ref().clone()), *strength))
+                .collect()
         };
         ServiceRules {
             only: places(&self.only),
