@@ -88,6 +88,23 @@ pub enum Factor {
     Number,
 }
 
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reach => "it sees more of the service's network",
+            Self::Steady => "it does not come and go",
+            Self::Wish => "an operator wants it there",
+            Self::NotTried => "its promotion has not failed there again and again",
+            Self::Score => "its copy is the fitter one",
+            Self::SteadyReach => "its network does not come and go",
+            Self::Unharmed => "it has failed there less often",
+            Self::Rules => "by rules it would rather be there",
+            Self::Load => "it is less full",
+            Self::Number => "it has the lower number, and nothing else tells them apart",
+        })
+    }
+}
+
 /// How good a node is for a service, the smaller the better.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {

@@ -26,6 +26,7 @@ pub mod halt;
 pub mod join;
 pub mod message;
 mod overrule;
+mod placed;
 pub mod rehearse;
 pub mod report;
 mod requests;

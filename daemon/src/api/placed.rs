@@ -63,11 +63,18 @@ pub(super) fn explain(view: &View, service: &str) -> Answered<ExplainAnswer> {
             }
             Verdict::Barred(obstacle) => {
                 let (why, change) = (obstacle.to_string(), change_of(obstacle, service, &name));
-                NodeVerdict { node: name, standing: Standing::Barred, here, why, change: Some(change) }
+                NodeVerdict {
+                    node: name,
+                    standing: Standing::Barred,
+                    here,
+                    why,
+                    change: Some(change),
+                }
             }
         }
     });
-    Ok(ExplainAnswer { service: service.to_owned(), on, why, nodes: nodes.collect() })
+    let nodes = nodes.collect();
+    Ok(ExplainAnswer { service: service.to_owned(), on, why, nodes })
 }
 
 fn no_such_service(config: &Config, name: &str) -> Failure {
@@ -109,7 +116,9 @@ fn why_there(state: &State, id: &ServiceId, holder: &Holder, best: Option<NodeId
 fn change_of(obstacle: &Obstacle, service: &str, node: &str) -> String {
     match obstacle {
         Obstacle::Away => format!("bring {node} back"),
-        Obstacle::Unable => "wait, or see `stead status`: it is suspected, or its daemon is away".into(),
+        Obstacle::Unable => {
+            "wait, or see `stead status`: it is suspected, or its daemon is away".into()
+        }
         Obstacle::Withdrawn => {
             format!("stead standby {node} --off, stead start, or stead maintenance {node} --off")
         }
@@ -132,7 +141,9 @@ fn change_of(obstacle: &Obstacle, service: &str, node: &str) -> String {
 fn change_of_factor(factor: Factor, service: &str, node: &str) -> Option<String> {
     match factor {
         Factor::Unharmed | Factor::NotTried => Some(format!("stead clear {service}")),
-        Factor::Rules => Some(format!("change `prefer` of {service}, or move it: stead move {service} {node}")),
+        Factor::Rules => {
+            Some(format!("change `prefer` of {service}, or move it: stead move {service} {node}"))
+        }
         Factor::Load | Factor::Number => Some(format!("stead move {service} {node}")),
         Factor::Reach | Factor::SteadyReach | Factor::Steady | Factor::Wish | Factor::Score => None,
     }
@@ -263,7 +274,7 @@ pub(super) fn simulate(
     let mut left = able;
     left.nodes.retain(|node| !gone.contains(node));
     let plan = placement::plan(Sight::new(&after, &left, &view.seen));
-    let voters: Vec<NodeId> = view.log.voters().collect();
+    let voters: Vec<NodeId> = view.log.membership.voters.iter().copied().collect();
     let here = voters.iter().filter(|node| !gone.contains(node) && state.view.contains_key(node));
     Ok(SimulateAnswer {
         fails: names,
