@@ -86,7 +86,8 @@ impl<'c, 'd> Crowd<'c, 'd> {
         }
     }
 
-    /// Some that are all apart from each other: one, and each in turn that is apart from all so far.
+    /// Some that are all apart from each other: one, and each in turn that is apart from all so
+    /// far.
     fn all_apart(&self, first: usize) -> Vec<usize> {
         let mut all = vec![first];
         for other in self.apart.get(&first).into_iter().flatten() {

@@ -131,7 +131,7 @@ fn own_rules<'d>(names: &Names<'d>, number: usize, service: &'d Service) -> Vec<
         && let Some(nodes) = &copies.nodes
     {
         let has = |node: &&str| nodes.iter().any(|it| it.get_ref() == node);
-        places(Key::Copies, copies.at.clone(), names.nodes.iter().map(|it| has(it)).collect());
+        places(Key::Copies, copies.at.clone(), names.nodes.iter().map(has).collect());
     }
     for (key, list) in [(Key::Only, &service.rules.only), (Key::Never, &service.rules.never)] {
         let Some(list) = list else { continue };

@@ -1,5 +1,6 @@
-//! Rules of placement that are drawn: what can be followed is never refused, what leaves services that
-//! go together no node always is. Both are found out by trying every node for every service.
+//! Rules of placement that are drawn: what can be followed is never refused, and what leaves
+//! services that go together no node always is. Both are found out by trying every node for every
+//! service.
 
 use std::collections::BTreeMap;
 

@@ -11,8 +11,10 @@ use super::{GOOD, drawn};
 use crate::config::{differences, read, render};
 
 const NODES: [&str; 3] = [
-    "site = \"east\"\nlabels = { rack = \"r1\", disk = \"ssd\" }\ncapacity = { memory = 64, cpu = 16 }",
-    "site = \"west\"\nlabels = { rack = \"r2\" }\ncapacity = { memory = 0x20, cpu = 1_000_000_000_000 }",
+    "site = \"east\"\nlabels = { rack = \"r1\", disk = \"ssd\" }\n\
+     capacity = { memory = 64, cpu = 16 }",
+    "site = \"west\"\nlabels = { rack = \"r2\" }\n\
+     capacity = { memory = 0x20, cpu = 1_000_000_000_000 }",
     "capacity = { cpu = 0, memory = 128 }",
 ];
 

@@ -1,4 +1,4 @@
-//! Rules of placement out of bytes: mostly about what there is, now and then about what there is not.
+//! Rules of placement out of bytes: mostly about what there is, now and then about what is not.
 
 use stead_core::state::config::{NodeRules, Place, RulesConfig, ServiceRules, Strength};
 use stead_fuzz::Draw;
