@@ -13,7 +13,7 @@ mod machine;
 mod plot;
 mod spread;
 mod svg;
-mod tables;
+pub(crate) mod tables;
 mod ties;
 mod timeline;
 
