@@ -71,7 +71,7 @@ impl<'c, 'd> Clash<'c, 'd> {
             .collect();
         let by = match steps.len() {
             0 | 1 => String::new(),
-            count if count > SHOWN => format!(": by {count} rules"),
+            count if count > SHOWN => format!(" by {count} rules"),
             _ => format!(": {}", steps.join(", ")),
         };
         let message = format!("services {one} and {other} are apart, and go together{by}");
