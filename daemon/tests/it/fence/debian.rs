@@ -65,15 +65,28 @@ fn facts_about_some_of_them() {
     let old = ipmi.parameter("ipaddr").expect("it has one");
     assert_eq!((old.deprecated, &old.replaced_with[..]), (true, &["ip".to_owned()][..]));
     assert_eq!(of_debian("fence_apc").outlet(), Outlet::Required("plug"));
-    assert_eq!(of_debian("fence_legacy").outlet(), Outlet::Required("port"));
     assert_eq!(of_debian("fence_dummy").outlet(), Outlet::None);
     for agent in ["fence_scsi", "fence_mpath", "fence_brocade"] {
         assert!(of_debian(agent).cuts_off(), "{agent}");
     }
-    for agent in ["fence_kdump", "fence_heuristics_ping", "fence_watchdog"] {
+    for agent in ["fence_kdump", "fence_heuristics_ping"] {
         let (message, _) = unable(&of_debian(agent)).expect(agent);
         assert_eq!(message, "it can't say whether something is off");
     }
+}
+
+/// As agents of before fence-agents 4 call an outlet, and some that are not Debian's still do.
+#[test]
+fn an_outlet_may_be_called_port() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let xml = r#"<resource-agent name="fence_old" shortdesc="Old"><parameters>
+        <parameter name="port" required="1"><content type="string"/></parameter></parameters>
+        <actions><action name="off"/><action name="status"/></actions></resource-agent>"#;
+    let text = format!("#!/bin/sh\ncat <<'END'\n{xml}\nEND\n");
+    program(&folder.path().join("fence_old"), &text);
+    let name = "fence_old".parse().expect("a name");
+    let meta = describe(&[folder.path().to_owned()], &name, PATIENCE).expect("read");
+    assert_eq!(meta.outlet(), Outlet::Required("port"));
 }
 
 #[test]
