@@ -259,8 +259,8 @@ impl Plan {
             ((*name).to_string(), rules)
         };
         let rules = |number: usize| {
-            let mut rules = ServiceRules::default();
-            rules.uses = memory(1 + number as u64 % 3);
+            let uses = memory(1 + number as u64 % 3);
+            let mut rules = ServiceRules { uses, ..ServiceRules::default() };
             match number {
                 1 => drop(rules.apart.insert(service(0), Strength::Must)),
                 2 => drop(rules.together.insert(service(0), Strength::Must)),

@@ -1,5 +1,5 @@
-//! What a plan is made of, out of a state: nodes, services and rules by number, so that ten thousand
-//! services on hundreds of nodes are a matter of milliseconds.
+//! What a plan is made of, out of a state: nodes, services and rules by number, so that ten
+//! thousand services on hundreds of nodes are a matter of milliseconds.
 //!
 //! Nodes are numbered in the order of their identities, services in that of their names. Rules name
 //! nodes and labels; here they are sets of node numbers, and both sides of `together` and `apart`

@@ -15,7 +15,8 @@ use crate::state::config::Strength;
 
 /// After so many failures the copy of another node is promoted, whatever the scores.
 const PROMOTIONS_TRIED: u32 = 3;
-/// What each place further down in `prefer` costs; the strength of other rules is on the same scale.
+/// What each place further down in `prefer` costs; the strength of other rules is on the same
+/// scale.
 const STEP: u32 = 10;
 
 /// Why a service may not be on a node.
@@ -274,7 +275,7 @@ impl Strength {
     /// What it costs to break such a rule.
     fn cost(self) -> u32 {
         match self {
-            Self::Rather(weight) => u32::from(weight),
+            Self::Rather(strength) => u32::from(strength),
             // It is not broken; where it is, for a moment, that is not what the choice hangs on.
             Self::Must => 0,
         }

@@ -1,5 +1,5 @@
-//! What comes after everybody was asked once: who goes back to a node that it prefers, and who finds
-//! a place that others have left.
+//! What comes after everybody was asked once: who goes back to a node that it prefers, and who
+//! finds a place that others have left.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -30,8 +30,8 @@ impl Planner<'_, '_> {
         found > 0
     }
 
-    /// A set that works and may move goes back to a node that one of it prefers and returns to; whether
-    /// it does.
+    /// A set that works and may move goes back to a node that one of it prefers and returns to;
+    /// whether it does.
     pub(super) fn go_back(&mut self, unit: usize) -> bool {
         let facts = self.facts;
         let all = self.units[unit].clone();
@@ -49,7 +49,7 @@ impl Planner<'_, '_> {
             return false;
         }
         let before = self.lift(&standing);
-        let best = self.best_two(&standing).0.map(|(node, _)| node);
+        let best = self.best_two(&standing)[0].as_ref().map(|(node, _)| *node);
         let rank = |node: usize| facts.services[who].rank.of(node);
         // Not to a node that comes and goes, or whose network does.
         let good = |node: &usize| {

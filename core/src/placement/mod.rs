@@ -1,25 +1,28 @@
 //! Where services go.
 //!
-//! [`plan`] is a function of the state and of what the coordinator sees of its nodes, and of nothing
-//! else: the same state and sight, the same plan, on every node and in any order of input. It says of
-//! every service where it goes and why. The coordinator takes one step of it at a time and plans
-//! anew after each; a step is taken only with a [`Proof`] that nobody can be running the service.
+//! [`plan`] is a function of the state and of what the coordinator sees of its nodes, and of
+//! nothing else: the same state and sight, the same plan, on every node and in any order of input.
+//! It says of every service where it goes and why. The coordinator takes one step of it at a time
+//! and plans anew after each; a step is taken only with a [`Proof`] that nobody can be running the
+//! service.
 //!
 //! | file | |
 //! |---|---|
 //! | `facts` | nodes, services and rules by number, out of a state |
 //! | `occupancy` | who is where, and what that leaves of each node |
 //! | `fit` | what keeps a service from a node, and how good a node is |
-//! | `planner`, `units`, `room`, `late` | who stays, who goes where, for whom room is made, who goes back |
-//! | [`plan`](plan()), [`verdicts`], [`check`](check()) | what comes of it, why, and whether it is right |
+//! | `planner`, `units` | who stays, and who goes where |
+//! | `room`, `late` | for whom room is made, and who goes back |
+//! | [`plan`](plan()), [`verdicts`] | what comes of it, and why |
+//! | [`check`](check()) | whether it is right |
 //! | `steps`, `turn`, `reach` | the next step: an assignment, or a stop |
 //!
 //! A service stays where it is while it may: only a rule that must not be broken, an operator, or
-//! room for something more important moves it, and `failback`. What is nowhere goes to the best node
-//! that may have it. "Best" is decided by, in this order: the fewest reference points at which it is
-//! behind others, not being in quarantine, the operator's wish, the highest promotion score, the
-//! fewest at which it was behind not long ago, the fewest failures there, rules that may be broken
-//! (`prefer`, `together` and `apart` with a number), the load, the lowest number.
+//! room for something more important moves it, and `failback`. What is nowhere goes to the best
+//! node that may have it. "Best" is decided by, in this order: the fewest reference points at which
+//! it is behind others, not being in quarantine, the operator's wish, the highest promotion score,
+//! the fewest at which it was behind not long ago, the fewest failures there, rules that may be
+//! broken (`prefer`, `together` and `apart` with a number), the load, the lowest number.
 //!
 //! A service with copies goes only where one runs whose agents give it a score above zero.
 //!

@@ -179,7 +179,7 @@ impl<'f, 'a> Planner<'f, 'a> {
 
     /// Puts all of them on the best node that may have all of them; whether there is one.
     pub(super) fn put_best(&mut self, all: &[usize]) -> bool {
-        let (best, second) = self.best_two(all);
+        let [best, second] = self.best_two(all);
         let Some((node, key)) = best else { return false };
         let facts = self.facts;
         let why = match second {
@@ -196,11 +196,8 @@ impl<'f, 'a> Planner<'f, 'a> {
     }
 
     /// The best node for all of them, and the one after that.
-    pub(super) fn best_two(
-        &mut self,
-        all: &[usize],
-    ) -> (Option<(usize, Key)>, Option<(usize, Key)>) {
-        let (mut best, mut second): (Option<(usize, Key)>, Option<(usize, Key)>) = (None, None);
+    pub(super) fn best_two(&mut self, all: &[usize]) -> [Option<(usize, Key)>; 2] {
+        let [mut best, mut second]: [Option<(usize, Key)>; 2] = [None, None];
         for node in 0..self.facts.nodes.len() {
             if !self.may(all, node) {
                 continue;
@@ -212,7 +209,7 @@ impl<'f, 'a> Planner<'f, 'a> {
                 second = Some((node, key));
             }
         }
-        (best, second)
+        [best, second]
     }
 
     /// Whether all of them may be on a node.

@@ -243,7 +243,8 @@ impl Planner<'_, '_> {
             .any(|quantity| short(quantity) && unit.iter().any(|it| uses(it, quantity)))
     }
 
-    /// Who is where they must not be beside them, and who is elsewhere that goes together with them.
+    /// Who is where they must not be beside them, and who is elsewhere that goes together with
+    /// them.
     fn in_the_way(&self, all: &[usize], node: usize) -> Vec<usize> {
         let at = |service: usize| self.occupancy.at[service];
         let each = all.iter().map(|service| &self.facts.services[*service]);

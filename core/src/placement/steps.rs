@@ -164,7 +164,6 @@ pub fn departure(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
 }
 
 /// The services for which there is no node.
-#[must_use]
 pub fn nowhere(plan: &Plan) -> impl Iterator<Item = &ServiceId> {
     let nowhere =
         plan.decisions.iter().filter(|(_, it)| it.to.is_none() && it.why == super::Why::Nowhere);

@@ -5,9 +5,9 @@
 //! | there, or nowhere | `only = ["rack=r1", "node7"]` |
 //! | not there | `never = ["node3"]` |
 //! | rather there | `prefer = ["node1", "site=east"]` |
-//! | where both run, on one node | `together = ["cache"]`, or rather so: `together = { cache = 30 }` |
+//! | where both run, on one node | `together = ["cache"]`; rather so: `{ cache = 30 }` |
 //! | never on one node, or one rack | `apart = ["db2"]`, `apart-by = "rack"` |
-//! | so much of what nodes have | `uses = { memory = 8 }`, and in a node's table `capacity = { memory = 64 }` |
+//! | so much of what nodes have | `uses = { memory = 8 }`; nodes: `capacity = { memory = 64 }` |
 //!
 //! Both sides of `together` and `apart` are the same: it is enough that one of the two says it.
 

@@ -27,6 +27,7 @@ pub mod join;
 pub mod message;
 mod overrule;
 mod placed;
+mod plans;
 pub mod rehearse;
 pub mod report;
 mod requests;

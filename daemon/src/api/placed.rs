@@ -100,9 +100,9 @@ fn why_there(state: &State, id: &ServiceId, holder: &Holder, best: Option<NodeId
         ),
         Holder::Node(node) if best == Some(*node) => "it is on the best node".to_owned(),
         Holder::Node(_) => {
-            "it works there, and what works stays while it may; only `failback` has it go to a node \
-             that it prefers"
-                .to_owned()
+            let why = "it works there, and what works stays while it may; `failback` alone has it \
+                       go to a node that it prefers";
+            why.to_owned()
         }
         Holder::Stopping { .. } => "it is being stopped there".to_owned(),
         Holder::Never | Holder::Stopped { .. } if best.is_some() => {

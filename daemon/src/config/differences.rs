@@ -65,9 +65,8 @@ impl fmt::Display for Difference {
 }
 
 /// Everything that applying `new` would change where `old` is in force: the cluster's own values,
-/// then links, nodes, services and networks, each kind by name, what breaks ties and fences, and rules
-/// of placement.
-/// Empty if nothing would change.
+/// then links, nodes, services and networks, each kind by name, what breaks ties and fences, and
+/// rules of placement. Empty if nothing would change.
 #[must_use]
 pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     let mut changes = Changes::default();

@@ -1,9 +1,10 @@
 //! Rules of placement: what is assigned obeys them, and nobody is left out for somebody who counts
 //! for less.
 //!
-//! Whatever the coordinator had in mind, each assignment is looked at in the state that comes of it.
-//! A service that is nowhere is excused only if no machine could take it beside all that count for
-//! as much; that is asked of the core's own judge of plans, which shares no code with its planner.
+//! Whatever the coordinator had in mind, each assignment is looked at in the state that comes of
+//! it. A service that is nowhere is excused only if no machine could take it beside all that count
+//! for as much; that is asked of the core's own judge of plans, which shares no code with its
+//! planner.
 
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Able, Broken, Decision, Plan, Sight, Why};
@@ -18,14 +19,14 @@ impl World {
         if self.plan.room == 0 {
             return;
         }
-        let given: Vec<ServiceId> = match change {
-            Change::Assign { service, .. } => vec![service.clone()],
-            Change::Takeover(takeover) => {
-                let to = takeover.assignments.iter().filter(|(_, to)| to.is_some());
-                to.map(|(service, _)| service.clone()).collect()
-            }
-            // Nothing else gives anything to anybody.
-            _ => return,
+        // Nothing else gives anything to anybody.
+        let given: Vec<ServiceId> = if let Change::Assign { service, .. } = change {
+            vec![service.clone()]
+        } else if let Change::Takeover(takeover) = change {
+            let to = takeover.assignments.iter().filter(|(_, to)| to.is_some());
+            to.map(|(service, _)| service.clone()).collect()
+        } else {
+            return;
         };
         let Some(daemon) = &self.hosts[host].daemon else { return };
         let state = daemon.node.state();

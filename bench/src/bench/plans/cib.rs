@@ -130,7 +130,8 @@ fn operation(service: usize, node: usize, monitor: bool) -> String {
     let call = 2 * service + 1 + usize::from(monitor);
     let digest = DIGESTS[usize::from(monitor)];
     format!(
-        "<lrm_rsc_op id=\"r{service}_{id}_{interval}\" operation_key=\"r{service}_{name}_{interval}\" \
+        "<lrm_rsc_op id=\"r{service}_{id}_{interval}\" \
+         operation_key=\"r{service}_{name}_{interval}\" \
          operation=\"{name}\" crm-debug-origin=\"bench\" crm_feature_set=\"{FEATURES}\" \
          transition-key=\"{key}:1:0:{TRANSITION}\" transition-magic=\"0:0;{key}:1:0:{TRANSITION}\" \
          exit-reason=\"\" on_node=\"node{node}\" call-id=\"{call}\" rc-code=\"0\" op-status=\"0\" \

@@ -1,14 +1,15 @@
 //! `plans`: how long a plan takes, how much memory, and how that grows with the cluster; beside
 //! Pacemaker's scheduler (`crm_simulate`) on the same clusters.
 //!
-//! A cluster of N nodes and R services, each with the node that it prefers and the next best, all of
-//! them running; then one node is lost. [`cluster`] makes it as a state of stead, [`cib`] as what
-//! Pacemaker reads. Variants: `preferences`, and `room` with memory and processors on top of that.
+//! A cluster of N nodes and R services, each with the node that it prefers and the next best, all
+//! of them running; then one node is lost. [`cluster`] makes it as a state of stead, [`cib`] as
+//! what Pacemaker reads. Variants: `preferences`, and `room` with memory and processors on top of
+//! that.
 //!
 //! Happy path: for each size and variant a row of stead (a full plan with nothing running, and the
-//! one after the loss) and, with `--peers`, one of Pacemaker (the plan after the loss). Each is made
-//! by a process of its own, whose peak of memory counts. Failures: what takes longer than the limit
-//! is ended, and is a row that says so; larger ones of that variant are left out then.
+//! one after the loss) and, with `--peers`, one of Pacemaker (the plan after the loss). Each is
+//! made by a process of its own, whose peak of memory counts. Failures: what takes longer than the
+//! limit is ended, and is a row that says so; larger ones of that variant are left out then.
 //!
 //! Deliberately absent: what carries plans out. That is the other benches'.
 
@@ -28,7 +29,7 @@ use stead_core::placement;
 use super::told;
 use crate::error::{BenchError, Step};
 use crate::measure::rounded;
-use crate::report::{Results, Row, groups, table};
+use crate::report::{Results, Row, groups, spread, table};
 use crate::tools::Tools;
 
 /// The bench's name.
@@ -220,9 +221,7 @@ pub(crate) fn tables(rows: &[&Row]) -> String {
         ["cluster", "program", "full plan, ms", "after a loss, ms", "peak, MiB", "beside stead"];
     let groups = groups(rows, |row| (row.config.as_str(), row.subject.as_str()));
     let median = |rows: &[&Row], key: &str| {
-        let mut all: Vec<f64> = rows.iter().filter_map(|row| row.number(key)).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied()
+        spread(rows.iter().filter_map(|row| row.number(key))).map(|spread| spread.median)
     };
     let own = |config: &str| {
         let mut all = groups.iter();

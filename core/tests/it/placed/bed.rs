@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, ServiceId};
 use stead_core::lease::Admission;
-use stead_core::placement::{self, Able, Broken, Plan, Sight};
+use stead_core::placement::{self, Able, Broken, Plan, Sight, Why};
 use stead_core::points::Seen;
 use stead_core::state::config::{
     Config, NodeConfig, NodeRules, Place, ServiceConfig, ServiceMore, ServiceRules, Strength,
@@ -165,19 +165,23 @@ impl Cluster {
     pub fn tell(&self, plan: &Plan) -> String {
         let name = |node: NodeId| self.state.name(node);
         let line = |(service, it): (&ServiceId, &placement::Decision)| {
-            let why = &it.why;
+            let why = if let Why::Better { than, by } = &it.why {
+                format!("better than {} by {by:?}", name(*than))
+            } else {
+                format!("{:?}", it.why)
+            };
             let leaves = it.leaves.as_ref().map(|leaves| format!(" ({leaves})"));
             let leaves = leaves.unwrap_or_default();
             match (it.from, it.to) {
                 (Some(from), Some(to)) if from == to => None,
                 (Some(from), Some(to)) => {
-                    Some(format!("{service}: {} -> {}{leaves}: {why:?}\n", name(from), name(to)))
+                    Some(format!("{service}: {} -> {}{leaves}: {why}\n", name(from), name(to)))
                 }
-                (None, Some(to)) => Some(format!("{service}: -> {}: {why:?}\n", name(to))),
+                (None, Some(to)) => Some(format!("{service}: -> {}: {why}\n", name(to))),
                 (Some(from), None) => {
                     Some(format!("{service}: {} -> nowhere{leaves}\n", name(from)))
                 }
-                (None, None) => Some(format!("{service}: nowhere: {why:?}\n")),
+                (None, None) => Some(format!("{service}: nowhere: {why}\n")),
             }
         };
         plan.decisions.iter().filter_map(line).collect()
@@ -228,8 +232,8 @@ pub struct Service {
 /// `db`, which is a must, or `db:30`.
 fn strength(text: &str) -> (ServiceId, Strength) {
     match text.split_once(':') {
-        Some((name, weight)) => {
-            (name.into(), Strength::Rather(weight.parse().expect("from 1 to 100")))
+        Some((name, number)) => {
+            (name.into(), Strength::Rather(number.parse().expect("from 1 to 100")))
         }
         None => (text.into(), Strength::Must),
     }

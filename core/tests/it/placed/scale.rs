@@ -1,13 +1,11 @@
 //! Large clusters.
 
-use std::time::Instant;
-
 use stead_core::state::config::{NodeRules, Place, Strength};
 
 use super::bed::{Cluster, Service};
 
 /// A cluster as large as that.
-pub fn large(nodes: usize, services: usize) -> Cluster {
+fn large(nodes: usize, services: usize) -> Cluster {
     let mut cluster = Cluster::new();
     for node in 0..nodes {
         let mut rules = NodeRules::default();
@@ -38,22 +36,14 @@ pub fn large(nodes: usize, services: usize) -> Cluster {
 }
 
 #[test]
-#[ignore = "a measurement"]
-fn how_long() {
-    for (nodes, services) in [(16, 600), (64, 2_500), (256, 10_000)] {
-        let cluster = large(nodes, services);
-        let begun = Instant::now();
-        let plan = cluster.plan();
-        let full = begun.elapsed();
-        let down = plan.decisions.values().filter(|it| it.to.is_none()).count();
-        let after = cluster.carried_out(&plan);
-        let lost = after.without(after.id("n003"));
-        let begun = Instant::now();
-        let again = lost.plan();
-        let change = begun.elapsed();
-        let moved = again.decisions.values().filter(|it| it.is_change()).count();
-        println!(
-            "{nodes} x {services}: full {full:?}, {down} nowhere; one lost {change:?}, {moved} moved"
-        );
-    }
+fn a_large_cluster_is_planned_by_the_rules() {
+    let cluster = large(64, 2_500);
+    let plan = cluster.plan();
+    assert_eq!(cluster.broken(&plan), []);
+    assert!(plan.decisions.values().all(|it| it.to.is_some()));
+    let lost = cluster.carried_out(&plan).without(cluster.id("n003"));
+    let again = lost.plan();
+    assert_eq!(lost.broken(&again), []);
+    let nowhere = again.decisions.values().filter(|it| it.to.is_none()).count();
+    assert_eq!(nowhere, 0);
 }
