@@ -1,6 +1,7 @@
 //! What holds for every plan: no rule is broken, nothing moves that need not, nobody is left out.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use stead_core::id::ServiceId;
 use stead_core::placement::{self, Why};
 use stead_core::state::Holder;
@@ -87,6 +88,8 @@ pub fn cluster(most_nodes: usize, most_services: usize) -> impl Strategy<Value =
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4_000,
+        // The same clusters each time: what fails once in a million has its place in long runs.
+        rng_seed: RngSeed::Fixed(7),
         failure_persistence: None,
         ..Default::default()
     })]

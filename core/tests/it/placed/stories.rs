@@ -24,7 +24,7 @@ fn what_works_stays_and_what_is_nowhere_goes_where_least_is() {
          service c at=n2
          service d",
         &expect![[r#"
-            d: -> n3: Better { than: NodeId(2), by: Load }
+            d: -> n3: better than n2 by Load
         "#]],
     );
 }
@@ -40,10 +40,10 @@ fn labels_say_where() {
          service c prefer=rack:r2,n1 at=n1 failback
          service d at=n1 never=rack:r1",
         &expect![[r#"
-            a: -> n2: Better { than: NodeId(3), by: Number }
+            a: -> n2: better than n3 by Number
             b: -> n3: Only
-            c: n1 -> n3 (it prefers another node, and returns): Better { than: NodeId(2), by: Load }
-            d: n1 -> n2 (`only` or `never` keeps it from there): Better { than: NodeId(3), by: Number }
+            c: n1 -> n3 (it prefers another node, and returns): better than n2 by Load
+            d: n1 -> n2 (`only` or `never` keeps it from there): better than n3 by Number
         "#]],
     );
 }
@@ -64,8 +64,8 @@ fn together_and_apart() {
         &expect![[r#"
             cache: -> n2: Only
             web2: -> n3: Only
-            web4: -> n3: Better { than: NodeId(2), by: Load }
-            web5: -> n1: Better { than: NodeId(2), by: Rules }
+            web4: -> n3: better than n2 by Load
+            web5: -> n1: better than n2 by Rules
         "#]],
     );
 }
@@ -97,7 +97,7 @@ fn room_is_made_by_who_can_go_elsewhere_before_anything_is_lost() {
          service a at=n1 uses=memory:4
          service b at=n2 uses=memory:5",
         &expect![[r#"
-            a: n1 -> n2 (big needs the room): Better { than: NodeId(3), by: Load }
+            a: n1 -> n2 (big needs the room): better than n3 by Load
             big: -> n1: RoomMade
         "#]],
     );
@@ -115,7 +115,7 @@ fn a_set_goes_along_with_the_one_that_has_to_go() {
         &expect![[r#"
             cache: n1 -> n3 (its node is on standby, or stopped): Only
             db: n1 -> n3 (its node is on standby, or stopped): Only
-            web: n1 -> n2 (its node is on standby, or stopped): Better { than: NodeId(3), by: Load }
+            web: n1 -> n2 (its node is on standby, or stopped): better than n3 by Load
         "#]],
     );
 }

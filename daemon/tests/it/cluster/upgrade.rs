@@ -301,7 +301,7 @@ fn rules_wait_for_the_last_member_of_the_version_before() {
         let away = NODES.into_iter().filter(|node| *node != holder);
         let said = away.map(|node| {
             let said = fleet.node(node)?.stead(&["explain", "web", "--json"])?;
-            Ok(said.stdout.matches("`only` or `never`").count() == 2)
+            Ok(said.stdout.matches("keeps it from there").count() == 2)
         });
         Ok(said.collect::<Result<Vec<_>, FleetError>>()?.into_iter().all(|it| it))
     });
