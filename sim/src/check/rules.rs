@@ -91,7 +91,10 @@ pub(super) fn has_no_room(
     let seen = Seen::default();
     let sight = Sight::new(state, &able, &seen);
     let counts = |other: &ServiceId| {
-        let counts = beside_all || config.importance(other) >= config.importance(service);
+        // What is in maintenance makes room for nobody.
+        let counts = beside_all
+            || state.is_maintained(other)
+            || config.importance(other) >= config.importance(service);
         counts && other != service
     };
     let decisions = state.assignments.iter().filter(|(id, _)| config.services.contains_key(*id));
