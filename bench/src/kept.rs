@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::bench::{
-    agents, failover, fencing, idle, operations, quiet, quorum, server, stages, timelines,
+    agents, failover, fencing, idle, operations, plans, quiet, quorum, server, stages, timelines,
 };
 use crate::error::{BenchError, Step};
 use crate::report::{self, Machine, Row, Session};
 
 /// The benches that `table` knows, in its order.
-pub(crate) const BENCHES: [&str; 10] = [
+pub(crate) const BENCHES: [&str; 11] = [
     failover::NAME,
     quorum::NAME,
     fencing::NAME,
@@ -21,6 +21,7 @@ pub(crate) const BENCHES: [&str; 10] = [
     server::NAME,
     agents::NAME,
     operations::NAME,
+    plans::NAME,
 ];
 
 /// The newest session of a bench, or all of them.

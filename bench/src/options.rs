@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::{
-    agents, failover, fencing, idle, operations, quiet, quorum, server, stages, timelines,
+    agents, failover, fencing, idle, operations, plans, quiet, quorum, server, stages, timelines,
 };
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results};
@@ -127,6 +127,24 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// How long plans take, and how much memory, as clusters grow
+    Plans {
+        #[command(flatten)]
+        place: Place,
+        /// Pacemaker's scheduler on the same clusters; it must be installed
+        #[arg(long)]
+        peers: bool,
+        /// Nodes and services of each cluster, the smallest first
+        #[arg(long, value_delimiter = ',', value_parser = size, value_name = "NxR,...")]
+        #[arg(default_value = "10x400,25x1000,50x2000,100x4000,200x8000,256x10000")]
+        sizes: Vec<(usize, usize)>,
+        /// How often
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        runs: u32,
+        /// How long one plan may take
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+        limit: u64,
+    },
     /// Print tables in Markdown out of the rows that are kept
     Table {
         /// Of one bench only
@@ -178,6 +196,7 @@ enum Part {
     Write { file: PathBuf },
     Live { name: String, root: PathBuf },
     Clients { orders: PathBuf },
+    Plan { nodes: usize, services: usize, variant: String },
     Agent { list: PathBuf, name: String, stead: PathBuf, folder: PathBuf },
 }
 
@@ -253,6 +272,11 @@ impl Cli {
             Command::Fencing { place, runs } => {
                 place.run(fencing::NAME, |tools, results| fencing::run(tools, runs, results))
             }
+            Command::Plans { place, peers, sizes, runs, limit } => {
+                let limit = Duration::from_secs(limit.max(1));
+                let scale = plans::Scale { sizes, runs, limit, peers };
+                place.run(plans::NAME, |tools, results| plans::run(tools, &scale, results))
+            }
             Command::False { common, runs, minutes } => {
                 let specs = subject::quiet(&common.choice());
                 let minutes = minutes.clamp(0.0, 1e6);
@@ -311,11 +335,21 @@ impl Part {
             Self::Write { file } => part::write(&file),
             Self::Live { name, root } => match subject::live(&name, &root)? {},
             Self::Clients { orders } => server::attend(&orders),
+            Self::Plan { nodes, services, variant } => plans::play(nodes, services, &variant),
             Self::Agent { list, name, stead, folder } => {
                 agents::play(&list, &name, &stead, &folder)
             }
         }
     }
+}
+
+/// `256x10000`: nodes and services.
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let wrong = || format!("{text} is not of the form NODESxSERVICES, as in 10x400");
+    let (nodes, services) = text.split_once('x').ok_or_else(wrong)?;
+    let nodes = nodes.parse().ok().filter(|nodes| (2..=4_096).contains(nodes));
+    let services = services.parse().ok().filter(|services| (1..=1_000_000).contains(services));
+    nodes.zip(services).ok_or_else(wrong)
 }
 
 impl Common {
@@ -418,7 +452,14 @@ mod tests {
 
     #[test]
     fn every_bench_takes_the_common_words() {
-        let alone = [fencing::NAME, server::NAME, timelines::NAME, agents::NAME, operations::NAME];
+        let alone = [
+            fencing::NAME,
+            server::NAME,
+            timelines::NAME,
+            agents::NAME,
+            operations::NAME,
+            plans::NAME,
+        ];
         for name in kept::BENCHES.into_iter().filter(|name| !alone.contains(name)) {
             let words = ["bench/run", name, "--runs", "3", "--peers", "--json", "--only", "x"];
             Cli::try_parse_from(words).expect(name);

@@ -7,8 +7,9 @@ use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig, FenceAgent,
-    FencingConfig, NetworkConfig, NodeConfig, NodeFencing, Plug, Program, QuorumConfig,
-    ResourceConfig, ResourceTimes, Safety, ServiceAddress, ServiceConfig, ServiceMore, Stuck,
+    FencingConfig, NetworkConfig, NodeConfig, NodeFencing, NodeRules, Plug, Program, QuorumConfig,
+    ResourceConfig, ResourceTimes, RulesConfig, Safety, ServiceAddress, ServiceConfig, ServiceMore,
+    ServiceRules, Strength, Stuck,
 };
 use stead_core::time::Span;
 
@@ -57,6 +58,9 @@ pub struct Plan {
     pub points: usize,
     /// The machine that all services prefer, and go back to, if there is one.
     pub failback: Option<usize>,
+    /// How much memory each machine has, of which services use from one to three; none: rules of
+    /// placement say nothing.
+    pub room: u64,
     /// Whether each service but the first needs the one before it.
     pub needs: bool,
     /// Whether a quorum server breaks ties.
@@ -102,6 +106,7 @@ impl Plan {
             links: 1,
             points: 0,
             failback: None,
+            room: 0,
             needs: false,
             register: false,
             copies: false,
@@ -173,6 +178,10 @@ impl Plan {
     /// ones, those with a program have something that stays where it was until its machine is off.
     fn more(&self) -> ConfigNext {
         let mut all = if self.fenced { self.bound() } else { self.parts.config() };
+        for number in (0..self.services).filter(|_| self.room > 0) {
+            let more = all.services.entry(service(number)).or_default();
+            more.importance = 20 + 15 * (number as u8 % 4);
+        }
         for number in (1..self.services).filter(|_| self.needs) {
             let more = all.services.entry(service(number)).or_default();
             more.needs = [service(number - 1)].into();
@@ -223,7 +232,7 @@ impl Plan {
     /// How machines are switched off, and whose watchdogs are relied on.
     fn fencing(&self) -> FencingConfig {
         if !self.devices && self.watchdogs.is_none() {
-            return FencingConfig::default();
+            return FencingConfig { rules: self.rules(), ..FencingConfig::default() };
         }
         let agent = FenceAgent::Exec { command: vec!["/bin/fence".into()] };
         let device = DeviceConfig { agent, timeout: Span::from_millis(20_000), retries: 0 };
@@ -235,7 +244,34 @@ impl Plan {
             ((*name).to_string(), NodeFencing { levels, watchdog, ..NodeFencing::default() })
         };
         let nodes = NAMES.iter().take(self.nodes).map(node).collect();
-        FencingConfig { devices: devices.collect(), nodes }
+        FencingConfig { devices: devices.collect(), nodes, rules: self.rules() }
+    }
+
+    /// How much there is of each machine, and who goes where: the first two services are apart,
+    /// the third goes together with the first, and each counts for another amount.
+    fn rules(&self) -> RulesConfig {
+        if self.room == 0 {
+            return RulesConfig::default();
+        }
+        let memory = |amount| [("memory".to_string(), amount)].into();
+        let node = |name: &&str| {
+            let rules = NodeRules { labels: BTreeMap::new(), capacity: memory(self.room) };
+            ((*name).to_string(), rules)
+        };
+        let rules = |number: usize| {
+            let uses = memory(1 + number as u64 % 3);
+            let mut rules = ServiceRules { uses, ..ServiceRules::default() };
+            match number {
+                1 => drop(rules.apart.insert(service(0), Strength::Must)),
+                2 => drop(rules.together.insert(service(0), Strength::Must)),
+                _ => {}
+            }
+            (service(number), rules)
+        };
+        RulesConfig {
+            nodes: NAMES.iter().take(self.nodes).map(node).collect(),
+            services: (0..self.services).map(rules).collect(),
+        }
     }
 
     /// The segment with its reference points, if it has any.

@@ -94,6 +94,7 @@ impl Seed {
             fenced: false,
             devices: false,
             fence_ties: false,
+            room: 0,
             needs: false,
             register: false,
             copies: false,
@@ -138,6 +139,9 @@ impl Seed {
         // still, for that nothing inside of them does.
         let watchdogs = (plan.fenced && rng.below(2) == 0).then_some(Dogs::Outside);
         let plan = Plan { watchdogs, ..plan };
+        // Machines that may be too small for all that some of them would have to carry.
+        let room = if rng.below(3) == 0 { rng.between(2, 7) } else { 0 };
+        let plan = Plan { room, ..plan };
         Self { plan, mix, faults }
     }
 }

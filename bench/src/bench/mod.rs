@@ -7,7 +7,7 @@
 //! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
 //! bears, [`timelines`] tells what happens to two sites, moment by moment,
 //! [`agents`] tries every resource agent, [`operations`] does a hundred things to a cluster by
-//! chance. Each of the others takes
+//! chance, [`plans`] grows clusters until a planner takes long. Each of the others takes
 //! the subjects one after the other, run by run, so that the machine's noise meets all of them
 //! alike.
 //!
@@ -22,6 +22,7 @@ pub mod failover;
 pub mod fencing;
 pub mod idle;
 pub mod operations;
+pub mod plans;
 pub mod quiet;
 pub mod quorum;
 pub mod server;

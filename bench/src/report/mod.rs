@@ -29,8 +29,8 @@ use crate::error::{BenchError, Step};
 pub use machine::Machine;
 pub use plot::plot;
 pub use spread::{Spread, quantile, spread};
-pub(crate) use tables::table;
 pub use tables::tables;
+pub(crate) use tables::{groups, table};
 pub use timeline::{About, Bar, Lane, Mark, Shows, TIMELINE, Timeline, pictures};
 
 /// One trial.

@@ -25,6 +25,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
         "idle" => idle(&rows),
         "stages" => stages(&rows),
         "server" => server(&rows),
+        "plans" => crate::bench::plans::tables(&rows),
         "operations" => crate::bench::operations::tables(&rows),
         "agents" => crate::bench::agents::tables(&rows),
         "timelines" => super::timeline::tables(&rows),
@@ -33,7 +34,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
 }
 
 /// Rows with the same key, in the order in which the keys first came.
-pub(super) fn groups<'a, K: PartialEq>(
+pub(crate) fn groups<'a, K: PartialEq>(
     rows: &[&'a Row],
     key: impl Fn(&'a Row) -> K,
 ) -> Vec<(K, Vec<&'a Row>)> {

@@ -10,10 +10,10 @@ use alloc::vec::Vec;
 
 use super::{Command, Node, Purpose};
 use crate::fencing::{Proof, counts_by_present};
-use crate::id::{Incarnation, NodeId, Term};
+use crate::id::{Incarnation, Index, NodeId, ServiceId, Term};
 use crate::lease::{Order, Report};
 use crate::notice::Notice;
-use crate::placement::{self, Able};
+use crate::placement::{self, Able, Plan, Sight};
 use crate::state::{Cause, Change, Reached, Stage};
 use crate::time::{Instant, Span};
 use crate::timers::UNKNOWN_SLACK;
@@ -33,7 +33,9 @@ pub(super) struct Coordinator {
     /// Since when the former timers are known.
     former_since: Option<(u64, Instant)>,
     /// Services that nobody can take, so that it is said once.
-    nowhere: BTreeSet<crate::id::ServiceId>,
+    nowhere: BTreeSet<ServiceId>,
+    /// What there was nothing to do about.
+    planned: Option<(Index, Able)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -232,13 +234,33 @@ impl Node {
             .or_else(|| self.returned(now, report))
             .or_else(|| self.arming(now))
             .or_else(|| self.settlement(now, report))
-            .or_else(|| placement::assignment(&self.state, &able, &self.seen))
-            .or_else(|| self.unreachable(now, report, &able))
-            .or_else(|| placement::departure(&self.state, &able, &self.seen))
-            .or_else(|| {
-                self.note_nowhere(&able);
-                None
-            })
+            .or_else(|| self.place(now, report, &able))
+    }
+
+    /// The next step of the plan. As long as nothing has changed that it is made from, there is
+    /// nothing to do where there was nothing.
+    fn place(&mut self, now: Instant, report: &Report, able: &Able) -> Option<Change> {
+        // What reference points show changes with time.
+        let made_from = (self.state.applied, able.clone());
+        let same = self.coordinator.planned.as_ref() == Some(&made_from);
+        if same && self.seen.points().is_empty() {
+            return None;
+        }
+        let sight = self.sight(able);
+        let plan = placement::plan(sight);
+        let step = placement::assignment(sight, &plan)
+            .or_else(|| self.unreachable(now, report, able))
+            .or_else(|| placement::departure(sight, &plan));
+        if step.is_none() {
+            self.note_nowhere(&plan);
+            self.coordinator.planned = Some(made_from);
+        }
+        step
+    }
+
+    /// What placement is made from.
+    pub(super) fn sight<'a>(&'a self, able: &'a Able) -> Sight<'a> {
+        Sight { state: &self.state, able, seen: &self.seen }
     }
 
     /// Who may take services: heard, admitted as it is, its daemon alive, nothing against it.
@@ -288,8 +310,7 @@ impl Node {
             let heard = report.peers.get(&node).and_then(|peer| peer.heard);
             let origin = suspicion.map(|it| it.heard).or(heard).unwrap_or(now);
             let stages = self.stages(now, origin, suspicion);
-            let change =
-                placement::takeover(&self.state, able, &self.seen, node, proof, cause, stages)?;
+            let change = placement::takeover(self.sight(able), node, proof, cause, stages)?;
             self.removing.1.insert(node, cause);
             return Some(Change::Takeover(change));
         }
@@ -372,22 +393,16 @@ impl Node {
         (now >= until).then_some(Change::Arm { base: self.state.revision, by: None })
     }
 
-    fn note_nowhere(&mut self, able: &Able) {
+    fn note_nowhere(&mut self, plan: &Plan) {
         let Some(config) = self.state.config.as_ref().filter(|_| !self.state.is_disarmed()) else {
             return;
         };
         // An operator wants it so.
         let all_halted = self.state.members.keys().all(|node| self.state.is_halted(*node));
+        let free = |service: &ServiceId| Proof::unheld(&self.state, service).is_some();
         let mut nowhere = BTreeSet::new();
-        for service in config.services.keys() {
-            let unheld = Proof::unheld(&self.state, service).is_some();
-            // Whether there is one does not depend on what each holds.
-            let best =
-                || placement::best(&self.state, able, &self.seen, service, None, &BTreeMap::new());
-            let kept = all_halted || self.state.is_kept(service);
-            if unheld && !kept && best().is_none() {
-                nowhere.insert(service.clone());
-            }
+        if !all_halted && config.services.keys().any(free) {
+            nowhere.extend(placement::nowhere(plan).filter(|it| free(it)).cloned());
         }
         if nowhere == self.coordinator.nowhere {
             return;

@@ -198,13 +198,13 @@ impl Node {
 
     /// Whether a service that waits for that node could go to another one.
     fn would_help(&self, able: &Able, node: NodeId) -> bool {
-        let mut waiting = self.state.waiting_for(node);
-        waiting.any(|service| {
-            let load = BTreeMap::new();
-            let best =
-                || placement::best(&self.state, able, &self.seen, service, Some(node), &load);
-            !self.state.is_kept(service) && best().is_some()
-        })
+        let mut waiting =
+            self.state.waiting_for(node).filter(|it| !self.state.is_kept(it)).peekable();
+        if waiting.peek().is_none() {
+            return false;
+        }
+        let plan = placement::plan_without(self.sight(able), Some(node));
+        waiting.any(|service| plan.decisions.get(service).is_some_and(|it| it.to.is_some()))
     }
 
     /// Whether enough time has passed since its last attempt failed.

@@ -302,8 +302,7 @@ impl Node {
         for node in silent {
             able.nodes.remove(&node);
             let proof = ProofRecord::LeaseExpired;
-            for (service, to) in placement::successors(&self.state, &able, &self.seen, node, proof)
-            {
+            for (service, to) in placement::successors(self.sight(&able), node, proof) {
                 let known = self.probed.contains_key(&service);
                 if to == Some(self.me) && !known && self.probing_ahead.insert(service.clone()) {
                     let epoch = self.state.assignments.get(&service).map(|it| it.epoch);

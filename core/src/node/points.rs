@@ -49,7 +49,7 @@ impl Node {
         if stale || !self.may_move_for_points() {
             return None;
         }
-        placement::unreachable(&self.state, able, &self.seen)
+        placement::unreachable(self.sight(able))
     }
 
     /// Whether services may move for reference points at all at present: not while an operator

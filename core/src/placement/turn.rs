@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::{Able, best, load};
+use super::Plan;
 use crate::id::ServiceId;
-use crate::points::Seen;
 use crate::state::{Assignment, Holder, State};
 
 /// These services, the most important first; of equal ones as they come.
@@ -30,7 +29,7 @@ pub(super) fn leaves(state: &State, service: &ServiceId, assignment: &Assignment
 
 /// Whether nothing that needs that service has to be stopped before it: another that is to leave
 /// its place as well, and can. What stays goes on without it.
-pub(super) fn is_first(state: &State, able: &Able, seen: &Seen, service: &ServiceId) -> bool {
+pub(super) fn is_first(state: &State, plan: &Plan, service: &ServiceId) -> bool {
     let Some(config) = &state.config else { return true };
     let here = state.assignments.get(service).and_then(|it| it.holder.node());
     !config.needed_by(service).any(|other| {
@@ -45,7 +44,8 @@ pub(super) fn is_first(state: &State, able: &Able, seen: &Seen, service: &Servic
         let must = state.is_stopped(other) || state.is_halted(node);
         // Of two that leave one node for others, too.
         let can = || {
-            here == Some(node) && best(state, able, seen, other, Some(node), &load(state)).is_some()
+            let goes = plan.decisions.get(other).is_some_and(|it| it.is_change());
+            here == Some(node) && goes
         };
         stops || leaves(state, other, assignment) && (must || can())
     })

@@ -10,7 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
+use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RulesConfig};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{
@@ -262,6 +262,8 @@ pub const PROTOCOL_0_4: u16 = 3;
 pub const PROTOCOL_0_5: u16 = 4;
 /// The version in which they may hold what 0.5 knows nothing of.
 pub const PROTOCOL_0_6: u16 = 5;
+/// The version in which they may hold what 0.6 knows nothing of.
+pub const PROTOCOL_0_7: u16 = 6;
 
 impl Change {
     /// The number of the register that is used up with it.
@@ -313,7 +315,13 @@ impl Change {
             | Self::Observe { .. } => {
                 let later = self.later();
                 let chain = later.quorum.chain.modules();
-                if later.fencing != FencingConfig::default() || chain.contains(&Module::Fence) {
+                let rules = &later.fencing.rules;
+                let any = self.config().is_some_and(Config::prefers_labels);
+                if *rules != RulesConfig::default() || any {
+                    PROTOCOL_0_7
+                } else if later.fencing != FencingConfig::default()
+                    || chain.contains(&Module::Fence)
+                {
                     PROTOCOL_0_6
                 } else if later.next != ConfigNext::default() {
                     PROTOCOL_0_5

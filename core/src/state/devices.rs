@@ -13,6 +13,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::rules::RulesConfig;
+use crate::tail::Tailed;
 use crate::time::Span;
 
 /// What a configuration has behind the tail of 0.5. Only members from 0.6 on read it.
@@ -22,9 +24,27 @@ pub struct FencingConfig {
     pub devices: BTreeMap<String, DeviceConfig>,
     /// How each node is fenced, by its name; only those that can be.
     pub nodes: BTreeMap<String, NodeFencing>,
+    /// What 0.6 knows nothing of.
+    #[serde(skip)]
+    pub rules: RulesConfig,
 }
 
-crate::tailless!(FencingConfig);
+impl Tailed for FencingConfig {
+    type More = RulesConfig;
+    type Later = ();
+
+    fn more(&self) -> RulesConfig {
+        self.rules.clone()
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: RulesConfig) {
+        self.rules = more;
+    }
+
+    fn add_later(&mut self, (): ()) {}
+}
 
 /// What can cut nodes off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

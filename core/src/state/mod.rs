@@ -25,6 +25,7 @@ mod incident;
 mod refusal;
 mod rehearsal;
 mod rest;
+mod rules;
 mod safety;
 mod sound;
 mod votes;
@@ -43,9 +44,9 @@ pub use attributes::{
 };
 pub use change::{
     Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6,
-    ProofRecord, Takeover,
+    PROTOCOL_0_7, ProofRecord, Takeover,
 };
-use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig};
+use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RulesConfig};
 pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
@@ -253,7 +254,28 @@ pub struct StateEndLater {
     config: FencingConfig,
 }
 
-crate::tailless!(StateEndLater);
+/// What stands in the tail of that. Only members from 0.7 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEndRules {
+    config: RulesConfig,
+}
+
+impl Tailed for StateEndLater {
+    type More = StateEndRules;
+    type Later = ();
+
+    fn more(&self) -> StateEndRules {
+        StateEndRules { config: self.config.more() }
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: StateEndRules) {
+        self.config.add(more.config);
+    }
+
+    fn add_later(&mut self, (): ()) {}
+}
 
 impl Tailed for StateEnd {
     type More = StateEndTail;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::id::{NodeId, ServiceId};
-use stead_core::placement::{self, Able};
+use stead_core::placement::{Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::config::{Agent, ResourceConfig, ResourceTimes, Safety, ServiceMore, Stuck};
 use stead_core::state::{
@@ -84,7 +84,7 @@ fn the_end_of_a_lease_frees_addresses_and_no_mounts() {
     book.refused(assign, Refusal::Stale);
     book.refused(Change::Leave { node: NodeId(2) }, Refusal::StillServes("s1".into()));
     let able = Able::from(BTreeSet::from([NodeId(1)]));
-    assert_eq!(placement::assignment(&book.state, &able, &Seen::default()), None);
+    assert_eq!(super::placed::assignment(Sight::new(&book.state, &able, &Seen::default())), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::{ClusterId, Incarnation, Index, NodeId, ServiceId};
-use stead_core::placement::{self, Able};
+use stead_core::placement::{Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::config::{
     Config, ConfigLater, ConfigNext, CopiesConfig, NodeConfig, ServiceConfig, ServiceMore,
@@ -233,7 +233,7 @@ fn a_node_that_could_not_serve_gives_way_though_its_score_is_higher() {
     bed.runs(B, "50");
     let able = Able::from(std::collections::BTreeSet::from([A, B]));
     let chosen = |bed: &Bed| {
-        let change = placement::assignment(&bed.0, &able, &Seen::default());
+        let change = super::placed::assignment(Sight::new(&bed.0, &able, &Seen::default()));
         let Some(Change::Assign { node, .. }) = change else { panic!("{change:?}") };
         node
     };

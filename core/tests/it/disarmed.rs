@@ -7,7 +7,7 @@ use stead_core::fencing::Proof;
 use stead_core::id::{Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::{Counts, Echo, Heartbeat, Holding, Order, Report};
 use stead_core::node::{Command, Event};
-use stead_core::placement::{self, Able};
+use stead_core::placement::{self, Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::{Change, Outcome, ProofRecord, Refusal};
 use stead_core::time::{Instant, Span};
@@ -201,15 +201,21 @@ fn nothing_moves_while_a_cluster_is_disarmed() {
     let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
     let change = disarm(&book, SPAN);
     book.done(change);
-    assert_eq!(placement::departure(&book.state, &able, &seen), None, "rule M5");
-    let successors =
-        placement::successors(&book.state, &able, &seen, NodeId(1), ProofRecord::LeaseExpired);
+    assert_eq!(super::placed::departure(Sight::new(&book.state, &able, &seen)), None, "rule M5");
+    let successors = placement::successors(
+        Sight::new(&book.state, &able, &seen),
+        NodeId(1),
+        ProofRecord::LeaseExpired,
+    );
     assert!(successors.iter().all(|(_, to)| to.is_none()), "rule M5: {successors:?}");
     let change = Change::Arm { base: book.state.revision, by: None };
     book.done(change);
-    assert!(placement::departure(&book.state, &able, &seen).is_some());
-    let successors =
-        placement::successors(&book.state, &able, &seen, NodeId(1), ProofRecord::LeaseExpired);
+    assert!(super::placed::departure(Sight::new(&book.state, &able, &seen)).is_some());
+    let successors = placement::successors(
+        Sight::new(&book.state, &able, &seen),
+        NodeId(1),
+        ProofRecord::LeaseExpired,
+    );
     assert!(successors.iter().all(|(_, to)| *to == Some(NodeId(2))), "{successors:?}");
 }
 

@@ -16,6 +16,7 @@ mod left_alone;
 mod order;
 mod parts;
 mod patience;
+mod placed;
 mod points;
 mod quarantine;
 mod register;

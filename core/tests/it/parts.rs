@@ -9,7 +9,7 @@ use stead_core::lease::{
     Admission, Command, Echo, Event, Heartbeat, Holding, Lease, LogTail, Order, Receipt, Report,
     WatchdogAct,
 };
-use stead_core::placement::{self, Able};
+use stead_core::placement::{self, Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::{Change, ProofRecord, State};
 use stead_core::time::{Instant, Span};
@@ -410,7 +410,7 @@ fn placement_prefers_the_wish_then_fewer_failures_then_less_load() {
     let (able, seen) =
         (Able::from(BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)])), Seen::default());
     let best = |state: &State, without| {
-        placement::best(state, &able, &seen, &"s0".into(), without, &placement::load(state))
+        placement::best(Sight::new(state, &able, &seen), &"s0".into(), without)
     };
     assert_eq!(best(&book.state, None), Some(NodeId(1)), "the lowest number among equals");
     assert_eq!(best(&book.state, Some(NodeId(1))), Some(NodeId(2)), "3 is not in the view");
@@ -425,7 +425,7 @@ fn placement_prefers_the_wish_then_fewer_failures_then_less_load() {
     assert_eq!(best(&book.state, None), Some(NodeId(2)));
     book.done(Change::Standby { node: NodeId(2), on: true });
     assert_eq!(best(&book.state, None), Some(NodeId(1)));
-    let change = placement::assignment(&book.state, &able, &seen);
+    let change = super::placed::assignment(Sight::new(&book.state, &able, &seen));
     assert!(matches!(change, Some(Change::Assign { node: NodeId(1), .. })), "{change:?}");
 }
 
@@ -437,13 +437,20 @@ fn a_service_leaves_a_node_on_standby_only_if_another_can_take_it() {
         book.done(assign);
     }
     let (able, seen) = (Able::from(BTreeSet::from([NodeId(1), NodeId(2)])), Seen::default());
-    assert_eq!(placement::departure(&book.state, &able, &seen), None);
+    assert_eq!(super::placed::departure(Sight::new(&book.state, &able, &seen)), None);
     book.done(Change::Standby { node: NodeId(1), on: true });
-    let change = placement::departure(&book.state, &able, &seen);
+    let change = super::placed::departure(Sight::new(&book.state, &able, &seen));
     assert!(matches!(change, Some(Change::Stop { wish: Some(NodeId(2)), .. })), "{change:?}");
     let alone = Able::from(BTreeSet::from([NodeId(1)]));
-    assert_eq!(placement::departure(&book.state, &alone, &seen), None, "better here than nowhere");
-    let moves =
-        placement::successors(&book.state, &able, &seen, NodeId(1), ProofRecord::LeaseExpired);
+    assert_eq!(
+        super::placed::departure(Sight::new(&book.state, &alone, &seen)),
+        None,
+        "better here than nowhere"
+    );
+    let moves = placement::successors(
+        Sight::new(&book.state, &able, &seen),
+        NodeId(1),
+        ProofRecord::LeaseExpired,
+    );
     assert!(moves.iter().all(|(_, to)| *to == Some(NodeId(2))), "{moves:?}");
 }

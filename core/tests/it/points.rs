@@ -6,7 +6,7 @@ use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
 use stead_core::node::Command;
 use stead_core::notice::Notice;
-use stead_core::placement::{self, Able};
+use stead_core::placement::{self, Able, Sight};
 use stead_core::points::{MOST, Seen, View, Watch, Watched};
 use stead_core::state::config::NetworkConfig;
 use stead_core::state::{Cause, Change, State};
@@ -82,7 +82,7 @@ impl Trial {
 
     fn moves(&self) -> Option<Change> {
         let able = Able::from(BTreeSet::from([ME, PEER]));
-        placement::unreachable(&self.state, &able, &self.seen)
+        placement::unreachable(Sight::new(&self.state, &able, &self.seen))
     }
 }
 
@@ -225,7 +225,7 @@ fn a_service_goes_where_its_network_is_seen_whatever_else_speaks_for_a_node() {
         assignment.wish = Some(ME);
         assignment.failures.insert(PEER, 5);
     }
-    let best = placement::best(&trial.state, &able, &trial.seen, &service, None, &BTreeMap::new());
+    let best = placement::best(Sight::new(&trial.state, &able, &trial.seen), &service, None);
     assert_eq!(best, Some(PEER));
     trial.state.standby.insert(PEER);
     assert_eq!(trial.moves(), None, "nobody else may take it");

@@ -1,11 +1,9 @@
 //! A node that comes and goes: when it is a last resort, for how long, and what that is worth.
 
-use std::collections::BTreeMap;
-
 use stead_core::id::{Incarnation, NodeId, ServiceId};
 use stead_core::node::{Command, Quarantine};
 use stead_core::notice::Notice;
-use stead_core::placement::{self, Able};
+use stead_core::placement::{self, Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::{Cause, Change, ProofRecord, Takeover};
 use stead_core::time::{Instant, Span};
@@ -147,7 +145,7 @@ fn services_go_there_only_if_there_is_no_other_place() {
     let best = |nodes: &[NodeId], quarantined: &[NodeId]| {
         let nodes = nodes.iter().copied().collect();
         let able = Able { nodes, quarantined: quarantined.iter().copied().collect() };
-        placement::best(state, &able, &Seen::default(), service, None, &BTreeMap::new())
+        placement::best(Sight::new(state, &able, &Seen::default()), service, None)
     };
     assert_eq!(best(&[ME, PEER], &[]), Some(ME));
     assert_eq!(best(&[ME, PEER], &[ME]), Some(PEER));

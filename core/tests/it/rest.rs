@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use stead_core::id::{NodeId, ServiceId};
-use stead_core::placement::{self, Able};
+use stead_core::placement::{self, Able, Sight};
 use stead_core::points::Seen;
 use stead_core::state::config::{Config, Safety, ServiceMore};
 use stead_core::state::{
@@ -58,7 +58,7 @@ fn maintain(scope: Scope, on: bool) -> Change {
 
 /// Which service is to leave next, and where to.
 fn leaves(state: &State) -> Option<(String, Option<NodeId>)> {
-    let change = placement::departure(state, &able(), &Seen::default())?;
+    let change = super::placed::departure(Sight::new(state, &able(), &Seen::default()))?;
     let Change::Stop { service, wish, .. } = change else { panic!("{change:?}") };
     Some((service.0, wish))
 }
@@ -85,13 +85,14 @@ fn stopped_services_leave_in_order_and_stay_so() {
     stopped(&mut book, FRONT, Cause::Planned);
     assert_eq!(leaves(&book.state), Some((DATA.into(), None)));
     stopped(&mut book, DATA, Cause::Planned);
-    let assignment = || placement::assignment(&book.state, &able(), &Seen::default());
+    let assignment =
+        || super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default()));
     assert_eq!(assignment(), None);
     // Nor is a decision of before, or one of an older mind, taken.
     let late = book.assign(DATA, 2);
     assert_eq!(book.apply(late), Outcome::Refused(Refusal::Stale));
     book.done(stop(&[DATA, FRONT], false));
-    let next = placement::assignment(&book.state, &able(), &Seen::default());
+    let next = super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default()));
     let Some(Change::Assign { service, .. }) = next else { panic!("{next:?}") };
     assert_eq!(service.0, FRONT, "the more important first");
 }
@@ -140,13 +141,15 @@ fn what_is_in_maintenance_goes_nowhere_and_comes_from_nowhere() {
         assert_eq!(book.apply(change), refused);
         // Its node has lost it: nobody begins it before that is over.
         stopped(&mut book, DATA, Cause::Lost);
-        let next = placement::assignment(&book.state, &able(), &Seen::default());
+        let next = super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default()));
         assert_eq!(next, None, "{scope:?}");
         let late = book.assign(DATA, 2);
         assert_eq!(book.apply(late), Outcome::Refused(Refusal::Stale));
         book.done(maintain(scope.clone(), false));
         assert_eq!(book.apply(maintain(scope, false)), Outcome::Refused(Refusal::AlreadyThere));
-        assert!(placement::assignment(&book.state, &able(), &Seen::default()).is_some());
+        assert!(
+            super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default())).is_some()
+        );
     }
 }
 
@@ -158,9 +161,7 @@ fn nothing_comes_to_a_node_in_maintenance() {
     assert_eq!(leaves(&book.state), None, "there is no place for it");
     assert_eq!(
         placement::successors(
-            &book.state,
-            &able(),
-            &Seen::default(),
+            Sight::new(&book.state, &able(), &Seen::default()),
             NodeId(1),
             ProofRecord::LeaseExpired
         ),
@@ -219,7 +220,7 @@ fn what_was_lost_in_maintenance_goes_on_where_it_was() {
         assert!(matches!(assignment.holder, Holder::Stopped { .. }), "{assignment:?}");
         assert_eq!(assignment.wish, Some(NodeId(1)), "{by_takeover}");
         book.done(maintain(Scope::Service(service(DATA)), false));
-        let next = placement::assignment(&book.state, &able(), &Seen::default());
+        let next = super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default()));
         let Some(Change::Assign { node, .. }) = next else { panic!("{next:?}") };
         assert_eq!(node, NodeId(1));
     }

@@ -1,8 +1,6 @@
 //! What may rest on a node's watchdog: the committed word, the coordinator's wait, and what the
 //! node itself does first.
 
-use std::collections::BTreeMap;
-
 use stead_core::id::{Incarnation, NodeId, ServiceId, Term};
 use stead_core::lease::{Armed, Order, Report, WatchReport};
 use stead_core::node::{Command, Event, Fate};
@@ -28,7 +26,7 @@ fn config(watchdog: bool) -> Config {
     config.later.next.services = [("s1".into(), mount(Safety::Fence))].into();
     let fencing = NodeFencing { watchdog, ..NodeFencing::default() };
     let nodes = ["a", "b"].map(|name| (name.to_owned(), fencing.clone())).into();
-    config.later.fencing = FencingConfig { devices: BTreeMap::new(), nodes };
+    config.later.fencing = FencingConfig { nodes, ..FencingConfig::default() };
     config
 }
 

@@ -9,7 +9,9 @@
 use std::time::Duration;
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5};
+use stead_core::state::{
+    Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6,
+};
 use tokio::time::timeout;
 
 use super::message::Failure;
@@ -109,7 +111,8 @@ fn refusal(needed: u16, unfit: &[Unfit], coordinator: &str) -> Option<Failure> {
         ..=PROTOCOL_0_3 => "0.3",
         PROTOCOL_0_4 => "0.4",
         PROTOCOL_0_5 => "0.5",
-        _ => "0.6",
+        PROTOCOL_0_6 => "0.6",
+        _ => "0.7",
     };
     Some(Failure::unchanged(
         format!(

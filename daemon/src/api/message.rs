@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
 
+pub use super::plans::{
+    ExplainAnswer, LossAnswer, NodeVerdict, PlanAnswer, PlannedChange, PlannedMove, SimulateAnswer,
+    Standing,
+};
+
 /// The version of this form.
 pub const VERSION: u32 = 1;
 /// The longest request in bytes: a configuration of the largest size, escaped.
@@ -26,6 +31,19 @@ pub enum Request {
     Plan {
         /// The text of a `cluster.toml`.
         text: String,
+    },
+    /// Why a service is where it is, and why not elsewhere: an [`ExplainAnswer`].
+    Explain {
+        /// Which.
+        service: String,
+    },
+    /// What would become of everything after a failure: a [`SimulateAnswer`].
+    Simulate {
+        /// What fails: nodes, or labels (`site=east`).
+        fail: Vec<String>,
+        /// By another configuration than that in force.
+        #[serde(default)]
+        text: Option<String>,
     },
     /// Apply that text: an [`ApplyAnswer`].
     Apply {
@@ -235,34 +253,6 @@ pub struct ConfigAnswer {
     pub revision: u64,
     /// Its text, with every value spelled out.
     pub text: String,
-}
-
-/// What applying would change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanAnswer {
-    /// The revision that it was compared with.
-    pub base: u64,
-    /// The changes; none if the text says what is in force.
-    pub changes: Vec<PlannedChange>,
-    /// What in the text deserves a second look.
-    pub warnings: Vec<TextProblem>,
-}
-
-impl PlanAnswer {
-    /// Whether applying would be refused.
-    #[must_use]
-    pub fn refused(&self) -> bool {
-        self.changes.iter().any(|change| change.refused.is_some())
-    }
-}
-
-/// One change of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedChange {
-    /// What would change.
-    pub what: String,
-    /// Why it would be refused, if so.
-    pub refused: Option<String>,
 }
 
 /// A problem of a text, with its place.

@@ -26,6 +26,8 @@ pub mod halt;
 pub mod join;
 pub mod message;
 mod overrule;
+mod placed;
+mod plans;
 pub mod rehearse;
 pub mod report;
 mod requests;

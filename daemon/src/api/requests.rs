@@ -17,9 +17,10 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, fence, halt, overrule, report, services};
+use super::{Desk, disarm, enrol, features, fence, halt, overrule, placed, report, services};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
+use crate::driver::view::View;
 use crate::tools;
 
 /// How long a change may take.
@@ -36,7 +37,12 @@ pub(super) type Answered<T> = Result<T, Failure>;
 pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> {
     match request {
         Request::Config => json(&in_force(&state(desk))?),
-        Request::Plan { text } => json(&plan(&state(desk), &text)?),
+        Request::Plan { text } => json(&plan(&desk.handle.view(), &text)?),
+        Request::Explain { service } => json(&placed::explain(&desk.handle.view(), &service)?),
+        Request::Simulate { fail, text } => {
+            let other = text.as_deref().map(read).transpose()?.map(|checked| checked.config);
+            json(&placed::simulate(&desk.handle.view(), &fail, other.as_ref())?)
+        }
         Request::Apply { text, base } => json(&apply(desk, &text, base).await?),
         Request::Token { node } => json(&token(desk, &node).await?),
         Request::Move { service, node } => json(&move_service(desk, &service, &node).await?),
@@ -123,12 +129,16 @@ fn planned(state: &State, old: &Config, new: &Config) -> Vec<PlannedChange> {
     differences(old, new).into_iter().map(change).collect()
 }
 
-fn plan(state: &State, text: &str) -> Answered<PlanAnswer> {
+fn plan(view: &View, text: &str) -> Answered<PlanAnswer> {
+    let state = &view.state;
     let old = config_of(state)?;
     let checked = read(text)?;
+    let (moves, losses) = placed::by_config(view, &checked.config);
     Ok(PlanAnswer {
         base: state.revision,
         changes: planned(state, old, &checked.config),
+        moves,
+        losses,
         warnings: checked.warnings.iter().map(TextProblem::from).collect(),
     })
 }

@@ -122,6 +122,8 @@ impl Client {
             Request::Status { watch: false }
             | Request::Config
             | Request::Plan { .. }
+            | Request::Explain { .. }
+            | Request::Simulate { .. }
             | Request::Apply { .. }
             | Request::Token { .. }
             | Request::Move { .. }

@@ -24,6 +24,7 @@ mod doctor;
 mod drain;
 mod events;
 mod exit;
+mod explain;
 mod fence;
 mod incident;
 mod init;
@@ -39,6 +40,7 @@ mod processes;
 mod quorum;
 mod quorum_server;
 mod shell;
+mod simulate;
 mod standby;
 mod start_stop;
 mod status;
@@ -102,6 +104,8 @@ enum Command {
     Lint(lint::Lint),
     Plan(plan::Plan),
     Apply(apply::Apply),
+    Explain(explain::Explain),
+    Simulate(simulate::Simulate),
     Config(config::Config),
     Timers(timers::Timers),
     Quorum(quorum::Quorum),
@@ -160,6 +164,8 @@ impl Command {
             Self::Lint(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Apply(command) => command.run(context),
+            Self::Explain(command) => command.run(context),
+            Self::Simulate(command) => command.run(context),
             Self::Config(command) => command.run(context),
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),

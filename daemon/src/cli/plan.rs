@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
-use crate::api::message::{PlanAnswer, Request};
+use crate::api::message::{LossAnswer, PlanAnswer, PlannedMove, Request};
 use crate::config::{Ask, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
@@ -73,6 +73,48 @@ pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
     }
     if plan.refused() {
         text.push_str("As long as one change is refused, none is made.\n");
+    }
+    if !plan.moves.is_empty() {
+        text.push_str("\nServices:\n");
+        text.push_str(&moves(&plan.moves, look));
+    }
+    if !plan.losses.is_empty() {
+        text.push_str("\nIf one node failed afterwards:\n");
+        let each = plan.losses.iter().map(lost);
+        each.for_each(|line| text.push_str(&point(look, Tone::Plain, &line)));
+    }
+    text
+}
+
+/// A line for each service that something becomes of.
+pub(super) fn moves(moves: &[PlannedMove], look: Look) -> String {
+    let line = |it: &PlannedMove| {
+        let (tone, what) = match (&it.from, &it.to) {
+            (Some(from), Some(to)) => (Tone::Plain, format!("moves from {from} to {to}")),
+            (None, Some(to)) => (Tone::Plain, format!("starts on {to}")),
+            (Some(from), None) => (Tone::Bad, format!("stops on {from}, and is nowhere")),
+            (None, None) => (Tone::Bad, "has no node".to_owned()),
+        };
+        let why = if it.why.is_empty() { String::new() } else { format!(": {}", it.why) };
+        point(look, tone, &format!("{} {what}{why}", it.service))
+    };
+    moves.iter().map(line).collect()
+}
+
+fn lost(it: &LossAnswer) -> String {
+    let all = |services: &[String]| match services {
+        [] => "none".to_owned(),
+        all => all.join(", "),
+    };
+    format!("{}: without a place would be {} (now: {})", it.node, all(&it.after), all(&it.before))
+}
+
+fn point(look: Look, tone: Tone, line: &str) -> String {
+    let mut text = String::new();
+    for (number, line) in wrap(&harmless(line), look.width.saturating_sub(4)).iter().enumerate() {
+        let head = if number == 0 { "  * " } else { "    " };
+        text.push_str(&look.paint(tone, &format!("{head}{line}")));
+        text.push('\n');
     }
     text
 }

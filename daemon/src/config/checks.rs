@@ -9,7 +9,6 @@ use std::ops::Range;
 use stead_core::state::{MOST_NODES, MOST_VOTERS};
 use stead_core::time::Span;
 use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
-use toml::Spanned;
 
 use super::between;
 use super::copies;
@@ -20,6 +19,7 @@ use super::keys::nearest;
 use super::network;
 use super::problem::Findings;
 use super::resource;
+use super::rule_checks;
 use super::section::shown;
 use super::unit;
 
@@ -39,7 +39,6 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     }
     families(draft, findings);
     unique_addresses(draft, findings);
-    wishes(draft, findings);
     for service in &draft.services {
         let name = service.name.get_ref();
         fence_checks::bound(draft, name, &service.resources, findings);
@@ -50,6 +49,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
     unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
+    rule_checks::check(draft, findings);
     fence_checks::check(draft, findings);
 }
 
@@ -282,49 +282,4 @@ fn all_addresses(draft: &Draft) -> Vec<(IpAddr, Owner)> {
         }
     }
     all
-}
-
-/// The nodes that services would rather run on exist, and stand there once.
-fn wishes(draft: &Draft, findings: &mut Findings) {
-    for service in &draft.services {
-        let name = shown(service.name.get_ref());
-        let mut seen: BTreeMap<&str, Range<usize>> = BTreeMap::new();
-        // A list that is longer than all nodes together shows its mistakes at its beginning.
-        for wish in service.prefer.iter().take(2 * MOST_NODES) {
-            unknown_node(draft, &name, wish, findings);
-            if let Some(first) = seen.get(wish.get_ref().as_str()) {
-                let message = format!("service {name} prefers {} twice", shown(wish.get_ref()));
-                let help = "the list is in order, best first: remove one of the two";
-                findings.error(&wish.span(), message, help).compare(
-                    "again here",
-                    first,
-                    "first here",
-                );
-            } else {
-                seen.insert(wish.get_ref(), wish.span());
-            }
-        }
-        if let (Some(failback), []) = (&service.failback, service.prefer.as_slice())
-            && *failback.get_ref()
-        {
-            let message = format!("`failback` of service {name} has no effect");
-            let help = "it goes back to the nodes that `prefer` lists, and there is no `prefer`";
-            findings.warning(&failback.span(), message, help);
-        }
-    }
-}
-
-fn unknown_node(draft: &Draft, service: &str, wish: &Spanned<String>, findings: &mut Findings) {
-    let names = || draft.nodes.iter().map(|node| node.name.get_ref().as_str());
-    let wished = wish.get_ref().as_str();
-    if names().any(|name| name == wished) {
-        return;
-    }
-    let help = match nearest(wished, names()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("the nodes are: {}", shown(&names().collect::<Vec<_>>().join(", "))),
-    };
-    let wished = shown(wished);
-    let message = format!("service {service} prefers `{wished}`, and there is no such node");
-    findings.error(&wish.span(), message, help);
 }

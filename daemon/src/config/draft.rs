@@ -17,6 +17,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 use toml::Spanned;
 
+use super::rules::{self, OfNode, OfService, Places};
 use crate::fence::MetaData;
 
 /// The whole file.
@@ -55,6 +56,7 @@ pub(super) struct Node {
     pub(super) given: bool,
     pub(super) addresses: Vec<NodeAddress>,
     pub(super) fenced: Fenced,
+    pub(super) rules: OfNode,
 }
 
 /// How a node is fenced.
@@ -89,7 +91,7 @@ pub(super) struct Service {
     pub(super) addresses: Vec<Spanned<ServiceAddress>>,
     pub(super) program: Option<Program>,
     pub(super) monitor: Option<Monitor>,
-    pub(super) prefer: Vec<Spanned<String>>,
+    pub(super) prefer: Places,
     pub(super) failback: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<ResourceConfig>>,
     pub(super) needs: Vec<Spanned<String>>,
@@ -99,6 +101,7 @@ pub(super) struct Service {
     pub(super) copies: Option<Copies>,
     /// The resources that can be promoted, by name.
     pub(super) promotable: BTreeSet<String>,
+    pub(super) rules: OfService,
 }
 
 /// `copies` of a service.
@@ -134,6 +137,7 @@ pub(super) struct Network {
 impl Draft {
     /// The configuration, once there are no problems.
     pub(super) fn config(self) -> Config {
+        let rules = rules::config(&self);
         let satellites = self.nodes.iter().filter(|node| node.is_satellite());
         let satellites = satellites.map(|node| node.name.get_ref().clone()).collect();
         let more = self.services.iter().map(Service::more);
@@ -162,6 +166,7 @@ impl Draft {
                 fencing: FencingConfig {
                     devices: self.devices.into_iter().filter_map(device).collect(),
                     nodes: fenced.collect(),
+                    rules,
                 },
             },
         }
@@ -205,7 +210,7 @@ impl Service {
             addresses: self.addresses.into_iter().map(Spanned::into_inner).collect(),
             program: self.program,
             monitor: self.monitor,
-            prefer: self.prefer.into_iter().map(Spanned::into_inner).collect(),
+            prefer: self.prefer.iter().map(|it| it.get_ref().to_string()).collect(),
             failback: self.failback.is_some_and(Spanned::into_inner),
         };
         (ServiceId(self.name.into_inner()), config)

@@ -45,11 +45,13 @@ pub(super) const NODE: &[Key] = keys! {
     "fence-after": "fence-after = \"stay-off\"",
     "fence-rehearse": "fence-rehearse = \"1d\"",
     "watchdog": "watchdog = true",
+    "labels": "labels = { rack = \"r1\", disk = \"ssd\" }",
+    "capacity": "capacity = { memory = 64, cpu = 16 }",
 };
 /// The keys of `[services.NAME]`.
 pub(super) const SERVICE: &[Key] = keys! {
     "addresses": "addresses = [\"10.0.0.100/24\"]",
-    "prefer": "prefer = [\"node1\", \"node2\"]",
+    "prefer": "prefer = [\"node1\", \"site=east\"]",
     "failback": "failback = false",
     "program": "program = [\"/usr/sbin/nginx\", \"-g\", \"daemon off;\"]",
     "monitor": "monitor = [\"/usr/bin/curl\", \"--fail\", \"http://10.0.0.100/\"]",
@@ -58,6 +60,12 @@ pub(super) const SERVICE: &[Key] = keys! {
     "needs": "needs = [\"db\"]",
     "importance": "importance = 80",
     "hooks": "hooks = { takeover = [\"/usr/local/bin/tell-the-router\"] }",
+    "only": "only = [\"rack=r1\", \"node7\"]",
+    "never": "never = [\"node3\"]",
+    "uses": "uses = { memory = 8 }",
+    "together": "together = [\"cache\"]",
+    "apart": "apart = [\"db2\"]",
+    "apart-by": "apart-by = \"rack\"",
 };
 /// The keys of `[[services.NAME.resources]]`.
 pub(super) const RESOURCE: &[Key] = keys! {

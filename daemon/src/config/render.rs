@@ -9,7 +9,7 @@ use stead_core::state::config::{
     ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
-use super::{container, duration, fence_words};
+use super::{container, duration, fence_words, rule_words};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -44,6 +44,9 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         if let Some(fencing) = config.fencing(name) {
             fence_words::write_node(out, fencing)?;
         }
+        if let Some(rules) = config.later.fencing.rules.nodes.get(name) {
+            rule_words::write_node(out, rules)?;
+        }
     }
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
@@ -51,6 +54,9 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         let more = config.more_of(name).unwrap_or(&usual);
         write_service(out, service, &more.look)?;
         write_more(out, more)?;
+        if let Some(rules) = config.rules(name) {
+            rule_words::write_service(out, rules)?;
+        }
         let copies = config.copies(name);
         match copies.map(|copies| &copies.nodes) {
             Some(Some(nodes)) => {

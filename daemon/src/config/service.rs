@@ -9,7 +9,7 @@ use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource};
+use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource, rules};
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
 const LONGEST_INTERFACE: usize = 15;
@@ -38,9 +38,10 @@ pub(super) fn service(
             .and_then(|it| u8::try_from(it.into_inner()).ok())
             .unwrap_or(USUAL_IMPORTANCE),
         hooks: hooks::hooks(section, findings),
-        prefer: section.texts("prefer", findings).unwrap_or_default(),
+        prefer: rules::places("prefer", section, findings).unwrap_or_default(),
         failback: section.truth("failback", findings),
         resources,
+        rules: rules::of_service(section, findings),
         name,
     }
 }

@@ -9,7 +9,7 @@ use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
     DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, fenced, fencing, keys, name, network, quorum,
-    service,
+    rules, service,
 };
 
 /// Reads every table, and notes what can't be read.
@@ -181,6 +181,7 @@ fn node(name: Spanned<String>, section: &Section<'_, '_>, findings: &mut Finding
         given: addresses.is_some(),
         addresses: addresses.unwrap_or_default(),
         fenced: fenced::fenced(section, findings),
+        rules: rules::of_node(section, findings),
         name,
     }
 }

@@ -10,6 +10,7 @@
 //! | `turn` | no service begins before what it needs, stops after it, or begins in maintenance |
 //! | `durable` | I5: no acknowledged change is lost, no epoch goes back |
 //! | `fence` | nobody is switched off without the right to |
+//! | `rules` | what is assigned obeys the rules of placement |
 //! | `order` | services of several resources: order, ends, bounds; I1 and I2 for each resource |
 //!
 //! They know everything and decide nothing. Each is asked at every step that could break what it
@@ -29,6 +30,7 @@ mod once;
 mod order;
 mod partition;
 mod proof;
+mod rules;
 mod service;
 mod turn;
 

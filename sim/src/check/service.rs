@@ -157,10 +157,12 @@ impl World {
             }
             let better = all().find(|host| {
                 let it = &self.hosts[*host];
+                let service = crate::plan::service(number);
                 self.lan.up[*host]
                     && !self.lan.unsteady[*host]
                     && state.view.contains_key(&it.id)
                     && state.takes(it.id)
+                    && !super::rules::has_no_room(state, &service, &[it.id], true)
             })?;
             let (at, better) = (self.hosts[at].name, self.hosts[better].name);
             Some(format!(
@@ -220,7 +222,8 @@ impl World {
         };
         let excused = |number: &usize| {
             let theirs = waits(number) || bound(number) || leaves(number);
-            broken(number) || theirs || kept(number)
+            let crowded = self.is_crowded_out(state, &crate::plan::service(*number), block);
+            broken(number) || theirs || kept(number) || crowded
         };
         // What needs another waits for it, and for all before it.
         let missed = |number: &usize| self.plan.needs && (0..*number).any(|it| excused(&it));

@@ -7,7 +7,7 @@ use stead_core::id::{Index, NodeId, Term};
 use stead_core::node::{Event, Fate};
 use stead_core::state::Change;
 
-use super::entry::{Entry, Rpc};
+use super::entry::{Entry, Payload, Rpc};
 use super::tie::majority;
 use super::{Asked, Read, Role, Waiting};
 use crate::world::World;
@@ -215,6 +215,9 @@ impl World {
             let outcome = entry.apply(&mut daemon.replica, index);
             self.judge_applied(host, length, &entry, &outcome);
             self.node_handle(host, entry.event(index));
+            if let Payload::Change(change) = entry.payload() {
+                self.judge_rules(host, change);
+            }
             let differs = |it: &crate::world::Daemon| *it.node.state() != it.replica;
             if self.hosts[host].daemon.as_ref().is_some_and(differs) {
                 self.fail("I5", "a node's state differs from the log's");

@@ -140,6 +140,7 @@ impl Script {
             "devices" => plan.devices = true,
             "fence-ties" => (plan.devices, plan.fence_ties) = (true, true),
             "needs" => plan.needs = true,
+            "room" => plan.room = upto(words, 1_000)? as u64,
             "copies" => plan.copies = true,
             "watchdogs" if words.is_done() => plan.watchdogs = Some(Dogs::Outside),
             "watchdogs" => {
@@ -262,6 +263,9 @@ impl fmt::Display for Script {
         }
         if plan.needs {
             writeln!(f, "needs")?;
+        }
+        if plan.room > 0 {
+            writeln!(f, "room {}", plan.room)?;
         }
         if plan.copies {
             writeln!(f, "copies")?;

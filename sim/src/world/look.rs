@@ -77,6 +77,13 @@ impl World {
         let Some(config) = &state.config else { return Some("no configuration".into()) };
         let services = || 0..config.services.len();
         services()
+            .filter(|number| {
+                let all: Vec<_> = (0..self.hosts.len()).collect();
+                // What needs one that has no place waits for it.
+                let first = if self.plan.needs { 0 } else { *number };
+                let out = |it| self.is_crowded_out(state, &crate::plan::service(it), &all);
+                !(first..=*number).any(out)
+            })
             .find_map(|number| self.service_unserved(state, number))
             .or_else(|| services().find_map(|number| self.copy_missing(state, number)))
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use stead_core::state::config::{Config, Place};
+
 use crate::guard::Rejected;
 use crate::keeper::Form;
 use crate::keeper::report::Keeping;
@@ -16,7 +18,7 @@ pub(super) fn notes(
     let mut notes = Notes(Vec::new());
     notes.standby(sight, nodes);
     notes.quarantines(nodes);
-    notes.services(services);
+    notes.services(sight.view.state.config.as_ref(), services);
     notes.network(sight, nodes);
     notes.guard(sight, nodes);
     notes.refused(sight);
@@ -28,6 +30,14 @@ pub(super) fn notes(
         notes.note(what.to_owned(), next.to_owned());
     }
     notes.0
+}
+
+/// A node that is meant by the first place of `prefer`, if this one is not.
+fn better<'c>(config: &'c Config, node: &str, first: &str) -> Option<&'c str> {
+    let place = Place::of(first);
+    let mut meant = config.nodes.keys().filter(|name| config.is_there(name, &place));
+    let better = meant.next().filter(|_| !config.is_there(node, &place));
+    better.map(String::as_str)
 }
 
 struct Notes(Vec<Concern>);
@@ -69,7 +79,7 @@ impl Notes {
         }
     }
 
-    fn services(&mut self, services: &[ServiceReport]) {
+    fn services(&mut self, config: Option<&Config>, services: &[ServiceReport]) {
         for service in services {
             let name = &service.name;
             if service.stopped {
@@ -89,9 +99,10 @@ impl Notes {
             let (Some(node), Some(best)) = (&service.node, service.prefers.first()) else {
                 continue;
             };
-            if service.state == ServiceState::Runs && node != best {
+            let better = config.and_then(|config| better(config, node, best));
+            if let Some(better) = better.filter(|_| service.state == ServiceState::Runs) {
                 let what = format!("{name} is on {node} and would rather be on {best}");
-                self.note(what, format!("when it suits you: stead move {name} {best}"));
+                self.note(what, format!("when it suits you: stead move {name} {better}"));
             }
         }
     }
@@ -225,5 +236,33 @@ impl Notes {
                 "harmless; find the sender if it should not be there".to_owned(),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_the_label_that_is_preferred_is_as_good_as_another() {
+        let text = r#"[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+site = "east"
+addresses = { lan = "10.0.0.1" }
+[nodes.node2]
+site = "west"
+addresses = { lan = "10.0.0.2" }
+[nodes.node3]
+site = "west"
+addresses = { lan = "10.0.0.3" }
+"#;
+        let config = crate::config::read("cluster.toml", text).expect("usable").config;
+        assert_eq!(better(&config, "node1", "site=west"), Some("node2"));
+        assert_eq!(better(&config, "node3", "site=west"), None);
+        assert_eq!(better(&config, "node3", "node1"), Some("node1"));
+        assert_eq!(better(&config, "node1", "node1"), None);
+        assert_eq!(better(&config, "node1", "site=south"), None);
     }
 }

@@ -135,7 +135,7 @@ fn wishes_for_nodes_that_are_none() {
               help: did you mean `node2`?
 
             Error:
-              x service web prefers node1 twice
+              x `prefer` of service web names node1 twice
                 ,-[cluster.toml:16:28]
              15 | addresses = ["10.0.0.100/24"]
              16 | prefer = ["node1", "nod2", "node1", "mars"]

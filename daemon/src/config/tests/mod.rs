@@ -9,6 +9,7 @@ mod broken_fences;
 mod broken_networks;
 mod broken_quorum;
 mod broken_resources;
+mod broken_rules;
 mod broken_services;
 mod broken_together;
 mod broken_units;
@@ -18,6 +19,8 @@ mod copies;
 mod fencing;
 mod networks_together;
 mod properties;
+mod rule_properties;
+mod rules;
 mod usable;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};

@@ -12,10 +12,11 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 
 use super::super::{differences, read, render};
+use super::rule_properties::draw_possible;
 use super::{GOOD, drawn};
 
 /// Files to mutate: between them they use every key.
-const SEEDS: [&str; 3] = [
+const SEEDS: [&str; 4] = [
     GOOD,
     r#"
 [cluster]
@@ -79,6 +80,35 @@ webhook = "http://10.0.0.9:8080/power"
 secret = "/etc/stead/secrets/pdu"
 [fencing.devices.vm]
 exec = ["/usr/local/bin/vm-power", "host5"]
+"#,
+    r#"
+[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+site = "east"
+labels = { rack = "r1" }
+capacity = { memory = 64 }
+addresses = { lan = "10.0.0.1" }
+[nodes.node2]
+labels = { rack = "r2" }
+capacity = { memory = 32 }
+addresses = { lan = "10.0.0.2" }
+[services.web]
+addresses = ["10.0.0.100/24"]
+prefer = ["site=east", "node2"]
+only = ["rack=r1", "node2"]
+uses = { memory = 8 }
+together = { cache = 30, queue = "must" }
+[services.cache]
+addresses = ["10.0.0.101/24"]
+never = ["node2"]
+apart = ["queue"]
+apart-by = "rack"
+uses = { memory = 40 }
+[services.queue]
+addresses = ["10.0.0.102/24"]
+only = ["node2"]
 "#,
 ];
 
@@ -210,9 +240,16 @@ fn config() -> impl Strategy<Value = Config> {
     let services = proptest::collection::btree_map(name(), service(), 0..4);
     let times = (20_000_u64..=60_000_000, 1_u64..=3, span());
     let networks = proptest::collection::btree_map(name(), network(), 0..=2);
-    let turn = (networks, any::<u8>());
+    let turn = (networks, any::<u8>(), any::<Option<u64>>());
     (name(), times, links, nodes, services, turn).prop_map(
-        |(name, (ride_out, part, daemon_grace), links, nodes, services, (networks, turn))| {
+        |(
+            name,
+            (ride_out, part, daemon_grace),
+            links,
+            nodes,
+            services,
+            (networks, turn, rules),
+        )| {
             let mut config = Config {
                 name,
                 ride_out: Span(ride_out),
@@ -227,6 +264,7 @@ fn config() -> impl Strategy<Value = Config> {
             add_nodes(&mut config, nodes);
             number_services(&mut config, usize::from(turn));
             place_networks(&mut config, networks);
+            rules.into_iter().for_each(|seed| draw_possible(&mut config, seed));
             config
         },
     )

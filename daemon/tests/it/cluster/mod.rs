@@ -30,6 +30,7 @@ mod logind;
 mod loss;
 mod lost;
 mod operator;
+mod placed;
 mod points;
 mod postgres;
 mod programs;

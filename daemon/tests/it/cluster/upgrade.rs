@@ -9,9 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stead::demo::fleet::{
-    Client, Fleet, FleetError, Part, Plan, PowerStrip, ServicePlan, strip_table,
-};
+use stead::demo::fleet::{Client, Fleet, FleetError, Part, Plan, ServicePlan};
 
 use super::server::{Server, wait_voters};
 use super::*;
@@ -275,37 +273,37 @@ fn a_service_of_resources_is_upgraded_node_by_node_without_a_gap() {
 
 /// What is new waits until every member can read it, and then works.
 #[test]
-fn fencing_waits_for_the_last_member_of_the_version_before() {
-    let trial = Trial::begin("late-fencing");
+fn rules_wait_for_the_last_member_of_the_version_before() {
+    let trial = Trial::begin("late-rules");
     let (fleet, client) = (&trial.fleet, &trial.client);
     let mut plan = fleet.plan().clone();
     for node in &mut plan.nodes {
-        node.lines = format!("fence = [\"strip:{}\"]\n", node.name);
+        node.lines = format!("labels = {{ rack = \"of-{}\" }}\n", node.name);
     }
-    plan.cluster.push_str(&strip_table(trial.folder.path()));
-    let wanted = plan.configuration();
+    let holder = client.holders().concat();
+    let header = "[services.web]\n";
+    let line = format!("only = [\"rack=of-{holder}\"]\n");
+    let wanted = plan.configuration().replacen(header, &format!("{header}{line}"), 1);
+    assert!(wanted.contains(&line), "{wanted}");
     let began = mark();
-    for node in ["node3", "node2"] {
+    let others: Vec<_> = NODES.into_iter().filter(|node| *node != "node1").collect();
+    for node in &others {
         trial.replace(node, &stead());
     }
     let refused = fleet.apply("node2", &wanted).expect_err("node1 could not read it").to_string();
     assert!(
-        refused.contains("new in stead 0.6") && refused.contains("node1 runs stead 0.5"),
+        refused.contains("new in stead 0.7") && refused.contains("node1 runs stead 0.6"),
         "{refused}"
     );
     trial.replace("node1", &stead());
-    PowerStrip::beside(fleet, trial.folder.path(), |_| {
-        fleet.apply("node1", &wanted).must();
-        let node1 = fleet.node("node1").must();
-        let said = node1.stead(&["fence", "test", "node2"]).must().expect_success().must();
-        assert!(said.contains("strip"), "{said}");
-        wait_for(fleet, "every node says that fencing was never tried", || {
-            let never = "was never tried";
-            let all = NODES.map(|node| Ok(fleet.node(node)?.status()?["problems"].to_string()));
-            let all = all.into_iter().collect::<Result<Vec<_>, FleetError>>()?;
-            Ok(all.iter().all(|problems| problems.matches(never).count() == 3))
+    fleet.apply("node1", &wanted).must();
+    wait_for(fleet, "every node goes by the rule", || {
+        let away = NODES.into_iter().filter(|node| *node != holder);
+        let said = away.map(|node| {
+            let said = fleet.node(node)?.stead(&["explain", "web", "--json"])?;
+            Ok(said.stdout.matches("keeps it from there").count() == 2)
         });
-    })
-    .must();
+        Ok(said.collect::<Result<Vec<_>, FleetError>>()?.into_iter().all(|it| it))
+    });
     assert_untouched(client.seen_since(began));
 }

@@ -48,6 +48,14 @@ const WORDS: &[&[u8]] = &[
     b"[fencing.devices.a]\n",
     b"exec = ",
     b"\"7d\"",
+    b"only = ",
+    b"never = ",
+    b"together = ",
+    b"apart = ",
+    b"uses = ",
+    b"\"rack=r1\"",
+    b"\"must\"",
+    b"{ memory = 8 }",
 ];
 
 const EVERYTHING: &str = r#"
@@ -98,12 +106,44 @@ secret = "/etc/stead/secrets/pdu"
 exec = ["/usr/local/bin/vm-power", "host5"]
 "#;
 
+/// Rules of placement.
+const RULES: &str = r#"
+[cluster]
+name = "shop"
+[links.lan]
+[nodes.node1]
+addresses = { lan = "10.0.0.1" }
+site = "east"
+labels = { rack = "r1", disk = "ssd" }
+capacity = { memory = 64, cpu = 16 }
+[nodes.node2]
+addresses = { lan = "10.0.0.2" }
+labels = { rack = "r2" }
+capacity = { memory = 32, cpu = 0 }
+[services.web]
+addresses = ["10.0.0.100/24"]
+prefer = ["node2", "site=east"]
+only = ["rack=r1", "node2"]
+never = ["disk=hdd", "node3"]
+uses = { memory = 8 }
+together = { cache = 30, queue = "must" }
+[services.cache]
+addresses = ["10.0.0.101/24"]
+uses = { memory = 30, cpu = 1 }
+apart = ["queue", "web"]
+apart-by = "rack"
+[services.queue]
+addresses = ["10.0.0.102/24"]
+"#;
+
 fn samples() -> Vec<Sample> {
     let checked = read("cluster.toml", EVERYTHING).expect("it is a good one");
     let broken = EVERYTHING.replace("7744", "77440").replace("lan = \"10.0.0.2\"", "wan = 3");
     vec![
         ("everything", EVERYTHING.as_bytes().to_vec()),
         ("fenced", FENCED.as_bytes().to_vec()),
+        ("rules", RULES.replace("\"disk=hdd\", \"node3\"", "").into_bytes()),
+        ("wrong rules", RULES.as_bytes().to_vec()),
         ("rendered", render(&checked.config).into_bytes()),
         ("broken", broken.into_bytes()),
     ]

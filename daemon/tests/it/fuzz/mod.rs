@@ -6,5 +6,6 @@ mod lease;
 mod messages;
 mod node;
 mod quorum;
+mod rules;
 mod state;
 mod values;

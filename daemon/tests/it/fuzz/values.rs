@@ -52,7 +52,7 @@ pub fn maybe<T>(draw: &mut Draw<'_>, some: impl FnOnce(&mut Draw<'_>) -> T) -> O
     (draw.below(4) != 0).then(|| some(draw))
 }
 
-fn several<T>(draw: &mut Draw<'_>, mut one: impl FnMut(&mut Draw<'_>) -> T) -> Vec<T> {
+pub fn several<T>(draw: &mut Draw<'_>, mut one: impl FnMut(&mut Draw<'_>) -> T) -> Vec<T> {
     let count = draw.below(4);
     (0..count).map(|_| one(draw)).collect()
 }
@@ -362,6 +362,7 @@ fn fencing(draw: &mut Draw<'_>) -> FencingConfig {
     FencingConfig {
         devices: several(draw, &mut device).into_iter().collect(),
         nodes: several(draw, &mut node).into_iter().collect(),
+        rules: maybe(draw, super::rules::rules).unwrap_or_default(),
     }
 }
 
@@ -379,7 +380,7 @@ fn described(draw: &mut Draw<'_>) -> ServiceConfig {
         }),
         program: None,
         monitor: None,
-        prefer: several(draw, |draw| format!("node{}", draw.below(5))),
+        prefer: several(draw, |draw| super::rules::place(draw).to_string()),
         failback: draw.flag(),
     }
 }

@@ -1,0 +1,314 @@
+//! Why services are where they are, and what would become of them: by another configuration, or
+//! after a failure. Everything is asked of the planner that the coordinator uses, on what this node
+//! sees; nothing is changed.
+
+use std::collections::BTreeSet;
+
+use stead_core::id::{NodeId, ServiceId};
+use stead_core::placement::{self, Able, Decision, Factor, Obstacle, Plan, Sight, Verdict, Why};
+use stead_core::state::config::{Config, Place, Safety};
+use stead_core::state::{Cause, Change, Holder, State};
+use stead_core::time::Span;
+
+use super::message::{
+    ExplainAnswer, Failure, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
+};
+use super::requests::{Answered, config_of};
+use crate::driver::view::View;
+
+/// How many nodes times services are planned for each node's failure, beyond which that is left
+/// out: it would take seconds.
+const MOST_LOSSES: usize = 200_000;
+
+/// Who could take something, as far as this node sees.
+fn able(view: &View) -> Able {
+    let alive = |node: NodeId| {
+        let peers = view.report.as_ref().map(|report| &report.peers);
+        peers.and_then(|peers| peers.get(&node)).is_some_and(|peer| peer.daemon_alive)
+    };
+    let own = view.identity.node;
+    let nodes = view.state.view.keys().copied();
+    let nodes = nodes.filter(|node| *node == own || view.hears(*node) && alive(*node)).collect();
+    Able { nodes, quarantined: view.quarantined.keys().copied().collect() }
+}
+
+/// Why a service is on its node, and why not on each other one.
+pub(super) fn explain(view: &View, service: &str) -> Answered<ExplainAnswer> {
+    let state = &view.state;
+    let config = config_of(state)?;
+    let id = ServiceId::from(service);
+    if !config.services.contains_key(&id) {
+        return Err(no_such_service(config, service));
+    }
+    let able = able(view);
+    let sight = Sight::new(state, &able, &view.seen);
+    let holder = state.assignments.get(&id).map(|it| it.holder.clone()).unwrap_or_default();
+    let on = holder.node().map(|node| state.name(node));
+    let verdicts = placement::verdicts(sight, &id);
+    let best = verdicts.iter().find(|(_, it)| *it == Verdict::Best).map(|(node, _)| *node);
+    let why = why_there(state, &id, &holder, best);
+    let nodes = verdicts.iter().map(|(node, verdict)| {
+        let name = state.name(*node);
+        let here = on.as_ref() == Some(&name);
+        match verdict {
+            Verdict::Best => {
+                let why = "nothing speaks against it, and none is better".to_owned();
+                NodeVerdict { node: name, standing: Standing::Best, here, why, change: None }
+            }
+            Verdict::Worse(factor) => {
+                let better = best.map(|best| state.name(best)).unwrap_or_default();
+                let why = format!("{better} is better: {factor}");
+                let change = change_of_factor(*factor, service, &name);
+                NodeVerdict { node: name, standing: Standing::Worse, here, why, change }
+            }
+            Verdict::Barred(obstacle) => {
+                let (why, change) = (obstacle.to_string(), change_of(obstacle, service, &name));
+                NodeVerdict {
+                    node: name,
+                    standing: Standing::Barred,
+                    here,
+                    why,
+                    change: Some(change),
+                }
+            }
+        }
+    });
+    let nodes = nodes.collect();
+    Ok(ExplainAnswer { service: service.to_owned(), on, why, nodes })
+}
+
+fn no_such_service(config: &Config, name: &str) -> Failure {
+    let names: Vec<_> = config.services.keys().map(ToString::to_string).collect();
+    Failure::unchanged(
+        format!("there is no service {name}; nothing was changed"),
+        format!("the services are: {}", names.join(", ")),
+    )
+}
+
+/// Why a service is where it is, in a sentence.
+fn why_there(state: &State, id: &ServiceId, holder: &Holder, best: Option<NodeId>) -> String {
+    if state.is_stopped(id) {
+        return format!("an operator stopped it: stead start {id}");
+    }
+    if state.is_maintained(id) {
+        return "it is in maintenance, and left as it is".to_owned();
+    }
+    match holder {
+        Holder::Node(node) if !state.view.contains_key(node) => format!(
+            "it stays with {}, which is lost, until that is proven to be off: see `stead status`",
+            state.name(*node)
+        ),
+        Holder::Node(node) if best == Some(*node) => "it is on the best node".to_owned(),
+        Holder::Node(_) => {
+            let why = "it works there, and what works stays while it may; `failback` alone has it \
+                       go to a node that it prefers";
+            why.to_owned()
+        }
+        Holder::Stopping { .. } => "it is being stopped there".to_owned(),
+        Holder::Never | Holder::Stopped { .. } if best.is_some() => {
+            "it is nowhere at this moment, and about to start".to_owned()
+        }
+        Holder::Never | Holder::Stopped { .. } => "no node may have it".to_owned(),
+    }
+}
+
+/// What an operator can do about an obstacle.
+fn change_of(obstacle: &Obstacle, service: &str, node: &str) -> String {
+    match obstacle {
+        Obstacle::Away => format!("bring {node} back"),
+        Obstacle::Unable => {
+            "wait, or see `stead status`: it is suspected, or its daemon is away".into()
+        }
+        Obstacle::Withdrawn => {
+            format!("stead standby {node} --off, stead start, or stead maintenance {node} --off")
+        }
+        Obstacle::Unfit => format!("see `stead status`: which copy of {service} is fit"),
+        Obstacle::Place => format!("change `only` or `never` of {service} in cluster.toml"),
+        Obstacle::Full { quantity, left, needed } => format!(
+            "free {} of {quantity} on {node}, or give it more: `capacity` in cluster.toml",
+            needed.saturating_sub(*left)
+        ),
+        Obstacle::Apart(other) => {
+            format!("move {other} elsewhere, or change `apart` of the two in cluster.toml")
+        }
+        Obstacle::Together(other) => {
+            format!("move {other} to {node}, or change `together` of the two in cluster.toml")
+        }
+    }
+}
+
+/// What an operator can do about what makes a node the worse one.
+fn change_of_factor(factor: Factor, service: &str, node: &str) -> Option<String> {
+    match factor {
+        Factor::Unharmed | Factor::NotTried => Some(format!("stead clear {service}")),
+        Factor::Rules => {
+            Some(format!("change `prefer` of {service}, or move it: stead move {service} {node}"))
+        }
+        Factor::Load | Factor::Number => Some(format!("stead move {service} {node}")),
+        Factor::Reach | Factor::SteadyReach | Factor::Steady | Factor::Wish | Factor::Score => None,
+    }
+}
+
+/// What applying a configuration would move, and what each node's failure would cost then.
+pub(super) fn by_config(view: &View, new: &Config) -> (Vec<PlannedMove>, Vec<LossAnswer>) {
+    let able = able(view);
+    let mut after = (*view.state).clone();
+    let change = Change::Configure { base: after.revision, config: new.clone() };
+    let index = stead_core::id::Index(after.applied.0 + 1);
+    // What is refused is told elsewhere, and moves nothing.
+    after.apply(index, change);
+    let plan = placement::plan(Sight::new(&after, &able, &view.seen));
+    let before = losses(view, &view.state, &able);
+    let then = losses(view, &settled(&after, &plan), &able);
+    let differ = before.iter().zip(&then).filter(|(before, then)| before != then);
+    let losses = differ.map(|((node, before), (_, then))| LossAnswer {
+        node: node.clone(),
+        before: before.clone(),
+        after: then.clone(),
+    });
+    (moves(&after, &plan), losses.collect())
+}
+
+/// As if a plan had been carried out.
+fn settled(state: &State, plan: &Plan) -> State {
+    let mut state = state.clone();
+    for (service, decision) in &plan.decisions {
+        let Some(assignment) = state.assignments.get_mut(service) else { continue };
+        if let Some(to) = decision.to {
+            assignment.holder = Holder::Node(to);
+        } else if let Some(node) = decision.from {
+            let cause = Cause::Planned;
+            assignment.holder = Holder::Stopped { node, cause, took: Span::ZERO };
+        }
+    }
+    state
+}
+
+/// For each node in the view, which services would be nowhere if it failed.
+fn losses(view: &View, state: &State, able: &Able) -> Vec<(String, Vec<String>)> {
+    if state.view.len() * state.assignments.len() > MOST_LOSSES {
+        return Vec::new();
+    }
+    let lost = |node: &NodeId| {
+        let after = without(state, &[*node].into());
+        let mut able = able.clone();
+        able.nodes.remove(node);
+        let plan = placement::plan(Sight::new(&after, &able, &view.seen));
+        (state.name(*node), nowhere(&plan))
+    };
+    state.view.keys().map(lost).collect()
+}
+
+fn nowhere(plan: &Plan) -> Vec<String> {
+    placement::nowhere(plan).map(ToString::to_string).collect()
+}
+
+/// As if those nodes had been lost and proven to be off.
+fn without(state: &State, nodes: &BTreeSet<NodeId>) -> State {
+    let mut state = state.clone();
+    state.view.retain(|node, _| !nodes.contains(node));
+    for assignment in state.assignments.values_mut() {
+        if let Some(node) = assignment.holder.node().filter(|node| nodes.contains(node)) {
+            let cause = Cause::Silent;
+            assignment.holder = Holder::Stopped { node, cause, took: Span::ZERO };
+        }
+    }
+    state
+}
+
+/// What a plan does, a line for each service that it does something about.
+fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
+    let name = |node: Option<NodeId>| node.map(|node| state.name(node));
+    let step = |(service, it): (&ServiceId, &Decision)| {
+        let nowhere = it.to.is_none() && it.why == Why::Nowhere;
+        (it.is_change() || nowhere).then(|| PlannedMove {
+            service: service.to_string(),
+            from: name(it.from),
+            to: name(it.to),
+            why: words(state, it),
+        })
+    };
+    plan.decisions.iter().filter_map(step).collect()
+}
+
+/// Why a plan does that, in words.
+fn words(state: &State, decision: &Decision) -> String {
+    let there = match &decision.why {
+        Why::Left => String::new(),
+        Why::Stays => "nothing speaks against where it is".to_owned(),
+        Why::Only => "no other node may have it".to_owned(),
+        Why::Better { than, by } => format!("better than {}: {by}", state.name(*than)),
+        Why::RoomMade => "others make room for it".to_owned(),
+        Why::NowhereElse => "no other node may have it".to_owned(),
+        Why::Nowhere => "no node may have it".to_owned(),
+    };
+    match &decision.leaves {
+        Some(leaves) if there.is_empty() => leaves.to_string(),
+        Some(leaves) => format!("{leaves}; {there}"),
+        None => there,
+    }
+}
+
+/// What would become of everything if those failed, by the configuration in force or another.
+pub(super) fn simulate(
+    view: &View,
+    fail: &[String],
+    other: Option<&Config>,
+) -> Answered<SimulateAnswer> {
+    let mut state = (*view.state).clone();
+    config_of(&state)?;
+    let able = able(view);
+    if let Some(config) = other {
+        let change = Change::Configure { base: state.revision, config: config.clone() };
+        state.apply(stead_core::id::Index(state.applied.0 + 1), change);
+        let plan = placement::plan(Sight::new(&state, &able, &view.seen));
+        state = settled(&state, &plan);
+    }
+    let mut gone = BTreeSet::new();
+    for text in fail {
+        gone.extend(meant(&state, text)?);
+    }
+    let names = gone.iter().map(|node| state.name(*node)).collect();
+    let waits: Vec<String> = waiting(&state, &gone);
+    let after = without(&state, &gone);
+    let mut left = able;
+    left.nodes.retain(|node| !gone.contains(node));
+    let plan = placement::plan(Sight::new(&after, &left, &view.seen));
+    let voters: Vec<NodeId> = view.log.membership.voters.iter().copied().collect();
+    let here = voters.iter().filter(|node| !gone.contains(node) && state.view.contains_key(node));
+    Ok(SimulateAnswer {
+        fails: names,
+        voters: voters.len(),
+        voters_left: here.count(),
+        moves: moves(&after, &plan),
+        waits,
+    })
+}
+
+/// The nodes that a word names: a node, or all with a label.
+fn meant(state: &State, text: &str) -> Answered<Vec<NodeId>> {
+    let config = config_of(state)?;
+    let place = Place::of(text);
+    let meant = |node: &&NodeId| config.is_there(&state.name(**node), &place);
+    let nodes: Vec<NodeId> = state.members.keys().filter(meant).copied().collect();
+    if nodes.is_empty() {
+        let names: Vec<_> = state.members.values().map(|it| it.name.as_str()).collect();
+        return Err(Failure::unchanged(
+            format!("nothing is called {text}; nothing was changed"),
+            format!("name a node ({}), or a label as in  site=east", names.join(", ")),
+        ));
+    }
+    Ok(nodes)
+}
+
+/// What would wait for a lost node, since nothing can prove that it is off.
+fn waiting(state: &State, gone: &BTreeSet<NodeId>) -> Vec<String> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let waits = state.assignments.iter().filter_map(|(service, it)| {
+        let node = it.holder.node().filter(|node| gone.contains(node))?;
+        let provable = state.is_fenceable(node) || state.relied_on(node).is_some();
+        (config.safety(service) == Safety::Fence && !provable)
+            .then(|| format!("{service} (waits for {})", state.name(node)))
+    });
+    waits.collect()
+}

@@ -1,0 +1,119 @@
+//! What is told of plans: what applying a file would change, why services are where they are, and
+//! what would become of them after a failure.
+
+use serde::{Deserialize, Serialize};
+
+use super::message::TextProblem;
+
+/// What applying would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    /// The revision that it was compared with.
+    pub base: u64,
+    /// The changes; none if the text says what is in force.
+    pub changes: Vec<PlannedChange>,
+    /// What services would do for that: start, stop or move.
+    #[serde(default)]
+    pub moves: Vec<PlannedMove>,
+    /// What the loss of one node would leave without a place, where that changes.
+    #[serde(default)]
+    pub losses: Vec<LossAnswer>,
+    /// What in the text deserves a second look.
+    pub warnings: Vec<TextProblem>,
+}
+
+/// What becomes of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedMove {
+    /// Which.
+    pub service: String,
+    /// Where it is.
+    pub from: Option<String>,
+    /// Where it would be; nothing if nowhere.
+    pub to: Option<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// What the loss of a node would leave without a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossAnswer {
+    /// The node.
+    pub node: String,
+    /// Which services now.
+    pub before: Vec<String>,
+    /// Which services then.
+    pub after: Vec<String>,
+}
+
+/// Why a service is where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainAnswer {
+    /// Which.
+    pub service: String,
+    /// Which node has it, or may have it.
+    pub on: Option<String>,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What speaks for or against each node.
+    pub nodes: Vec<NodeVerdict>,
+}
+
+/// What speaks for or against a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeVerdict {
+    /// Which.
+    pub node: String,
+    /// Whether it could have the service.
+    pub standing: Standing,
+    /// It has it.
+    pub here: bool,
+    /// Why.
+    pub why: String,
+    /// What would change that.
+    pub change: Option<String>,
+}
+
+/// Whether a node could have a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It would be taken first.
+    Best,
+    /// It could, and another one is better.
+    Worse,
+    /// It may not.
+    Barred,
+}
+
+/// What would become of everything after a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulateAnswer {
+    /// The nodes that fail.
+    pub fails: Vec<String>,
+    /// How many nodes vote.
+    pub voters: usize,
+    /// How many of them would be left.
+    pub voters_left: usize,
+    /// What services would do.
+    pub moves: Vec<PlannedMove>,
+    /// What would wait for a lost node, since nothing can prove that it is off.
+    pub waits: Vec<String>,
+}
+
+impl PlanAnswer {
+    /// Whether applying would be refused.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.changes.iter().any(|change| change.refused.is_some())
+    }
+}
+
+/// One change of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedChange {
+    /// What would change.
+    pub what: String,
+    /// Why it would be refused, if so.
+    pub refused: Option<String>,
+}
