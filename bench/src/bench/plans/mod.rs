@@ -185,7 +185,7 @@ fn ended(
     command: &mut Command,
     limit: Duration,
 ) -> Result<(u64, Vec<u8>), BenchError> {
-    let what = format!("{command:?}");
+    let what = command.get_program().to_string_lossy().into_owned();
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().step(|| {
         format!("cannot run {what}; Pacemaker's scheduler is in Debian's pacemaker-cli-utils")
     })?;
