@@ -27,14 +27,8 @@ pub fn verdicts(sight: Sight<'_>, service: &ServiceId) -> Vec<(NodeId, Verdict)>
     let Some(service) = facts.service(service) else { return Vec::new() };
     let mut occupancy = Occupancy::now(&facts);
     occupancy.take(&facts, service);
-    let obstacle = |node: usize| {
-        facts
-            .barred(service, node)
-            .or_else(|| facts.drawn(&occupancy, service, node))
-            .or_else(|| facts.crowded(&occupancy, service, node))
-    };
     let looks: Vec<Result<Key, Obstacle>> = (0..facts.nodes.len())
-        .map(|node| match obstacle(node) {
+        .map(|node| match facts.obstacle(&occupancy, service, node) {
             Some(obstacle) => Err(obstacle),
             None => Ok(facts.key(&occupancy, service, node)),
         })

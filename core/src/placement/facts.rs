@@ -20,9 +20,11 @@ use crate::state::{Assignment, State};
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub(super) sight: Sight<'a>,
+    /// A node that counts as lost for good: what it has is free.
+    pub(super) gone: Option<NodeId>,
     pub(super) nodes: Vec<NodeFacts<'a>>,
     pub(super) services: Vec<ServiceFacts<'a>>,
-    /// How many quantities there are.
+    /// The quantities that anybody uses.
     pub(super) quantities: Vec<&'a str>,
 }
 
@@ -97,12 +99,12 @@ impl Apart {
 }
 
 impl<'a> Facts<'a> {
-    /// Reads them out of a state, as if `without` were gone.
-    pub(super) fn new(sight: Sight<'a>, without: Option<NodeId>) -> Self {
+    /// Reads them out of a state, as if `gone` were lost.
+    pub(super) fn new(sight: Sight<'a>, gone: Option<NodeId>) -> Self {
         let state = sight.state;
         let Some(config) = &state.config else {
             let (nodes, services, quantities) = (Vec::new(), Vec::new(), Vec::new());
-            return Self { sight, nodes, services, quantities };
+            return Self { sight, gone, nodes, services, quantities };
         };
         let rules = &config.later.fencing.rules;
         let mut quantities: Vec<&str> = Vec::new();
@@ -115,7 +117,7 @@ impl<'a> Facts<'a> {
             .members
             .iter()
             .map(|(id, member)| {
-                let here = Some(*id) != without && state.view.contains_key(id);
+                let here = Some(*id) != gone && state.view.contains_key(id);
                 NodeFacts {
                     id: *id,
                     name: &member.name,
@@ -129,7 +131,7 @@ impl<'a> Facts<'a> {
                 }
             })
             .collect();
-        let mut facts = Self { sight, nodes, services: Vec::new(), quantities };
+        let mut facts = Self { sight, gone, nodes, services: Vec::new(), quantities };
         facts.services = facts.read_services(config);
         facts.read_pairs(config);
         facts.read_units();

@@ -117,7 +117,7 @@ pub(super) struct Key {
     doubts: usize,
     failures: u32,
     /// What it costs by rules that may be broken.
-    pub(super) cost: u32,
+    cost: u32,
     load: (u64, usize),
     node: NodeId,
 }
@@ -173,6 +173,18 @@ impl Facts<'_> {
             let fit = !it.copied || self.state().is_fit(it.id, place.id);
             (!fit).then_some(Obstacle::Unfit)
         })
+    }
+
+    /// What keeps a service that is nowhere from a node, given who is where.
+    pub(super) fn obstacle(
+        &self,
+        occupancy: &Occupancy,
+        service: usize,
+        node: usize,
+    ) -> Option<Obstacle> {
+        self.barred(service, node)
+            .or_else(|| self.drawn(occupancy, service, node))
+            .or_else(|| self.crowded(occupancy, service, node))
     }
 
     /// Whether rules about places keep a service from a node.
@@ -254,7 +266,7 @@ impl Facts<'_> {
     }
 
     /// What it costs by rules that may be broken.
-    pub(super) fn cost(&self, occupancy: &Occupancy, service: usize, node: usize) -> u32 {
+    fn cost(&self, occupancy: &Occupancy, service: usize, node: usize) -> u32 {
         let it = &self.services[service];
         let rank = it.rank.of(node).unwrap_or(it.rank.length);
         let together = it

@@ -108,7 +108,7 @@ pub fn plan(sight: Sight<'_>) -> Plan {
 #[must_use]
 pub fn plan_without(sight: Sight<'_>, gone: Option<NodeId>) -> Plan {
     let facts = Facts::new(sight, gone);
-    let planner = best_planner(&facts, gone);
+    let planner = best_planner(&facts);
     let decisions = facts.services.iter().enumerate().map(|(number, it)| {
         let id = |node: usize| facts.nodes[node].id;
         let fate = &planner.fates[number];
@@ -125,8 +125,8 @@ pub fn plan_without(sight: Sight<'_>, gone: Option<NodeId>) -> Plan {
 
 /// A plan in the usual order. Where somebody finds no place in it, others are tried, and that is
 /// taken by which the least is lost.
-fn best_planner<'f, 'a>(facts: &'f Facts<'a>, gone: Option<NodeId>) -> Planner<'f, 'a> {
-    let run = |order| Planner::new(facts, gone, order).run();
+fn best_planner<'f, 'a>(facts: &'f Facts<'a>) -> Planner<'f, 'a> {
+    let run = |order| Planner::new(facts, order).run();
     let [usual, others @ ..] = Order::ALL;
     let mut best = run(usual);
     let mut least = best.loss();

@@ -16,7 +16,6 @@ use super::fit::Key;
 use super::occupancy::Occupancy;
 use super::plan::{Leave, Why};
 use super::units::{Order, units};
-use crate::id::NodeId;
 use crate::state::Holder;
 
 /// What is known of a service while the plan is made.
@@ -38,8 +37,6 @@ pub(super) struct Planner<'f, 'a> {
     pub(super) units: Vec<Vec<usize>>,
     /// In which of them each service is.
     unit_of: Vec<usize>,
-    /// Services that their node, which is gone, does not keep.
-    freed: Option<NodeId>,
     /// How deep in making room it is.
     pub(super) depth: usize,
     /// How often it was asked whether a set can go elsewhere.
@@ -47,8 +44,8 @@ pub(super) struct Planner<'f, 'a> {
 }
 
 impl<'f, 'a> Planner<'f, 'a> {
-    /// Before anything is decided. What `freed` had is free.
-    pub(super) fn new(facts: &'f Facts<'a>, freed: Option<NodeId>, order: Order) -> Self {
+    /// Before anything is decided.
+    pub(super) fn new(facts: &'f Facts<'a>, order: Order) -> Self {
         let units = units(facts, order);
         let mut unit_of = vec![0; facts.services.len()];
         for (number, unit) in units.iter().enumerate() {
@@ -58,7 +55,7 @@ impl<'f, 'a> Planner<'f, 'a> {
         }
         let occupancy = Occupancy::empty(facts);
         let fates = vec![Fate::default(); facts.services.len()];
-        Self { facts, occupancy, fates, units, unit_of, freed, depth: 0, asked: 0 }
+        Self { facts, occupancy, fates, units, unit_of, depth: 0, asked: 0 }
     }
 
     /// Decides everything.
@@ -130,7 +127,8 @@ impl<'f, 'a> Planner<'f, 'a> {
         let it = &self.facts.services[service];
         let state = self.facts.state();
         let gone = self
-            .freed
+            .facts
+            .gone
             .is_some_and(|node| it.assignment.holder.node() == Some(node) && !state.is_kept(it.id));
         let nowhere = matches!(it.assignment.holder, Holder::Never | Holder::Stopped { .. });
         let free = gone || nowhere && !state.is_kept(it.id) && !state.is_address_busy(it.id);
@@ -215,14 +213,9 @@ impl<'f, 'a> Planner<'f, 'a> {
     /// Whether all of them may be on a node.
     pub(super) fn may(&mut self, all: &[usize], node: usize) -> bool {
         let facts = self.facts;
-        let alone = |planner: &Self, service: usize| {
-            facts.barred(service, node).is_none()
-                && facts.drawn(&planner.occupancy, service, node).is_none()
-                && facts.crowded(&planner.occupancy, service, node).is_none()
-        };
         let mut put = 0;
         let may = all.iter().all(|service| {
-            let may = alone(self, *service);
+            let may = facts.obstacle(&self.occupancy, *service, node).is_none();
             // The others have to find room beside it.
             if may && all.len() > 1 {
                 self.occupancy.put(facts, *service, node);

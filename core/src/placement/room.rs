@@ -127,8 +127,7 @@ impl Planner<'_, '_> {
         let mut there: Vec<Vec<usize>> = Vec::new();
         for service in &self.occupancy.on[node] {
             let unit = self.standing_with(*service);
-            let counts = unit.first().is_some_and(|it| it == service || !there.contains(&unit));
-            if counts && self.helps(&unit, all, node) && !there.contains(&unit) {
+            if !there.contains(&unit) && self.helps(&unit, all, node) {
                 there.push(unit);
             }
         }

@@ -19,9 +19,7 @@ pub fn best(sight: Sight<'_>, service: &ServiceId, without: Option<NodeId>) -> O
     occupancy.take(&facts, service);
     let nodes = (0..facts.nodes.len()).filter(|node| {
         Some(facts.nodes[*node].id) != without
-            && facts.barred(service, *node).is_none()
-            && facts.drawn(&occupancy, service, *node).is_none()
-            && facts.crowded(&occupancy, service, *node).is_none()
+            && facts.obstacle(&occupancy, service, *node).is_none()
     });
     let best = nodes.min_by_key(|node| facts.key(&occupancy, service, *node))?;
     Some(facts.nodes[best].id)

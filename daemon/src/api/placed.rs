@@ -2,12 +2,12 @@
 //! after a failure. Everything is asked of the planner that the coordinator uses, on what this node
 //! sees; nothing is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use stead_core::id::{NodeId, ServiceId};
+use stead_core::id::{Index, NodeId, ServiceId};
 use stead_core::placement::{self, Able, Decision, Factor, Obstacle, Plan, Sight, Verdict, Why};
 use stead_core::state::config::{Config, Place, Safety};
-use stead_core::state::{Cause, Change, Holder, State};
+use stead_core::state::{Cause, Change, Holder, Outcome, Refusal, State};
 use stead_core::time::Span;
 
 use super::message::{
@@ -150,13 +150,15 @@ fn change_of_factor(factor: Factor, service: &str, node: &str) -> Option<String>
 }
 
 /// What applying a configuration would move, and what each node's failure would cost then.
-pub(super) fn by_config(view: &View, new: &Config) -> (Vec<PlannedMove>, Vec<LossAnswer>) {
+///
+/// # Errors
+/// Every member would refuse it at this moment.
+pub(super) fn by_config(
+    view: &View,
+    new: &Config,
+) -> Result<(Vec<PlannedMove>, Vec<LossAnswer>), Refusal> {
     let able = able(view);
-    let mut after = (*view.state).clone();
-    let change = Change::Configure { base: after.revision, config: new.clone() };
-    let index = stead_core::id::Index(after.applied.0 + 1);
-    // What is refused is told elsewhere, and moves nothing.
-    after.apply(index, change);
+    let after = under(&view.state, new)?;
     let plan = placement::plan(Sight::new(&after, &able, &view.seen));
     let before = losses(view, &view.state, &able);
     let then = losses(view, &settled(&after, &plan), &able);
@@ -166,7 +168,17 @@ pub(super) fn by_config(view: &View, new: &Config) -> (Vec<PlannedMove>, Vec<Los
         before: before.clone(),
         after: then.clone(),
     });
-    (moves(&after, &plan), losses.collect())
+    Ok((moves(&after, &plan), losses.collect()))
+}
+
+/// A state as it would be with another configuration.
+fn under(state: &State, config: &Config) -> Result<State, Refusal> {
+    let mut state = state.clone();
+    let change = Change::Configure { base: state.revision, config: config.clone() };
+    match state.apply(Index(state.applied.0 + 1), change) {
+        Outcome::Refused(refusal) => Err(refusal),
+        Outcome::Done | Outcome::Joined(_) => Ok(state),
+    }
 }
 
 /// As if a plan had been carried out.
@@ -184,36 +196,36 @@ fn settled(state: &State, plan: &Plan) -> State {
     state
 }
 
-/// For each node in the view, which services would be nowhere if it failed.
+/// For each node in the view, which services would be nowhere if it failed, or wait for it.
 fn losses(view: &View, state: &State, able: &Able) -> Vec<(String, Vec<String>)> {
     if state.view.len() * state.assignments.len() > MOST_LOSSES {
         return Vec::new();
     }
     let lost = |node: &NodeId| {
-        let after = without(state, &[*node].into());
+        let (after, waits) = without(state, &[*node].into());
         let mut able = able.clone();
         able.nodes.remove(node);
         let plan = placement::plan(Sight::new(&after, &able, &view.seen));
-        (state.name(*node), nowhere(&plan))
+        let all: BTreeSet<_> = placement::nowhere(&plan).chain(waits.keys()).collect();
+        (state.name(*node), all.into_iter().map(ToString::to_string).collect())
     };
     state.view.keys().map(lost).collect()
 }
 
-fn nowhere(plan: &Plan) -> Vec<String> {
-    placement::nowhere(plan).map(ToString::to_string).collect()
-}
-
-/// As if those nodes had been lost and proven to be off.
-fn without(state: &State, nodes: &BTreeSet<NodeId>) -> State {
+/// As if those nodes had been lost, and what could be proven of them had been; and which services
+/// would wait for which of them, since nothing can prove that it is off.
+fn without(state: &State, nodes: &BTreeSet<NodeId>) -> (State, BTreeMap<ServiceId, NodeId>) {
+    let waits = waiting(state, nodes);
     let mut state = state.clone();
     state.view.retain(|node, _| !nodes.contains(node));
-    for assignment in state.assignments.values_mut() {
-        if let Some(node) = assignment.holder.node().filter(|node| nodes.contains(node)) {
+    for (service, assignment) in &mut state.assignments {
+        let lost = assignment.holder.node().filter(|node| nodes.contains(node));
+        if let Some(node) = lost.filter(|_| !waits.contains_key(service)) {
             let cause = Cause::Silent;
             assignment.holder = Holder::Stopped { node, cause, took: Span::ZERO };
         }
     }
-    state
+    (state, waits)
 }
 
 /// What a plan does, a line for each service that it does something about.
@@ -259,8 +271,10 @@ pub(super) fn simulate(
     config_of(&state)?;
     let able = able(view);
     if let Some(config) = other {
-        let change = Change::Configure { base: state.revision, config: config.clone() };
-        state.apply(stead_core::id::Index(state.applied.0 + 1), change);
+        state = under(&state, config).map_err(|refusal| {
+            let message = format!("that file would be refused: {refusal}; nothing was changed");
+            Failure::unchanged(message, "see what `stead plan` says of it")
+        })?;
         let plan = placement::plan(Sight::new(&state, &able, &view.seen));
         state = settled(&state, &plan);
     }
@@ -269,8 +283,7 @@ pub(super) fn simulate(
         gone.extend(meant(&state, text)?);
     }
     let names = gone.iter().map(|node| state.name(*node)).collect();
-    let waits: Vec<String> = waiting(&state, &gone);
-    let after = without(&state, &gone);
+    let (after, waits) = without(&state, &gone);
     let mut left = able;
     left.nodes.retain(|node| !gone.contains(node));
     let plan = placement::plan(Sight::new(&after, &left, &view.seen));
@@ -281,7 +294,10 @@ pub(super) fn simulate(
         voters: voters.len(),
         voters_left: here.count(),
         moves: moves(&after, &plan),
-        waits,
+        waits: waits
+            .iter()
+            .map(|(service, node)| format!("{service} (waits for {})", state.name(*node)))
+            .collect(),
     })
 }
 
@@ -302,13 +318,13 @@ fn meant(state: &State, text: &str) -> Answered<Vec<NodeId>> {
 }
 
 /// What would wait for a lost node, since nothing can prove that it is off.
-fn waiting(state: &State, gone: &BTreeSet<NodeId>) -> Vec<String> {
-    let Some(config) = &state.config else { return Vec::new() };
+fn waiting(state: &State, gone: &BTreeSet<NodeId>) -> BTreeMap<ServiceId, NodeId> {
+    let Some(config) = &state.config else { return BTreeMap::new() };
     let waits = state.assignments.iter().filter_map(|(service, it)| {
         let node = it.holder.node().filter(|node| gone.contains(node))?;
         let provable = state.is_fenceable(node) || state.relied_on(node).is_some();
-        (config.safety(service) == Safety::Fence && !provable)
-            .then(|| format!("{service} (waits for {})", state.name(node)))
+        let waits = config.safety(service) == Safety::Fence && !provable;
+        waits.then(|| (service.clone(), node))
     });
     waits.collect()
 }

@@ -133,10 +133,18 @@ fn plan(view: &View, text: &str) -> Answered<PlanAnswer> {
     let state = &view.state;
     let old = config_of(state)?;
     let checked = read(text)?;
-    let (moves, losses) = placed::by_config(view, &checked.config);
+    let mut changes = planned(state, old, &checked.config);
+    let (moves, losses) = placed::by_config(view, &checked.config).unwrap_or_else(|refusal| {
+        // Said of a change of its own, unless one of them is why.
+        if !changes.is_empty() && changes.iter().all(|change| change.refused.is_none()) {
+            let (what, refused) = ("applying it now".to_owned(), Some(refusal.to_string()));
+            changes.push(PlannedChange { what, refused });
+        }
+        Default::default()
+    });
     Ok(PlanAnswer {
         base: state.revision,
-        changes: planned(state, old, &checked.config),
+        changes,
         moves,
         losses,
         warnings: checked.warnings.iter().map(TextProblem::from).collect(),

@@ -2,6 +2,7 @@
 
 mod fence;
 mod join;
+mod placed;
 mod rehearse;
 mod socket;
 

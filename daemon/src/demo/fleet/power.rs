@@ -26,6 +26,9 @@ const PORT: u16 = 8901;
 const SECRET: &str = "Bearer outlet-secret";
 /// Where that stands, in a folder of the trial's.
 const SECRET_FILE: &str = "strip-secret";
+/// How long a machine takes until its programs start: longer than what has to be decided meanwhile,
+/// as with every real one.
+const BOOT: Duration = Duration::from_secs(1);
 /// For how long it waits for somebody's next bytes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,7 +87,7 @@ pub fn strip_table(folder: &Path) -> String {
     let secret = folder.join(SECRET_FILE);
     format!(
         "\n[fencing.devices.strip]\nwebhook = \"http://{at}/outlets\"\nsecret = {secret:?}\n\
-         timeout = \"2s\"\nretries = 0\n"
+         timeout = \"5s\"\nretries = 0\n"
     )
 }
 
@@ -185,6 +188,7 @@ impl<'a> PowerStrip<'a> {
         if outlet == Outlet::Good {
             let apart = self.inner().apart.contains(node);
             let done = if on && self.inner().off.contains(node) {
+                thread::sleep(BOOT);
                 self.fleet.boot(node, apart)
             } else if on {
                 Ok(())
