@@ -371,7 +371,7 @@ pub fn missing(specs: &[Spec]) -> Result<(), BenchError> {
 }
 
 /// A path is there, or a name is in one of the folders of `PATH` or of the system's administrator.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     if program.starts_with('/') {
         return std::path::Path::new(program).exists();
     }

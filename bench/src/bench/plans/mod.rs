@@ -30,6 +30,7 @@ use super::told;
 use crate::error::{BenchError, Step};
 use crate::measure::rounded;
 use crate::report::{Results, Row, groups, spread, table};
+use crate::subject::is_installed;
 use crate::tools::Tools;
 
 /// The bench's name.
@@ -79,6 +80,10 @@ impl Variant {
 /// # Errors
 /// The end was asked for, or results can't be written.
 pub fn run(tools: &Tools, scale: &Scale, results: &mut Results) -> Result<(), BenchError> {
+    if scale.peers && !is_installed(SCHEDULER) {
+        let (programs, packages) = (SCHEDULER.to_owned(), "pacemaker-cli-utils".to_owned());
+        return Err(BenchError::Missing { programs, packages });
+    }
     for run in 1..=scale.runs {
         for variant in Variant::ALL {
             let mut gave_up = false;
@@ -186,9 +191,8 @@ fn ended(
     limit: Duration,
 ) -> Result<(u64, Vec<u8>), BenchError> {
     let what = command.get_program().to_string_lossy().into_owned();
-    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().step(|| {
-        format!("cannot run {what}; Pacemaker's scheduler is in Debian's pacemaker-cli-utils")
-    })?;
+    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = child.step(|| format!("cannot run {what}"))?;
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     let waited = tools.wait_until(&what, limit, || {
