@@ -126,11 +126,7 @@ impl World {
                 self.note(None, || {
                     format!("the power of {} goes late", crate::plan::NAMES[target])
                 });
-                self.power_off(target);
-                if self.healed_at.is_some() {
-                    // Whoever looks after all that was broken sees it.
-                    self.after(2_000_000, What::Device(DeviceIn::SwitchesOn(target)));
-                }
+                self.power_off_by_device(target);
             }
             DeviceIn::SwitchesOn(target) => {
                 if !self.hosts[target].powered {
@@ -152,7 +148,7 @@ impl World {
             Manner::Good | Manner::Slow | Manner::Shared if !dead => {
                 let of_tie = attempt.number >= OF_TIES;
                 self.judge_fence(attempt.host, attempt.node, attempt.number, of_tie);
-                self.power_off(target);
+                self.power_off_by_device(target);
                 let status = self.chance.devices.between(20_000, 300_000);
                 self.says(attempt, status, Ok("its device".to_string()));
             }
@@ -175,6 +171,15 @@ impl World {
             Manner::Good | Manner::Slow | Manner::Shared | Manner::Hangs => {
                 self.says(attempt, TIMEOUT, Err("its device said nothing".to_string()));
             }
+        }
+    }
+
+    /// After the faults somebody looks after all that is off, whoever had it switched off and
+    /// whether they still know.
+    fn power_off_by_device(&mut self, target: usize) {
+        self.power_off(target);
+        if self.healed_at.is_some() {
+            self.after(5_000_000, What::Device(DeviceIn::SwitchesOn(target)));
         }
     }
 
