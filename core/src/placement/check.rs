@@ -27,7 +27,7 @@ pub enum Broken {
     Together(ServiceId, ServiceId),
     /// One moves without a reason.
     Moves(ServiceId),
-    /// One is nowhere though a node could take it beside all others.
+    /// One is nowhere though a node could take it beside all others but those that wait for it.
     LeftOut(ServiceId, NodeId),
 }
 
@@ -179,8 +179,35 @@ impl Judge<'_> {
         broken
     }
 
-    /// Whether a service that is nowhere might be on a node beside all that the plan puts there.
+    /// Whether one is of no use without the other: it needs that, or what needs that.
+    fn waits_for(&self, one: &ServiceId, other: &ServiceId, storeys: usize) -> bool {
+        let mut needs = self.config.needs(one);
+        storeys > 0 && needs.any(|it| it == other || self.waits_for(it, other, storeys - 1))
+    }
+
+    /// Whether a service that is nowhere might be on a node beside all that the plan puts there,
+    /// but those that wait for it.
     fn fits(&self, service: &ServiceId, node: NodeId) -> bool {
+        let waits = |(other, decision): &(&ServiceId, &Decision)| {
+            decision.to.is_some()
+                && !self.is_fixed(other)
+                && self.waits_for(other, service, self.config.services.len())
+        };
+        let waiting: Vec<_> =
+            self.plan.decisions.iter().filter(waits).map(|(other, _)| other.clone()).collect();
+        if waiting.is_empty() {
+            return self.fits_beside_all(service, node);
+        }
+        let mut plan = self.plan.clone();
+        for other in &waiting {
+            if let Some(decision) = plan.decisions.get_mut(other) {
+                decision.to = None;
+            }
+        }
+        Judge { plan: &plan, ..*self }.fits_beside_all(service, node)
+    }
+
+    fn fits_beside_all(&self, service: &ServiceId, node: NodeId) -> bool {
         let state = self.state();
         let able = state.view.contains_key(&node) && self.sight.able.nodes.contains(&node);
         if !able

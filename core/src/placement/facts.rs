@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Able, Sight};
+use super::{Able, Sight, Weights};
 use crate::id::{NodeId, ServiceId};
 use crate::state::config::{Config, Place, ServiceRules, Strength};
 use crate::state::{Assignment, State};
@@ -46,7 +46,12 @@ pub(super) struct NodeFacts<'a> {
 #[derive(Debug)]
 pub(super) struct ServiceFacts<'a> {
     pub(super) id: &'a ServiceId,
+    /// How much it counts.
     pub(super) importance: u8,
+    /// What it needs at once.
+    pub(super) needs: Vec<usize>,
+    /// How many stand below it, one upon the other.
+    pub(super) height: usize,
     pub(super) assignment: &'a Assignment,
     /// Which node has it, or may have it, if that is in the view.
     pub(super) held: Option<usize>,
@@ -133,6 +138,7 @@ impl<'a> Facts<'a> {
             .collect();
         let mut facts = Self { sight, gone, nodes, services: Vec::new(), quantities };
         facts.services = facts.read_services(config);
+        facts.read_needs(config);
         facts.read_pairs(config);
         facts.read_units();
         facts
@@ -141,6 +147,7 @@ impl<'a> Facts<'a> {
     fn read_services(&self, config: &'a Config) -> Vec<ServiceFacts<'a>> {
         let state = self.sight.state;
         let mut places = Places::new(config, &self.nodes);
+        let weights = Weights::new(config);
         let services = config.services.iter().filter_map(|(id, it)| {
             let assignment = state.assignments.get(id)?;
             let rules = config.rules(id);
@@ -149,7 +156,9 @@ impl<'a> Facts<'a> {
             let copies = if uses.is_empty() { Vec::new() } else { self.copies(config, id) };
             Some(ServiceFacts {
                 id,
-                importance: config.importance(id),
+                importance: weights.of(id),
+                needs: Vec::new(),
+                height: 0,
                 assignment,
                 held: held.filter(|node| self.nodes[*node].here),
                 rank: places.rank(&it.prefer),
@@ -178,6 +187,45 @@ impl<'a> Facts<'a> {
         let Some(copies) = config.copies(service) else { return Vec::new() };
         let all = self.nodes.iter().enumerate();
         all.filter(|(_, node)| copies.is_on(node.name)).map(|(number, _)| number).collect()
+    }
+
+    fn read_needs(&mut self, config: &Config) {
+        let mut above: Vec<usize> = Vec::new();
+        for (id, more) in config.later.next.services.iter().filter(|(_, it)| !it.needs.is_empty()) {
+            let Some(one) = self.service(id) else { continue };
+            self.services[one].needs =
+                more.needs.iter().filter_map(|it| self.service(it)).collect();
+            above.push(one);
+        }
+        // Each round settles one storey at least; a circle, which no configuration has, ends too.
+        for _ in 0..above.len() {
+            let mut risen = false;
+            for one in above.iter().copied() {
+                let below = self.services[one].needs.iter().map(|it| self.services[*it].height);
+                let height = below.max().map_or(0, |it| it + 1);
+                risen |= height > self.services[one].height;
+                self.services[one].height = height;
+            }
+            if !risen {
+                break;
+            }
+        }
+    }
+
+    /// Whether the first needs one of those, at once or through others.
+    pub(super) fn stands_on(&self, service: usize, all: &[usize]) -> bool {
+        let mut reached = self.services[service].needs.clone();
+        let mut known = Vec::new();
+        while let Some(one) = reached.pop() {
+            if all.contains(&one) {
+                return true;
+            }
+            if !known.contains(&one) {
+                known.push(one);
+                reached.extend(&self.services[one].needs);
+            }
+        }
+        false
     }
 
     /// Both sides of each pair know of it.

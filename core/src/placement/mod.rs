@@ -12,6 +12,7 @@
 //! | `occupancy` | who is where, and what that leaves of each node |
 //! | `fit` | what keeps a service from a node, and how good a node is |
 //! | `planner`, `units` | who stays, and who goes where |
+//! | `weight` | how much a service counts |
 //! | `room`, `late` | for whom room is made, and who goes back |
 //! | [`plan`](plan()), [`verdicts`] | what comes of it, and why |
 //! | [`check`](check()) | whether it is right |
@@ -30,6 +31,7 @@
 //! where an operator moves it (rule M5). What is in maintenance stays as it is (section 15).
 //!
 //! The more important come first, and in planned stops what needs another goes before it (`turn`).
+//! What another needs counts as much as that (`weight`).
 
 mod check;
 mod explain;
@@ -44,6 +46,7 @@ mod room;
 mod steps;
 mod turn;
 mod units;
+mod weight;
 
 use alloc::collections::BTreeSet;
 
@@ -54,6 +57,7 @@ pub use plan::{Decision, Leave, Plan, Why, plan, plan_without};
 pub use reach::unreachable;
 pub use steps::{assignment, best, departure, nowhere, successors, takeover};
 pub(crate) use turn::by_importance;
+pub use weight::{Weights, stands_on};
 
 use crate::id::NodeId;
 use crate::points::Seen;

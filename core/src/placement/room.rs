@@ -2,7 +2,7 @@
 //!
 //! Of what is on a node, some may be able to go elsewhere, and some may count for less than what
 //! has no place. The node is chosen on which the least is lost, then the one where the fewest have
-//! to move. Nothing is lost for something that is not more important.
+//! to move. Nothing is lost for something that is not more important, but for what it needs.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ pub(super) const ASKED: usize = 20_000;
 #[derive(Debug)]
 struct Room {
     node: usize,
-    /// What counts for less than this may be lost for it.
+    /// What counts for less than this may be lost for it, and what needs it.
     mine: u8,
     /// How important all is that would be lost.
     lost: u32,
@@ -116,7 +116,7 @@ impl Planner<'_, '_> {
             if self.occupancy.at[other].is_none() || self.lift_for(other, all, room, lifted) {
                 continue;
             }
-            if self.importance(&[other]) >= mine || !self.is_movable(other) {
+            if !self.gives_way(other, all, mine) || !self.is_movable(other) {
                 return false;
             }
             self.lose(other, room, lifted);
@@ -143,12 +143,19 @@ impl Planner<'_, '_> {
         }
         // Of a set that goes together a part may count for less than they do.
         let mut less: Vec<usize> = there.into_iter().flatten().collect();
-        less.retain(|service| self.importance(&[*service]) < mine && self.is_movable(*service));
+        less.retain(|service| self.gives_way(*service, all, mine) && self.is_movable(*service));
         less.sort_by_key(|service| (self.importance(&[*service]), *service));
         less.into_iter().any(|service| {
             self.lose(service, room, lifted);
             self.may(all, node)
         })
+    }
+
+    /// Whether it may be lost for all of them: it counts for less, or needs one of them, and is of
+    /// no use without.
+    fn gives_way(&self, service: usize, all: &[usize], mine: u8) -> bool {
+        let its = self.facts.services[service].importance;
+        its < mine || its == mine && self.facts.stands_on(service, all)
     }
 
     /// Lifts a service that counts for less, for which there may be no other place.
@@ -199,7 +206,7 @@ impl Planner<'_, '_> {
         }
         let mark = lifted.len();
         let goes = self.can_go(&unit, all, node, lifted);
-        if !goes && self.importance(&unit) >= mine {
+        if !goes && !unit.iter().all(|service| self.gives_way(*service, all, mine)) {
             self.put_back_from(lifted, mark);
             return false;
         }

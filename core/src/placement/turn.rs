@@ -3,18 +3,19 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::Plan;
+use super::{Plan, Weights};
 use crate::id::ServiceId;
 use crate::state::{Assignment, Holder, State};
 
-/// These services, the most important first; of equal ones as they come.
+/// These services, those that count most first; of equal ones as they come.
 pub fn by_importance<'a>(
     state: &State,
     services: impl Iterator<Item = &'a ServiceId>,
 ) -> impl Iterator<Item = &'a ServiceId> {
     let mut all: Vec<_> = services.collect();
     if let Some(config) = &state.config {
-        all.sort_by_key(|service| Reverse(config.importance(service)));
+        let weights = Weights::new(config);
+        all.sort_by_key(|service| Reverse(weights.of(service)));
     }
     all.into_iter()
 }

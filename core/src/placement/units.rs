@@ -42,9 +42,16 @@ pub(super) fn units(facts: &Facts<'_>, order: Order) -> Vec<Vec<usize>> {
         share.max().unwrap_or_default()
     };
     for unit in &mut units {
-        unit.sort_by_key(|service| Reverse(facts.services[*service].importance));
+        // What is needed before what needs it.
+        unit.sort_by_key(|service| {
+            let it = &facts.services[*service];
+            (Reverse(it.importance), it.height)
+        });
     }
-    let importance = |unit: &[usize]| unit.first().map(|it| facts.services[*it].importance);
+    let importance = |unit: &[usize]| {
+        let first = unit.first().map(|it| &facts.services[*it]);
+        first.map(|it| (Reverse(it.importance), it.height))
+    };
     let places = |service: &usize| {
         let only = facts.services[*service].only.as_ref();
         only.map_or(facts.nodes.len(), |only| only.iter().filter(|may| **may).count())
@@ -57,7 +64,7 @@ pub(super) fn units(facts: &Facts<'_>, order: Order) -> Vec<Vec<usize>> {
             Order::Smallest => (0, size),
             Order::Rarest => (places, u64::MAX - size),
         };
-        (Reverse(importance(unit)), second)
+        (importance(unit), second)
     });
     units
 }

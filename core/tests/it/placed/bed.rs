@@ -103,6 +103,7 @@ impl Cluster {
                 "importance" => service.importance = value.parse().expect("a number"),
                 "prefer" => service.prefer = list().map(|it| it.replace(':', "=")).collect(),
                 "failback" => service.failback = true,
+                "needs" => service.needs = list().map(|it| it.as_str().into()).collect(),
                 "only" => service.rules.only = places(),
                 "never" => service.rules.never = places(),
                 "together" => service.rules.together = others(),
@@ -130,11 +131,11 @@ impl Cluster {
         let assignment = Assignment { epoch, holder, ..Assignment::default() };
         self.state.assignments.insert(id.clone(), assignment);
         let config = self.config();
-        let Service { prefer, failback, importance, rules, at: _ } = service;
+        let Service { prefer, failback, importance, needs, rules, at: _ } = service;
         let plain = ServiceConfig { prefer, failback, ..ServiceConfig::default() };
         config.services.insert(id.clone(), plain);
         let importance = if importance == 0 { 50 } else { importance };
-        let more = ServiceMore { importance, ..ServiceMore::default() };
+        let more = ServiceMore { importance, needs, ..ServiceMore::default() };
         config.later.next.services.insert(id.clone(), more);
         config.later.fencing.rules.services.insert(id, rules);
     }
@@ -226,6 +227,7 @@ pub struct Service {
     pub importance: u8,
     pub prefer: Vec<String>,
     pub failback: bool,
+    pub needs: std::collections::BTreeSet<ServiceId>,
     pub rules: ServiceRules,
 }
 

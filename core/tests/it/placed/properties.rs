@@ -39,7 +39,8 @@ fn service(nodes: usize, services: usize) -> impl Strategy<Value = Service> {
     let at = proptest::option::of(0..nodes);
     let first = (at, 1u8..5, few(3), any::<bool>(), few(2), few(2));
     let second = (pairs(), pairs(), 0u64..9, 0u64..3, any::<bool>());
-    (first, second).prop_map(|(first, (together, apart, memory, cpu, by_rack))| {
+    let needs = proptest::collection::btree_set(0..services, 0..2);
+    (first, second, needs).prop_map(|(first, (together, apart, memory, cpu, by_rack), needs)| {
         let (at, importance, prefer, failback, only, never) = first;
         let mut uses = std::collections::BTreeMap::new();
         if memory > 0 {
@@ -53,6 +54,7 @@ fn service(nodes: usize, services: usize) -> impl Strategy<Value = Service> {
             importance: importance * 20,
             prefer: prefer.iter().map(ToString::to_string).collect(),
             failback,
+            needs: needs.into_iter().map(name).collect(),
             rules: ServiceRules {
                 only,
                 never,
@@ -78,6 +80,8 @@ pub fn cluster(most_nodes: usize, most_services: usize) -> impl Strategy<Value =
                 // With itself it is neither together nor apart: that is no rule.
                 service.rules.together.remove(&name(number));
                 service.rules.apart.remove(&name(number));
+                // In no circle.
+                service.needs.retain(|other| *other < name(number));
                 cluster.service(name(number).0.as_str(), service);
             }
             cluster
@@ -133,6 +137,10 @@ proptest! {
     fn nothing_more_important_is_down_for_something_less_so(cluster in cluster(4, 8)) {
         let plan = cluster.plan();
         let config = cluster.state.config.as_ref().expect("there");
+        let weights = placement::Weights::new(config);
+        let less = |other: &ServiceId, service: &ServiceId| {
+            weights.of(other) < weights.of(service)
+        };
         for (service, it) in &plan.decisions {
             if it.to.is_some() || it.why != Why::Nowhere {
                 continue;
@@ -140,14 +148,13 @@ proptest! {
             // Alone with what is at least as important, it would find no place either.
             let mut alone = cluster.carried_out(&plan);
             for (other, assignment) in &mut alone.state.assignments {
-                if config.importance(other) < config.importance(service) {
+                if less(other, service) {
                     assignment.holder = Holder::Never;
                 }
             }
-            let less = |other: &ServiceId| config.importance(other) < config.importance(service);
             let mut told = plan.clone();
             for (other, decision) in &mut told.decisions {
-                if less(other) {
+                if less(other, service) {
                     (decision.from, decision.to) = (None, None);
                 } else {
                     decision.from = decision.to;

@@ -88,6 +88,35 @@ fn the_more_important_get_the_room() {
 }
 
 #[test]
+fn nothing_takes_the_room_of_what_it_needs() {
+    // The shop counts for the most, and is of no use without its data.
+    check(
+        "node n1 memory=4
+         node n2 memory=2
+         service data uses=memory:2 only=n1 importance=20
+         service db uses=memory:1 needs=data only=n1
+         service shop uses=memory:4 needs=db importance=90 at=n1",
+        &expect![[r#"
+            data: -> n1: RoomMade
+            db: -> n1: Only
+            shop: n1 -> nowhere (data needs the room)
+        "#]],
+    );
+    // Nor does anything less important than what needs it.
+    check(
+        "node n1 memory=2
+         service data uses=memory:2 importance=20
+         service shop needs=data importance=90
+         service wiki uses=memory:2 at=n1",
+        &expect![[r#"
+            data: -> n1: RoomMade
+            shop: -> n1: Only
+            wiki: n1 -> nowhere (data needs the room)
+        "#]],
+    );
+}
+
+#[test]
 fn room_is_made_by_who_can_go_elsewhere_before_anything_is_lost() {
     check(
         "node n1 memory=10
