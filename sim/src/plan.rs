@@ -186,13 +186,17 @@ impl Plan {
             let more = all.services.entry(service(number)).or_default();
             more.needs = [service(number - 1)].into();
         }
-        let copied = |number: &usize| number % 2 == 1 && !self.parts.services.contains_key(number);
-        for number in (0..self.services).filter(copied).filter(|_| self.copies) {
+        for number in (0..self.services).filter(|number| self.is_copied(*number)) {
             let promotable = [COPIED.to_string()].into();
             let more = all.services.entry(service(number)).or_default();
             more.copies = Some(CopiesConfig { nodes: None, promotable });
         }
         all
+    }
+
+    /// Whether each machine has a copy of that service.
+    fn is_copied(&self, number: usize) -> bool {
+        self.copies && number % 2 == 1 && !self.parts.services.contains_key(&number)
     }
 
     fn bound(&self) -> ConfigNext {
@@ -247,19 +251,23 @@ impl Plan {
         FencingConfig { devices: devices.collect(), nodes, rules: self.rules() }
     }
 
-    /// How much there is of each machine, and who goes where: the first two services are apart,
-    /// the third goes together with the first, and each counts for another amount.
+    /// How much there is of each machine beside the copies, which nothing moves, and who goes where:
+    /// the first two services are apart, the third goes together with the first, and each counts for
+    /// another amount.
     fn rules(&self) -> RulesConfig {
         if self.room == 0 {
             return RulesConfig::default();
         }
         let memory = |amount| [("memory".to_string(), amount)].into();
+        let uses = |number: usize| 1 + number as u64 % 3;
+        let copies = (0..self.services).filter(|number| self.is_copied(*number)).map(uses);
+        let room = self.room + copies.sum::<u64>();
         let node = |name: &&str| {
-            let rules = NodeRules { labels: BTreeMap::new(), capacity: memory(self.room) };
+            let rules = NodeRules { labels: BTreeMap::new(), capacity: memory(room) };
             ((*name).to_string(), rules)
         };
         let rules = |number: usize| {
-            let uses = memory(1 + number as u64 % 3);
+            let uses = memory(uses(number));
             let mut rules = ServiceRules { uses, ..ServiceRules::default() };
             match number {
                 1 => drop(rules.apart.insert(service(0), Strength::Must)),

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub cover: Cover,
     /// How often an address changed hands.
     pub moved: u64,
+    /// Whether the machines had so little room that perhaps nothing could.
+    pub cramped: bool,
     /// How often a partition under standing faults served.
     pub lulls: u64,
     /// Excuses that were needed, and the longest.
@@ -181,23 +183,34 @@ fn live(world: &mut World, it: &Seed) {
     world.set_lull(false);
     world.run(it.faults[1]);
     heal(world);
-    // A seed in which no lease changed hands has tried too little.
-    let rested = |world: &World| world.judges.address.moved == 0 && world.judges.verdict.is_none();
-    if rested(world) {
-        let _ = world.act(&Act::PowerOff(vec![Target::Holder]));
-        world.run(5_000);
-        heal(world);
-    }
-    let other = (0..world.hosts.len()).find(|host| Some(*host) != world.server(0));
-    if let Some(other) = other.filter(|_| rested(world)) {
-        let _ = world.act(&Act::Move(0, Target::Host(other)));
-        world.run(5_000);
-        heal(world);
-    }
+    make_something_move(world);
     world.judge_nothing_lost();
     // At least half a minute; what an operator asked for last may come late.
     world.run(30_000_u64.saturating_sub(world.now / 1_000));
     heal(world);
+}
+
+/// A seed in which no lease changed hands has tried too little. Where machines have little room it
+/// takes more than one attempt.
+fn make_something_move(world: &mut World) {
+    let rested = |world: &World| world.judges.address.moved == 0 && world.judges.verdict.is_none();
+    let server = world.server(0);
+    let hosts = || (0..world.hosts.len()).map(Target::Host);
+    let off = hosts().map(|host| Act::PowerOff(vec![host]));
+    let others = (0..world.hosts.len()).filter(|host| Some(*host) != server);
+    let moves = others.flat_map(|host| {
+        (0..world.plan.services).map(move |service| Act::Move(service, Target::Host(host)))
+    });
+    let first = [Act::PowerOff(vec![Target::Holder])];
+    let all: Vec<Act> = first.into_iter().chain(moves).chain(off).collect();
+    for act in all {
+        if !rested(world) {
+            break;
+        }
+        let _ = world.act(&act);
+        world.run(5_000);
+        heal(world);
+    }
 }
 
 /// All faults end, and the operator does what is left to do until all is well.
@@ -221,6 +234,7 @@ fn outcome(seed: u64, world: &World) -> Outcome {
         digest: world.digest(),
         cover: world.cover.clone(),
         moved: world.judges.address.moved,
+        cramped: world.plan.room > 0,
         lulls: world.judges.service.lulls,
         excused: world.judges.excused.clone(),
     }
