@@ -4,7 +4,7 @@
 //! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and
 //! [`redirect`] (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its
 //! memory for people and [`metrics`] as its numbers for machines. [`config`] reads what the
-//! operator wants; [`ocf`] knows resource agents, [`fence`] switches machines off. [`demo`] is a
+//! operator wants, [`revisions`] keeps what was in force; [`ocf`] knows resource agents, [`fence`] switches machines off. [`demo`] is a
 //! whole cluster on one machine, out of the same processes. [`quorum_server`] is a third process,
 //! on another machine, that breaks ties; [`quorum_client`] asks it, for a [`tie_breaker`].
 //! [`tools`] stands in for what agents call of Pacemaker.
@@ -41,6 +41,7 @@ mod polled;
 pub mod quorum_client;
 pub mod quorum_server;
 pub mod redirect;
+pub mod revisions;
 mod tail;
 mod threads;
 pub mod tie_breaker;

@@ -78,6 +78,12 @@ impl Paths {
         self.state.join("incarnation")
     }
 
+    /// The folder of the configurations that were in force.
+    #[must_use]
+    pub fn revisions(&self) -> PathBuf {
+        self.state.join("revisions")
+    }
+
     /// The journal of events.
     #[must_use]
     pub fn journal(&self) -> PathBuf {

@@ -62,6 +62,11 @@ impl Node {
             Change::Fence(change) => return self.tell_fence(change),
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
+            Change::Times { open } => Notice::Times(open.iter().cloned().collect()),
+            Change::Visit { service, visit } => {
+                let visit = visit.map(|it| (name(&it.node), it.back.is_some(), it.until));
+                Notice::Visit(service.clone(), visit)
+            }
             // The holder says it itself.
             Change::Grant { .. }
             | Change::Stop { .. }

@@ -114,6 +114,11 @@ pub enum Notice {
     PointLost(String),
     /// A reference point that was lost answers this node again.
     PointBack(String),
+    /// These times of the week are open now.
+    Times(Vec<String>),
+    /// A service is to be on a node for a while: where, whether it goes back then, and until when
+    /// (seconds since 1970); or no longer.
+    Visit(ServiceId, Option<(String, bool, u64)>),
     /// Nothing moves for a while: on which node that was asked for, for how long, and why.
     Disarmed(String, Span, String),
     /// Exactly half of the voters is here: these, and what this node does about it.
@@ -226,6 +231,8 @@ impl Notice {
             | Self::Started(_)
             | Self::Verified(_)
             | Self::Configured(_)
+            | Self::Times(_)
+            | Self::Visit(..)
             | Self::Standby(..)
             | Self::Membership(..)
             | Self::ClientsTold(..)
@@ -367,6 +374,15 @@ fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
             write!(f, "{service}: its {hook} hook failed, which changes nothing else: {reason}")
         }
         Notice::Disarmed(by, span, reason) => disarmed(f, by, *span, reason),
+        Notice::Times(open) if open.is_empty() => {
+            f.write_str("no time of the configuration is open")
+        }
+        Notice::Times(open) => write!(f, "open by the clock: {}", open.join(", ")),
+        Notice::Visit(service, Some((node, back, _))) => {
+            let then = if *back { "for a while" } else { "and stays there" };
+            write!(f, "{service} is to be on {node}, {then}")
+        }
+        Notice::Visit(service, None) => write!(f, "{service} goes by its rules again"),
         Notice::Armed(by) => armed(f, by.as_deref()),
         _ => ties(f, notice),
     }

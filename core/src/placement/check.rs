@@ -88,7 +88,15 @@ impl Judge<'_> {
         let name = self.state().name(node);
         let Some(rules) = self.config.rules(service) else { return true };
         let is = |place: &_| self.config.is_there(&name, place);
-        (rules.only.is_empty() || rules.only.iter().any(is)) && !rules.never.iter().any(is)
+        // For a time that is open other rules may stand in their place.
+        let open = &self.state().later.fencing.times.open;
+        let during = rules.during.iter().filter(|(time, _)| open.contains(*time));
+        let (mut only, mut never) = (&rules.only, &rules.never);
+        for (_, it) in during.rev() {
+            only = it.only.as_ref().unwrap_or(only);
+            never = it.never.as_ref().unwrap_or(never);
+        }
+        (only.is_empty() || only.iter().any(is)) && !never.iter().any(is)
     }
 
     fn places(&self) -> Vec<Broken> {

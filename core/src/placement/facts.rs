@@ -53,6 +53,10 @@ pub(super) struct ServiceFacts<'a> {
     /// How many stand below it, one upon the other.
     pub(super) height: usize,
     pub(super) assignment: &'a Assignment,
+    /// Where an operator wants it, next or for a while.
+    pub(super) wish: Option<NodeId>,
+    /// It is to be there for a while, or back from there.
+    pub(super) visits: bool,
     /// Which node has it, or may have it, if that is in the view.
     pub(super) held: Option<usize>,
     /// By which place in `prefer` each node is named first, for those that are.
@@ -148,8 +152,9 @@ impl<'a> Facts<'a> {
         let state = self.sight.state;
         let mut places = Places::new(config, &self.nodes);
         let weights = Weights::new(config);
-        let services = config.services.iter().filter_map(|(id, it)| {
+        let services = config.services.keys().filter_map(|id| {
             let assignment = state.assignments.get(id)?;
+            let visited = state.visited_by(id);
             let rules = config.rules(id);
             let held = assignment.holder.node().and_then(|node| self.node(node));
             let uses = rules.map(|rules| self.uses(rules)).unwrap_or_default();
@@ -160,9 +165,11 @@ impl<'a> Facts<'a> {
                 needs: Vec::new(),
                 height: 0,
                 assignment,
+                wish: visited.or(assignment.wish),
+                visits: visited.is_some(),
                 held: held.filter(|node| self.nodes[*node].here),
-                rank: places.rank(&it.prefer),
-                only: rules.and_then(|rules| places.only(rules)),
+                rank: places.rank(state.prefers(id)),
+                only: places.only(state.places(id)),
                 copied: config.copies(id).is_some(),
                 watched: self.sight.seen.points_of(id).next().is_some(),
                 uses,
@@ -349,13 +356,13 @@ impl<'c> Places<'c> {
         Rank { of, length }
     }
 
-    fn only(&mut self, rules: &ServiceRules) -> Option<Vec<bool>> {
-        if rules.only.is_empty() && rules.never.is_empty() {
+    fn only(&mut self, (only, never): (&[Place], &[Place])) -> Option<Vec<bool>> {
+        if only.is_empty() && never.is_empty() {
             return None;
         }
-        let mut may = vec![rules.only.is_empty(); self.names.len()];
-        let each = rules.only.iter().map(|it| (it, true));
-        for (place, value) in each.chain(rules.never.iter().map(|it| (it, false))) {
+        let mut may = vec![only.is_empty(); self.names.len()];
+        let each = only.iter().map(|it| (it, true));
+        for (place, value) in each.chain(never.iter().map(|it| (it, false))) {
             for (may, there) in may.iter_mut().zip(self.of(place.clone()).iter()) {
                 if *there {
                     *may = value;

@@ -242,7 +242,7 @@ impl Facts<'_> {
         Key {
             misses: seen_from(&|| seen.misses(place.id, it.id)),
             quarantined: place.quarantined,
-            unwished: it.assignment.wish != Some(place.id),
+            unwished: it.wish != Some(place.id),
             // A score says nothing of what else its service needs there.
             spent: it.copied && failures >= PROMOTIONS_TRIED,
             score: Reverse(it.copied.then(|| state.score(it.id, place.id)).flatten()),

@@ -30,17 +30,20 @@ impl Planner<'_, '_> {
         found > 0
     }
 
-    /// A set that works and may move goes back to a node that one of it prefers and returns to;
-    /// whether it does.
+    /// A set that works and may move goes back to a node that one of it prefers and returns to, or
+    /// where an operator wants it for a while; whether it does.
     pub(super) fn go_back(&mut self, unit: usize) -> bool {
         let facts = self.facts;
         let all = self.units[unit].clone();
         let wants = |service: &usize| {
             let node = self.occupancy.at[*service]?;
             let it = &facts.services[*service];
-            let config = facts.state().config.as_ref()?.services.get(it.id)?;
+            if it.visits {
+                let away = it.wish != Some(facts.nodes[node].id);
+                return away.then_some((*service, 0));
+            }
             let here = it.rank.of(node).unwrap_or(it.rank.length);
-            (config.failback && here > 0).then_some((*service, here))
+            (facts.state().fails_back(it.id) && here > 0).then_some((*service, here))
         };
         let Some((who, here)) = all.iter().find_map(wants) else { return false };
         let stands = |it: &&usize| self.occupancy.at[**it].is_some();
@@ -50,17 +53,22 @@ impl Planner<'_, '_> {
         }
         let before = self.lift(&standing);
         let best = self.best_two(&standing)[0].as_ref().map(|(node, _)| *node);
-        let rank = |node: usize| facts.services[who].rank.of(node);
+        let it = &facts.services[who];
+        let better = |node: usize| match it.visits {
+            true => it.wish == Some(facts.nodes[node].id),
+            false => it.rank.of(node).is_some_and(|rank| rank < here),
+        };
         // Not to a node that comes and goes, or whose network does.
         let good = |node: &usize| {
             let place = &facts.nodes[*node];
-            rank(*node).is_some_and(|rank| rank < here)
+            better(*node)
                 && !place.quarantined
                 && facts.sight.seen.doubts(place.id, facts.services[who].id) == 0
         };
+        let leaves = if it.visits { Leave::Visit } else { Leave::Failback };
         if best.as_ref().is_some_and(good) && self.put_best(&standing) {
             for service in standing {
-                self.fates[service].leaves = Some(Leave::Failback);
+                self.fates[service].leaves = Some(leaves.clone());
             }
             return true;
         }

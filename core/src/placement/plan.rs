@@ -58,6 +58,8 @@ pub enum Leave {
     RoomFor(ServiceId),
     /// It prefers another node, and returns.
     Failback,
+    /// An operator wants it elsewhere for a while, or that is over.
+    Visit,
 }
 
 impl fmt::Display for Leave {
@@ -70,6 +72,7 @@ impl fmt::Display for Leave {
             Self::With(other) => write!(f, "it goes along with {other}"),
             Self::RoomFor(other) => write!(f, "{other} needs the room"),
             Self::Failback => f.write_str("it prefers another node, and returns"),
+            Self::Visit => f.write_str("an operator wants it there for a while, or back"),
         }
     }
 }

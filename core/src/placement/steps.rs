@@ -145,7 +145,7 @@ pub fn departure(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
                 // What has to go goes, wherever to.
                 Leave::Rule(_) | Leave::With(_) => true,
                 // It leaves a place where it works, so the other one has to be free.
-                Leave::RoomFor(_) | Leave::Failback => decision.to.is_none_or(free),
+                Leave::RoomFor(_) | Leave::Failback | Leave::Visit => decision.to.is_none_or(free),
             };
         let cause = match leaves {
             Leave::Failback => Cause::Failback,
@@ -154,7 +154,8 @@ pub fn departure(sight: Sight<'_>, plan: &Plan) -> Option<Change> {
             | Leave::Withdrawn
             | Leave::Rule(_)
             | Leave::With(_)
-            | Leave::RoomFor(_) => Cause::Planned,
+            | Leave::RoomFor(_)
+            | Leave::Visit => Cause::Planned,
         };
         let (service, base, wish) = (service.clone(), assignment.epoch, decision.to);
         may.then_some(Change::Stop { service, base, cause, wish })

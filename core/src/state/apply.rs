@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, ProofRecord, Takeover};
-use super::config::Config;
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_7, ProofRecord, Takeover};
+use super::config::{Config, ServiceConfig};
 use super::incident::{Cause, Moved, Reached, Stage};
 use super::{Holder, LEFT_KEPT, Member, Refusal, State};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
@@ -73,6 +73,8 @@ impl State {
             Change::Fence(change) => self.change_fencing(change),
             Change::Watch(word) => self.watch(word),
             Change::WatchdogElapsed { node, number } => self.watchdog_elapsed(node, number),
+            Change::Times { open } => self.set_times(open),
+            Change::Visit { service, visit } => self.visit(service, visit),
         }
     }
 
@@ -157,10 +159,21 @@ impl State {
         let Some(known) = &self.config else { return false };
         let look = |config: &Config| config.more_of(service).map(|it| it.look.clone());
         let old = known.services.get(service);
-        old.is_some_and(|old| config.services.get(service) != Some(old))
+        old.is_some_and(|old| self.is_other(old, config.services.get(service)))
             || known.resources(service) != config.resources(service)
             || look(known).unwrap_or_default() != look(config).unwrap_or_default()
             || known.copies(service) != config.copies(service)
+    }
+
+    /// Whether it is described otherwise. Where it would rather be changes nothing of what runs, but
+    /// members of before 0.7 start it anew for that too: so do all as long as one may be among them.
+    fn is_other(&self, old: &ServiceConfig, new: Option<&ServiceConfig>) -> bool {
+        let Some(new) = new else { return true };
+        if self.more.protocol < PROTOCOL_0_7 {
+            return old != new;
+        }
+        let ServiceConfig { addresses, program, monitor, prefer: _, failback: _ } = old;
+        (addresses, program, monitor) != (&new.addresses, &new.program, &new.monitor)
     }
 
     pub(super) fn forget_unwanted(&mut self) {

@@ -15,7 +15,7 @@ use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{
     AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer,
-    Scope, WatchdogWord,
+    Scope, Visit, WatchdogWord,
 };
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::quorum::chain::Module;
@@ -250,6 +250,18 @@ pub enum Change {
         /// The number of the word that this relies on.
         number: u64,
     },
+    /// Other times of the week are open than before.
+    Times {
+        /// Those.
+        open: BTreeSet<String>,
+    },
+    /// A service is to be on a node for a while, or no longer.
+    Visit {
+        /// Which.
+        service: ServiceId,
+        /// Where, and until when.
+        visit: Option<Visit>,
+    },
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -281,6 +293,7 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::Times { .. } | Self::Visit { .. } => PROTOCOL_0_7,
             Self::Fence(_)
             | Self::Takeover(Takeover { proof: ProofRecord::Fenced, .. })
             | Self::Watch(_)

@@ -11,7 +11,9 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use super::devices::{AfterFence, DeviceConfig, FenceAgent, FencingConfig, NodeFencing, Plug};
-pub use super::rules::{NodeRules, Place, RulesConfig, SITE, ServiceRules, Strength};
+pub use super::rules::{
+    During, NodeRules, Place, RulesConfig, SITE, ServiceRules, Strength, TimeConfig,
+};
 pub use super::safety::{Safety, Stuck};
 use crate::id::ServiceId;
 use crate::quorum::chain::Chain;

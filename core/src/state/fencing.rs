@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::Applied;
 use super::config::Config;
 use super::watchdog::Watchdog;
-use super::{CycleEnd, Cycles, Outcome, Refusal, Rehearsal, State};
+use super::{CycleEnd, Cycles, Outcome, Refusal, Rehearsal, State, StateTimes};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::time::Span;
 
@@ -56,6 +56,9 @@ pub struct StateFencing {
     pub watchdogs: BTreeMap<NodeId, Watchdog>,
     /// Machines that are switched off and on for a trial, and what came of it.
     pub cycles: Cycles,
+    /// What 0.6 knows nothing of.
+    #[serde(skip)]
+    pub times: StateTimes,
 }
 
 /// Something about a node's being switched off.

@@ -28,6 +28,7 @@ mod rest;
 mod rules;
 mod safety;
 mod sound;
+mod times;
 mod votes;
 mod watchdog;
 
@@ -57,6 +58,7 @@ pub use refusal::Refusal;
 pub use rehearsal::{Cycle, CycleEnd, Cycles, Rehearsal};
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
+pub use times::{StateTimes, Visit, WAY_BACK};
 pub use votes::{MOST_NODES, MOST_VOTERS};
 pub use watchdog::{Watchdog, WatchdogWord};
 
@@ -257,6 +259,7 @@ pub struct StateEndLater {
 /// What stands in the tail of that. Only members from 0.7 on read it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateEndRules {
+    own: StateTimes,
     config: RulesConfig,
 }
 
@@ -265,12 +268,13 @@ impl Tailed for StateEndLater {
     type Later = ();
 
     fn more(&self) -> StateEndRules {
-        StateEndRules { config: self.config.more() }
+        StateEndRules { own: self.own.times.clone(), config: self.config.more() }
     }
 
     fn later(&self) {}
 
     fn add(&mut self, more: StateEndRules) {
+        self.own.times = more.own;
         self.config.add(more.config);
     }
 

@@ -112,6 +112,7 @@ impl State {
         next.stopped.retain(|service| knows(config, service));
         next.works.retain(|service, _| knows(config, service));
         next.maintenance.services.retain(|service, _| knows(config, service));
+        self.later.fencing.times.visits.retain(|service, _| knows(config, service));
         self.forget_watchdogs();
     }
 

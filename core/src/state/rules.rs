@@ -7,11 +7,13 @@
 //! | rather there | `prefer = ["node1", "site=east"]` |
 //! | where both run, on one node | `together = ["cache"]`; rather so: `{ cache = 30 }` |
 //! | never on one node, or one rack | `apart = ["db2"]`, `apart-by = "rack"` |
+//! | there by night | `[times.night]`, `[services.db.during.night]` with `prefer = ["node2"]` |
+//! | back by night | `failback = "night"` |
 //! | so much of what nodes have | `uses = { memory = 8 }`; nodes: `capacity = { memory = 64 }` |
 //!
 //! Both sides of `together` and `apart` are the same: it is enough that one of the two says it.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -31,6 +33,32 @@ pub struct RulesConfig {
     pub nodes: BTreeMap<String, NodeRules>,
     /// What is said of services; only of those of which anything is.
     pub services: BTreeMap<ServiceId, ServiceRules>,
+    /// Times of the week that services' rules name.
+    pub times: BTreeMap<String, TimeConfig>,
+}
+
+/// A time that comes again every week.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeConfig {
+    /// The days on which it begins: 0 is Monday, 6 is Sunday. Every day if nothing stands here.
+    pub days: BTreeSet<u8>,
+    /// When it begins: minutes since midnight.
+    pub from: u16,
+    /// When it ends: minutes since midnight, of the next day if that is not after `from`.
+    pub to: u16,
+    /// By which clock: a name of the time zone database, such as `Europe/Berlin`.
+    pub zone: String,
+}
+
+/// What is said of a service for a time, in the place of what is said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct During {
+    /// Rather there, best first.
+    pub prefer: Option<Vec<String>>,
+    /// Only there.
+    pub only: Option<Vec<Place>>,
+    /// Not there.
+    pub never: Option<Vec<Place>>,
 }
 
 /// What a node is and has.
@@ -57,6 +85,11 @@ pub struct ServiceRules {
     pub apart: BTreeMap<ServiceId, Strength>,
     /// What else of a node counts as the same place, where it is apart from others: a label.
     pub apart_by: Option<String>,
+    /// The time at which it goes back to a better node of `prefer`.
+    pub failback_at: Option<String>,
+    /// What is said for times instead, by their names. Where several are open, by the first name
+    /// that says something.
+    pub during: BTreeMap<String, During>,
 }
 
 /// A node, or all nodes with a label: `node1`, `rack=r1`.

@@ -27,6 +27,13 @@ pub enum Request {
     },
     /// The configuration in force: a [`ConfigAnswer`].
     Config,
+    /// The configurations that were in force: a [`RevisionsAnswer`].
+    Revisions,
+    /// One of them: a [`ConfigAnswer`].
+    Revision {
+        /// Its number.
+        number: u64,
+    },
     /// What applying that text would change: a [`PlanAnswer`].
     Plan {
         /// The text of a `cluster.toml`.
@@ -253,6 +260,28 @@ pub struct ConfigAnswer {
     pub revision: u64,
     /// Its text, with every value spelled out.
     pub text: String,
+}
+
+/// The configurations that were in force, as the answering node knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionsAnswer {
+    /// The revision in force.
+    pub revision: u64,
+    /// Those that are kept, oldest first.
+    pub kept: Vec<RevisionAnswer>,
+}
+
+/// A configuration that was in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionAnswer {
+    /// Its number.
+    pub number: u64,
+    /// When the answering node learned of it: RFC 3339, UTC.
+    pub since: String,
+    /// What it changed, in words.
+    pub changes: Vec<String>,
+    /// How many more changes there were.
+    pub more: usize,
 }
 
 /// A problem of a text, with its place.

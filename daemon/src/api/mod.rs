@@ -31,6 +31,7 @@ mod plans;
 pub mod rehearse;
 pub mod report;
 mod requests;
+mod revised;
 mod server;
 mod services;
 pub(crate) mod socket;
@@ -49,6 +50,7 @@ use crate::driver::rehearse::Rehearsals;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::paths::Paths;
+use crate::revisions::Revisions;
 
 pub use socket::ServeError;
 
@@ -59,6 +61,7 @@ struct Desk {
     metrics: Metrics,
     key: Identity,
     rehearsals: Rehearsals,
+    revisions: Revisions,
 }
 
 impl Desk {
@@ -84,6 +87,8 @@ pub fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let listener = socket::listen(&paths.api_socket(), socket::Access::Group)?;
-    let desk = Arc::new(Desk { handle, journal, metrics, key, rehearsals });
+    let revisions = Revisions::new(paths.revisions());
+    revisions.follow(handle.clone());
+    let desk = Arc::new(Desk { handle, journal, metrics, key, rehearsals, revisions });
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

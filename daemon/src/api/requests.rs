@@ -17,7 +17,9 @@ use super::message::{
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, fence, halt, overrule, placed, report, services};
+use super::{
+    Desk, disarm, enrol, features, fence, halt, overrule, placed, report, revised, services,
+};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 use crate::driver::view::View;
@@ -37,6 +39,8 @@ pub(super) type Answered<T> = Result<T, Failure>;
 pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> {
     match request {
         Request::Config => json(&in_force(&state(desk))?),
+        Request::Revisions => json(&revised::list(desk).await?),
+        Request::Revision { number } => json(&revised::one(desk, number).await?),
         Request::Plan { text } => json(&plan(&desk.handle.view(), &text)?),
         Request::Explain { service } => json(&placed::explain(&desk.handle.view(), &service)?),
         Request::Simulate { fail, text } => {
@@ -155,14 +159,7 @@ async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
     let state = state(desk);
     let old = config_of(&state)?;
     let checked = read(text)?;
-    if base != state.revision {
-        let message = format!(
-            "the configuration is at revision {} now, the plan was made for {base}; nothing was \
-             changed",
-            state.revision
-        );
-        return Err(Failure::unchanged(message, "look at `stead plan` again"));
-    }
+    let base = revised::still_holds(desk, base, &state).await?;
     let changes = planned(&state, old, &checked.config);
     if let Some((change, reason)) =
         changes.iter().find_map(|it| it.refused.as_ref().map(|reason| (it, reason)))
@@ -173,7 +170,12 @@ async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
     if changes.is_empty() {
         return Ok(ApplyAnswer { revision: base, changes });
     }
-    submit(desk, Change::Configure { base, config: checked.config }).await?;
+    if let Err(failure) = submit(desk, Change::Configure { base, config: checked.config }).await {
+        // Another was faster: that says what changed.
+        let now = desk.handle.view().state.clone();
+        revised::still_holds(desk, base, &now).await?;
+        return Err(failure);
+    }
     Ok(ApplyAnswer { revision: base + 1, changes })
 }
 

@@ -121,6 +121,8 @@ impl Client {
             Request::FenceRehearse(request) => self.rehearse(desk, request).await,
             Request::Status { watch: false }
             | Request::Config
+            | Request::Revisions
+            | Request::Revision { .. }
             | Request::Plan { .. }
             | Request::Explain { .. }
             | Request::Simulate { .. }

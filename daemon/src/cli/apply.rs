@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::{Context, print, print_json};
 use super::exit::Exit;
 use super::plan::{plan, shown};
-use crate::api::message::{ApplyAnswer, Request};
+use crate::api::message::{ApplyAnswer, PlanAnswer, Request};
 
 /// Make a file the configuration in force, on all nodes at once.
 ///
@@ -18,24 +18,43 @@ use crate::api::message::{ApplyAnswer, Request};
 pub(super) struct Apply {
     /// The file; if not given, cluster.toml of the folder --etc
     file: Option<PathBuf>,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// How a text is applied.
+#[derive(Debug, Args)]
+pub(super) struct Way {
     /// Don't ask
     #[arg(long)]
     yes: bool,
     /// Print one JSON object; asks nothing
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Apply {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let file = self.file.unwrap_or_else(|| context.paths.configuration());
         let (text, plan) = plan(context, &file)?;
+        self.way.apply(context, text, &plan)
+    }
+}
+
+impl Way {
+    /// Shows what would change, asks, and applies it.
+    pub(super) fn apply(
+        self,
+        context: &Context,
+        text: String,
+        plan: &PlanAnswer,
+    ) -> anyhow::Result<Exit> {
         if !self.json {
-            print(&shown(&plan, context.out))?;
+            print(&shown(plan, context.out))?;
         }
         if plan.refused() {
             if self.json {
-                print_json(&plan)?;
+                print_json(plan)?;
             }
             return Ok(Exit::Failed);
         }

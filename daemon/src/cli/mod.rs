@@ -26,6 +26,7 @@ mod events;
 mod exit;
 mod explain;
 mod fence;
+mod history;
 mod incident;
 mod init;
 mod join;
@@ -39,6 +40,7 @@ mod plan;
 mod processes;
 mod quorum;
 mod quorum_server;
+mod rollback;
 mod shell;
 mod simulate;
 mod standby;
@@ -104,6 +106,9 @@ enum Command {
     Lint(lint::Lint),
     Plan(plan::Plan),
     Apply(apply::Apply),
+    History(history::History),
+    Diff(history::Diff),
+    Rollback(rollback::Rollback),
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Config(config::Config),
@@ -164,6 +169,9 @@ impl Command {
             Self::Lint(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Apply(command) => command.run(context),
+            Self::History(command) => command.run(context),
+            Self::Diff(command) => command.run(context),
+            Self::Rollback(command) => command.run(context),
             Self::Explain(command) => command.run(context),
             Self::Simulate(command) => command.run(context),
             Self::Config(command) => command.run(context),

@@ -41,8 +41,13 @@ pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, Pl
     for warning in &checked.warnings {
         eprint!("{}", drawn(warning, context));
     }
-    let plan = context.ask(&Request::Plan { text: text.clone() })?;
+    let plan = ask_plan(context, &text)?;
     Ok((text, plan))
+}
+
+/// What applying a text would change.
+pub(super) fn ask_plan(context: &Context, text: &str) -> anyhow::Result<PlanAnswer> {
+    Ok(context.ask(&Request::Plan { text: text.to_owned() })?)
 }
 
 pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {

@@ -5,6 +5,7 @@ mod exact;
 mod properties;
 mod scale;
 mod stories;
+mod times;
 
 use stead_core::placement::{self, Sight};
 use stead_core::state::Change;

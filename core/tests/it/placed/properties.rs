@@ -62,6 +62,7 @@ fn service(nodes: usize, services: usize) -> impl Strategy<Value = Service> {
                 together: together.into_iter().collect(),
                 apart: apart.into_iter().collect(),
                 apart_by: by_rack.then(|| "rack".to_owned()),
+                ..ServiceRules::default()
             },
         }
     })

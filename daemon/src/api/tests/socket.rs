@@ -11,7 +11,8 @@ use stead_core::notice::Notice;
 
 use super::super::client::{CallError, Client, Streamed};
 use super::super::message::{
-    Answer, ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, PlanAnswer, Request, TokenAnswer,
+    Answer, ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, PlanAnswer, Request, RevisionsAnswer,
+    TokenAnswer,
 };
 use super::super::report::{IncidentReport, StatusReport, TimersReport};
 use super::super::token::Token;
@@ -129,10 +130,64 @@ fn a_plan_is_made_and_applied_once() {
     assert_eq!((applied.revision, applied.changes.len()), (2, 1));
     let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
     assert_eq!(config.revision, 2);
-    // The plan was made for what is no longer in force.
+    // Both are kept, and a plan for what is no longer in force is told what has changed since.
+    let kept = wait_kept(&served, 2);
+    assert_eq!((kept.revision, kept.kept[0].number, kept.kept[1].number), (2, 1, 2));
+    let change = "service web: prefers: node1, node2 -> node2";
+    assert_eq!(kept.kept[1].changes, [change]);
     let stale = served.failure(&apply);
-    assert!(stale.message.contains("revision 2 now"), "{stale}");
+    let told = "revision 2 now, the plan was made for 1; nothing was changed";
+    assert!(stale.message.contains(told) && stale.message.contains(change), "{stale}");
     assert_eq!((stale.changed, served.submitted.lock().unwrap().len()), (Changed::No, 1));
+}
+
+/// What is kept, once there are so many.
+fn wait_kept(served: &Served, many: usize) -> RevisionsAnswer {
+    loop {
+        let kept: RevisionsAnswer = served.client().ask(&Request::Revisions).unwrap();
+        if kept.kept.len() >= many {
+            return kept;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_was_in_force_can_be_had_again() {
+    let served = Served::new(picture(CLUSTER, 3));
+    wait_kept(&served, 1);
+    let mut client = served.client();
+    let text = CLUSTER.replace("[\"node1\", \"node2\"]", "[\"node2\"]");
+    let _: ApplyAnswer = client.ask(&Request::Apply { text, base: 1 }).unwrap();
+    wait_kept(&served, 2);
+    let first: ConfigAnswer = client.ask(&Request::Revision { number: 1 }).unwrap();
+    assert_eq!(first.revision, 1);
+    let _: ApplyAnswer = client.ask(&Request::Apply { text: first.text, base: 2 }).unwrap();
+    let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
+    let read = |text: &str| config::read("x", text).unwrap().config;
+    assert_eq!((config.revision, read(&config.text)), (3, read(CLUSTER)));
+    for number in [0, 9] {
+        let none = served.failure(&Request::Revision { number });
+        let told = format!("revision {number} is not kept here, but 1 to 3 are");
+        assert!(none.message.contains(&told), "{none}");
+    }
+}
+
+#[test]
+fn disarming_is_no_change_that_a_plan_has_to_fear() {
+    let mut view = picture(CLUSTER, 3);
+    view.report.as_mut().unwrap().more.revision = Some(1);
+    for node in [2, 3] {
+        change_peer(&mut view, node, |peer| peer.more.counts = Some(true));
+    }
+    let served = Served::new(view);
+    wait_kept(&served, 1);
+    let mut client = served.client();
+    let disarm = Request::Disarm { seconds: 60, reason: "switches".into() };
+    let _: ChangeAnswer = client.ask(&disarm).unwrap();
+    let text = CLUSTER.replace("[\"node1\", \"node2\"]", "[\"node2\"]");
+    let applied: ApplyAnswer = client.ask(&Request::Apply { text, base: 1 }).unwrap();
+    assert_eq!(applied.revision, 3);
 }
 
 #[test]
