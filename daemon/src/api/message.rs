@@ -70,6 +70,9 @@ pub enum Request {
         service: String,
         /// Where to.
         node: String,
+        /// For how many seconds; for good if not given.
+        #[serde(default)]
+        for_s: Option<u64>,
     },
     /// Put a node on or off standby: a [`ChangeAnswer`].
     Standby {

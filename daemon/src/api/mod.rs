@@ -25,6 +25,8 @@ pub mod fence;
 pub mod halt;
 pub mod join;
 pub mod message;
+mod moves;
+mod outage;
 mod overrule;
 mod placed;
 mod plans;

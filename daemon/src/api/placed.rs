@@ -13,6 +13,7 @@ use stead_core::time::Span;
 use super::message::{
     ExplainAnswer, Failure, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
 };
+use super::outage;
 use super::requests::{Answered, config_of};
 use crate::driver::view::View;
 
@@ -21,7 +22,7 @@ use crate::driver::view::View;
 const MOST_LOSSES: usize = 200_000;
 
 /// Who could take something, as far as this node sees.
-fn able(view: &View) -> Able {
+pub(super) fn able(view: &View) -> Able {
     let alive = |node: NodeId| {
         let peers = view.report.as_ref().map(|report| &report.peers);
         peers.and_then(|peers| peers.get(&node)).is_some_and(|peer| peer.daemon_alive)
@@ -238,6 +239,11 @@ fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
             from: name(it.from),
             to: name(it.to),
             why: words(state, it),
+            outage_ms: it
+                .from
+                .and(it.to)
+                .and_then(|_| outage::of_planned_move(state, service))
+                .map(|(took, _)| took.0 / 1_000),
         })
     };
     plan.decisions.iter().filter_map(step).collect()

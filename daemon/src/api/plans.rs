@@ -33,6 +33,10 @@ pub struct PlannedMove {
     pub to: Option<String>,
     /// Why.
     pub why: String,
+    /// For how long it would be out, in milliseconds, by its last planned move; nothing if that is
+    /// not known, or if it is out already, or would stay so.
+    #[serde(default)]
+    pub outage_ms: Option<u64>,
 }
 
 /// What the loss of a node would leave without a place.

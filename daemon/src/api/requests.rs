@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use stead_core::id::{Index, NodeId, ServiceId};
-use stead_core::points::{Seen, View as Seeing};
+use stead_core::id::{Index, NodeId};
 use stead_core::state::config::Config;
-use stead_core::state::{AttributeScope, Cause, Change, Holder, Outcome, State};
+use stead_core::state::{AttributeScope, Change, Outcome, State};
 use tokio::time::timeout;
 
 use super::message::{
@@ -18,7 +17,7 @@ use super::message::{
 use super::server::LOOK_BACK;
 use super::token::Token;
 use super::{
-    Desk, disarm, enrol, features, fence, halt, overrule, placed, report, revised, services,
+    Desk, disarm, enrol, features, fence, halt, moves, overrule, placed, report, revised, services,
 };
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
@@ -49,7 +48,9 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         }
         Request::Apply { text, base } => json(&apply(desk, &text, base).await?),
         Request::Token { node } => json(&token(desk, &node).await?),
-        Request::Move { service, node } => json(&move_service(desk, &service, &node).await?),
+        Request::Move { service, node, for_s } => {
+            json(&moves::move_service(desk, &service, &node, for_s).await?)
+        }
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
         Request::Disarm { seconds, reason } => json(&disarm::disarm(desk, seconds, reason).await?),
         Request::Arm => json(&disarm::arm(desk).await?),
@@ -220,105 +221,6 @@ pub(super) fn member(state: &State, name: &str) -> Answered<NodeId> {
             format!("the members are: {}", members.join(", ")),
         )
     })
-}
-
-/// A node that no operator keeps from taking services.
-fn takes(state: &State, to: NodeId, node: &str) -> Answered<()> {
-    let (why, next) = if state.standby.contains(&to) {
-        ("is on standby", format!("`stead standby {node} --off` first"))
-    } else if state.is_halted(to) {
-        let next = "`stead start --all` or `stead start --site SITE` first";
-        ("is stopped by an operator", next.to_owned())
-    } else if state.is_node_maintained(to) {
-        let next = format!("`stead maintenance --node {node} --off` first");
-        ("is in maintenance, and nothing comes to it", next)
-    } else {
-        return Ok(());
-    };
-    Err(Failure::unchanged(format!("{node} {why}; nothing was changed"), next))
-}
-
-async fn move_service(desk: &Desk, service: &str, node: &str) -> Answered<ChangeAnswer> {
-    let state = state(desk);
-    let to = member(&state, node)?;
-    let id = services::known(&state, service)?;
-    let assignment = state.assignments.get(&id).cloned().unwrap_or_default();
-    services::untouched(&state, [&id])?;
-    if state.is_stopped(&id) {
-        return Err(Failure::unchanged(
-            format!("{service} is stopped by an operator; nothing was changed"),
-            format!("`stead start {service}` first"),
-        ));
-    }
-    takes(&state, to, node)?;
-    let quarantined = desk.handle.view().quarantined.get(&to).copied();
-    if let Some(it) = quarantined.filter(|_| !state.is_disarmed()) {
-        return Err(Failure::unchanged(
-            format!(
-                "{node} was lost {} times and is in quarantine (see `stead status`); nothing was \
-                 changed",
-                it.losses
-            ),
-            format!("if you know that it stays: `stead clear --node {node}` first"),
-        ));
-    }
-    if let Some(point) = out_of_reach(&desk.handle.view().seen, &state, to, &id) {
-        return Err(Failure::unchanged(
-            format!(
-                "{node} has no answers from {point}, which others have: clients would not reach \
-                 {service} there; nothing was changed"
-            ),
-            format!("mend {node}'s network (see `stead status`), or choose another node"),
-        ));
-    }
-    let base = assignment.epoch;
-    let change = match assignment.holder {
-        Holder::Node(holder) if holder == to => {
-            return Err(Failure::unchanged(
-                format!("{service} is on {node} already; nothing was changed"),
-                "",
-            ));
-        }
-        Holder::Node(_) => {
-            Change::Stop { service: id, base, cause: Cause::Planned, wish: Some(to) }
-        }
-        Holder::Never | Holder::Stopped { .. } => Change::Assign { service: id, base, node: to },
-        Holder::Stopping { .. } => {
-            return Err(stopping(&state, &id, service));
-        }
-    };
-    let index = submit(desk, change).await?;
-    Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: None })
-}
-
-/// Why a service can't be moved that is on its way down.
-fn stopping(state: &State, id: &ServiceId, service: &str) -> Failure {
-    let holder = state.assignments.get(id).and_then(|it| it.holder.node());
-    let away = holder.filter(|node| state.waiting_for(*node).any(|it| it == id));
-    match away.map(|node| state.name(node)) {
-        Some(node) => Failure::unchanged(
-            format!(
-                "{service} stays with {node}, which is lost: only proof that {node} is off lets it \
-                 start elsewhere; nothing was changed"
-            ),
-            format!(
-                "bring {node} back, or make sure that it is off, then: stead fence confirm-off \
-                 {node} --reason \"what you looked at\""
-            ),
-        ),
-        None => Failure::unchanged(
-            format!("{service} is being stopped just now; nothing was changed"),
-            "wait a moment, then try again",
-        ),
-    }
-}
-
-/// The reference point at which a node is behind, if placement would send the service elsewhere for
-/// that (rule P3 of the protocol). While nothing moves the operator's word is all that counts.
-fn out_of_reach(seen: &Seen, state: &State, to: NodeId, service: &ServiceId) -> Option<String> {
-    let behind = |number: &usize| seen.view(to, *number) == Seeing::Behind;
-    let number = seen.points_of(service).find(behind).filter(|_| !state.is_disarmed())?;
-    seen.points().get(number).map(ToString::to_string)
 }
 
 async fn standby(desk: &Desk, node: &str, on: bool) -> Answered<ChangeAnswer> {

@@ -3,27 +3,33 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use stead_core::time::Span;
 
 use super::context::{Context, print_json};
 use super::exit::{Exit, FateUnknown};
 use crate::api::client::Client;
 use crate::api::message::{ChangeAnswer, Request};
 use crate::api::report::{ServiceReport, StatusReport};
+use crate::config::read_duration;
 
 /// How often to look whether it is there.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Move a service to a node.
 ///
-/// It stops where it is and starts there. It stays there until it has a reason to leave: its node
-/// fails, or `failback` takes it to a node that it prefers.
+/// It stops where it is and starts there, with all that it has to be together with. It stays there
+/// until it has a reason to leave: its node fails, or `failback` takes it to a node that it prefers;
+/// with --for, until that time is over.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stead move web node2")]
+#[command(after_help = "Examples:\n  stead move web node2\n  stead move web node2 --for 2h")]
 pub(super) struct Move {
     /// The service
     service: String,
     /// The node
     node: String,
+    /// For how long; then it goes back to where it was (30min, 2h)
+    #[arg(long = "for", value_name = "TIME", value_parser = read_duration)]
+    time: Option<Span>,
     /// How long to wait until it is there, in seconds; 0 does not wait
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     wait: u64,
@@ -34,7 +40,7 @@ pub(super) struct Move {
 
 impl Move {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let Self { service, node, wait, json } = self;
+        let Self { service, node, time, wait, json } = self;
         let mut client = context.connect()?;
         let look = |client: &mut Client| -> anyhow::Result<Option<ServiceReport>> {
             let status: StatusReport = client.ask(&Request::Status { watch: false })?;
@@ -44,7 +50,8 @@ impl Move {
             it.as_ref().and_then(|it| it.failures.get(&node).copied()).unwrap_or_default()
         };
         let before = failures(&look(&mut client)?);
-        let request = Request::Move { service: service.clone(), node: node.clone() };
+        let for_s = time.map(|time| time.0 / 1_000_000);
+        let request = Request::Move { service: service.clone(), node: node.clone(), for_s };
         let answer: ChangeAnswer = client.ask(&request)?;
         if json {
             print_json(&answer)?;
@@ -64,7 +71,9 @@ impl Move {
             }
             if is_there && now.as_ref().is_some_and(|it| it.state.serves()) {
                 if !json {
-                    println!("{service} is on {node}. How long it took: stead incident");
+                    let next = answer.next.as_ref().map(|it| format!(", {it}"));
+                    let next = next.unwrap_or_default();
+                    println!("{service} is on {node}{next}. How long it took: stead incident");
                 }
                 return Ok(Exit::Done);
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use stead_core::time::Span;
 
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
@@ -82,6 +83,11 @@ pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
     if !plan.moves.is_empty() {
         text.push_str("\nServices:\n");
         text.push_str(&moves(&plan.moves, look));
+        let moving = |it: &&PlannedMove| it.from.is_some() && it.to.is_some();
+        if plan.moves.iter().filter(moving).any(|it| it.outage_ms.is_none()) {
+            let line = "For how long one is out is known once it was moved as planned.";
+            text.push_str(&format!("{}\n", look.paint(Tone::Dim, line)));
+        }
     }
     if !plan.losses.is_empty() {
         text.push_str("\nIf one node failed afterwards:\n");
@@ -100,8 +106,12 @@ pub(super) fn moves(moves: &[PlannedMove], look: Look) -> String {
             (Some(from), None) => (Tone::Bad, format!("stops on {from}, and is nowhere")),
             (None, None) => (Tone::Bad, "has no node".to_owned()),
         };
+        let out = it.outage_ms.map(|ms| {
+            let span = Span::from_millis(ms);
+            format!("; out for about {}, as when it last moved", span.in_words())
+        });
         let why = if it.why.is_empty() { String::new() } else { format!(": {}", it.why) };
-        point(look, tone, &format!("{} {what}{why}", it.service))
+        point(look, tone, &format!("{} {what}{why}{}", it.service, out.unwrap_or_default()))
     };
     moves.iter().map(line).collect()
 }

@@ -18,6 +18,7 @@ use stead_core::time::Span;
 use toml::Spanned;
 
 use super::rules::{self, OfNode, OfService, Places};
+use super::timed::Time;
 use crate::fence::MetaData;
 
 /// The whole file.
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     pub(super) links: Vec<Link>,
     pub(super) nodes: Vec<Node>,
     pub(super) services: Vec<Service>,
+    pub(super) times: Vec<Time>,
     pub(super) networks: Vec<Network>,
     pub(super) quorum: Option<Quorum>,
     pub(super) devices: Vec<Device>,

@@ -24,6 +24,7 @@ pub(super) const FILE: &[Key] = keys! {
     "nodes": "[nodes.node1]",
     "services": "[services.web]",
     "networks": "[networks.front]",
+    "times": "[times.night]",
     "quorum": "[quorum]",
     "fencing": "[fencing.devices.bmc1]",
 };
@@ -66,6 +67,7 @@ pub(super) const SERVICE: &[Key] = keys! {
     "together": "together = [\"cache\"]",
     "apart": "apart = [\"db2\"]",
     "apart-by": "apart-by = \"rack\"",
+    "during": "[services.web.during.night]",
 };
 /// The keys of `[[services.NAME.resources]]`.
 pub(super) const RESOURCE: &[Key] = keys! {
@@ -163,13 +165,28 @@ pub(super) const HOOK: &[Key] = keys! {
     "timeout": "timeout = \"10s\"",
 };
 
+/// The keys of `[times.NAME]`.
+pub(super) const TIME: &[Key] = keys! {
+    "days": "days = [\"sat\", \"sun\"]",
+    "from": "from = \"02:00\"",
+    "to": "to = \"05:30\"",
+    "zone": "zone = \"Europe/Berlin\"",
+};
+/// The keys of `[services.NAME.during.NAME]`.
+pub(super) const DURING: &[Key] = keys! {
+    "prefer": "prefer = [\"node2\"]",
+    "only": "only = [\"site=east\"]",
+    "never": "never = [\"node1\"]",
+};
+
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 16] = [
+pub(super) const HOMES: [(&str, &[Key]); 17] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
     ("[services.NAME]", SERVICE),
     ("[networks.NAME]", NETWORK),
+    ("[times.NAME]", TIME),
     ("[quorum]", QUORUM),
     ("`exec` of [quorum]", EXEC),
     ("[fencing]", FENCING),

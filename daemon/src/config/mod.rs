@@ -54,6 +54,7 @@ mod syntax;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod timed;
 mod unit;
 
 use std::io::{self, Read};

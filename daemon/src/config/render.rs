@@ -9,7 +9,7 @@ use stead_core::state::config::{
     ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
-use super::{container, duration, fence_words, rule_words};
+use super::{container, duration, fence_words, rule_words, timed};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -66,6 +66,9 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
             Some(None) => writeln!(out, "copies = \"all\"")?,
             None => {}
         }
+        if let Some(rules) = config.rules(name) {
+            timed::write_during(out, &name.0, &rules.during)?;
+        }
         for resource in config.resources(name) {
             writeln!(out, "\n[[services.{name}.resources]]")?;
             write_resource(out, resource)?;
@@ -77,6 +80,7 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
             }
         }
     }
+    timed::write_times(out, &config.later.fencing.rules.times)?;
     for (name, network) in &config.more.networks {
         writeln!(out, "\n[networks.{name}]")?;
         write_network(out, network)?;

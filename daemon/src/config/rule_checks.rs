@@ -85,6 +85,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         if let Some(by) = &rules.apart_by {
             apart_by(&names, &name, by, findings);
         }
+        timed(draft, &names, service, findings);
         for (others, says) in [(&rules.together, "together with"), (&rules.apart, "apart from")] {
             let others = others.iter().map(|(name, _)| name);
             pairs(&names, service, says, others, findings);
@@ -106,12 +107,67 @@ fn wishes(names: &Names<'_>, service: &Service, findings: &mut Findings) {
     let name = shown(service.name.get_ref());
     let listed = Listed { service: &name, key: PREFER, says: "prefers" };
     places(names, &listed, &service.prefer, findings);
+    let by_times = service.rules.during.iter().any(|it| it.prefer.is_some());
     if let (Some(failback), []) = (&service.failback, service.prefer.as_slice())
         && *failback.get_ref()
+        && !by_times
     {
         let message = format!("`failback` of service {name} has no effect");
         let help = "it goes back to the nodes that `prefer` lists, and there is no `prefer`";
         findings.warning(&failback.span(), message, help);
+    }
+}
+
+/// What is said of a service for times: those are there, and leave it somewhere to be.
+fn timed(draft: &Draft, names: &Names<'_>, service: &Service, findings: &mut Findings) {
+    let (name, rules) = (shown(service.name.get_ref()), &service.rules);
+    let during = rules.during.iter().map(|it| &it.name);
+    for time in during.chain(&rules.failback_at) {
+        if draft.times.iter().any(|it| it.name.get_ref() == time.get_ref()) {
+            continue;
+        }
+        let known = || draft.times.iter().map(|it| it.name.get_ref().as_str());
+        let help = match nearest(time.get_ref(), known()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "say when that is, in a table  [times.{}]",
+                super::usable_name(time.get_ref())
+            ),
+        };
+        let text = shown(time.get_ref());
+        let message =
+            format!("service {name} goes by the time `{text}`, and there is no such time");
+        findings.error(&time.span(), message, help);
+    }
+    for of_time in &rules.during {
+        let time = shown(of_time.name.get_ref());
+        let listed = |key, says| Listed { service: &name, key, says };
+        if let Some(list) = &of_time.prefer {
+            places(names, &listed(PREFER, "prefers"), list, findings);
+        }
+        for (key, says, list) in
+            [("only", "is only on", &of_time.only), ("never", "is never on", &of_time.never)]
+        {
+            let Some(list) = list else { continue };
+            places(names, &listed(key, says), list.get_ref(), findings);
+        }
+        let only = of_time.only.as_ref().or(rules.only.as_ref());
+        let never = of_time.never.as_ref().or(rules.never.as_ref());
+        let meant = |list: &Spanned<Places>| -> BTreeSet<usize> {
+            list.get_ref().iter().flat_map(|place| names.of(place.get_ref())).collect()
+        };
+        let mut left: BTreeSet<usize> = only.map_or((0..names.nodes.len()).collect(), meant);
+        let gone = never.map(meant).unwrap_or_default();
+        left.retain(|node| !gone.contains(node));
+        if left.is_empty() && findings.errors() == 0 {
+            let message = format!("service {name} may be nowhere during {time}");
+            let help = "what is said for a time stands in the place of `only` and `never` of the \
+                        service: leave it a node";
+            let problem = findings.error(&of_time.name.span(), message, help);
+            if let Some(other) = never.or(only) {
+                problem.compare("at this time", &other.span(), "this leaves it none");
+            }
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Rules of placement as text again: in the file's form, and in words where they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use stead_core::id::ServiceId;
 use stead_core::state::config::{Config, NodeRules, Place, ServiceRules, Strength};
 
 use super::render::{list, quoted, write_texts};
+use super::timed;
 
 /// The keys of a node.
 pub(super) fn write_node(out: &mut String, rules: &NodeRules) -> fmt::Result {
@@ -17,7 +18,11 @@ pub(super) fn write_node(out: &mut String, rules: &NodeRules) -> fmt::Result {
 
 /// The keys of a service.
 pub(super) fn write_service(out: &mut String, rules: &ServiceRules) -> fmt::Result {
-    let ServiceRules { only, never, uses, together, apart, apart_by } = rules;
+    let ServiceRules { only, never, uses, together, apart, apart_by, failback_at, during: _ } =
+        rules;
+    if let Some(time) = failback_at {
+        writeln!(out, "failback = {}", quoted(time))?;
+    }
     for (key, places) in [("only", only), ("never", never)] {
         if !places.is_empty() {
             let places: Vec<_> = places.iter().map(Place::to_string).collect();
@@ -63,6 +68,12 @@ fn write_others(
 pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let mut all = Vec::new();
     let [was, is] = [old, new].map(|config| &config.later.fencing.rules);
+    let names: BTreeSet<&String> = was.times.keys().chain(is.times.keys()).collect();
+    for name in names {
+        let [was, is] = [was, is].map(|it| it.times.get(name).map(timed::in_words));
+        let [was, is] = [was, is].map(|it| [("open", or("never", it))]);
+        tell(&mut all, &format!("time {name}"), was, is);
+    }
     let usual = NodeRules::default();
     for name in new.nodes.keys() {
         let [was, is] = [was, is].map(|it| of_node(it.nodes.get(name).unwrap_or(&usual)));
@@ -90,7 +101,7 @@ fn of_node(rules: &NodeRules) -> [Words; 2] {
     [("labels", or("none", labels)), ("capacity", or("none", amounts(&rules.capacity)))]
 }
 
-fn of_service(rules: &ServiceRules) -> [Words; 6] {
+fn of_service(rules: &ServiceRules) -> [Words; 8] {
     let places = |places: &[Place]| places.iter().map(Place::to_string).collect::<Vec<_>>();
     let others = |others: &BTreeMap<ServiceId, Strength>| {
         let one = |(other, strength): (&ServiceId, &Strength)| match strength {
@@ -106,6 +117,8 @@ fn of_service(rules: &ServiceRules) -> [Words; 6] {
         ("together with", or("none", others(&rules.together))),
         ("apart from", or("none", others(&rules.apart))),
         ("apart by", or("node", rules.apart_by.clone())),
+        ("failback at", or("no time of its own", rules.failback_at.clone())),
+        ("by times", or("the same", rules.during.iter().map(timed::during_in_words))),
     ]
 }
 

@@ -1,5 +1,5 @@
 //! Rules of placement: `labels` and `capacity` of `[nodes.NAME]`; `only`, `never`, `uses`,
-//! `together`, `apart` and `apart-by` of `[services.NAME]`.
+//! `together`, `apart` and `apart-by` of `[services.NAME]`. What is said for times is in `timed`.
 //!
 //! Here they are read, each with its place. Whether what they name is there, and whether all of
 //! them can be followed, is looked at once the whole file is known.
@@ -15,6 +15,7 @@ use super::draft::Draft;
 use super::name;
 use super::problem::Findings;
 use super::section::{Section, shown};
+use super::timed::{self, OfTime};
 
 /// The most labels of a node, and the most quantities of a node or a service.
 const MOST_ENTRIES: usize = 32;
@@ -39,6 +40,8 @@ pub(super) struct OfService {
     pub(super) together: Vec<(Spanned<String>, Strength)>,
     pub(super) apart: Vec<(Spanned<String>, Strength)>,
     pub(super) apart_by: Option<Spanned<String>>,
+    pub(super) failback_at: Option<Spanned<String>>,
+    pub(super) during: Vec<OfTime>,
 }
 
 /// A list of nodes and labels.
@@ -52,16 +55,7 @@ pub(super) fn of_node(section: &Section<'_, '_>, findings: &mut Findings) -> OfN
 /// Reads what is said of a service.
 pub(super) fn of_service(section: &Section<'_, '_>, findings: &mut Findings) -> OfService {
     let only = places("only", section, findings);
-    if only.as_ref().is_some_and(Vec::is_empty)
-        && section.list("only", findings).is_some_and(<[_]>::is_empty)
-    {
-        let message = format!("`only` of {} is empty", section.place);
-        let help = format!(
-            "it would run nowhere: name where it may, or remove the line:  {}",
-            section.example("only")
-        );
-        findings.error(&section.at("only"), message, help);
-    }
+    not_empty("only", only.as_ref(), section, findings);
     let apart = others("apart", section, findings);
     let apart_by = section.text("apart-by", findings);
     if let Some(by) = &apart_by
@@ -71,18 +65,44 @@ pub(super) fn of_service(section: &Section<'_, '_>, findings: &mut Findings) -> 
         let help = format!("say which services it is apart from:  {}", section.example("apart"));
         findings.error(&by.span(), message, help);
     }
-    let spanned = |key: &str, places: Option<Places>| {
-        places.filter(|places| !places.is_empty()).map(|it| Spanned::new(section.at(key), it))
-    };
     let never = places("never", section, findings);
     OfService {
-        only: spanned("only", only),
-        never: spanned("never", never),
+        only: spanned("only", only, section),
+        never: spanned("never", never, section),
         uses: amounts("uses", section, findings),
         together: others("together", section, findings),
         apart,
         apart_by,
+        failback_at: timed::failback(section, findings).1,
+        during: timed::during(section, findings),
     }
+}
+
+/// A list in which nothing stands is noted, where it would leave nothing.
+pub(super) fn not_empty(
+    key: &str,
+    places: Option<&Places>,
+    section: &Section<'_, '_>,
+    findings: &mut Findings,
+) {
+    if places.is_some_and(Vec::is_empty) && section.list(key, findings).is_some_and(<[_]>::is_empty)
+    {
+        let message = format!("`{key}` of {} is empty", section.place);
+        let help = format!(
+            "it would run nowhere: name where it may, or remove the line:  {}",
+            section.example(key)
+        );
+        findings.error(&section.at(key), message, help);
+    }
+}
+
+/// A list that says something, with the place at which it stands.
+pub(super) fn spanned(
+    key: &str,
+    places: Option<Places>,
+    section: &Section<'_, '_>,
+) -> Option<Spanned<Places>> {
+    places.filter(|places| !places.is_empty()).map(|it| Spanned::new(section.at(key), it))
 }
 
 /// Reads a list of nodes and labels; what is neither is noted and left out.
@@ -271,7 +291,9 @@ pub(super) fn config(draft: &Draft) -> RulesConfig {
     let service =
         |it: &super::draft::Service| (ServiceId(it.name.get_ref().clone()), it.rules.config());
     let (nodes, services) = (draft.nodes.iter().map(node), draft.services.iter().map(service));
+    let times = draft.times.iter().map(|it| (it.name.get_ref().clone(), it.time.clone()));
     RulesConfig {
+        times: times.collect(),
         nodes: nodes.filter(|(_, it)| *it != NodeRules::default()).collect(),
         services: services.filter(|(_, it)| *it != ServiceRules::default()).collect(),
     }
@@ -308,6 +330,8 @@ impl OfService {
             together: others(&self.together),
             apart: others(&self.apart),
             apart_by: self.apart_by.as_ref().map(|it| it.get_ref().clone()),
+            failback_at: self.failback_at.as_ref().map(|it| it.get_ref().clone()),
+            during: self.during.iter().map(OfTime::config).collect(),
         }
     }
 }

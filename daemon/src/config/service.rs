@@ -9,7 +9,7 @@ use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource, rules};
+use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource, rules, timed};
 
 /// The longest name of an interface, in bytes (IFNAMSIZ of the kernel, less its final zero).
 const LONGEST_INTERFACE: usize = 15;
@@ -39,7 +39,7 @@ pub(super) fn service(
             .unwrap_or(USUAL_IMPORTANCE),
         hooks: hooks::hooks(section, findings),
         prefer: rules::places("prefer", section, findings).unwrap_or_default(),
-        failback: section.truth("failback", findings),
+        failback: timed::failback(section, findings).0,
         resources,
         rules: rules::of_service(section, findings),
         name,

@@ -9,7 +9,7 @@ use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
     DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, fenced, fencing, keys, name, network, quorum,
-    rules, service,
+    rules, service, timed,
 };
 
 /// Reads every table, and notes what can't be read.
@@ -20,6 +20,7 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         links: named(&file, "links", keys::LINK, findings, link),
         nodes: named(&file, "nodes", keys::NODE, findings, node),
         services: named(&file, "services", keys::SERVICE, findings, service::service),
+        times: named(&file, "times", keys::TIME, findings, timed::time),
         networks: named(&file, "networks", keys::NETWORK, findings, network::network),
         quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
         devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
@@ -92,7 +93,8 @@ pub(super) fn named<T>(
     findings: &mut Findings,
     read: impl Fn(Spanned<String>, &Section<'_, '_>, &mut Findings) -> T,
 ) -> Vec<T> {
-    let required = !["services", "networks", "devices"].contains(&kind) && !file.mistyped(kind);
+    let required = !["services", "networks", "devices", "times", "during"].contains(&kind)
+        && !file.mistyped(kind);
     let absent = |at, findings: &mut Findings| {
         let example = file.example(kind);
         let help = format!("there must be at least one: begin it with a line like  {example}");

@@ -24,7 +24,7 @@ use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::rehearse::Rehearsals;
 use super::task::{Inputs, Task};
-use super::{network, task};
+use super::{network, task, times};
 use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
@@ -196,6 +196,7 @@ fn open_api(
     let own = rehearsals.clone();
     // Nothing is due before the log has said so.
     own.clone().start();
+    times::follow(handle.clone());
     let served = api::serve(paths, key.clone(), handle, journal, metrics, own, ended);
     Ok((served.map_err(failed("open its local API"))?, rehearsals))
 }

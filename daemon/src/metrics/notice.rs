@@ -82,6 +82,8 @@ kinds! {
     Halted(..): "halted" "c3d8a6f1e7b2405a9d1f6e8b7c4a2035";
     Quarantined(..): "quarantined" "b4c1d7f06a3e4d5f9e28a07c51d36b92";
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
+    Times(..): "times" "4d2b8f61c07e4a3f95b1e8d6702fac14";
+    Visit(..): "visit" "b07e1d93f5264c8aa2d47f6e18c3905b";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
     StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
@@ -152,6 +154,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::RegisterHere
         | Notice::RegisterDistrusted
         | Notice::RegisterTrusted
+        | Notice::Times(_)
         | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
@@ -185,6 +188,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
             Fields { service: Some(&service.0), about: Some(node), ..none }
         }
         Notice::Nowhere(service)
+        | Notice::Visit(service, _)
         | Notice::Conflict(service, _)
         | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)

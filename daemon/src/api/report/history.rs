@@ -125,6 +125,8 @@ impl History {
             | Notice::PointLost(_)
             | Notice::PointBack(_)
             | Notice::RoundTripExceeded(..)
+            | Notice::Times(_)
+            | Notice::Visit(..)
             | Notice::Disarmed(..)
             | Notice::Halted(..)
             | Notice::ServicesStopped(..)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
+use stead_core::placement::Weights;
 use stead_core::state::config::{ServiceConfig, USUAL_IMPORTANCE};
 use stead_core::state::{Assignment, Holder, Reached};
 
@@ -15,7 +16,7 @@ use super::copies::{self, CopyReport};
 use super::kept::{self, MaintenanceReport};
 use super::noticed::{Noticed, noticed};
 use crate::executor::ResourceView;
-use crate::journal::parse;
+use crate::journal::{parse, stamp};
 
 /// Another node's start is believed to be under way for this long; then it is its own to tell.
 const STARTING: Duration = Duration::from_secs(30);
@@ -52,6 +53,12 @@ pub struct ServiceReport {
     pub watched_by: Vec<String>,
     /// The nodes that it would rather run on, best first.
     pub prefers: Vec<String>,
+    /// Where it is to be for a while, in words.
+    #[serde(default)]
+    pub visit: Option<String>,
+    /// For which service's sake it counts for more than its own importance.
+    #[serde(default)]
+    pub counts_as: Option<String>,
     /// The lost node that it stays with until that is proven to be off.
     #[serde(default)]
     pub stays_with: Option<String>,
@@ -147,8 +154,11 @@ impl fmt::Display for ServiceState {
 pub(super) fn services(sight: &Sight<'_>) -> Vec<ServiceReport> {
     let state = &sight.view.state;
     let wanted = |name: &ServiceId| state.config.as_ref()?.services.get(name);
+    let weights = state.config.as_ref().map(Weights::new);
     let report = |(name, assignment): (&ServiceId, &Assignment)| {
-        report(sight, name, assignment, wanted(name))
+        let mut report = report(sight, name, assignment, wanted(name));
+        report.counts_as = weights.as_ref().and_then(|weights| counts_as(weights, name));
+        report
     };
     state.assignments.iter().map(report).collect()
 }
@@ -188,7 +198,9 @@ fn report(
         noticed,
         unnoticed,
         watched_by,
-        prefers: wanted.map(|it| it.prefer.clone()).unwrap_or_default(),
+        prefers: sight.view.state.prefers(name).to_vec(),
+        visit: visit(sight, name),
+        counts_as: None,
         stays_with: assignment
             .holder
             .node()
@@ -214,6 +226,23 @@ fn report(
             .unwrap_or_default(),
         resources: sight.view.pictures.get(name).map_or_else(Vec::new, |it| it.resources.clone()),
     }
+}
+
+/// Where a service is to be for a while, and what then.
+fn visit(sight: &Sight<'_>, name: &ServiceId) -> Option<String> {
+    let state = &sight.view.state;
+    let visit = state.times().visits.get(name)?;
+    let node = state.name(visit.node);
+    let until = stamp(UNIX_EPOCH + Duration::from_secs(visit.until));
+    Some(match visit.back {
+        Some(back) => format!("on {node} until {until}, then back to {}", state.name(back)),
+        None => format!("to {node}, if that can be until {until}"),
+    })
+}
+
+/// For whose sake it counts for more than its own importance.
+fn counts_as(weights: &Weights<'_>, name: &ServiceId) -> Option<String> {
+    weights.raised_by(name).map(|by| format!("{}, since {by} needs it", weights.of(name)))
 }
 
 /// What a service needs that does not run. What was stopped lacks nothing.

@@ -1,6 +1,11 @@
 //! What would become of services, asked on paper.
 
+use stead_core::id::NodeId;
+use stead_core::state::{Change, Visit};
+
+use super::socket::Served;
 use super::{CLUSTER, picture};
+use crate::api::message::{ChangeAnswer, Request};
 use crate::api::placed::{by_config, explain, simulate};
 use crate::config;
 
@@ -57,4 +62,58 @@ fn a_service_is_explained_and_one_that_is_none_is_named() {
     assert!(answer.nodes[1].why.contains("by rules"), "{answer:?}");
     let failure = explain(&view, "wbe").unwrap_err();
     assert!(failure.next.contains("db, web"), "{failure:?}");
+}
+
+fn a_move(node: &str, for_s: Option<u64>) -> Request {
+    Request::Move { service: "web".into(), node: node.into(), for_s }
+}
+
+#[test]
+fn a_move_for_a_while_is_a_visit() {
+    let served = Served::new(picture(CLUSTER, 3));
+    let moved: ChangeAnswer = served.client().ask(&a_move("node2", Some(7_200))).unwrap();
+    let next = moved.next.unwrap();
+    assert!(next.starts_with("until ") && next.ends_with("then back to node1"), "{next}");
+    let visit = |served: &Served| match served.submitted().last() {
+        Some(Change::Visit { visit, .. }) => *visit,
+        other => panic!("{other:?}"),
+    };
+    let first = visit(&served).unwrap();
+    assert_eq!((first.node, first.back), (NodeId(2), Some(NodeId(1))));
+    // From the next one it goes home, too; a word for good ends it.
+    let _: ChangeAnswer = served.client().ask(&a_move("node3", Some(60))).unwrap();
+    let Visit { node, until, back } = visit(&served).unwrap();
+    assert_eq!((node, back), (NodeId(3), Some(NodeId(1))));
+    assert!(until < first.until);
+    let _: ChangeAnswer = served.client().ask(&a_move("node1", None)).unwrap();
+    assert_eq!(visit(&served), None);
+}
+
+#[test]
+fn who_has_to_be_together_moves_together() {
+    let text = CLUSTER.replace("[services.db]\n", "[services.db]\ntogether = [\"web\"]\n");
+    let served = Served::new(picture(&text, 3));
+    let _: ChangeAnswer = served.client().ask(&a_move("node3", None)).unwrap();
+    let last = served.submitted().last().cloned();
+    let visit = |it: &Option<Change>| match it {
+        Some(Change::Visit { visit: Some(visit), .. }) => Some((visit.node, visit.back)),
+        _ => None,
+    };
+    assert_eq!(visit(&last), Some((NodeId(3), None)), "{last:?}");
+}
+
+#[test]
+fn where_a_rule_keeps_it_from_it_is_not_sent() {
+    let text = CLUSTER.replace("[services.web]\n", "[services.web]\nnever = [\"node3\"]\n");
+    let served = Served::new(picture(&text, 3));
+    for (request, word) in [
+        (a_move("node3", None), "node3 can't have web: `only` or `never`"),
+        (a_move("node3", Some(60)), "node3 can't have web"),
+        (a_move("node2", Some(1)), "5 s to 30 days"),
+        (a_move("node1", None), "on node1 already"),
+    ] {
+        let failure = served.failure(&request);
+        assert!(failure.message.contains(word), "{request:?}: {failure}");
+    }
+    assert!(served.submitted().is_empty());
 }

@@ -85,7 +85,12 @@ impl Served {
         stream
     }
 
-    fn failure(&self, request: &Request) -> super::super::message::Failure {
+    /// All changes that were submitted so far.
+    pub(super) fn submitted(&self) -> Vec<Change> {
+        self.submitted.lock().unwrap().clone()
+    }
+
+    pub(super) fn failure(&self, request: &Request) -> super::super::message::Failure {
         match self.client().ask::<serde_json::Value>(request) {
             Err(CallError::Failed(failure)) => failure,
             other => panic!("{other:?}"),
@@ -178,7 +183,9 @@ fn disarming_is_no_change_that_a_plan_has_to_fear() {
     let mut view = picture(CLUSTER, 3);
     view.report.as_mut().unwrap().more.revision = Some(1);
     for node in [2, 3] {
-        change_peer(&mut view, node, |peer| peer.more.counts = Some(true));
+        let lease = view.state.timers.ordinary_lease();
+        let counts = stead_core::lease::Counts { revision: 1, lease };
+        change_peer(&mut view, node, |peer| peer.more.counts = Some(counts));
     }
     let served = Served::new(view);
     wait_kept(&served, 1);
@@ -222,7 +229,7 @@ fn changes_are_submitted_as_asked() {
     assert!(done.index.is_some());
     let again: ChangeAnswer = client.ask(&standby).unwrap();
     assert_eq!(again.index, None);
-    let there = Request::Move { service: "web".into(), node: "node2".into() };
+    let there = Request::Move { service: "web".into(), node: "node2".into(), for_s: None };
     assert!(served.failure(&there).message.contains("on standby"));
     let _off: ChangeAnswer =
         client.ask(&Request::Standby { node: "node2".into(), on: false }).unwrap();
@@ -237,8 +244,14 @@ fn changes_are_submitted_as_asked() {
     for (request, word) in [
         (Request::Token { node: "node9".into() }, "not in the configuration"),
         (Request::Token { node: "node2".into() }, "joined already"),
-        (Request::Move { service: "web".into(), node: "node9".into() }, "is no member"),
-        (Request::Move { service: "no".into(), node: "node2".into() }, "no service no"),
+        (
+            Request::Move { service: "web".into(), node: "node9".into(), for_s: None },
+            "is no member",
+        ),
+        (
+            Request::Move { service: "no".into(), node: "node2".into(), for_s: None },
+            "no service no",
+        ),
         (Request::Clear { service: Some("no".into()), resource: None }, "there is no service no"),
         (Request::Incident { number: Some(3) }, "no incident"),
     ] {

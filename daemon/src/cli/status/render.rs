@@ -403,7 +403,10 @@ fn printed(look: Look, text: &mut String, here: &str, services: &[ServiceReport]
 fn details(look: Look, text: &mut String, services: &[ServiceReport]) {
     for service in services {
         text.push_str(&format!("\n{}\n", look.paint(Tone::Head, &harmless(&service.name))));
-        let mut lines = vec![("importance", service.importance.to_string())];
+        let counts = service.counts_as.as_ref().map(|it| format!(", counts as {it}"));
+        let importance = format!("{}{}", service.importance, counts.unwrap_or_default());
+        let mut lines = vec![("importance", importance)];
+        lines.extend(service.visit.iter().map(|it| ("for a while", it.clone())));
         if !service.needs.is_empty() {
             lines.push(("needs", service.needs.join(", ")));
         }

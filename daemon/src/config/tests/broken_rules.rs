@@ -144,3 +144,21 @@ fn more_services_apart_than_places() {
     let text = file(RACKS, &format!("{web}\n{}", others.collect::<String>()));
     assert!(read("cluster.toml", &text).is_ok(), "there are just enough nodes");
 }
+
+#[test]
+fn times_that_are_none() {
+    let web = "failback = \"nihgt\"\n\
+               [services.web.during.night]\nonly = [\"node9\"]\n\
+               [services.web.during.noon]\nprefer = [\"node1\"]\n\
+               [services.web.during.lunch]\n\
+               [times.night]\nfrom = \"2:00\"\nto = \"24:01\"\nzone = \"Europe/Belrin\"\n\
+               [times.lunch]\nfrom = \"12:00\"\nto = \"12:00\"\ndays = [\"monday\", 5]\n\
+               [times.never]\ndays = []\nfrom = \"24:00\"\nzone = \"Mars/Olympus\"\n\
+               [times.odd]\nfrom = 3\nuntil = \"12:60\"\n";
+    check(RACKS, web, &[], &expect_file!["golden/times-that-are-none.txt"]);
+    let web = "failback = 1\nnever = [\"node1\", \"node2\"]\n\
+               [services.web.during.night]\nonly = [\"node1\"]\n[times.night]\nto = \"06:00\"\n";
+    check(RACKS, web, &[], &expect_file!["golden/a-time-that-leaves-nothing.txt"]);
+    let web = web.replace("failback = 1\n", "");
+    check(RACKS, &web, &[], &expect_file!["golden/a-time-that-leaves-no-node.txt"]);
+}

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::ServiceId;
-use stead_core::state::config::{Config, NodeRules, Place, ServiceRules, Strength};
+use stead_core::state::config::{
+    Config, During, NodeRules, Place, ServiceRules, Strength, TimeConfig,
+};
 
 use super::super::{read, render};
 use super::{GOOD, drawn};
@@ -69,6 +71,15 @@ pub(super) fn draw_possible(config: &mut Config, seed: u64) {
     for rules in config.later.fencing.rules.nodes.values_mut() {
         rules.capacity.entry("memory".to_owned()).and_modify(|it| *it += 1_000);
     }
+    let time = |days: &[u8], zone: &str| TimeConfig {
+        days: days.iter().copied().collect(),
+        from: u16::try_from(seed % 1_440).expect("of a day"),
+        to: 1_440,
+        zone: zone.to_owned(),
+    };
+    let times = [("night", time(&[], "UTC")), ("weekend", time(&[5, 6], "Europe/Berlin"))];
+    config.later.fencing.rules.times =
+        times.into_iter().map(|(name, time)| (name.to_owned(), time)).collect();
     let places = places(config);
     let names: Vec<String> = config.nodes.keys().cloned().collect();
     let ids: Vec<ServiceId> = config.services.keys().cloned().collect();
@@ -103,6 +114,7 @@ pub(super) fn draw_possible(config: &mut Config, seed: u64) {
             }
         }
         rules.apart_by = by.filter(|_| !rules.apart.is_empty()).map(str::to_owned);
+        draw_times(&mut rules, home, &places, dice);
         if rules != ServiceRules::default() {
             config.later.fencing.rules.services.insert(id.clone(), rules);
         }
@@ -111,6 +123,21 @@ pub(super) fn draw_possible(config: &mut Config, seed: u64) {
         if let Some(service) = config.services.get_mut(id).filter(|_| !prefer.is_empty()) {
             service.prefer = prefer;
         }
+    }
+}
+
+/// What is said for a time, which leaves it its home.
+fn draw_times(rules: &mut ServiceRules, home: &str, places: &[Place], dice: &mut Dice) {
+    if dice.once_in(3) {
+        rules.failback_at = Some("night".to_owned());
+    }
+    if dice.once_in(3) {
+        let during = During {
+            prefer: dice.once_in(2).then(|| vec![dice.pick(places).to_string()]),
+            only: Some(vec![Place::Node(home.to_owned())]),
+            never: dice.once_in(2).then(Vec::new),
+        };
+        rules.during.insert("weekend".to_owned(), during);
     }
 }
 

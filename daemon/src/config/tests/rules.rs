@@ -76,6 +76,7 @@ fn all_that_can_be_said_is_read_and_written_again() {
         together: others([("cache", Strength::Rather(30)), ("queue", Strength::Must)]),
         apart: others([("db1", Strength::Must), ("db2", Strength::Must)]),
         apart_by: Some("rack".to_owned()),
+        ..ServiceRules::default()
     };
     assert_eq!(config.rules(&"web".into()), Some(&web));
     let db1 = ServiceRules {
@@ -211,4 +212,61 @@ apart = { mail = 1, web = 1 }
 addresses = ["10.0.0.104/24"]
 "#;
     assert!(read("cluster.toml", &file([""; 3], services)).is_ok());
+}
+
+const TIMES: &str = r#"
+[times.night]
+from = "22:00"
+to = "06:30"
+zone = "Europe/Berlin"
+
+[times.weekend]
+days = ["sun", "sat"]
+"#;
+
+#[test]
+fn rules_for_times_are_read_and_written_again() {
+    let web = "prefer = [\"node1\"]\nfailback = \"night\"\n\
+               [services.web.during.weekend]\nprefer = [\"node2\", \"site=east\"]\nnever = []\n\
+               [services.web.during.night]\nonly = [\"rack=r1\"]\n";
+    let text = format!("{}{TIMES}", file(NODES, web));
+    let config = read("cluster.toml", &text).expect("usable").config;
+    let again = read("again", &render(&config)).expect("what was written is read").config;
+    assert_eq!(again, config);
+    let written = render(&config);
+    expect![[r#"
+        addresses = ["10.0.0.100/24"]
+        prefer = ["node1"]
+        failback = "night"
+
+        [services.web.during.night]
+        only = ["rack=r1"]
+
+        [services.web.during.weekend]
+        prefer = ["node2", "site=east"]
+        never = []
+
+        [times.night]
+        from = "22:00"
+        to = "06:30"
+        zone = "Europe/Berlin"
+
+        [times.weekend]
+        days = ["sat", "sun"]
+        from = "00:00"
+        to = "24:00"
+        zone = "UTC"
+    "#]]
+    .assert_eq(written.split_once("[services.web]\n").expect("it is there").1);
+    assert_eq!(Change::Configure { base: 1, config: config.clone() }.protocol(), PROTOCOL_0_7);
+    let plain = read("cluster.toml", &file(NODES, "prefer = [\"node1\"]\nfailback = true"));
+    let changes = differences(&plain.expect("usable").config, &config);
+    let changes: Vec<_> = changes.into_iter().map(|it| it.what).collect();
+    expect![[r#"
+        service web: failback: yes -> no
+        time night: open: never -> every day 22:00 to 06:30 (Europe/Berlin)
+        time weekend: open: never -> sat, sun 00:00 to 24:00 (UTC)
+        service web: failback at: no time of its own -> night
+        service web: by times: the same -> night (only on rack=r1), weekend (rather on node2, site=east; never on none)"#]]
+    .assert_eq(&changes.join("\n"));
 }

@@ -36,6 +36,7 @@ mod postgres;
 mod programs;
 mod rehearse;
 mod resources;
+mod revised;
 mod satellites;
 mod scarce;
 mod server;

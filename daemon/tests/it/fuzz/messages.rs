@@ -180,7 +180,11 @@ fn requests() -> Vec<Sample> {
     vec![
         ("status", line(&Request::Status { watch: true })),
         ("apply", line(&Request::Apply { text, base: 3 })),
-        ("move", line(&Request::Move { service: "web".to_owned(), node: "node2".to_owned() })),
+        (
+            "move",
+            line(&Request::Move { service: "web".into(), node: "node2".into(), for_s: Some(60) }),
+        ),
+        ("revision", line(&Request::Revision { number: 12 })),
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),
         ("clear", line(&Request::Clear { service: Some("web".into()), resource: None })),
         ("serve", line(&Request::Serve { services: vec!["web".into()], on: false })),

@@ -1,6 +1,8 @@
 //! Rules of placement out of bytes: mostly about what there is, now and then about what is not.
 
-use stead_core::state::config::{NodeRules, Place, RulesConfig, ServiceRules, Strength};
+use stead_core::state::config::{
+    During, NodeRules, Place, RulesConfig, ServiceRules, Strength, TimeConfig,
+};
 use stead_fuzz::Draw;
 
 use super::values::{maybe, service, several};
@@ -18,7 +20,12 @@ pub fn place(draw: &mut Draw<'_>) -> Place {
 pub fn rules(draw: &mut Draw<'_>) -> RulesConfig {
     let nodes = several(draw, |draw| (format!("node{}", draw.below(5)), of_node(draw)));
     let services = several(draw, |draw| (service(draw), of_service(draw)));
-    RulesConfig { nodes: nodes.into_iter().collect(), services: services.into_iter().collect() }
+    let times = several(draw, |draw| (text(draw), of_time(draw)));
+    RulesConfig {
+        nodes: nodes.into_iter().collect(),
+        services: services.into_iter().collect(),
+        times: times.into_iter().collect(),
+    }
 }
 
 fn text(draw: &mut Draw<'_>) -> String {
@@ -52,5 +59,25 @@ fn of_service(draw: &mut Draw<'_>) -> ServiceRules {
         together: several(draw, pair).into_iter().collect(),
         apart: several(draw, pair).into_iter().collect(),
         apart_by: maybe(draw, text),
+        failback_at: maybe(draw, text),
+        during: several(draw, |draw| (text(draw), during(draw))).into_iter().collect(),
+    }
+}
+
+fn during(draw: &mut Draw<'_>) -> During {
+    During {
+        prefer: maybe(draw, |draw| several(draw, |draw| place(draw).to_string())),
+        only: maybe(draw, |draw| several(draw, place)),
+        never: maybe(draw, |draw| several(draw, place)),
+    }
+}
+
+fn of_time(draw: &mut Draw<'_>) -> TimeConfig {
+    let minutes = |draw: &mut Draw<'_>| u16::from(draw.byte()) * 6;
+    TimeConfig {
+        days: several(draw, |draw| draw.byte() % 8).into_iter().collect(),
+        from: minutes(draw),
+        to: minutes(draw),
+        zone: text(draw),
     }
 }
