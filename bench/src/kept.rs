@@ -64,7 +64,8 @@ pub(crate) fn plot(
     }
     let sessions = kept(name, all, results)?;
     let told = machines(&sessions);
-    let picture = report::plot(&rows(sessions), &told).ok_or_else(|| nothing(results))?;
+    let draw = if name == plans::NAME { report::growth } else { report::plot };
+    let picture = draw(&rows(sessions), &told).ok_or_else(|| nothing(results))?;
     match out {
         Some(path) => write(path, &picture),
         None => say(&picture),

@@ -2,12 +2,13 @@
 //!
 //! A file begins, and each later session in it begins again, with a header that describes the
 //! machine ([`Machine`]); the [`Row`]s behind it belong to it. Happy path: [`Results::open`],
-//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers, [`pictures`] for
-//! timelines. [`read`] gives the sessions of a file.
+//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers, [`growth`] for
+//! plans, [`pictures`] for timelines. [`read`] gives the sessions of a file.
 //!
 //! Failures: a file that can't be written ends the bench; a line that is no result is named.
 //! Deliberately absent: repairing files, and figures that no row holds.
 
+mod growth;
 mod lanes;
 mod machine;
 mod plot;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{BenchError, Step};
 
+pub use growth::growth;
 pub use machine::Machine;
 pub use plot::plot;
 pub use spread::{Spread, quantile, spread};

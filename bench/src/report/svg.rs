@@ -43,6 +43,15 @@ impl Svg {
         ));
     }
 
+    /// A line of a colour of its own.
+    pub(super) fn stroke(&mut self, colour: &str, from: (f64, f64), to: (f64, f64)) {
+        let ((x1, y1), (x2, y2)) = (from, to);
+        self.add(format_args!(
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" \
+             stroke=\"{colour}\" stroke-width=\"2\"/>"
+        ));
+    }
+
     pub(super) fn dot(&mut self, class: &str, (x, y): (f64, f64)) {
         self.add(format_args!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>"));
     }

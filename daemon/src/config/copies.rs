@@ -2,10 +2,10 @@
 //! is promoted on one of them.
 
 use stead_core::state::MOST_NODES;
-use stead_core::state::config::{Agent, ResourceConfig};
+use stead_core::state::config::{Agent, Place, ResourceConfig, SITE};
 use toml::Spanned;
 
-use super::draft::{Copies, Draft, Service};
+use super::draft::{Copies, Draft, Node, Service};
 use super::keys::nearest;
 use super::problem::Findings;
 use super::section::{Section, shown};
@@ -49,6 +49,36 @@ pub(super) fn is_promotable(
     said.map_or_else(|| ocf::is_promotable(provider, kind), |said| *said.get_ref())
 }
 
+/// Puts in the place of each label (`site=east`) the nodes that have it: who has a copy is decided
+/// when the file is read, so that no copy comes and goes as a label does somewhere else.
+pub(super) fn spread(draft: &mut Draft) {
+    let has = |node: &Node, place: &Place| match place {
+        Place::Node(_) => false,
+        Place::Label { label, value } if label == SITE => node.site.as_ref() == Some(value),
+        Place::Label { label, value } => {
+            let mut labels = node.rules.labels.iter();
+            labels.any(|(own, its)| own.get_ref() == label && its.get_ref() == value)
+        }
+    };
+    let all = draft.services.iter_mut().filter_map(|it| it.copies.as_mut()?.nodes.as_mut());
+    for nodes in all {
+        let mut names: Vec<Spanned<String>> = Vec::new();
+        for text in nodes.drain(..) {
+            let place = Place::of(text.get_ref());
+            let meant = draft.nodes.iter().filter(|node| has(node, &place));
+            let meant: Vec<_> = meant.map(|node| node.name.get_ref()).collect();
+            let known = |name: &String| names.iter().any(|it| it.get_ref() == name);
+            if meant.is_empty() {
+                names.push(text);
+            } else {
+                let new: Vec<_> = meant.into_iter().filter(|it| !known(it)).cloned().collect();
+                names.extend(new.into_iter().map(|name| Spanned::new(text.span(), name)));
+            }
+        }
+        *nodes = names;
+    }
+}
+
 /// Holds the copies of a service against its resources and the nodes of the file.
 pub(super) fn check(draft: &Draft, service: &Service, findings: &mut Findings) {
     let Some(copies) = &service.copies else { return };
@@ -70,10 +100,9 @@ pub(super) fn check(draft: &Draft, service: &Service, findings: &mut Findings) {
             let message = format!("service `{name}` has two copies on {}", shown(text));
             findings.error(&node.span(), message, "a node has one: remove this one");
         } else if !known().any(|known| known == text) {
-            let message = format!(
-                "service `{name}` has a copy on `{}`, and there is no such node",
-                shown(text)
-            );
+            let none = if text.contains('=') { "no node with that label" } else { "no such node" };
+            let message =
+                format!("service `{name}` has a copy on `{}`, and there is {none}", shown(text));
             let help = match nearest(text, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the nodes are: {}", known().collect::<Vec<_>>().join(", ")),

@@ -118,6 +118,9 @@ fn wishes(names: &Names<'_>, service: &Service, findings: &mut Findings) {
     }
 }
 
+/// Words for true and false; a time has another name.
+const TRUTHS: [&str; 6] = ["true", "false", "yes", "no", "on", "off"];
+
 /// What is said of a service for times: those are there, and leave it somewhere to be.
 fn timed(draft: &Draft, names: &Names<'_>, service: &Service, findings: &mut Findings) {
     let (name, rules) = (shown(service.name.get_ref()), &service.rules);
@@ -129,6 +132,9 @@ fn timed(draft: &Draft, names: &Names<'_>, service: &Service, findings: &mut Fin
         let known = || draft.times.iter().map(|it| it.name.get_ref().as_str());
         let help = match nearest(time.get_ref(), known()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if TRUTHS.contains(&time.get_ref().as_str()) => {
+                "write true or false, without quotes".to_owned()
+            }
             None => format!(
                 "say when that is, in a table  [times.{}]",
                 super::usable_name(time.get_ref())

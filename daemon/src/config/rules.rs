@@ -73,7 +73,7 @@ pub(super) fn of_service(section: &Section<'_, '_>, findings: &mut Findings) -> 
         together: others("together", section, findings),
         apart,
         apart_by,
-        failback_at: timed::failback(section, findings).1,
+        failback_at: timed::failback_at(section),
         during: timed::during(section, findings),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn service(
             .unwrap_or(USUAL_IMPORTANCE),
         hooks: hooks::hooks(section, findings),
         prefer: rules::places("prefer", section, findings).unwrap_or_default(),
-        failback: timed::failback(section, findings).0,
+        failback: timed::failback(section, findings),
         resources,
         rules: rules::of_service(section, findings),
         name,

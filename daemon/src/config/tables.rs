@@ -8,14 +8,14 @@ use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
-    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, fenced, fencing, keys, name, network, quorum,
-    rules, service, timed,
+    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, copies, fenced, fencing, keys, name, network,
+    quorum, rules, service, timed,
 };
 
 /// Reads every table, and notes what can't be read.
 pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
     let file = Section::new(file, 0..0, FILE_PLACE.to_owned(), keys::FILE, findings);
-    Draft {
+    let mut draft = Draft {
         cluster: cluster(&file, findings),
         links: named(&file, "links", keys::LINK, findings, link),
         nodes: named(&file, "nodes", keys::NODE, findings, node),
@@ -25,7 +25,9 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
         devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
             .unwrap_or_default(),
-    }
+    };
+    copies::spread(&mut draft);
+    draft
 }
 
 fn cluster(file: &Section<'_, '_>, findings: &mut Findings) -> Cluster {

@@ -85,7 +85,7 @@ fn days(section: &Section<'_, '_>, findings: &mut Findings) -> BTreeSet<u8> {
     let list = section.texts("days", findings);
     if list.as_ref().is_some_and(Vec::is_empty) {
         let message = format!("`days` of {} is empty", section.place);
-        let help = format!("it would never be open; for every day leave it away:  {}", DAYS[0]);
+        let help = "it would never be open; for every day leave it away";
         findings.error(&section.at("days"), message, help);
     }
     for day in list.into_iter().flatten() {
@@ -138,20 +138,23 @@ pub(super) fn during(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<
     })
 }
 
-/// `failback` where it names a time.
+/// `failback` where it is no time.
 pub(super) fn failback(
     section: &Section<'_, '_>,
     findings: &mut Findings,
-) -> (Option<Spanned<bool>>, Option<Spanned<String>>) {
-    let Some(value) = section.get("failback") else { return (None, None) };
-    if let Some(name) = value.get_ref().as_str() {
-        return (None, Some(Spanned::new(value.span(), name.to_owned())));
-    }
+) -> Option<Spanned<bool>> {
+    let value = section.get("failback").filter(|it| it.get_ref().as_str().is_none())?;
     let always = value.get_ref().as_bool().map(|it| Spanned::new(value.span(), it));
     if always.is_none() {
         section.mismatch("failback", value, "true, false or the name of a time", findings);
     }
-    (always, None)
+    always
+}
+
+/// `failback` where it names a time.
+pub(super) fn failback_at(section: &Section<'_, '_>) -> Option<Spanned<String>> {
+    let value = section.get("failback")?;
+    Some(Spanned::new(value.span(), value.get_ref().as_str()?.to_owned()))
 }
 
 impl OfTime {

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use crate::tree::{Finding, Tree};
 
 const KEYS: &str = "daemon/src/config/keys.rs";
+const ARGUED: &str = "docs/decisions/0039-keys.md";
 const REFERENCE: &str = "docs/reference/cluster.toml.md";
 const ABSENT: &str = "tests/absent.toml";
 
@@ -31,6 +32,49 @@ pub fn keys(tree: &Tree) -> Vec<Finding> {
         .filter(|(_, key)| !known(key))
         .map(|(line, key)| Finding::new(KEYS, line, format!("`{key}` is not in {REFERENCE}")))
         .collect()
+}
+
+/// Each table of the file has as many keys as its decision record argues for: a new one needs a
+/// reason there.
+pub fn argued_keys(tree: &Tree) -> Vec<Finding> {
+    let (Some(keys), Some(argued)) = (tree.get(KEYS), tree.get(ARGUED)) else {
+        return vec![Finding::new(KEYS, 0, format!("it or {ARGUED} is missing"))];
+    };
+    let (mut table, mut counts) = (String::new(), Vec::new());
+    for line in keys.text.lines() {
+        if let Some((name, _)) =
+            line.strip_prefix("pub(super) const ").and_then(|it| it.split_once(": &[Key]"))
+        {
+            name.clone_into(&mut table);
+            counts.push((table.clone(), 0));
+        }
+        if let Some((_, count)) = counts.last_mut() {
+            *count += declared(line).len();
+        }
+    }
+    let said = |name: &str| {
+        let row = argued.text.lines().find(|line| line.starts_with(&format!("| `{name}` |")))?;
+        row.split('|').nth(3)?.trim().parse::<usize>().ok()
+    };
+    let mut findings: Vec<_> = counts
+        .iter()
+        .filter(|(name, count)| said(name) != Some(*count))
+        .map(|(name, count)| {
+            let text = match said(name) {
+                Some(said) => {
+                    format!("{said} keys of `{name}` are argued for, and there are {count}")
+                }
+                None => format!("the {count} keys of `{name}` are not argued for"),
+            };
+            Finding::new(ARGUED, 0, text)
+        })
+        .collect();
+    let all: usize = counts.iter().map(|(_, count)| count).sum();
+    if !argued.text.contains(&format!("**{all} keys**")) {
+        findings.push(Finding::new(ARGUED, 0, format!("it does not say: **{all} keys**")));
+    }
+    println!("      cluster.toml has {all} keys in {} tables", counts.len());
+    findings
 }
 
 /// The keys that a line of the table of keys declares: `"name": "example"`.
@@ -83,6 +127,18 @@ mod tests {
         let tree = Tree::of(&[(KEYS, "struct Other;"), (REFERENCE, "")]);
         assert_eq!(keys(&tree).len(), 1);
         assert_eq!(keys(&Tree::of(&[])).len(), 1);
+    }
+
+    #[test]
+    fn a_key_that_nobody_argued_for_is_found() {
+        let keys = "pub(super) const FILE: &[Key] = keys! {\n    \"a\": \"[a]\",\n};\n\
+                    pub(super) const LINK: &[Key] = keys! { \"port\": \"port = 7744\" };\n";
+        let found = |argued: &str| argued_keys(&Tree::of(&[(KEYS, keys), (ARGUED, argued)])).len();
+        let good = "**2 keys**\n| `FILE` | a | 1 | b |\n| `LINK` | a | 1 | b |\n";
+        assert_eq!(found(good), 0);
+        assert_eq!(found(&good.replace("| 1 | b |\n| `L", "| 2 | b |\n| `L")), 1);
+        assert_eq!(found("**3 keys**\n| `FILE` | a | 1 | b |\n"), 2);
+        assert_eq!(argued_keys(&Tree::of(&[(KEYS, keys)])).len(), 1);
     }
 
     #[test]

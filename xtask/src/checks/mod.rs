@@ -31,7 +31,7 @@ use crate::tree::{Finding, Tree};
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [(&str, Check); 17] = [
+const CHECKS: [(&str, Check); 18] = [
     ("layers", layers::edges),
     ("openraft stays in log", layers::consensus),
     ("core is pure", layers::core_is_pure),
@@ -47,6 +47,7 @@ const CHECKS: [(&str, Check); 17] = [
     ("one source of crates", dependencies::sources),
     ("links", links::resolve),
     ("keys of cluster.toml", book::keys),
+    ("keys are argued", book::argued_keys),
     ("what tests can't show", book::absent),
     ("seeded bugs fit", crate::mutants::check),
 ];

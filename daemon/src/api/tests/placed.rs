@@ -1,13 +1,14 @@
 //! What would become of services, asked on paper.
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, Visit};
+use stead_core::state::{Change, PROTOCOL_0_7, Visit};
 
 use super::socket::Served;
-use super::{CLUSTER, picture};
+use super::{CLUSTER, change_state, picture};
 use crate::api::message::{ChangeAnswer, Request};
 use crate::api::placed::{by_config, explain, simulate};
 use crate::config;
+use crate::driver::view::View;
 
 /// The same cluster, whose `db` has a file system; no node has a fence device.
 fn with_disk() -> String {
@@ -64,13 +65,20 @@ fn a_service_is_explained_and_one_that_is_none_is_named() {
     assert!(failure.next.contains("db, web"), "{failure:?}");
 }
 
+/// The same, whose members have all read something of 0.7 already.
+fn of_0_7(text: &str) -> View {
+    let mut view = picture(text, 3);
+    change_state(&mut view, |state| state.more.protocol = PROTOCOL_0_7);
+    view
+}
+
 fn a_move(node: &str, for_s: Option<u64>) -> Request {
     Request::Move { service: "web".into(), node: node.into(), for_s }
 }
 
 #[test]
 fn a_move_for_a_while_is_a_visit() {
-    let served = Served::new(picture(CLUSTER, 3));
+    let served = Served::new(of_0_7(CLUSTER));
     let moved: ChangeAnswer = served.client().ask(&a_move("node2", Some(7_200))).unwrap();
     let next = moved.next.unwrap();
     assert!(next.starts_with("until ") && next.ends_with("then back to node1"), "{next}");
@@ -92,7 +100,7 @@ fn a_move_for_a_while_is_a_visit() {
 #[test]
 fn who_has_to_be_together_moves_together() {
     let text = CLUSTER.replace("[services.db]\n", "[services.db]\ntogether = [\"web\"]\n");
-    let served = Served::new(picture(&text, 3));
+    let served = Served::new(of_0_7(&text));
     let _: ChangeAnswer = served.client().ask(&a_move("node3", None)).unwrap();
     let last = served.submitted().last().cloned();
     let visit = |it: &Option<Change>| match it {

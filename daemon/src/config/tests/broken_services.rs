@@ -228,14 +228,13 @@ fn a_program_without_command() {
                     "http://10.0.0.100/"]
 
             Error:
-              x `failback` of [services.web] must be true or false, without quotes, and this is a
-              | text
+              x service web goes by the time `no`, and there is no such time
                 ,-[cluster.toml:18:12]
              17 | monitor = []
              18 | failback = "no"
                 :            ^^^^
                 `----
-              help: write it like this:  failback = false
+              help: say when that is, in a table  [times.no]
         "#]],
     );
 }

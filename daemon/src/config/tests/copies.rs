@@ -48,11 +48,25 @@ fn what_is_read_is_written_and_read_again() {
 }
 
 #[test]
+fn a_label_means_the_nodes_that_have_it() {
+    let text = with(BOTH, "[\"site=east\", \"disk=ssd\", \"node1\"]");
+    let text = text.replace("[nodes.node1]\n", "[nodes.node1]\nlabels = { disk = \"ssd\" }\n");
+    let text = text.replace("[nodes.node3]\n", "[nodes.node3]\nsite = \"east\"\n");
+    let refused = refused(&text);
+    assert!(refused.contains("has two copies on node1"), "{refused}");
+    let config = read("x", &text.replace(", \"node1\"]", "]")).expect("it is good").config;
+    let copies = config.copies(&"web".into()).expect("it has copies");
+    let on = |name| copies.is_on(name);
+    assert_eq!((on("node1"), on("node2"), on("node3")), (true, false, true));
+}
+
+#[test]
 fn copies_on_no_node_or_twice_or_once() {
     for (copies, words) in [
         ("[\"node1\", \"node9\"]", "has a copy on `node9`, and there is no such node"),
         ("[\"node1\", \"node1\"]", "has two copies on node1"),
         ("[\"node1\"]", "has 1 copy"),
+        ("[\"node1\", \"rack=r9\"]", "and there is no node with that label"),
         ("\"some\"", "is the text `some`"),
     ] {
         let report = refused(&with(BOTH, copies));

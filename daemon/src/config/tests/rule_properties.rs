@@ -120,8 +120,12 @@ pub(super) fn draw_possible(config: &mut Config, seed: u64) {
         }
         let prefer = places.iter().filter(|_| dice.once_in(4)).map(Place::to_string);
         let prefer: Vec<String> = prefer.collect();
-        if let Some(service) = config.services.get_mut(id).filter(|_| !prefer.is_empty()) {
-            service.prefer = prefer;
+        let at_times = config.rules(id).is_some_and(|rules| rules.failback_at.is_some());
+        if let Some(service) = config.services.get_mut(id) {
+            service.failback &= !at_times;
+            if !prefer.is_empty() {
+                service.prefer = prefer;
+            }
         }
     }
 }
