@@ -16,11 +16,13 @@ fn json(fleet: &Fleet, node: &str, words: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
-/// What changed by each revision that a node keeps, the first one left out.
-fn changes(fleet: &Fleet, node: &str) -> Vec<String> {
+/// The revisions that a node keeps, the newest first, each with what it changed.
+fn kept(fleet: &Fleet, node: &str) -> Vec<(u64, String)> {
     let history = json(fleet, node, &["history", "--json"]);
-    let kept = history["kept"].as_array().expect("a list").iter().skip(1);
-    kept.map(|it| it["changes"].to_string()).collect()
+    let kept = history["kept"].as_array().expect("a list").iter().rev();
+    let kept =
+        kept.map(|it| (it["number"].as_u64().unwrap_or_default(), it["changes"].to_string()));
+    kept.collect()
 }
 
 #[test]
@@ -40,7 +42,7 @@ fn a_visit_begins_and_ends_by_itself() {
     });
 
     // A word for good ends a visit.
-    said(&fleet, "node3", &["move", "web", "node2", "--for", "30d"]);
+    said(&fleet, "node3", &["move", "web", "node2", "--for", "720h"]);
     said(&fleet, "node1", &["move", "web", "node3"]);
     let status = json(&fleet, "node1", &["status", "--json"]);
     assert_eq!(status["services"][0]["visit"], Value::Null);
@@ -70,17 +72,21 @@ fn by_times_it_is_elsewhere_and_what_was_in_force_can_be_had_again() {
     assert_eq!(node1["standing"], "barred", "{explained}");
 
     // What changed is kept on each node, and can be taken back.
-    wait_for(&fleet, "all nodes keep both", || {
-        Ok(["node1", "node2", "node3"].iter().all(|node| changes(&fleet, node).len() == 1))
+    let newest = |node| kept(&fleet, node).first().map(|(_, changes)| changes.clone());
+    let says = |node, word| newest(node).is_some_and(|it: String| it.contains(word));
+    wait_for(&fleet, "all nodes keep it", || {
+        Ok(["node1", "node2", "node3"].iter().all(|node| says(node, "only on node3")))
     });
-    let changed = changes(&fleet, "node1");
-    assert!(changed[0].contains("only on node3"), "{changed:?}");
     let told = said(&fleet, "node1", &["diff"]);
     assert!(told.contains("time now: open: never ->"), "{told}");
+    let before = kept(&fleet, "node1")[1].0;
     let told = said(&fleet, "node1", &["rollback", "--yes"]);
-    assert!(told.contains("Back to revision 1.") && told.contains("Applied: revision"), "{told}");
-    wait_for(&fleet, "that is kept, too", || Ok(changes(&fleet, "node3").len() == 2));
-    let first = said(&fleet, "node3", &["history", "1"]);
+    assert!(told.contains(&format!("Back to revision {before}.")), "{told}");
+    assert!(told.contains("Applied: revision"), "{told}");
+    wait_for(&fleet, "that is kept, too", || {
+        Ok(["node1", "node3"].iter().all(|node| says(node, "-> the same")))
+    });
+    let first = said(&fleet, "node1", &["history", &before.to_string()]);
     let now = said(&fleet, "node3", &["config"]);
     let text = |said: &str| said.split_once("\n\n").expect("a head").1.to_owned();
     assert_eq!(text(&first), text(&now));
