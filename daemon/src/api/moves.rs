@@ -4,7 +4,7 @@
 //! it there, and back. Else it is a stop with a wish, which needs no plan and is known to all
 //! versions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Obstacle, Verdict};
@@ -15,6 +15,7 @@ use stead_core::state::{Cause, Change, Holder, State, Visit, WAY_BACK};
 use super::message::{ChangeAnswer, Failure};
 use super::requests::{Answered, member, submit};
 use super::{Desk, placed, services};
+use crate::driver::times::now;
 use crate::driver::view::View;
 use crate::journal::stamp;
 
@@ -117,10 +118,6 @@ async fn visit(
     let visit = Some(Visit { node: to, until, back });
     let index = submit(desk, Change::Visit { service: id, visit }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: Some(next) })
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Whether others are where it is, by a rule that is not broken.

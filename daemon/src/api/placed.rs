@@ -15,6 +15,7 @@ use super::message::{
 };
 use super::outage;
 use super::requests::{Answered, config_of};
+use crate::driver::times;
 use crate::driver::view::View;
 
 /// How many nodes times services are planned for each node's failure, beyond which that is left
@@ -178,7 +179,11 @@ fn under(state: &State, config: &Config) -> Result<State, Refusal> {
     let change = Change::Configure { base: state.revision, config: config.clone() };
     match state.apply(Index(state.applied.0 + 1), change) {
         Outcome::Refused(refusal) => Err(refusal),
-        Outcome::Done | Outcome::Joined(_) => Ok(state),
+        Outcome::Done | Outcome::Joined(_) => {
+            // What the clock would bring a moment later.
+            state.later.fencing.times.open = times::open(&state, times::now());
+            Ok(state)
+        }
     }
 }
 

@@ -31,7 +31,7 @@ mod perform;
 pub mod rehearse;
 mod start;
 mod task;
-mod times;
+pub(crate) mod times;
 pub mod view;
 
 pub use start::{DaemonError, run};

@@ -34,8 +34,7 @@ pub(super) fn follow(handle: Handle) {
             if !view.coordinating || !view.ready {
                 continue;
             }
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let Some(change) = view.state.due(now, &open(&view.state, now)) else { continue };
+            let Some(change) = view.state.due(now(), &open(&view.state, now())) else { continue };
             match handle.submit(change, DEADLINE).await {
                 Ok((_, Outcome::Refused(refusal))) => {
                     // Somebody else was faster.
@@ -48,8 +47,13 @@ pub(super) fn follow(handle: Handle) {
     });
 }
 
+/// Seconds since 1970, by this node's clock.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// Which times of the configuration are open at `now` seconds since 1970.
-fn open(state: &State, now: u64) -> BTreeSet<String> {
+pub(crate) fn open(state: &State, now: u64) -> BTreeSet<String> {
     let times = state.config.iter().flat_map(|config| &config.later.fencing.rules.times);
     times.filter(|(_, time)| is_open(time, now)).map(|(name, _)| name.clone()).collect()
 }

@@ -8,6 +8,7 @@ use super::{CLUSTER, change_state, picture};
 use crate::api::message::{ChangeAnswer, Request};
 use crate::api::placed::{by_config, explain, simulate};
 use crate::config;
+use crate::driver::times;
 use crate::driver::view::View;
 
 /// The same cluster, whose `db` has a file system; no node has a fence device.
@@ -36,6 +37,21 @@ fn what_waits_for_a_lost_node_goes_nowhere_else() {
     let (_, losses) = by_config(&picture(CLUSTER, 3), &config_of(&text)).unwrap();
     let lost = losses.iter().find(|it| it.node == "node2").unwrap();
     assert!(lost.before.is_empty() && lost.after == ["db"], "{lost:?}");
+}
+
+#[test]
+fn what_is_open_by_the_clock_counts_in_a_plan() {
+    let text = format!(
+        "{CLUSTER}\n[services.web.during.always]\nonly = [\"node3\"]\n[times.always]\n\
+         [services.db.during.never]\nonly = [\"node3\"]\n"
+    );
+    // On a day that is neither today nor tomorrow, wherever that begins.
+    let today = (times::now() / 86_400 + 3) % 7;
+    let day = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"][(today as usize + 3) % 7];
+    let text = format!("{text}[times.never]\ndays = [\"{day}\"]\n");
+    let (moves, _) = by_config(&picture(CLUSTER, 3), &config_of(&text)).unwrap();
+    let told: Vec<_> = moves.iter().map(|it| (it.service.as_str(), it.to.as_deref())).collect();
+    assert_eq!(told, [("web", Some("node3"))]);
 }
 
 #[test]
