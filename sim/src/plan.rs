@@ -334,9 +334,9 @@ impl Plan {
         FencingConfig { devices: devices.collect(), nodes, rules: self.rules() }
     }
 
-    /// How much there is of each machine beside the copies, which nothing moves, and who goes where:
-    /// the first two services are apart, the third goes together with the first, and each counts for
-    /// another amount.
+    /// How much there is of each machine beside the copies, which nothing moves, and who goes
+    /// where: the first two services are apart, the third goes together with the first, and each
+    /// counts for another amount.
     fn rules(&self) -> RulesConfig {
         if self.room == 0 {
             return RulesConfig::default();

@@ -328,8 +328,8 @@ impl World {
         Act::Cut(link, group.into_iter().map(Target::Host).collect())
     }
 
-    /// All machines of a site, by chance, where there are several: what lies between sites fails more
-    /// often than what is within one.
+    /// All machines of a site, by chance, where there are several: what lies between sites fails
+    /// more often than what is within one.
     fn some_site(&mut self) -> Option<Vec<usize>> {
         let sites = self.plan.own.as_ref()?.sites().to_vec();
         let often = sites.len() > 1 && self.chance.faults.chance(2);

@@ -13,8 +13,8 @@
 //! Failures: a configuration that is too large is refused ([`TooMuch`]); what a judge says is in
 //! [`Told::verdict`] with its seed, which [`retell`] tells again.
 //!
-//! Absent on purpose: what operators do to a cluster, but for standby. It is the file that is tried,
-//! and what people change in it is another file.
+//! Absent on purpose: what operators do to a cluster, but for standby. It is the file that is
+//! tried, and what people change in it is another file.
 
 mod simulated;
 mod sum;

@@ -123,8 +123,8 @@ pub(super) fn left_out(config: &Config) -> Vec<String> {
     let resources = named(&|it| form(config, it) == Form::Resources);
     say(
         resources,
-        "what agents do, and their times, restarts and forget-after: here each takes 2 s at most and \
-         is restarted 3 times",
+        "what agents do, and their times, restarts and forget-after: here each takes 2 s at most \
+         and is restarted 3 times",
     );
     let bound = |it: &ServiceId| matches!(form(config, it), Form::Bound | Form::Copies(true));
     say(named(&bound), "resources one by one: it is one thing that stays until its node is off");

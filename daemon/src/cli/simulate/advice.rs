@@ -35,16 +35,17 @@ fn breaks_ties(config: &Config) -> bool {
 
 fn votes(config: &Config) -> Option<String> {
     let voters = voters(config).len();
-    let add = "add [quorum] with chain = [\"majority\", \"quorum-server\"] (or \"fence\", where each \
-               node has a fence device), or another node that votes";
+    let add = "add [quorum] with chain = [\"majority\", \"quorum-server\"] (or \"fence\", where \
+               each node has a fence device), or another node that votes";
     match voters {
         1 => Some(
-            "One node alone has a vote: when it fails everything stops. Let others vote, best of all \
-             three."
+            "One node alone has a vote: when it fails everything stops. Let others vote, best of \
+             all three."
                 .to_owned(),
         ),
         2 if !breaks_ties(config) => Some(format!(
-            "With two nodes and nothing that breaks a tie each loss of a node stops everything: {add}."
+            "With two nodes and nothing that breaks a tie each loss of a node stops everything: \
+             {add}."
         )),
         _ if voters.is_multiple_of(2) && !breaks_ties(config) => Some(format!(
             "With {voters} voters and nothing that breaks a tie the loss of half of them stops \
@@ -71,8 +72,8 @@ fn sites(config: &Config) -> Vec<String> {
         (lost && left > 0).then(|| {
             format!(
                 "Without site {site} {left} of {all} voters are left, and everything stops: spread \
-                 the votes, so that no site has half of them. A third site with one small node, or a \
-                 quorum server there, is enough."
+                 the votes, so that no site has half of them. A third site with one small node, or \
+                 a quorum server there, is enough."
             )
         })
     };
@@ -96,8 +97,9 @@ fn points_of(config: &Config) -> Option<String> {
     let services = named(config.services.keys().filter(blind));
     (!services.is_empty() && config.nodes.len() > 1).then(|| {
         format!(
-            "Nobody watches the network of {services}: a node that is cut off from its clients there \
-             keeps them. Add [networks.NAME] with gateway = true, or with addresses that can be asked."
+            "Nobody watches the network of {services}: a node that is cut off from its clients \
+             there keeps them. Add [networks.NAME] with gateway = true, or with addresses that can \
+             be asked."
         )
     })
 }
@@ -113,8 +115,8 @@ fn proofs(config: &Config) -> Option<String> {
         config.nodes.keys().filter(|it| !proven(it)).map(String::as_str).collect();
     (!services.is_empty() && !nodes.is_empty()).then(|| {
         format!(
-            "If one of {} is lost, {services} waits for it, since nothing can prove that it is off: \
-             give it a fence device (fence), or rely on its watchdog (watchdog = true).",
+            "If one of {} is lost, {services} waits for it, since nothing can prove that it is \
+             off: give it a fence device (fence), or rely on its watchdog (watchdog = true).",
             nodes.join(", "),
         )
     })
@@ -136,8 +138,8 @@ fn alone(config: &Config) -> Option<String> {
     let services = named(config.services.keys().filter(one));
     (!services.is_empty() && config.nodes.len() > 1).then(|| {
         format!(
-            "One node alone may have {services}: nothing takes over. Widen only or never, or give it \
-             copies on more nodes."
+            "One node alone may have {services}: nothing takes over. Widen only or never, or give \
+             it copies on more nodes."
         )
     })
 }

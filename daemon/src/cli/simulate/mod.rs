@@ -1,5 +1,15 @@
 //! `stead simulate`: what would become of everything after one failure, asked of the cluster that
 //! runs; or the cluster of a file under many faults in virtual time, on this machine alone.
+//!
+//! Happy path: `failure` asks the daemon and shows its answer; `seeds` reads a file, runs the
+//! library `stead-sim` on all processors, and `verdict` says in words what came of it, with what
+//! one could do (`advice`).
+//!
+//! Failures: a file that can't be used is shown in its lines; one that is too large is refused,
+//! and nothing else is simulated in its place. What a judge saw ends in status 1, with the seed.
+//!
+//! Absent on purpose: anything that touches the machine. What is simulated has no clock, no file
+//! and no socket.
 
 mod advice;
 mod failure;
@@ -36,10 +46,10 @@ Examples:
 /// said.
 ///
 /// FILE --seeds N needs no cluster and no daemon. The cluster of the file is run N times in virtual
-/// time by the simulator that stead itself is tested with: links, power, processes, clocks and disks
-/// fail, first one at a time, then several at once, and judges watch that nothing is ever in two
-/// places. The answer says what each service went through, what cost the most, what could be done
-/// about it, and what is not simulated. The same seed is the same history on every machine.
+/// time by the simulator that stead itself is tested with: links, power, processes, clocks and
+/// disks fail, first one at a time, then several at once, and judges watch that nothing is ever in
+/// two places. The answer says what each service went through, what cost the most, what could be
+/// done about it, and what is not simulated. The same seed is the same history on every machine.
 #[derive(Debug, Args)]
 #[command(
     after_help = AFTER,

@@ -88,8 +88,8 @@ fn broken(judged: &Judged<'_>, text: &mut Text) {
     if sum.failed.is_empty() {
         text.line(
             Tone::Good,
-            "Never did two nodes answer for one address or run one service. Nothing acknowledged was \
-             lost, and everything healed.",
+            "Never did two nodes answer for one address or run one service. Nothing acknowledged \
+             was lost, and everything healed.",
         );
     } else {
         let all = count(sum.failed.len() as u64, "seed");
@@ -100,8 +100,8 @@ fn broken(judged: &Judged<'_>, text: &mut Text) {
         if let Some(seed) = sum.failed.keys().next() {
             let file = judged.file.display();
             text.line(Tone::Plain, &format!("Tell it: stead simulate {file} --replay {seed}"));
-            let what = "That is a mistake of stead's or of its simulator's, not of the file's: please \
-                        report it, with the file and the seed.";
+            let what = "That is a mistake of stead's or of its simulator's, not of the file's: \
+                        please report it, with the file and the seed.";
             text.line(Tone::Plain, what);
         }
     }
