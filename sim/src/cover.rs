@@ -129,12 +129,10 @@ impl World {
             return Phase::Admitting;
         }
         let served = |service: usize| {
-            let id = crate::plan::service(service);
+            let id = self.plan.service(service);
             let holder = state.assignments.get(&id).and_then(|it| it.holder.node());
             let host = holder.and_then(|node| self.host_of(node));
-            host.is_some_and(|host| {
-                self.hosts[host].answers(crate::plan::address(service), self.now)
-            })
+            host.is_some_and(|host| self.hosts[host].answers(self.plan.address(service), self.now))
         };
         if (0..self.plan.services).all(served) { Phase::Calm } else { Phase::TakingOver }
     }

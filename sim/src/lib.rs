@@ -3,6 +3,7 @@
 //! ```text
 //!   swarm    a seed: a plan, a mix of faults, then the end of all of them
 //!   scenario a script: intent, acts, what is expected
+//!   own      somebody's own configuration: each fault alone, then many at once
 //!      └─▶ world   machines with the real core; log, net, fault, check stand around it
 //!             └─▶ check   a judge for each invariant
 //! ```
@@ -19,6 +20,7 @@ pub mod cover;
 pub mod fault;
 pub mod log;
 pub mod net;
+pub mod own;
 pub mod parts;
 pub mod plan;
 mod queue;

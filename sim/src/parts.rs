@@ -91,7 +91,7 @@ impl Parts {
         ConfigNext { services: services.collect() }
     }
 
-    fn resource(&self, part: &Part) -> ResourceConfig {
+    pub(crate) fn resource(&self, part: &Part) -> ResourceConfig {
         let within = Some(self.timeout);
         ResourceConfig {
             name: part.name.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
@@ -13,11 +14,14 @@ use stead_core::state::config::{
 };
 use stead_core::time::Span;
 
-use crate::parts::Parts;
+use crate::fault::Act;
+use crate::own::Own;
+use crate::parts::{Part, Parts};
 use crate::world::Dogs;
 
 /// The names of the machines, in order.
-pub const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+pub const NAMES: [&str; 16] =
+    ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
 
 /// What of a service with copies can be promoted.
 pub(crate) const COPIED: &str = "db";
@@ -88,6 +92,8 @@ pub struct Plan {
     pub probe: Span,
     /// The services that consist of several resources.
     pub parts: Parts,
+    /// Somebody's own cluster, in the place of one that follows from all of this.
+    pub own: Option<Arc<Own>>,
 }
 
 impl Plan {
@@ -120,12 +126,16 @@ impl Plan {
             start_behind: 0,
             probe: Span::from_millis(1),
             parts: Parts::default(),
+            own: None,
         }
     }
 
     /// The wanted state of the cluster.
     #[must_use]
     pub fn config(&self) -> Config {
+        if let Some(own) = &self.own {
+            return own.config().clone();
+        }
         let one = |number: usize| ServiceConfig {
             addresses: vec![ServiceAddress { ip: address(number), prefix: 24, interface: None }],
             program: (number % 2 == 1 && !self.parts.services.contains_key(&number)).then(|| {
@@ -161,6 +171,93 @@ impl Plan {
 }
 
 impl Plan {
+    /// The most machines that it can have.
+    pub(crate) fn most(&self) -> usize {
+        self.own.as_ref().map_or(NAMES.len(), |own| own.names().len())
+    }
+
+    /// The name of a machine.
+    #[must_use]
+    pub fn name(&self, machine: usize) -> &'static str {
+        let names = self.own.as_ref().map_or(&NAMES[..], |own| own.names());
+        names.get(machine).copied().unwrap_or("?")
+    }
+
+    /// The name of a service.
+    #[must_use]
+    pub fn service(&self, number: usize) -> ServiceId {
+        let own = self.own.as_ref().and_then(|own| own.service(number));
+        own.cloned().unwrap_or_else(|| service(number))
+    }
+
+    /// The addresses of a service at the start.
+    #[must_use]
+    pub fn addresses(&self, number: usize) -> Vec<IpAddr> {
+        let Some(own) = &self.own else { return vec![address(number)] };
+        let service = own.service(number).and_then(|name| own.config().services.get(name));
+        service.into_iter().flat_map(|it| &it.addresses).map(|it| it.ip).collect()
+    }
+
+    /// The one of them that its client asks.
+    #[must_use]
+    pub fn address(&self, number: usize) -> IpAddr {
+        let first = self.own.as_ref().and_then(|_| self.addresses(number).first().copied());
+        first.unwrap_or_else(|| address(number))
+    }
+
+    /// What a service needs, and what that needs, by their numbers.
+    #[must_use]
+    pub fn stands_on(&self, number: usize) -> Vec<usize> {
+        match &self.own {
+            Some(own) => own.stands_on(number).to_vec(),
+            None if self.needs => (0..number).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether rules say anything about where services may be.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        self.room > 0 || self.own.as_ref().is_some_and(|own| own.has_rules())
+    }
+
+    /// What a service consists of; nothing if it is one program.
+    pub(crate) fn parts_of(&self, name: &ServiceId) -> &[Part] {
+        let Some(own) = &self.own else { return self.parts.of(name) };
+        let number = own.number(name).and_then(|number| self.parts.services.get(&number));
+        number.map_or(&[], Vec::as_slice)
+    }
+
+    /// What the configuration at the start says of that.
+    pub(crate) fn more_of(&self, name: &ServiceId) -> ServiceMore {
+        let mut all = match &self.own {
+            Some(own) => own.config().later.next.services.clone(),
+            None => self.parts.config().services,
+        };
+        all.remove(name).unwrap_or_default()
+    }
+
+    /// An act in the words of scripts, with the names that this cluster's machines and services
+    /// have.
+    #[must_use]
+    pub fn told(&self, act: &Act) -> String {
+        let text = act.to_string();
+        let Some(own) = &self.own else { return text };
+        let words = text.split(' ').map(|word| {
+            let machine = NAMES.iter().position(|name| *name == word);
+            let (head, tail) = word.split_once('.').unwrap_or((word, ""));
+            let number = head.strip_prefix('s').and_then(|it| it.parse().ok());
+            let service = number.and_then(|number| own.service(number));
+            match (machine, service) {
+                (Some(machine), _) => self.name(machine).to_string(),
+                (None, Some(service)) if tail.is_empty() => service.to_string(),
+                (None, Some(service)) => format!("{service}.{tail}"),
+                (None, None) => word.to_string(),
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether that machine is a satellite at the start.
     #[must_use]
     pub fn is_satellite(&self, machine: usize) -> bool {
@@ -200,21 +297,7 @@ impl Plan {
     }
 
     fn bound(&self) -> ConfigNext {
-        let mount = ResourceConfig {
-            name: "mount".into(),
-            agent: Agent::Process {
-                command: vec!["/bin/service".into()],
-                monitor: None,
-                how: Default::default(),
-            },
-            needs: BTreeSet::new(),
-            times: ResourceTimes::default(),
-            restarts: 0,
-            forget_after: Span::from_millis(600_000),
-            safety: Safety::Fence,
-            stuck: Stuck::Wait,
-        };
-        let more = ServiceMore { resources: vec![mount], ..ServiceMore::default() };
+        let more = ServiceMore { resources: vec![mount()], ..ServiceMore::default() };
         let fenced = (0..self.services).filter(|number| number % 2 == 1);
         let services = fenced.map(|number| (service(number), more.clone())).collect();
         ConfigNext { services }
@@ -251,9 +334,9 @@ impl Plan {
         FencingConfig { devices: devices.collect(), nodes, rules: self.rules() }
     }
 
-    /// How much there is of each machine beside the copies, which nothing moves, and who goes where:
-    /// the first two services are apart, the third goes together with the first, and each counts for
-    /// another amount.
+    /// How much there is of each machine beside the copies, which nothing moves, and who goes
+    /// where: the first two services are apart, the third goes together with the first, and each
+    /// counts for another amount.
     fn rules(&self) -> RulesConfig {
         if self.room == 0 {
             return RulesConfig::default();
@@ -295,6 +378,24 @@ impl Plan {
         };
         let watched = (self.points > 0).then(|| ("front".to_string(), network));
         watched.into_iter().collect()
+    }
+}
+
+/// What stays where it was until its machine is off.
+pub(crate) fn mount() -> ResourceConfig {
+    ResourceConfig {
+        name: "mount".into(),
+        agent: Agent::Process {
+            command: vec!["/bin/service".into()],
+            monitor: None,
+            how: Default::default(),
+        },
+        needs: BTreeSet::new(),
+        times: ResourceTimes::default(),
+        restarts: 0,
+        forget_after: Span::from_millis(600_000),
+        safety: Safety::Fence,
+        stuck: Stuck::Wait,
     }
 }
 

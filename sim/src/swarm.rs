@@ -103,6 +103,7 @@ impl Seed {
             watchdogs: None,
             probe: Span::from_millis(40),
             parts: Parts::default(),
+            own: None,
         };
         let mut mix = Mix::draw(&mut rng);
         let faults = [rng.between(8_000, 16_000), rng.between(6_000, 10_000)];
@@ -216,6 +217,11 @@ fn make_something_move(world: &mut World) {
 /// All faults end, and the operator does what is left to do until all is well.
 pub(crate) fn heal(world: &mut World) {
     world.heal();
+    mend(world);
+}
+
+/// What was lifted has its consequences: whatever they are, all is well in the end.
+pub(crate) fn mend(world: &mut World) {
     for _ in 0..HEALING / 2_000 {
         if world.run_until(2_000, World::is_healthy) {
             break;

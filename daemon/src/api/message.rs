@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::Problem;
 
 pub use super::plans::{
-    ExplainAnswer, LossAnswer, NodeVerdict, PlanAnswer, PlannedChange, PlannedMove, SimulateAnswer,
-    Standing,
+    ExplainAnswer, GoesOn, LinksAnswer, LossAnswer, NodeVerdict, PlanAnswer, PlannedChange,
+    PlannedMove, SimulateAnswer, Standing,
 };
 
 /// The version of this form.
@@ -46,7 +46,7 @@ pub enum Request {
     },
     /// What would become of everything after a failure: a [`SimulateAnswer`].
     Simulate {
-        /// What fails: nodes, or labels (`site=east`).
+        /// What fails: nodes, labels (`site=east`), or links.
         fail: Vec<String>,
         /// By another configuration than that in force.
         #[serde(default)]

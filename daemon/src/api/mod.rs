@@ -24,6 +24,7 @@ mod features;
 pub mod fence;
 pub mod halt;
 pub mod join;
+mod links;
 pub mod message;
 mod moves;
 mod outage;

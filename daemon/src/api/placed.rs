@@ -10,8 +10,9 @@ use stead_core::state::config::{Config, Place, Safety};
 use stead_core::state::{Cause, Change, Holder, Outcome, Refusal, State};
 use stead_core::time::Span;
 
+use super::links;
 use super::message::{
-    ExplainAnswer, Failure, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
+    ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
 };
 use super::outage;
 use super::requests::{Answered, config_of};
@@ -289,43 +290,56 @@ pub(super) fn simulate(
         let plan = placement::plan(Sight::new(&state, &able, &view.seen));
         state = settled(&state, &plan);
     }
-    let mut gone = BTreeSet::new();
-    for text in fail {
-        gone.extend(meant(&state, text)?);
+    let (mut gone, cut) = failing(&state, fail)?;
+    let fails = gone.iter().map(|node| state.name(*node)).collect();
+    let voters: Vec<NodeId> = view.log.membership.voters.iter().copied().collect();
+    let here = voters.iter().filter(|node| !gone.contains(node) && state.view.contains_key(node));
+    let voters_left = here.count();
+    let config = config_of(&state)?;
+    let links = (!cut.is_empty()).then(|| links::without(view, &state, config, &cut, &gone));
+    let voters = voters.len();
+    let alone = links.as_ref().map_or(&GoesOn::All, |it| &it.goes_on);
+    if *alone == GoesOn::Nobody {
+        let (moves, waits) = (links::all_stop(&state), Vec::new());
+        return Ok(SimulateAnswer { fails, links, voters, voters_left, moves, waits });
     }
-    let names = gone.iter().map(|node| state.name(*node)).collect();
+    if let GoesOn::Node(name) = alone {
+        // Whoever is alone and does not go on gives up what it has, as if it had failed.
+        gone.extend(state.members.keys().filter(|node| state.name(**node) != *name));
+    }
     let (after, waits) = without(&state, &gone);
     let mut left = able;
     left.nodes.retain(|node| !gone.contains(node));
     let plan = placement::plan(Sight::new(&after, &left, &view.seen));
-    let voters: Vec<NodeId> = view.log.membership.voters.iter().copied().collect();
-    let here = voters.iter().filter(|node| !gone.contains(node) && state.view.contains_key(node));
-    Ok(SimulateAnswer {
-        fails: names,
-        voters: voters.len(),
-        voters_left: here.count(),
-        moves: moves(&after, &plan),
-        waits: waits
-            .iter()
-            .map(|(service, node)| format!("{service} (waits for {})", state.name(*node)))
-            .collect(),
-    })
+    let waits = waits
+        .iter()
+        .map(|(service, node)| format!("{service} (waits for {})", state.name(*node)))
+        .collect();
+    Ok(SimulateAnswer { fails, links, voters, voters_left, moves: moves(&after, &plan), waits })
 }
 
-/// The nodes that a word names: a node, or all with a label.
-fn meant(state: &State, text: &str) -> Answered<Vec<NodeId>> {
+/// The nodes and links that words name: a node, all with a label, or a link.
+fn failing(state: &State, fail: &[String]) -> Answered<(BTreeSet<NodeId>, BTreeSet<String>)> {
     let config = config_of(state)?;
-    let place = Place::of(text);
-    let meant = |node: &&NodeId| config.is_there(&state.name(**node), &place);
-    let nodes: Vec<NodeId> = state.members.keys().filter(meant).copied().collect();
-    if nodes.is_empty() {
-        let names: Vec<_> = state.members.values().map(|it| it.name.as_str()).collect();
-        return Err(Failure::unchanged(
-            format!("nothing is called {text}; nothing was changed"),
-            format!("name a node ({}), or a label as in  site=east", names.join(", ")),
-        ));
+    let (mut gone, mut cut) = (BTreeSet::new(), BTreeSet::new());
+    for text in fail {
+        let place = Place::of(text);
+        let meant = |node: &&NodeId| config.is_there(&state.name(**node), &place);
+        let nodes: Vec<NodeId> = state.members.keys().filter(meant).copied().collect();
+        if let Some(link) = links::named(config, text, !nodes.is_empty())? {
+            cut.insert(link.to_owned());
+        } else if nodes.is_empty() {
+            let names: Vec<_> = state.members.values().map(|it| it.name.as_str()).collect();
+            let links: Vec<_> = config.links.keys().map(String::as_str).collect();
+            let (names, links) = (names.join(", "), links.join(", "));
+            return Err(Failure::unchanged(
+                format!("nothing is called {text}; nothing was changed"),
+                format!("name a node ({names}), a link ({links}), or a label as in  site=east"),
+            ));
+        }
+        gone.extend(nodes);
     }
-    Ok(nodes)
+    Ok((gone, cut))
 }
 
 /// What would wait for a lost node, since nothing can prove that it is off.

@@ -95,6 +95,8 @@ pub enum Standing {
 pub struct SimulateAnswer {
     /// The nodes that fail.
     pub fails: Vec<String>,
+    /// What the links that fail do, if any fail.
+    pub links: Option<LinksAnswer>,
     /// How many nodes vote.
     pub voters: usize,
     /// How many of them would be left.
@@ -103,6 +105,32 @@ pub struct SimulateAnswer {
     pub moves: Vec<PlannedMove>,
     /// What would wait for a lost node, since nothing can prove that it is off.
     pub waits: Vec<String>,
+}
+
+/// What the loss of links would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinksAnswer {
+    /// The links that fail.
+    pub fail: Vec<String>,
+    /// Those by which the nodes still hear each other.
+    pub left: Vec<String>,
+    /// Who goes on.
+    pub goes_on: GoesOn,
+    /// Services whose addresses lie in the networks of these links.
+    pub unreached: Vec<String>,
+}
+
+/// Who goes on when links fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GoesOn {
+    /// All that have not failed themselves.
+    All,
+    /// This node alone: its vote is the only one.
+    Node(String),
+    /// One of these: which one is decided by whoever breaks ties.
+    OneOf(Vec<String>),
+    /// Nobody: each node is alone, and none has a majority.
+    Nobody,
 }
 
 impl PlanAnswer {

@@ -54,7 +54,9 @@ impl World {
     /// Looks at every gate: an excuse has ended.
     pub(crate) fn judge_all_gates(&mut self) {
         for service in 0..self.plan.services {
-            self.judge_address(address(service));
+            for address in self.plan.addresses(service) {
+                self.judge_address(address);
+            }
         }
     }
 

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use stead_core::id::{Epoch, ServiceId};
 
 use super::Why;
-use crate::plan::service;
 use crate::world::{LATE, World};
 
 /// What the judge remembers.
@@ -53,7 +52,7 @@ impl World {
     /// The same for all of them.
     pub(crate) fn judge_all_programs(&mut self) {
         for number in 0..self.plan.services {
-            self.judge_programs(&service(number));
+            self.judge_programs(&self.plan.service(number));
         }
     }
 

@@ -20,7 +20,6 @@ use stead_core::state::State;
 use stead_core::time::{Instant, Span};
 
 use super::Why;
-use crate::plan::service as named;
 use crate::world::{Executor, Habit, LATE, Truth, World};
 
 /// After more failures than that the pauses between two tries are longer than a lull can wait for.
@@ -105,7 +104,7 @@ impl World {
     /// An executor begins.
     pub(crate) fn judge_executor(&mut self, host: usize, service: &ServiceId) {
         let Some(executor) = self.hosts[host].executors.get(service) else { return };
-        let parts = self.plan.parts.of(service);
+        let parts = self.plan.parts_of(service);
         let place = |name: &String| parts.iter().position(|part| part.name == *name);
         let known = parts.iter().map(|part| Known {
             name: part.name.clone(),
@@ -409,7 +408,7 @@ impl World {
     /// all that goes wrong is starts and looks, which end in time, and a machine with good agents
     /// is next in turn: there it has to go.
     pub(crate) fn agents_excuse(&self, block: &[usize], state: &State, number: usize) -> bool {
-        let name = named(number);
+        let name = self.plan.service(number);
         let habits = |host: usize| self.hosts[host].habits.iter().filter(|it| it.service == name);
         let (bad, good): (Vec<usize>, Vec<usize>) =
             block.iter().partition(|host| habits(**host).next().is_some());
@@ -446,8 +445,8 @@ impl World {
 
     /// Why the resources of a service are not all there on a machine; nothing if it has none.
     pub(crate) fn parts_unwell(&self, host: usize, number: usize) -> Option<String> {
-        let service = named(number);
-        if self.plan.parts.of(&service).is_empty() {
+        let service = self.plan.service(number);
+        if self.plan.parts_of(&service).is_empty() {
             return None;
         }
         match self.hosts[host].executors.get(&service) {

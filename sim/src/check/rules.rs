@@ -9,6 +9,7 @@
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Able, Broken, Decision, Plan, Sight, Why};
 use stead_core::points::Seen;
+use stead_core::state::config::{ServiceRules, Strength};
 use stead_core::state::{Change, State};
 
 use crate::world::World;
@@ -16,7 +17,7 @@ use crate::world::World;
 impl World {
     /// A member has applied a change: what it gives to whom obeys the rules.
     pub(crate) fn judge_rules(&mut self, host: usize, change: &Change) {
-        if self.plan.room == 0 {
+        if !self.plan.has_rules() {
             return;
         }
         // Nothing else gives anything to anybody.
@@ -43,22 +44,43 @@ fn broken_by(state: &State, service: &ServiceId) -> Option<String> {
     let at = |service: &ServiceId| state.assignments.get(service)?.holder.node();
     let node = at(service)?;
     let name = state.name(node);
+    let is = |place: &_| config.is_there(&name, place);
+    let may = config.rules(service).is_none_or(|rules| {
+        (rules.only.is_empty() || rules.only.iter().any(is)) && !rules.never.iter().any(is)
+    });
+    if !may {
+        return Some(format!("{service} is given to {name}, and may not be there"));
+    }
     // A copy uses what it uses, promoted or not, and where it is nobody chooses.
     let copied = |service: &ServiceId| config.copies(service).is_some_and(|it| it.is_on(&name));
-    let on = config.services.keys().filter(|other| at(other) == Some(node) || copied(other));
-    let uses = |service: &ServiceId| {
-        config.rules(service).and_then(|rules| rules.uses.get("memory")).copied().unwrap_or(0)
+    let on = || config.services.keys().filter(|other| at(other) == Some(node) || copied(other));
+    let uses = |service: &ServiceId, quantity: &str| {
+        config.rules(service).and_then(|rules| rules.uses.get(quantity)).copied().unwrap_or(0)
     };
-    let used: u64 = on.map(uses).sum();
-    let has = config.capacity(&name, "memory");
-    if uses(service) > 0 && !copied(service) && used > has {
-        return Some(format!("{service} is given to {name}: {used} used there, and it has {has}"));
+    let quantities = config.rules(service).into_iter().flat_map(|rules| rules.uses.keys());
+    for quantity in quantities.filter(|it| uses(service, it) > 0 && !copied(service)) {
+        let used: u64 = on().map(|other| uses(other, quantity)).sum();
+        let has = config.capacity(&name, quantity);
+        if used > has {
+            let what = format!("{used} {quantity} used there, and it has {has}");
+            return Some(format!("{service} is given to {name}: {what}"));
+        }
     }
     let apart = config.services.keys().find(|other| {
-        let says = |one: &ServiceId, other: &ServiceId| {
-            config.rules(one).is_some_and(|rules| rules.apart.contains_key(other))
+        let says = |one: &ServiceId, named: &ServiceId| {
+            let rules = config.rules(one)?;
+            (rules.apart.get(named) == Some(&Strength::Must)).then_some(rules)
         };
-        (says(service, other) || says(other, service)) && at(other) == Some(node)
+        let there = at(other).filter(|it| state.view.contains_key(it));
+        let one_place = |rules: &ServiceRules| {
+            let label = |node| {
+                let by = rules.apart_by.as_ref()?;
+                config.label(&state.name(node), by).map(str::to_string)
+            };
+            there == Some(node) || label(node).is_some() && there.and_then(label) == label(node)
+        };
+        let both = [says(service, other), says(other, service)];
+        *other != service && both.into_iter().flatten().any(one_place)
     });
     apart.map(|other| format!("{service} is given to {name}, where {other} is, and they are apart"))
 }
@@ -74,7 +96,7 @@ impl World {
     ) -> bool {
         let unheld = state.assignments.get(service).is_some_and(|it| it.holder.node().is_none());
         let ids: Vec<NodeId> = hosts.iter().map(|host| self.hosts[*host].id).collect();
-        self.plan.room > 0 && unheld && has_no_room(state, service, &ids, false)
+        self.plan.has_rules() && unheld && has_no_room(state, service, &ids, false)
     }
 }
 

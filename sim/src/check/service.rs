@@ -150,14 +150,14 @@ impl World {
         let state = self.state()?;
         let services = 0..state.config.as_ref()?.services.len();
         services.into_iter().find_map(|number| {
-            let holder = state.assignments.get(&crate::plan::service(number))?.holder.node()?;
+            let holder = state.assignments.get(&self.plan.service(number))?.holder.node()?;
             let at = self.host_of(holder).filter(|at| !self.lan.up[*at])?;
-            if state.is_maintained(&crate::plan::service(number)) {
+            if state.is_maintained(&self.plan.service(number)) || !self.is_watched(state, number) {
                 return None;
             }
             let better = all().find(|host| {
                 let it = &self.hosts[*host];
-                let service = crate::plan::service(number);
+                let service = self.plan.service(number);
                 self.lan.up[*host]
                     && !self.lan.unsteady[*host]
                     && state.view.contains_key(&it.id)
@@ -171,6 +171,15 @@ impl World {
         })
     }
 
+    /// Whether a reference point speaks for a service.
+    fn is_watched(&self, state: &State, number: usize) -> bool {
+        let watched = state.config.as_ref().map(|config| {
+            let points = stead_core::points::of_config(config);
+            stead_core::points::of_service(config, &points, &self.plan.service(number)) != 0
+        });
+        watched.unwrap_or(false)
+    }
+
     fn block_serves(&self, block: &[usize]) -> Option<String> {
         let nodes = block.iter().filter_map(|host| self.hosts[*host].daemon.as_ref());
         let state = nodes.map(|it| it.node.state()).max_by_key(|state| state.applied)?;
@@ -182,13 +191,13 @@ impl World {
         };
         block.iter().find(able)?;
         let broken = |number: &usize| {
-            let service = crate::plan::service(*number);
+            let service = self.plan.service(*number);
             self.agents_excuse(block, state, *number)
                 || block.iter().any(|host| self.hosts[*host].broken.contains(&service))
         };
         // While nothing moves, what was on a machine elsewhere waits for it.
         let waits = |number: &usize| {
-            let holder = state.assignments.get(&crate::plan::service(*number));
+            let holder = state.assignments.get(&self.plan.service(*number));
             let last = holder.and_then(|it| match it.holder {
                 Holder::Never => None,
                 Holder::Stopped { node, .. }
@@ -201,7 +210,7 @@ impl World {
         // What is bound to a machine waits for it, unless that can be switched off, or its watchdog
         // is relied on.
         let bound = |number: &usize| {
-            let service = crate::plan::service(*number);
+            let service = self.plan.service(*number);
             let holder = state.assignments.get(&service).and_then(|it| it.holder.node());
             let at = holder.and_then(|holder| self.host_of(holder));
             let waits = state.is_bound(&service) && at.is_none_or(|at| !block.contains(&at));
@@ -210,23 +219,23 @@ impl World {
         };
         // What a machine that was asked to end has, and has not been able to stop.
         let leaves = |number: &usize| {
-            let holder = state.assignments.get(&crate::plan::service(*number));
+            let holder = state.assignments.get(&self.plan.service(*number));
             let at = holder.and_then(|it| it.holder.node()).and_then(|node| self.host_of(node));
             let daemon = at.and_then(|at| self.hosts[at].daemon.as_ref());
             daemon.is_some_and(|daemon| daemon.retiring)
         };
         // What an operator keeps from running.
         let kept = |number: &usize| {
-            let service = crate::plan::service(*number);
+            let service = self.plan.service(*number);
             state.is_kept(&service)
         };
         let excused = |number: &usize| {
             let theirs = waits(number) || bound(number) || leaves(number);
-            let crowded = self.is_crowded_out(state, &crate::plan::service(*number), block);
+            let crowded = self.is_crowded_out(state, &self.plan.service(*number), block);
             broken(number) || theirs || kept(number) || crowded
         };
         // What needs another waits for it, and for all before it.
-        let missed = |number: &usize| self.plan.needs && (0..*number).any(|it| excused(&it));
+        let missed = |number: &usize| self.plan.stands_on(*number).iter().any(excused);
         let numbers =
             (0..config.services.len()).filter(|number| !excused(number) && !missed(number));
         numbers.into_iter().find_map(|number| self.service_unserved(state, number))

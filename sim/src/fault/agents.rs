@@ -5,7 +5,6 @@ use std::fmt;
 use stead_core::resource::Operation;
 
 use super::{Act, ActError, Kind, Target, read_service};
-use crate::plan::service;
 use crate::reader::{Reader, ScriptError};
 use crate::rng::Rng;
 use crate::world::{Habit, Habitual, Harm, World};
@@ -179,14 +178,14 @@ impl World {
         if self.plan.parts.services.is_empty() {
             return None;
         }
-        let name = service(number);
+        let name = self.plan.service(number);
         let runs = |host: &usize| self.hosts[*host].executors.get(&name).is_some_and(|it| it.main);
         (0..self.hosts.len()).find(runs)
     }
 
     /// A resource that an agent stops badly, and where.
     fn bad_stop(&self, number: usize) -> Option<(usize, String)> {
-        let name = service(number);
+        let name = self.plan.service(number);
         self.hosts.iter().enumerate().find_map(|(host, it)| {
             let mut habits = it.habits.iter();
             let bad = habits.find(|it| it.service == name && it.operation == Operation::Stop)?;
@@ -205,7 +204,7 @@ impl World {
             AgentAct::Habit(it, number, part, operation, habit) => {
                 let host = self.target(*it).ok_or(ActError::Nobody(*it))?;
                 self.place_of(*number, part)?;
-                let (service, part) = (service(*number), part.clone());
+                let (service, part) = (self.plan.service(*number), part.clone());
                 let one = Habitual { service, part, operation: *operation, habit: *habit };
                 let habits = &mut self.hosts[host].habits;
                 habits.retain(|it| {
@@ -224,13 +223,13 @@ impl World {
             AgentAct::Harm(number, part, harm) => {
                 let place = self.place_of(*number, part)?;
                 let host = self.executor_of(*number).ok_or(ActError::Unserved(*number))?;
-                if !self.harm_part(host, &service(*number), place, *harm) {
+                if !self.harm_part(host, &self.plan.service(*number), place, *harm) {
                     return Err(ActError::Unserved(*number));
                 }
             }
             AgentAct::KillExecutor(number) => {
                 let host = self.executor_of(*number).ok_or(ActError::Unserved(*number))?;
-                self.executor_ends(host, &service(*number));
+                self.executor_ends(host, &self.plan.service(*number));
             }
         }
         Ok(())

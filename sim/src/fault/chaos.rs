@@ -199,7 +199,7 @@ impl World {
     }
 
     /// An act of that kind, with everything else left to chance.
-    fn draw(&mut self, kind: Kind) -> Option<Act> {
+    pub(crate) fn draw(&mut self, kind: Kind) -> Option<Act> {
         let (nodes, services, links) = (self.hosts.len(), self.plan.services, self.net.links());
         let host = Target::Host(self.aim());
         let rng = &mut self.chance.faults;
@@ -230,7 +230,9 @@ impl World {
             Kind::KillDaemon => Act::KillDaemon(host),
             Kind::Power => Act::PowerOff(vec![host]),
             Kind::Blackout => {
-                let group: Vec<_> = some_of(rng, nodes).into_iter().map(Target::Host).collect();
+                let some = some_of(rng, nodes);
+                let group = self.some_site().unwrap_or(some);
+                let group: Vec<_> = group.into_iter().map(Target::Host).collect();
                 return (group.len() > 1).then_some(Act::PowerOff(group));
             }
             Kind::Release if rng.chance(2) => Act::Retire(host),
@@ -312,7 +314,9 @@ impl World {
     fn draw_partition(&mut self, link: Option<usize>) -> Act {
         let nodes = self.hosts.len();
         let mut group = some_of(&mut self.chance.faults, nodes);
-        if self.chance.faults.chance(2) {
+        if let Some(site) = self.some_site() {
+            group = site;
+        } else if self.chance.faults.chance(2) {
             // The hardest one: a coordinator and a holder among themselves.
             let coordinator = self.coordinator();
             let mut holders = (0..self.plan.services).filter_map(|service| self.server(service));
@@ -322,6 +326,15 @@ impl World {
         }
         self.try_act(&Act::Mend);
         Act::Cut(link, group.into_iter().map(Target::Host).collect())
+    }
+
+    /// All machines of a site, by chance, where there are several: what lies between sites fails
+    /// more often than what is within one.
+    fn some_site(&mut self) -> Option<Vec<usize>> {
+        let sites = self.plan.own.as_ref()?.sites().to_vec();
+        let often = sites.len() > 1 && self.chance.faults.chance(2);
+        let site = often.then(|| self.chance.faults.index(sites.len()))?;
+        sites.get(site).cloned()
     }
 
     /// One node without one way, without one direction, or without all.

@@ -10,6 +10,12 @@ macro_rules! kinds {
             /// All of them, in order.
             pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$kind,)*];
 
+            /// What happens then, in a sentence.
+            #[must_use]
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$kind => $doc,)* }
+            }
+
             /// Its name in reports.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -29,7 +35,7 @@ kinds! {
     Replay "replay" "Datagrams that somebody recorded come again.",
     FreezeGuard "freeze-guard" "The guard is not run for a while.",
     FreezeDaemon "freeze-daemon" "The daemon is not run for a while.",
-    FreezeBoth "freeze-both" "Neither is.",
+    FreezeBoth "freeze-both" "Neither guard nor daemon is run for a while.",
     CutGuard "cut-guard" "The guard is held up or killed between two of its acts.",
     CutDaemon "cut-daemon" "The daemon is held up or killed between two of its acts.",
     KillGuard "kill-guard" "The guard is killed.",

@@ -6,7 +6,6 @@ use stead_core::state::{Cause, Change, Confirmation, Maintenance, Outcome, Scope
 use stead_core::time::Span;
 
 use super::{Act, ActError, Care, Target};
-use crate::plan::{address, service};
 use crate::world::World;
 
 /// A machine that waits to be a node: the token that was made for it, in each one's first byte.
@@ -34,7 +33,7 @@ impl World {
         };
         let change = match act {
             Act::Move(number, to) => {
-                let service = service(*number);
+                let service = self.plan.service(*number);
                 let base = self.epoch_of(&service);
                 let wish = Some(node_of(self, *to)?);
                 Change::Stop { service, base, cause: Cause::Planned, wish }
@@ -73,14 +72,14 @@ impl World {
                 Change::Halt { nodes: nodes?, on: !*serve }
             }
             Act::Services(numbers, on) => {
-                let services = numbers.iter().map(|number| service(*number)).collect();
+                let services = numbers.iter().map(|number| self.plan.service(*number)).collect();
                 Change::StopServices { services, on: !*on }
             }
             Act::Maintain(what, on) => {
                 let scope = match what {
                     Care::Cluster => Scope::Cluster,
                     Care::Machine(it) => Scope::Node(node_of(self, *it)?),
-                    Care::Service(number) => Scope::Service(service(*number)),
+                    Care::Service(number) => Scope::Service(self.plan.service(*number)),
                 };
                 let why = || ("an upgrade by hand".to_string(), "an operator".to_string());
                 let begun = |(reason, by)| Maintenance { reason, by, wall: 0 };
@@ -151,8 +150,8 @@ impl World {
         }
         if let Some(swap) = swap.filter(|_| self.plan.services > 1) {
             for (number, other) in [(0, 1), (1, 0)] {
-                if let Some(config) = wanted.services.get_mut(&service(number)) {
-                    config.addresses[0].ip = address(if swap { other } else { number });
+                if let Some(config) = wanted.services.get_mut(&self.plan.service(number)) {
+                    config.addresses[0].ip = self.plan.address(if swap { other } else { number });
                 }
             }
         }
@@ -212,7 +211,8 @@ impl World {
         self.hosts[host].powered = true;
         self.hosts[host].id = *node;
         self.ids.insert(*node, host);
-        self.note(None, || format!("{} is node {} now", crate::plan::NAMES[host], node.0));
+        let name = self.hosts[host].name;
+        self.note(None, || format!("{name} is node {} now", node.0));
         self.repair(host);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Act, ActError, Target};
 use crate::log::Mode;
-use crate::plan::{address, service};
 use crate::world::{Interrupt, Manner, Moment, World};
 
 impl World {
@@ -12,7 +11,8 @@ impl World {
     /// If it can't be done now; then nothing has changed.
     pub fn act(&mut self, act: &Act) -> Result<(), ActError> {
         let phase = self.phase();
-        self.note(None, || format!("[{act}]"));
+        let told = self.tracing.then(|| self.plan.told(act));
+        self.note(None, || format!("[{}]", told.unwrap_or_default()));
         self.perform_act(act)?;
         if let Some(kind) = act.kind() {
             self.cover.hit(kind, phase);
@@ -163,14 +163,14 @@ impl World {
     fn act_on_services(&mut self, act: &Act) -> Result<(), ActError> {
         match act {
             Act::Stranger(number, long) => {
-                self.lan.strangers.insert(address(*number), self.now + long);
+                self.lan.strangers.insert(self.plan.address(*number), self.now + long);
             }
             Act::RemoveAddress(number) => {
                 let host = self.server(*number).ok_or(ActError::Unserved(*number))?;
-                self.remove_address(host, address(*number));
+                self.remove_address(host, self.plan.address(*number));
             }
             Act::End(number) => {
-                let name = service(*number);
+                let name = self.plan.service(*number);
                 let runs = |host: &usize| self.hosts[*host].programs.contains_key(&name);
                 let host = (0..self.hosts.len()).find(runs).ok_or(ActError::Unserved(*number))?;
                 self.end_program(host, &name);
@@ -182,7 +182,7 @@ impl World {
             }
             Act::Break(number, it) => {
                 let host = self.find(*it)?;
-                self.hosts[host].broken.insert(service(*number));
+                self.hosts[host].broken.insert(self.plan.service(*number));
             }
             _ => {}
         }
@@ -251,6 +251,11 @@ impl World {
         self.healed_at.get_or_insert(self.now);
         self.chaos = None;
         self.net.rough = false;
+        self.lift();
+    }
+
+    /// The faults that there are end; others may follow.
+    pub(crate) fn lift(&mut self) {
         self.net.storm = None;
         self.net.mend();
         self.heal_register();

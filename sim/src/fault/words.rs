@@ -180,7 +180,7 @@ impl Target {
             _ => match NAMES.iter().position(|name| *name == word) {
                 Some(host) => Ok(Self::Host(host)),
                 None => Err(words.wrong(&format!(
-                    "{word} is no machine: they are called a to i, coordinator, holder or other"
+                    "{word} is no machine: they are called a to p, coordinator, holder or other"
                 ))),
             },
         }

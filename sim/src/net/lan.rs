@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::plan::{NAMES, address};
 use crate::world::{What, World};
 
 /// How long a client goes on asking a neighbour that does not answer before it asks the segment who
@@ -73,7 +72,7 @@ impl World {
     pub(crate) fn client_asks(&mut self, number: usize) {
         let now = self.now;
         self.after(self.plan.probe.0, What::Client(number));
-        let address = address(number);
+        let address = self.plan.address(number);
         if self.lan.clients[number].cache.is_none() {
             let answering = self.answering(address);
             self.judge_answers(address, &answering);
@@ -113,7 +112,7 @@ impl World {
         }
         for number in 0..self.lan.clients.len() {
             let lost = self.net.rough && self.chance.net.chance(20);
-            if crate::plan::address(number) == address && !lost {
+            if self.plan.address(number) == address && !lost {
                 self.lan.clients[number].cache = Some(host);
             }
         }
@@ -129,6 +128,6 @@ impl World {
             return Some(format!("{address} is answered for by a stranger"));
         }
         let other = self.answering(address).into_iter().find(|host| *host != prober)?;
-        Some(format!("{address} is answered for by {}", NAMES[other]))
+        Some(format!("{address} is answered for by {}", self.hosts[other].name))
     }
 }

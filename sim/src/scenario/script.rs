@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_names_line_and_column() {
         for (text, line, column) in [
-            ("# x\nnodes 10", 2, 7),
+            ("# x\nnodes 17", 2, 7),
             ("# x\nrun 5\nnodes 3", 3, 1),
             ("# x\nrun", 2, 4),
             ("# x\n\n  run 5 6", 3, 9),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cover::Cover;
 use crate::log::{Disk, Entry};
 use crate::net::{Lan, Net};
-use crate::plan::{Gates, NAMES, Plan};
+use crate::plan::{Gates, Plan};
 use crate::queue::Queue;
 use crate::register::Server;
 use crate::rng::Rng;
@@ -23,10 +23,10 @@ fn beginning(plan: &Plan) -> Vec<Entry> {
     let voters: BTreeSet<_> = voting.map(|machine| NodeId(machine as u64 + 1)).collect();
     let mut entries = vec![Entry::voters(Term(1), voters, None)];
     let (cluster, key) = (ClusterId([7; 16]), [1; 32]);
-    let found = Change::Found { cluster, config: plan.config(), node: NAMES[0].into(), key };
+    let found = Change::Found { cluster, config: plan.config(), node: plan.name(0).into(), key };
     entries.push(Entry::change(Term(1), found));
-    for (number, name) in NAMES.iter().enumerate().take(plan.members).skip(1) {
-        let node = (*name).to_string();
+    for number in 1..plan.members {
+        let node = plan.name(number).to_string();
         let token = [number as u8 + 1; 32];
         entries.push(Entry::change(Term(1), Change::AddToken { token, node }));
         entries.push(Entry::change(Term(1), Change::Join { token, key: token }));
@@ -42,7 +42,7 @@ impl World {
     /// A cluster whose machines have just started.
     #[must_use]
     pub fn new(mut plan: Plan) -> Self {
-        plan.nodes = plan.nodes.clamp(1, NAMES.len());
+        plan.nodes = plan.nodes.clamp(1, plan.most());
         plan.members = plan.members.clamp(1, plan.nodes);
         plan.satellites = plan.satellites.min(plan.nodes - 1);
         let mut start = Rng::stream(plan.seed, 1);
@@ -128,7 +128,7 @@ fn host(plan: &Plan, number: usize, entries: &[Entry], start: &mut Rng) -> Host 
     let shown = 1_000_000_000 + start.below(1_000_000_000);
     Host {
         id: NodeId(number as u64 + 1),
-        name: NAMES[number],
+        name: plan.name(number),
         clock: Clock::new(1, shown, ppm),
         slack: Span::from_millis(slack),
         overruled: false,

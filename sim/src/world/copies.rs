@@ -120,7 +120,7 @@ impl World {
 
     /// A member that should have a copy of a service and has none.
     pub(super) fn copy_missing(&self, state: &State, number: usize) -> Option<String> {
-        let service = crate::plan::service(number);
+        let service = self.plan.service(number);
         if !state.has_copies(&service) {
             return None;
         }
@@ -128,7 +128,8 @@ impl World {
             let rests = state.standby.contains(&it.id) || state.is_halted(it.id);
             state.members.contains_key(&it.id) && !rests
         };
-        let lacks = |it: &&super::Host| !it.copies.contains_key(&service);
+        let copies = state.config.as_ref()?.copies(&service)?;
+        let lacks = |it: &&super::Host| copies.is_on(it.name) && !it.copies.contains_key(&service);
         let missing = self.hosts.iter().filter(should).find(lacks)?;
         Some(format!("{} has no copy of {service}", missing.name))
     }

@@ -123,14 +123,14 @@ impl World {
             }
             DeviceIn::Says(attempt, outcome) => self.said(attempt, outcome),
             DeviceIn::CutsLate(target) => {
-                self.note(None, || {
-                    format!("the power of {} goes late", crate::plan::NAMES[target])
-                });
+                let name = self.hosts[target].name;
+                self.note(None, || format!("the power of {name} goes late"));
                 self.power_off_by_device(target);
             }
             DeviceIn::SwitchesOn(target) => {
                 if !self.hosts[target].powered {
-                    self.note(None, || format!("{} is on again", crate::plan::NAMES[target]));
+                    let name = self.hosts[target].name;
+                    self.note(None, || format!("{name} is on again"));
                     self.hosts[target].powered = true;
                     self.repair(target);
                 }

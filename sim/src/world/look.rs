@@ -6,7 +6,6 @@ use stead_core::state::{Holder, State};
 use stead_core::time::Instant;
 
 use super::World;
-use crate::plan::{NAMES, address};
 
 impl World {
     /// What a machine's clock shows.
@@ -43,7 +42,7 @@ impl World {
     /// The machine that holds a service's address open.
     #[must_use]
     pub fn server(&self, service: usize) -> Option<usize> {
-        let address = address(service);
+        let address = self.plan.address(service);
         (0..self.hosts.len()).find(|host| self.hosts[*host].open_until(address) > self.now)
     }
 
@@ -80,9 +79,8 @@ impl World {
             .filter(|number| {
                 let all: Vec<_> = (0..self.hosts.len()).collect();
                 // What needs one that has no place waits for it.
-                let first = if self.plan.needs { 0 } else { *number };
-                let out = |it| self.is_crowded_out(state, &crate::plan::service(it), &all);
-                !(first..=*number).any(out)
+                let out = |it: &usize| self.is_crowded_out(state, &self.plan.service(*it), &all);
+                !out(number) && !self.plan.stands_on(*number).iter().any(out)
             })
             .find_map(|number| self.service_unserved(state, number))
             .or_else(|| services().find_map(|number| self.copy_missing(state, number)))
@@ -108,7 +106,7 @@ impl World {
     /// Why a service is not served in full, by the holder that the state names and to its client.
     #[must_use]
     pub fn service_unserved(&self, state: &State, number: usize) -> Option<String> {
-        let service = crate::plan::service(number);
+        let service = self.plan.service(number);
         let wanted = state.config.as_ref()?.services.get(&service)?;
         let holder = state.assignments.get(&service).map(|it| it.holder.clone());
         let Some(Holder::Node(node)) = holder else {
@@ -117,7 +115,7 @@ impl World {
         let Some(at) = self.host_of(node) else { return Some(format!("{service} is nowhere")) };
         let host = &self.hosts[at];
         let open = wanted.addresses.iter().all(|address| host.answers(address.ip, self.now));
-        let parts = !self.plan.parts.of(&service).is_empty();
+        let parts = !self.plan.parts_of(&service).is_empty();
         let runs = host.programs.contains_key(&service) == (parts || wanted.program.is_some());
         if let Some(why) = self.parts_unwell(at, number) {
             return Some(format!("{service} on {}: {why}", host.name));
@@ -137,7 +135,8 @@ impl World {
         // A client that got no answer for a while would notice.
         let patience = self.plan.probe.0 * 3 + 5_000;
         // Its clients ask at the address that it has now, which was perhaps another's.
-        let asked = (0..self.plan.services).find(|it| address(*it) == wanted.addresses[0].ip);
+        let first = wanted.addresses.first().map(|it| it.ip);
+        let asked = (0..self.plan.services).find(|it| Some(self.plan.address(*it)) == first);
         (!self.lan.is_served(asked.unwrap_or(number), self.now, patience))
             .then(|| format!("{service} on {}: its client gets no answer", host.name))
     }
@@ -151,7 +150,7 @@ impl World {
     /// One line of the trace, its time counted from `begin`.
     #[must_use]
     pub fn line(&self, begin: u64, (time, host, text): &(u64, Option<usize>, String)) -> String {
-        let node = host.map_or("-", |host| NAMES[host]);
+        let node = host.map_or("-", |host| self.hosts[host].name);
         let time = time.saturating_sub(begin);
         format!("{:>8}.{} {node} {text}", time / 1_000, time % 1_000 / 100)
     }

@@ -74,7 +74,7 @@ impl Current {
 impl World {
     /// Whether a service consists of resources.
     pub(in crate::world) fn has_parts(&self, service: &ServiceId) -> bool {
-        !self.plan.parts.of(service).is_empty()
+        !self.plan.parts_of(service).is_empty()
     }
 
     /// The node machine has a service started or stopped, or says how it is looked after.
@@ -289,7 +289,7 @@ impl World {
         if self.hosts[host].broken.contains(service) {
             return Err("no such file".into());
         }
-        let config = self.plan.parts.config().services.remove(service).unwrap_or_default();
+        let config = self.plan.more_of(service);
         if !self.keep(host, service, epoch) {
             return Err("this node's lease ended before it began".into());
         }
