@@ -164,7 +164,8 @@ enum Command {
     /// Draw the outages of failover, or the timelines, as pictures (SVG) out of the rows kept
     Plot {
         /// The bench
-        #[arg(default_value = failover::NAME, value_parser = [failover::NAME, timelines::NAME, plans::NAME])]
+        #[arg(default_value = failover::NAME)]
+        #[arg(value_parser = [failover::NAME, timelines::NAME, plans::NAME])]
         bench: String,
         /// Of all sessions together; without it, of the newest
         #[arg(long)]

@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Able, Sight, Weights};
+use super::{Able, Importances, Sight};
 use crate::id::{NodeId, ServiceId};
 use crate::state::config::{Config, Place, ServiceRules, Strength};
 use crate::state::{Assignment, State};
@@ -151,7 +151,7 @@ impl<'a> Facts<'a> {
     fn read_services(&self, config: &'a Config) -> Vec<ServiceFacts<'a>> {
         let state = self.sight.state;
         let mut places = Places::new(config, &self.nodes);
-        let weights = Weights::new(config);
+        let importances = Importances::new(config);
         let services = config.services.keys().filter_map(|id| {
             let assignment = state.assignments.get(id)?;
             let visited = state.visited_by(id);
@@ -161,7 +161,7 @@ impl<'a> Facts<'a> {
             let copies = if uses.is_empty() { Vec::new() } else { self.copies(config, id) };
             Some(ServiceFacts {
                 id,
-                importance: weights.of(id),
+                importance: importances.of(id),
                 needs: Vec::new(),
                 height: 0,
                 assignment,

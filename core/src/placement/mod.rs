@@ -12,7 +12,7 @@
 //! | `occupancy` | who is where, and what that leaves of each node |
 //! | `fit` | what keeps a service from a node, and how good a node is |
 //! | `planner`, `units` | who stays, and who goes where |
-//! | `weight` | how much a service counts |
+//! | `importance` | how much a service counts |
 //! | `room`, `late` | for whom room is made, and who goes back |
 //! | [`plan`](plan()), [`verdicts`] | what comes of it, and why |
 //! | [`check`](check()) | whether it is right |
@@ -31,12 +31,13 @@
 //! where an operator moves it (rule M5). What is in maintenance stays as it is (section 15).
 //!
 //! The more important come first, and in planned stops what needs another goes before it (`turn`).
-//! What another needs counts as much as that (`weight`).
+//! What another needs counts as much as that (`importance`).
 
 mod check;
 mod explain;
 mod facts;
 mod fit;
+mod importance;
 mod late;
 mod occupancy;
 mod plan;
@@ -46,18 +47,17 @@ mod room;
 mod steps;
 mod turn;
 mod units;
-mod weight;
 
 use alloc::collections::BTreeSet;
 
 pub use check::{Broken, check};
 pub use explain::{Verdict, verdicts};
 pub use fit::{Factor, Obstacle};
+pub use importance::{Importances, stands_on};
 pub use plan::{Decision, Leave, Plan, Why, plan, plan_without};
 pub use reach::unreachable;
 pub use steps::{assignment, best, departure, nowhere, successors, takeover};
 pub(crate) use turn::by_importance;
-pub use weight::{Weights, stands_on};
 
 use crate::id::NodeId;
 use crate::points::Seen;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::{Plan, Weights};
+use super::{Importances, Plan};
 use crate::id::ServiceId;
 use crate::state::{Assignment, Holder, State};
 
@@ -14,8 +14,8 @@ pub fn by_importance<'a>(
 ) -> impl Iterator<Item = &'a ServiceId> {
     let mut all: Vec<_> = services.collect();
     if let Some(config) = &state.config {
-        let weights = Weights::new(config);
-        all.sort_by_key(|service| Reverse(weights.of(service)));
+        let importances = Importances::new(config);
+        all.sort_by_key(|service| Reverse(importances.of(service)));
     }
     all.into_iter()
 }

@@ -165,8 +165,8 @@ impl State {
             || known.copies(service) != config.copies(service)
     }
 
-    /// Whether it is described otherwise. Where it would rather be changes nothing of what runs, but
-    /// members of before 0.7 start it anew for that too: so do all as long as one may be among them.
+    /// Whether it is described otherwise. Where it would rather be changes nothing of what runs;
+    /// members of before 0.7 start it anew for that, and so do all while one may be among them.
     fn is_other(&self, old: &ServiceConfig, new: Option<&ServiceConfig>) -> bool {
         let Some(new) = new else { return true };
         if self.more.protocol < PROTOCOL_0_7 {

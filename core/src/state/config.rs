@@ -431,12 +431,6 @@ impl Config {
         let alone = self.services.get(service).is_some_and(|it| it.monitor.is_some());
         alone || !self.resources(service).is_empty()
     }
-
-    /// The copies of a service, if it has any.
-    #[must_use]
-    pub fn copies(&self, service: &ServiceId) -> Option<&CopiesConfig> {
-        self.more_of(service)?.copies.as_ref()
-    }
 }
 
 /// One link: a network on which every node has an address.

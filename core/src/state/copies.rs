@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
-use super::config::Config;
+use super::config::{Config, CopiesConfig};
 use super::{Holder, Outcome, Refusal, State};
 use crate::id::{Epoch, NodeId, ServiceId};
 
@@ -40,6 +40,14 @@ pub enum CopyStep {
     Promoted(Epoch),
     /// Nothing is left of the one of that epoch.
     Over(Epoch),
+}
+
+impl Config {
+    /// The copies of a service, if it has any.
+    #[must_use]
+    pub fn copies(&self, service: &ServiceId) -> Option<&CopiesConfig> {
+        self.more_of(service)?.copies.as_ref()
+    }
 }
 
 impl State {

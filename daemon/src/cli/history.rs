@@ -52,7 +52,7 @@ impl History {
 }
 
 /// The newest first: that is what is looked for.
-pub(super) fn list(answer: &RevisionsAnswer, look: Look) -> String {
+fn list(answer: &RevisionsAnswer, look: Look) -> String {
     if answer.kept.is_empty() {
         return "No configuration is kept here yet.\n".to_owned();
     }
@@ -113,7 +113,7 @@ impl Diff {
     }
 }
 
-pub(super) fn shown(from: u64, to: u64, changes: &[String], look: Look) -> String {
+fn shown(from: u64, to: u64, changes: &[String], look: Look) -> String {
     if changes.is_empty() {
         return format!("Revisions {from} and {to} say the same.\n");
     }
@@ -143,4 +143,36 @@ pub(super) fn before(context: &Context) -> anyhow::Result<ConfigAnswer> {
         );
     };
     Ok(context.ask(&Request::Revision { number })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+
+    use super::*;
+
+    #[test]
+    fn what_was_in_force_and_what_changed() {
+        let revision = |number, changes: &[&str], more| RevisionAnswer {
+            number,
+            since: format!("2026-03-0{number}T09:30:00.000Z"),
+            changes: changes.iter().map(ToString::to_string).collect(),
+            more,
+        };
+        let changes = ["service web: importance: 50 -> 80", "new service mail", "new service wiki"];
+        let kept = vec![
+            revision(1, &[], 0),
+            revision(3, &changes, 0),
+            revision(4, &["ride-out: 300 ms -> 1 s", "service a is new", "b", "c", "d", "e"], 2),
+        ];
+        let answer = RevisionsAnswer { revision: 4, kept };
+        let screens = [
+            list(&answer, Look::plain(80)),
+            list(&RevisionsAnswer { revision: 4, kept: Vec::new() }, Look::plain(80)),
+            shown(1, 3, &changes.map(str::to_owned), Look::plain(40)),
+            shown(1, 2, &[], Look::plain(40)),
+        ];
+        expect_file!["golden/what-was-in-force-and-what-changed.txt"]
+            .assert_eq(&screens.join("\n"));
+    }
 }

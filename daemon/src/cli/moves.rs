@@ -17,9 +17,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Move a service to a node.
 ///
-/// It stops where it is and starts there, with all that it has to be together with. It stays there
-/// until it has a reason to leave: its node fails, or `failback` takes it to a node that it prefers;
-/// with --for, until that time is over.
+/// It stops where it is and starts there, with all that it has to be together with. It stays until
+/// it has a reason to leave: its node fails, or `failback` takes it to a node that it prefers; with
+/// --for, until that time is over.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  stead move web node2\n  stead move web node2 --for 2h")]
 pub(super) struct Move {

@@ -19,8 +19,7 @@ use stead_core::timers::Timers;
 
 use super::look::Look;
 use super::status::render;
-use super::{Cli, events, history, incident, timers};
-use crate::api::message::{RevisionAnswer, RevisionsAnswer};
+use super::{Cli, events, incident, timers};
 use crate::api::report::{self, FencingState};
 use crate::api::tests::{CLUSTER, change_peer, change_state, picture, silence};
 use crate::driver::view::View;
@@ -463,30 +462,6 @@ fn events_one_a_line() {
     expect_file!["golden/events-one-a-line.txt"].assert_eq(&events::shown(&line, Look::plain(100)));
     let coloured = events::shown(&line, Look { colour: true, width: 100 });
     assert!(coloured.contains("\x1b[1;31mERROR"));
-}
-
-#[test]
-fn what_was_in_force_and_what_changed() {
-    let revision = |number, changes: &[&str], more| RevisionAnswer {
-        number,
-        since: format!("2026-03-0{number}T09:30:00.000Z"),
-        changes: changes.iter().map(ToString::to_string).collect(),
-        more,
-    };
-    let changes = ["service web: importance: 50 -> 80", "new service mail", "new service wiki"];
-    let kept = vec![
-        revision(1, &[], 0),
-        revision(3, &changes, 0),
-        revision(4, &["ride-out: 300 ms -> 1 s", "service a is new", "b", "c", "d", "e"], 2),
-    ];
-    let answer = RevisionsAnswer { revision: 4, kept };
-    let screens = [
-        history::list(&answer, Look::plain(80)),
-        history::list(&RevisionsAnswer { revision: 4, kept: Vec::new() }, Look::plain(80)),
-        history::shown(1, 3, &changes.map(str::to_owned), Look::plain(40)),
-        history::shown(1, 2, &[], Look::plain(40)),
-    ];
-    expect_file!["golden/what-was-in-force-and-what-changed.txt"].assert_eq(&screens.join("\n"));
 }
 
 #[test]

@@ -109,14 +109,15 @@ pub(super) fn has_no_room(
     beside_all: bool,
 ) -> bool {
     let Some(config) = &state.config else { return false };
-    let weights = placement::Weights::new(config);
+    let importances = placement::Importances::new(config);
     let able = Able::from(nodes.iter().copied().collect::<std::collections::BTreeSet<_>>());
     let seen = Seen::default();
     let sight = Sight::new(state, &able, &seen);
     let counts = |other: &ServiceId| {
         // What is in maintenance makes room for nobody.
-        let counts =
-            beside_all || state.is_maintained(other) || weights.of(other) >= weights.of(service);
+        let counts = beside_all
+            || state.is_maintained(other)
+            || importances.of(other) >= importances.of(service);
         counts && other != service
     };
     let decisions = state.assignments.iter().filter(|(id, _)| config.services.contains_key(*id));

@@ -8,7 +8,7 @@ use microlp::{ComparisonOp, OptimizationDirection, Problem, Variable};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use stead_core::id::ServiceId;
-use stead_core::placement::{Plan, Weights};
+use stead_core::placement::{Importances, Plan};
 use stead_core::state::Holder;
 use stead_core::state::config::{Config, Place, ServiceRules, Strength};
 
@@ -40,13 +40,13 @@ impl<'a> Model<'a> {
         let config = cluster.state.config.as_ref().expect("there");
         let mut problem = Problem::new(OptimizationDirection::Maximize);
         let mut on = BTreeMap::new();
-        let weights = Weights::new(config);
+        let importances = Importances::new(config);
         for service in config.services.keys() {
             for (number, node) in nodes.iter().enumerate() {
                 let rules = config.rules(service).cloned().unwrap_or_default();
                 let is = |places: &[Place]| places.iter().any(|it| config.is_there(node, it));
                 if (rules.only.is_empty() || is(&rules.only)) && !is(&rules.never) {
-                    let worth = worth(weights.of(service));
+                    let worth = worth(importances.of(service));
                     on.insert((service, number), problem.add_binary_var(worth));
                 }
             }
@@ -130,9 +130,9 @@ fn best(cluster: &Cluster) -> f64 {
 
 fn worth_of(cluster: &Cluster, plan: &Plan) -> f64 {
     let config = cluster.state.config.as_ref().expect("there");
-    let weights = Weights::new(config);
+    let importances = Importances::new(config);
     let runs = plan.decisions.iter().filter(|(_, it)| it.to.is_some());
-    runs.map(|(service, _)| worth(weights.of(service))).sum()
+    runs.map(|(service, _)| worth(importances.of(service))).sum()
 }
 
 #[test]

@@ -138,9 +138,9 @@ proptest! {
     fn nothing_more_important_is_down_for_something_less_so(cluster in cluster(4, 8)) {
         let plan = cluster.plan();
         let config = cluster.state.config.as_ref().expect("there");
-        let weights = placement::Weights::new(config);
+        let importances = placement::Importances::new(config);
         let less = |other: &ServiceId, service: &ServiceId| {
-            weights.of(other) < weights.of(service)
+            importances.of(other) < importances.of(service)
         };
         for (service, it) in &plan.decisions {
             if it.to.is_some() || it.why != Why::Nowhere {

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
-use stead_core::placement::Weights;
+use stead_core::placement::Importances;
 use stead_core::state::config::{ServiceConfig, USUAL_IMPORTANCE};
 use stead_core::state::{Assignment, Holder, Reached};
 
@@ -154,10 +154,11 @@ impl fmt::Display for ServiceState {
 pub(super) fn services(sight: &Sight<'_>) -> Vec<ServiceReport> {
     let state = &sight.view.state;
     let wanted = |name: &ServiceId| state.config.as_ref()?.services.get(name);
-    let weights = state.config.as_ref().map(Weights::new);
+    let importances = state.config.as_ref().map(Importances::new);
     let report = |(name, assignment): (&ServiceId, &Assignment)| {
         let mut report = report(sight, name, assignment, wanted(name));
-        report.counts_as = weights.as_ref().and_then(|weights| counts_as(weights, name));
+        report.counts_as =
+            importances.as_ref().and_then(|importances| counts_as(importances, name));
         report
     };
     state.assignments.iter().map(report).collect()
@@ -241,8 +242,8 @@ fn visit(sight: &Sight<'_>, name: &ServiceId) -> Option<String> {
 }
 
 /// For whose sake it counts for more than its own importance.
-fn counts_as(weights: &Weights<'_>, name: &ServiceId) -> Option<String> {
-    weights.raised_by(name).map(|by| format!("{}, since {by} needs it", weights.of(name)))
+fn counts_as(importances: &Importances<'_>, name: &ServiceId) -> Option<String> {
+    importances.raised_by(name).map(|by| format!("{}, since {by} needs it", importances.of(name)))
 }
 
 /// What a service needs that does not run. What was stopped lacks nothing.

@@ -62,7 +62,8 @@ fn by_times_it_is_elsewhere_and_what_was_in_force_can_be_had_again() {
     let plain = plan.configuration();
     // A time that is always open is so at once, on whichever day this runs.
     let timed = format!(
-        "{plain}\n[services.web.during.now]\nonly = [\"node3\"]\n\n[times.now]\nzone = \"Asia/Tokyo\"\n"
+        "{plain}\n[services.web.during.now]\nonly = [\"node3\"]\n\n[times.now]\n\
+         zone = \"Asia/Tokyo\"\n"
     );
     fleet.apply("node2", &timed).must();
     wait_for(&fleet, "web is where it may be now", || Ok(client.holders() == ["node3"]));

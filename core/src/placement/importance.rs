@@ -12,13 +12,13 @@ use crate::state::config::Config;
 
 /// How much each service of a configuration counts, from 1 to 100.
 #[derive(Debug)]
-pub struct Weights<'a> {
+pub struct Importances<'a> {
     config: &'a Config,
     /// Those that count for more than their own importance.
     raised: BTreeMap<&'a ServiceId, (u8, &'a ServiceId)>,
 }
 
-impl<'a> Weights<'a> {
+impl<'a> Importances<'a> {
     /// Of that configuration.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
