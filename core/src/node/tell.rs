@@ -6,11 +6,16 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::Node;
-use crate::id::NodeId;
+use crate::id::{NodeId, ServiceId};
 use crate::notice::Notice;
-use crate::state::{Change, Scope};
+use crate::state::{Change, Scope, Visit};
 
 impl Node {
+    fn visit_in_words(&self, service: &ServiceId, visit: Option<Visit>) -> Notice {
+        let told = visit.map(|it| (self.state.name(it.node), it.back.is_some(), it.until));
+        Notice::Visit(service.clone(), told)
+    }
+
     /// Says a committed change in words.
     pub(super) fn tell_change(&mut self, change: &Change) {
         let name = |node: &NodeId| self.state.name(*node);
@@ -63,10 +68,7 @@ impl Node {
             Change::Back { node } => Notice::VotesAgain(name(node)),
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             Change::Times { open } => Notice::Times(open.iter().cloned().collect()),
-            Change::Visit { service, visit } => {
-                let visit = visit.map(|it| (name(&it.node), it.back.is_some(), it.until));
-                Notice::Visit(service.clone(), visit)
-            }
+            Change::Visit { service, visit } => self.visit_in_words(service, *visit),
             // The holder says it itself.
             Change::Grant { .. }
             | Change::Stop { .. }

@@ -175,6 +175,7 @@ pub enum Notice {
 
 impl Notice {
     /// How much it matters.
+    #[expect(clippy::too_many_lines, reason = "a line for each: split, one could be forgotten")]
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {

@@ -145,7 +145,7 @@ fn words_about_what_is_not_there_are_refused() {
     let mut cluster = told(TWO);
     let mut refused = |change| match cluster.state.apply(Index(1), change) {
         Outcome::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
+        other @ (Outcome::Done | Outcome::Joined(_)) => panic!("{other:?}"),
     };
     let visit = Visit { node: stead_core::id::NodeId(9), until: 1, back: None };
     let to_nobody = Change::Visit { service: db(), visit: Some(visit) };
