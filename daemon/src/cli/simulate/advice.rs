@@ -72,8 +72,8 @@ fn sites(config: &Config) -> Vec<String> {
         (lost && left > 0).then(|| {
             format!(
                 "Without site {site} {left} of {all} voters are left, and everything stops: spread \
-                 the votes, so that no site has half of them. A third site with one small node, or \
-                 a quorum server there, is enough."
+                 the votes over three sites (one small node is enough for the third), or give two \
+                 sites half of them each, and have a quorum server elsewhere."
             )
         })
     };

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use clap::Parser;
 use expect_test::{ExpectFile, expect_file};
-use stead_sim::own::Own;
+use stead_sim::check::{Verdict, Why};
+use stead_sim::own::{Own, Sum};
 
 use super::super::Cli;
 use super::super::look::Look;
 use super::verdict::{self, Judged};
-use super::{failure, seeds};
+use super::{advice, failure, seeds};
 use crate::api::message::{GoesOn, LinksAnswer, SimulateAnswer};
 use crate::config;
 
@@ -80,6 +81,51 @@ fn two_nodes_without_anything_that_breaks_a_tie() {
 #[test]
 fn three_nodes_and_a_disk_that_nothing_frees() {
     says(THREE, 12, &expect_file!["../golden/simulate-three-nodes.txt"]);
+}
+
+#[test]
+fn what_could_be_done_follows_from_the_file() {
+    let said = |text: &str| {
+        let config = config::read("cluster.toml", text).unwrap().config;
+        advice::advice(&config, &Sum::default()).join("\n")
+    };
+    let one_site = THREE.replace("\"west\"", "\"east\"");
+    let lines = said(&one_site);
+    assert!(lines.contains("Without site east 1 of 3 voters are left"), "{lines}");
+    let alone = said(&THREE.replace("never = [\"cleo\"]", "only = [\"ada\"]"));
+    assert!(alone.contains("One node alone may have db"), "{alone}");
+    let server = TWO
+        .replace("[links.lan]", "[quorum]\nchain = [\"majority\", \"quorum-server\"]\n[links.lan]");
+    assert!(said(TWO).contains("nothing that breaks a tie"));
+    assert!(!said(&server).contains("nothing that breaks a tie"));
+    let free = said(&THREE.replace("site =", "watchdog = true\nsite ="));
+    assert!(!free.contains("waits for it"), "{free}");
+}
+
+#[test]
+fn what_a_judge_saw_and_what_was_excused_are_told() {
+    let config = config::read("cluster.toml", TWO).unwrap().config;
+    let own = Own::new(&config).unwrap();
+    let mut sum = Sum { seeds: 3, ..Sum::default() };
+    sum.excused.insert(Why::Paused, (2, 1_200));
+    sum.excused.insert(Why::ArmedLate, (1, 0));
+    let file = Path::new("cluster.toml");
+    let text = |sum: &Sum| {
+        let judged = Judged { file, from: 5, last: 7, config: &config, own: &own, sum };
+        verdict::shown(&judged, Look::plain(100))
+    };
+    let good = text(&sum);
+    assert!(good.contains("but for what is named below"), "{good}");
+    assert!(
+        good.contains("Two were there 2 times, for at most 2 ms, while one had been"),
+        "{good}"
+    );
+    assert!(good.contains("Two were there once, for less than 1 ms"), "{good}");
+    let what = "192.0.2.100 is open on left and right".to_owned();
+    sum.failed.insert(6, Verdict { judge: "I3", what, at: 1_500_000 });
+    let bad = text(&sum);
+    assert!(bad.contains("seed 6, after 1.5 s something was in two places: 192.0.2.100"), "{bad}");
+    assert!(bad.contains("stead simulate cluster.toml --replay 6"), "{bad}");
 }
 
 #[test]

@@ -86,11 +86,10 @@ fn head(judged: &Judged<'_>, text: &mut Text) {
 fn broken(judged: &Judged<'_>, text: &mut Text) {
     let sum = judged.sum;
     if sum.failed.is_empty() {
-        text.line(
-            Tone::Good,
-            "Never did two nodes answer for one address or run one service. Nothing acknowledged \
-             was lost, and everything healed.",
-        );
+        let but = if sum.excused.is_empty() { "" } else { ", but for what is named below" };
+        let what = "Never did two nodes answer for one address or run one service";
+        let rest = "Nothing acknowledged was lost, and everything healed.";
+        text.line(Tone::Good, &format!("{what}{but}. {rest}"));
     } else {
         let all = count(sum.failed.len() as u64, "seed");
         text.line(Tone::Bad, &format!("In {all} the judges saw what must not be:"));
@@ -106,12 +105,13 @@ fn broken(judged: &Judged<'_>, text: &mut Text) {
         }
     }
     for (why, (times, longest)) in &sum.excused {
-        let ms = longest.div_ceil(1_000);
-        let what = excuse(*why);
-        text.line(
-            Tone::Dim,
-            &format!("Two answered {} for at most {ms} ms while {what}.", often(*times)),
-        );
+        let time = match longest.div_ceil(1_000) {
+            0 => "for less than 1 ms".to_owned(),
+            ms => format!("for at most {ms} ms"),
+        };
+        let (times, what) = (often(*times), excuse(*why));
+        let line = format!("Two were there {times}, {time}, while {what}: no protocol sees that.");
+        text.line(Tone::Dim, &line);
     }
 }
 
