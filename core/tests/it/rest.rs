@@ -94,7 +94,7 @@ fn stopped_services_leave_in_order_and_stay_so() {
     book.done(stop(&[DATA, FRONT], false));
     let next = super::placed::assignment(Sight::new(&book.state, &able(), &Seen::default()));
     let Some(Change::Assign { service, .. }) = next else { panic!("{next:?}") };
-    assert_eq!(service.0, FRONT, "the more important first");
+    assert_eq!(service.0, DATA, "what the more important needs comes before it");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn nothing_comes_to_a_node_in_maintenance() {
             NodeId(1),
             ProofRecord::LeaseExpired
         ),
-        [(service(FRONT), None), (service(DATA), None)]
+        [(service(DATA), None), (service(FRONT), None)]
     );
 }
 
