@@ -279,6 +279,7 @@ impl Plan {
         RulesConfig {
             nodes: NAMES.iter().take(self.nodes).map(node).collect(),
             services: (0..self.services).map(rules).collect(),
+            expects: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use super::devices::{AfterFence, DeviceConfig, FenceAgent, FencingConfig, NodeFencing, Plug};
+pub use super::expects::{Expectation, Expected, Fate};
 pub use super::rules::{NodeRules, Place, RulesConfig, SITE, ServiceRules, Strength};
 pub use super::safety::{Safety, Stuck};
 use crate::id::ServiceId;

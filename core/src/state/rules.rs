@@ -19,6 +19,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::expects::Expectation;
 use crate::id::ServiceId;
 
 /// The label that every node with a `site` has.
@@ -31,6 +32,8 @@ pub struct RulesConfig {
     pub nodes: BTreeMap<String, NodeRules>,
     /// What is said of services; only of those of which anything is.
     pub services: BTreeMap<ServiceId, ServiceRules>,
+    /// What shall come of failures by all of that, in the order of the file.
+    pub expects: Vec<Expectation>,
 }
 
 /// What a node is and has.

@@ -9,15 +9,18 @@ use stead_core::id::{Index, NodeId, ServiceId};
 use stead_core::points::{Seen, View as Seeing};
 use stead_core::state::config::Config;
 use stead_core::state::{AttributeScope, Cause, Change, Holder, Outcome, State};
+use stead_core::time::Span;
 use tokio::time::timeout;
 
 use super::message::{
-    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, Memory, MetricsAnswer, PlanAnswer,
-    PlannedChange, Request, TextProblem, TokenAnswer,
+    ApplyAnswer, ChangeAnswer, Changed, Comes, ConfigAnswer, Failure, Memory, MetricsAnswer,
+    PlanAnswer, PlannedChange, Request, TextProblem, TokenAnswer,
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
-use super::{Desk, disarm, enrol, features, fence, halt, overrule, placed, report, services};
+use super::{
+    Desk, disarm, enrol, expected, features, fence, halt, overrule, placed, report, services,
+};
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
 use crate::driver::view::View;
@@ -40,10 +43,12 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Plan { text } => json(&plan(&desk.handle.view(), &text)?),
         Request::Explain { service } => json(&placed::explain(&desk.handle.view(), &service)?),
         Request::Simulate { fail, text } => {
-            let other = text.as_deref().map(read).transpose()?.map(|checked| checked.config);
+            let other = text.as_deref().map(read).transpose()?;
             json(&placed::simulate(&desk.handle.view(), &fail, other.as_ref())?)
         }
-        Request::Apply { text, base } => json(&apply(desk, &text, base).await?),
+        Request::Apply { text, base, despite_expectations } => {
+            json(&apply(desk, &text, base, despite_expectations).await?)
+        }
         Request::Token { node } => json(&token(desk, &node).await?),
         Request::Move { service, node } => json(&move_service(desk, &service, &node).await?),
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
@@ -147,13 +152,15 @@ fn plan(view: &View, text: &str) -> Answered<PlanAnswer> {
         changes,
         moves,
         losses,
+        expected: expected::by_file(view, &checked).unwrap_or_default(),
         warnings: checked.warnings.iter().map(TextProblem::from).collect(),
     })
 }
 
-async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
-    let state = state(desk);
-    let old = config_of(&state)?;
+async fn apply(desk: &Desk, text: &str, base: u64, despite: bool) -> Answered<ApplyAnswer> {
+    let view = desk.handle.view();
+    let state = &view.state;
+    let old = config_of(state)?;
     let checked = read(text)?;
     if base != state.revision {
         let message = format!(
@@ -163,7 +170,7 @@ async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
         );
         return Err(Failure::unchanged(message, "look at `stead plan` again"));
     }
-    let changes = planned(&state, old, &checked.config);
+    let changes = planned(state, old, &checked.config);
     if let Some((change, reason)) =
         changes.iter().find_map(|it| it.refused.as_ref().map(|reason| (it, reason)))
     {
@@ -172,6 +179,11 @@ async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
     }
     if changes.is_empty() {
         return Ok(ApplyAnswer { revision: base, changes });
+    }
+    // What every member would refuse is refused with its own reason below.
+    let expected = expected::by_file(&view, &checked).unwrap_or_default();
+    if let Some(unmet) = expected.iter().find(|it| it.comes == Comes::Unmet && !despite) {
+        return Err(unmet.refusal());
     }
     submit(desk, Change::Configure { base, config: checked.config }).await?;
     Ok(ApplyAnswer { revision: base + 1, changes })
@@ -400,10 +412,15 @@ fn fence_history(desk: &Desk, node: Option<&str>) -> Answered<report::FenceHisto
 fn timers(desk: &Desk) -> Answered<report::TimersReport> {
     let view = desk.handle.view();
     let state = &view.state;
+    let former = state.former_timers.as_ref();
+    Ok(report::timers(config_of(state)?, &state.timers, former, slack(&view)))
+}
+
+/// That of the slowest gate that this node knows of.
+pub(super) fn slack(view: &View) -> Option<Span> {
     let own = view.guard.as_ref().map(|hello| hello.slack);
     let peers = view.report.iter().flat_map(|it| it.peers.values());
-    let slack = peers.filter(|it| it.heard.is_some()).map(|it| it.slack).chain(own).max();
-    Ok(report::timers(config_of(state)?, &state.timers, state.former_timers.as_ref(), slack))
+    peers.filter(|it| it.heard.is_some()).map(|it| it.slack).chain(own).max()
 }
 
 /// Has a change committed, and waits until this node shows it.

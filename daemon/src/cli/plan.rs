@@ -7,12 +7,18 @@ use clap::Args;
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
-use crate::api::message::{LossAnswer, PlanAnswer, PlannedMove, Request};
+use crate::api::message::{Comes, ExpectAnswer, LossAnswer, PlanAnswer, PlannedMove, Request};
 use crate::config::{Ask, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
+///
+/// What the file expects of failures (`[[expect]]`) is asked of the planner, on the cluster's
+/// present state.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stead plan /etc/stead/cluster.toml")]
+#[command(
+    after_help = "Exit status 1: applying would be refused, or something would not come that \
+                        the file expects.\n\nExample:\n  stead plan /etc/stead/cluster.toml"
+)]
 pub(super) struct Plan {
     /// The file; if not given, cluster.toml of the folder --etc
     file: Option<PathBuf>,
@@ -30,7 +36,7 @@ impl Plan {
         } else {
             print(&shown(&plan, context.out))?;
         }
-        Ok(if plan.refused() { Exit::Failed } else { Exit::Done })
+        Ok(if plan.refused() || plan.disappoints() { Exit::Failed } else { Exit::Done })
     }
 }
 
@@ -47,10 +53,9 @@ pub(super) fn plan(context: &Context, file: &Path) -> anyhow::Result<(String, Pl
 
 pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
     if plan.changes.is_empty() {
-        return format!(
-            "Nothing would change: this is what is in force (revision {}).\n",
-            plan.base
-        );
+        let text =
+            format!("Nothing would change: this is what is in force (revision {}).\n", plan.base);
+        return text + &expected(&plan.expected, look);
     }
     let mut text = format!("Against revision {}:\n", plan.base);
     for change in &plan.changes {
@@ -82,6 +87,28 @@ pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
         text.push_str("\nIf one node failed afterwards:\n");
         let each = plan.losses.iter().map(lost);
         each.for_each(|line| text.push_str(&point(look, Tone::Plain, &line)));
+    }
+    text + &expected(&plan.expected, look)
+}
+
+/// What would come of what is expected: each that would not or may not, and how many would.
+pub(super) fn expected(all: &[ExpectAnswer], look: Look) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let met = all.iter().filter(|it| it.comes == Comes::Met).count();
+    let mut text = match all.len() {
+        count if met == count => format!("\nExpected: all would come ({count}).\n"),
+        count => format!("\nExpected: {met} of {count} would come.\n"),
+    };
+    for it in all {
+        let tone = match it.comes {
+            Comes::Unmet => Tone::Bad,
+            Comes::Unclear => Tone::Warn,
+            Comes::Met if it.note.is_some() => Tone::Plain,
+            Comes::Met => continue,
+        };
+        text.push_str(&point(look, tone, &it.sentence()));
     }
     text
 }

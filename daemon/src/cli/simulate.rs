@@ -13,7 +13,8 @@ use crate::config::{Ask, read_file_asking};
 
 /// Say what would become of everything if nodes, a site or a rack failed. Changes nothing.
 ///
-/// The planner of the cluster is asked, on its present state. What takes how long is not said.
+/// The planner of the cluster is asked, on its present state. What takes how long is not said. What
+/// is expected of just that failure (`[[expect]]`) is judged.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  stead simulate --fail node1\n  stead simulate --fail site=east \
@@ -75,5 +76,5 @@ fn shown(answer: &SimulateAnswer, look: Look) -> String {
         text.push_str("No service would start, stop or move.\n");
     }
     text.push_str(&plan::moves(&answer.moves, look));
-    text
+    text + &plan::expected(&answer.expected, look)
 }

@@ -11,8 +11,8 @@ use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
     AfterFence, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig,
-    ExecConfig, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing, Plug,
-    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    ExecConfig, Expected, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing,
+    Plug, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -29,6 +29,7 @@ pub(super) struct Draft {
     pub(super) networks: Vec<Network>,
     pub(super) quorum: Option<Quorum>,
     pub(super) devices: Vec<Device>,
+    pub(super) expects: Vec<Expect>,
 }
 
 /// The table `[cluster]`.
@@ -76,6 +77,12 @@ pub(super) struct Device {
     pub(super) config: Option<DeviceConfig>,
     /// What its agent says of itself, if it was asked.
     pub(super) meta: Option<MetaData>,
+}
+
+/// An `[[expect]]`.
+pub(super) struct Expect {
+    pub(super) fail: Places,
+    pub(super) then: Vec<Spanned<Expected>>,
 }
 
 /// The address of a node on a link.

@@ -26,6 +26,12 @@ pub(super) const FILE: &[Key] = keys! {
     "networks": "[networks.front]",
     "quorum": "[quorum]",
     "fencing": "[fencing.devices.bmc1]",
+    "expect": "[[expect]]",
+};
+/// The keys of `[[expect]]`.
+pub(super) const EXPECT: &[Key] = keys! {
+    "fail": "fail = \"node1\"",
+    "then": "then = \"db on node2 within 2 s\"",
 };
 /// The keys of `[cluster]`.
 pub(super) const CLUSTER: &[Key] = keys! {
@@ -164,7 +170,7 @@ pub(super) const HOOK: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 16] = [
+pub(super) const HOMES: [(&str, &[Key]); 17] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -181,6 +187,7 @@ pub(super) const HOMES: [(&str, &[Key]); 16] = [
     ("`hooks` of [services.NAME]", HOOKS),
     ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
+    ("[[expect]]", EXPECT),
 ];
 
 /// What to do about a key that the table doesn't know.

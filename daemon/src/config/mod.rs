@@ -27,6 +27,8 @@ mod differences;
 mod draft;
 mod duration;
 mod example;
+mod expect_words;
+mod expects;
 mod fence_checks;
 mod fence_words;
 mod fenced;
@@ -71,6 +73,7 @@ use crate::ocf::{self, AgentName};
 
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
+pub use expect_words::in_words;
 pub use fencing::{DEFAULT_FENCE_RETRIES, DEFAULT_FENCE_TIMEOUT};
 pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
@@ -109,6 +112,8 @@ pub struct Checked {
     pub config: Config,
     /// What deserves a second look, in the order of the file.
     pub warnings: Vec<Warning>,
+    /// The line of each word of its expectations, in their order.
+    pub expect_lines: Vec<usize>,
 }
 
 /// Why a file didn't become a configuration. Nothing was changed.
@@ -182,8 +187,9 @@ fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, 
     }
     let draft = tables::draft(file.get_ref(), &mut findings);
     checks::check(&draft, &mut findings);
+    let expect_lines = findings.lines(&expects::places(&draft));
     let warnings = findings.conclude()?;
-    Ok(Checked { config: draft.config(), warnings })
+    Ok(Checked { config: draft.config(), warnings, expect_lines })
 }
 
 /// Reads a configuration from a file.

@@ -8,8 +8,8 @@ use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
-    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, fenced, fencing, keys, name, network, quorum,
-    rules, service,
+    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, expects, fenced, fencing, keys, name, network,
+    quorum, rules, service,
 };
 
 /// Reads every table, and notes what can't be read.
@@ -24,6 +24,7 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
         devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
             .unwrap_or_default(),
+        expects: expects::expects(&file, findings),
     }
 }
 

@@ -124,7 +124,7 @@ fn a_plan_is_made_and_applied_once() {
     let plan: PlanAnswer = client.ask(&Request::Plan { text: text.clone() }).unwrap();
     assert_eq!((plan.base, plan.changes.len(), plan.refused()), (1, 1, false));
     assert!(served.submitted.lock().unwrap().is_empty());
-    let apply = Request::Apply { text, base: 1 };
+    let apply = Request::Apply { text, base: 1, despite_expectations: false };
     let applied: ApplyAnswer = client.ask(&apply).unwrap();
     assert_eq!((applied.revision, applied.changes.len()), (2, 1));
     let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
@@ -138,7 +138,11 @@ fn a_plan_is_made_and_applied_once() {
 #[test]
 fn what_cannot_be_applied_says_why() {
     let served = Served::new(picture(CLUSTER, 3));
-    let broken = served.failure(&Request::Apply { text: "[cluster]\nnmae = 1\n".into(), base: 1 });
+    let broken = served.failure(&Request::Apply {
+        text: "[cluster]\nnmae = 1\n".into(),
+        base: 1,
+        despite_expectations: false,
+    });
     assert_eq!(broken.problems[0].line, 1);
     assert!(broken.problems.iter().any(|it| it.line == 2), "{:?}", broken.problems);
     let start = CLUSTER.find("[nodes.node3]").unwrap();
@@ -146,7 +150,8 @@ fn what_cannot_be_applied_says_why() {
     let without = format!("{}{}", &CLUSTER[..start], &CLUSTER[end..]);
     let plan: PlanAnswer = served.client().ask(&Request::Plan { text: without.clone() }).unwrap();
     assert!(plan.refused());
-    let member = served.failure(&Request::Apply { text: without, base: 1 });
+    let member =
+        served.failure(&Request::Apply { text: without, base: 1, despite_expectations: false });
     assert!(member.message.contains("stead leave"), "{member}");
     assert!(served.submitted.lock().unwrap().is_empty());
 }

@@ -16,6 +16,7 @@ mod broken_units;
 mod broken_values;
 mod changes;
 mod copies;
+mod expects;
 mod fencing;
 mod networks_together;
 mod properties;

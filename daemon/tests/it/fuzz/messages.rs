@@ -179,7 +179,7 @@ fn requests() -> Vec<Sample> {
     let text = "[cluster]\nname = \"shop\"\n".to_owned();
     vec![
         ("status", line(&Request::Status { watch: true })),
-        ("apply", line(&Request::Apply { text, base: 3 })),
+        ("apply", line(&Request::Apply { text, base: 3, despite_expectations: true })),
         ("move", line(&Request::Move { service: "web".to_owned(), node: "node2".to_owned() })),
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),
         ("clear", line(&Request::Clear { service: Some("web".into()), resource: None })),

@@ -1,6 +1,9 @@
 //! Rules of placement out of bytes: mostly about what there is, now and then about what is not.
 
-use stead_core::state::config::{NodeRules, Place, RulesConfig, ServiceRules, Strength};
+use stead_core::state::config::{
+    Expectation, Expected, Fate, NodeRules, Place, RulesConfig, ServiceRules, Strength,
+};
+use stead_core::time::Span;
 use stead_fuzz::Draw;
 
 use super::values::{maybe, service, several};
@@ -18,7 +21,24 @@ pub fn place(draw: &mut Draw<'_>) -> Place {
 pub fn rules(draw: &mut Draw<'_>) -> RulesConfig {
     let nodes = several(draw, |draw| (format!("node{}", draw.below(5)), of_node(draw)));
     let services = several(draw, |draw| (service(draw), of_service(draw)));
-    RulesConfig { nodes: nodes.into_iter().collect(), services: services.into_iter().collect() }
+    RulesConfig {
+        nodes: nodes.into_iter().collect(),
+        services: services.into_iter().collect(),
+        expects: several(draw, expectation),
+    }
+}
+
+fn expectation(draw: &mut Draw<'_>) -> Expectation {
+    let expected = |draw: &mut Draw<'_>| Expected {
+        service: service(draw),
+        fate: match draw.below(3) {
+            0 => Fate::Runs,
+            1 => Fate::Nowhere,
+            _ => Fate::On(place(draw)),
+        },
+        within: maybe(draw, |draw| Span::from_micros(draw.number())),
+    };
+    Expectation { fail: several(draw, place), then: several(draw, expected) }
 }
 
 fn text(draw: &mut Draw<'_>) -> String {

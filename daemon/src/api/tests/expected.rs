@@ -1,0 +1,99 @@
+//! What is expected of failures, asked on paper: node1 runs `web`, node2 `db`.
+
+use expect_test::{Expect, expect};
+use stead_core::id::NodeId;
+
+use super::{CLUSTER, picture};
+use crate::api::expected::by_file;
+use crate::api::message::{Comes, ExpectAnswer};
+use crate::api::placed::simulate;
+use crate::config;
+use crate::driver::view::View;
+
+fn judged(view: &View, text: &str) -> Vec<ExpectAnswer> {
+    by_file(view, &config::read("cluster.toml", text).unwrap()).unwrap()
+}
+
+fn told(all: &[ExpectAnswer]) -> String {
+    all.iter().map(|it| format!("{:?} {}\n", it.comes, it.sentence())).collect()
+}
+
+/// In a cluster by that file that is about to be given these expectations.
+fn check(cluster: &str, expects: &str, expected: &Expect) {
+    let text = format!("{cluster}{expects}");
+    expected.assert_eq(&told(&judged(&picture(cluster, 3), &text)));
+}
+
+#[test]
+fn what_would_come_is_met_and_what_would_not_is_told_with_its_reason() {
+    check(
+        CLUSTER,
+        "[[expect]]\nfail = \"node1\"\nthen = [\"web on node2\", \"db on node3\", \"db runs\"]\n\
+         [[expect]]\nfail = \"site=west\"\nthen = [\"db on node1\", \"web nowhere\"]\n",
+        &expect![""],
+    );
+    // By rules that the same file brings.
+    let only = CLUSTER.replace("prefer = [\"node1\", \"node2\"]", "only = [\"node1\"]");
+    let text =
+        format!("{only}[[expect]]\nfail = \"node1\"\nthen = [\"web runs\", \"web on node2\"]\n");
+    expect![""].assert_eq(&told(&judged(&picture(CLUSTER, 3), &text)));
+}
+
+#[test]
+fn a_time_is_held_against_the_timers() {
+    check(
+        CLUSTER,
+        "[[expect]]\nfail = \"node2\"\nthen = \"db runs within 2 s\"\n\
+         [[expect]]\nfail = \"node2\"\nthen = \"db runs within 300 ms\"\n\
+         [[expect]]\nfail = \"node1\"\nthen = [\"web runs within 2 s\", \"db runs within 1 ms\"]\n",
+        &expect![""],
+    );
+}
+
+#[test]
+fn what_needs_another_or_a_majority_or_a_proof_does_not_run() {
+    let needs = CLUSTER
+        .replace("prefer = [\"node1\", \"node2\"]", "needs = [\"db\"]")
+        .replace("[services.web]", "only = [\"node2\"]\n[services.web]");
+    check(&needs, "[[expect]]\nfail = \"node2\"\nthen = \"web runs\"\n", &expect![""]);
+    check(
+        CLUSTER,
+        "[[expect]]\nfail = [\"node1\", \"node2\"]\nthen = [\"web runs\", \"db nowhere\"]\n",
+        &expect![""],
+    );
+    let disk = "[[services.db.resources]]\nname = \"disk\"\nocf = \"heartbeat:Filesystem\"\n\
+                parameters = { device = \"/dev/sda\", directory = \"/srv\", fstype = \"ext4\" }\n";
+    let disk = CLUSTER.replace("[services.web]\n", &format!("{disk}[services.web]\n"));
+    check(&disk, "[[expect]]\nfail = \"node2\"\nthen = \"db runs\"\n", &expect![""]);
+}
+
+#[test]
+fn what_is_down_already_is_a_reason_not_to_judge() {
+    let text = format!("{CLUSTER}[[expect]]\nfail = \"node1\"\nthen = \"web on node2\"\n");
+    let mut view = picture(CLUSTER, 3);
+    let mut state = (*view.state).clone();
+    state.standby.insert(NodeId(2));
+    view.state = state.into();
+    let all = judged(&view, &text);
+    assert_eq!(all[0].comes, Comes::Unclear);
+    expect![""].assert_eq(&told(&all));
+    // What comes all the same is met.
+    let runs = text.replace("web on node2", "web runs");
+    assert_eq!(judged(&view, &runs)[0].comes, Comes::Met);
+    // Who has not joined yet may change it.
+    expect![""].assert_eq(&told(&judged(&picture(CLUSTER, 1), &text)));
+}
+
+#[test]
+fn a_simulation_says_what_is_expected_of_just_that_failure() {
+    let text = format!(
+        "{CLUSTER}[[expect]]\nfail = \"site=east\"\nthen = \"web on node3\"\n\
+         [[expect]]\nfail = \"node2\"\nthen = \"db runs\"\n"
+    );
+    let view = picture(&text, 3);
+    let answer = simulate(&view, &["node1".to_owned()], None).unwrap();
+    expect![""].assert_eq(&told(&answer.expected));
+    let checked = config::read("cluster.toml", &text).unwrap();
+    let answer = simulate(&picture(CLUSTER, 3), &["node2".to_owned()], Some(&checked)).unwrap();
+    expect![""].assert_eq(&told(&answer.expected));
+}

@@ -1,0 +1,112 @@
+//! `[[expect]]`: what can stand there, what can't, and what is told of changes.
+
+use expect_test::{Expect, expect};
+use stead_core::state::config::{Expectation, Expected, Fate, Place};
+use stead_core::state::{Change, PROTOCOL_0_7};
+use stead_core::time::Span;
+
+use super::fencing::file;
+use super::report;
+use crate::config::{differences, read, render};
+
+const NODES: [&str; 3] = ["site = \"east\"", "site = \"west\"", "site = \"west\""];
+const DB: &str = "[services.db]\naddresses = [\"10.0.0.101/24\"]\n";
+
+fn with(expects: &str) -> String {
+    file(NODES, &format!("{DB}{expects}"))
+}
+
+#[test]
+fn all_that_can_be_said_is_read_and_written_again() {
+    let text = with(
+        "[[expect]]\nfail = \"node1\"\nthen = \"db on node2 within 1.5 s\"\n\n\
+         [[expect]]\nfail = [\"site = east\", \"node3\"]\n\
+         then = [\"web runs\",\n  \"db  on  site = west within 2min\"]\n\n\
+         [[expect]]\nfail = [\"node3\"]\nthen = [\"web nowhere\"]\n",
+    );
+    let checked = read("cluster.toml", &text).expect("usable");
+    let first = text.lines().position(|line| line.starts_with("then")).expect("there") + 1;
+    assert_eq!(checked.expect_lines, [first, first + 4, first + 5, first + 9]);
+    let config = checked.config;
+    let expects = &config.later.fencing.rules.expects;
+    let within = Some(Span::from_millis(1_500));
+    let fate = Fate::On(Place::of("node2"));
+    let then = vec![Expected { service: "db".into(), fate, within }];
+    assert_eq!(expects[0], Expectation { fail: vec![Place::of("node1")], then });
+    assert_eq!(expects[1].fail, [Place::of("site=east"), Place::of("node3")]);
+    assert_eq!(expects[2].then[0].fate, Fate::Nowhere);
+    let rendered = render(&config);
+    assert_eq!(read("again", &rendered).expect("it is read").config, config);
+    expect![[r#"
+        [[expect]]
+        fail = "node1"
+        then = "db on node2 within 1500ms"
+
+        [[expect]]
+        fail = ["site=east", "node3"]
+        then = ["web runs", "db on site=west within 2min"]
+
+        [[expect]]
+        fail = "node3"
+        then = "web nowhere"
+    "#]]
+    .assert_eq(&rendered[rendered.find("[[expect]]").expect("it is there")..]);
+    assert_eq!(Change::Configure { base: 1, config }.protocol(), PROTOCOL_0_7);
+}
+
+#[test]
+fn what_changes_is_told() {
+    let one = "[[expect]]\nfail = \"node1\"\nthen = \"db on node2 within 2s\"\n";
+    let other = "[[expect]]\nfail = \"site=west\"\nthen = [\"db runs\", \"web nowhere\"]\n";
+    let config = |text: &str| read("cluster.toml", &with(text)).expect("usable").config;
+    let told = |old: &str, new: &str| -> String {
+        let all = differences(&config(old), &config(new));
+        all.iter().map(|it| format!("{it}\n")).collect()
+    };
+    expect![[r#"
+        expected if node1 fails: db on node2 within 2 s: removed
+        expected if site=west fails: db runs, web nowhere: added
+    "#]]
+    .assert_eq(&told(one, other));
+    expect![[r#"
+        expectations: in another order, or another number of times
+    "#]]
+    .assert_eq(&told(&format!("{one}{other}"), &format!("{other}{one}")));
+    assert_eq!(told(one, one), "");
+}
+
+fn check(expects: &str, expected: &Expect) {
+    expected.assert_eq(&report(&with(expects)));
+}
+
+#[test]
+fn what_is_not_there_is_named_with_what_was_meant() {
+    check(
+        "[[expect]]\nfail = [\"nod1\", \"site=north\"]\n\
+         then = [\"bd runs\", \"db on node9\", \"web on sit=west\"]\n",
+        &expect![""],
+    );
+}
+
+#[test]
+fn what_can_not_be_read_is_told_with_the_forms_there_are() {
+    check(
+        "[[expect]]\nfail = \"node1\"\n\
+         then = [\"db\", \"db at node2\", \"db on\", \"db runs within 2\", \"db runs within 0s\",\n\
+         \"db nowhere within 1s\", 3]\n\n\
+         [[expect]]\nfail = []\nthn = \"db runs\"\n\n\
+         [[expect]]\nfail = 3\n",
+        &expect![""],
+    );
+    check("expect = \"db runs\"\n", &expect![""]);
+}
+
+#[test]
+fn what_is_against_itself_is_refused() {
+    check(
+        "[[expect]]\nfail = [\"node2\", \"site=east\"]\n\
+         then = [\"db on node2\", \"web runs\", \"web nowhere\"]\n\n\
+         [[expect]]\nfail = [\"site=east\", \"site=west\"]\nthen = \"db nowhere\"\n",
+        &expect![""],
+    );
+}
