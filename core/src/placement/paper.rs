@@ -3,6 +3,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::plan::{Plan, plan};
 use super::{Able, Sight};
@@ -10,8 +11,11 @@ use crate::id::{Epoch, Incarnation, Index, NodeId, ServiceId};
 use crate::lease::Admission;
 use crate::points::Seen;
 use crate::state::config::{Config, Safety};
-use crate::state::{Assignment, Cause, Copied, CopyStage, Digest, Holder, Member, State, score_of};
+use crate::state::{
+    Assignment, Cause, Copied, CopyStage, Digest, Holder, Member, State, Watchdog, score_of,
+};
 use crate::time::Span;
+use crate::timers::Timers;
 
 /// As if a plan had been carried out.
 #[must_use]
@@ -89,7 +93,21 @@ impl Paper {
             paper.promotable(config, id);
         }
         paper.state.config = Some(config.clone());
+        paper.arm(config);
         paper
+    }
+
+    /// Has every watchdog that is wanted armed, with the shortest timeout that it may have.
+    fn arm(&mut self, config: &Config) {
+        let Ok(timers) = Timers::derive(config.ride_out, config.round_trip) else { return };
+        let seconds = timers.watchdog().as_micros().div_ceil(1_000_000);
+        let timeout = Some(Span::from_millis(seconds.saturating_mul(1_000)));
+        for node in self.state.members.keys().copied().collect::<Vec<_>>() {
+            if self.state.wants_watchdog(node) {
+                let armed = Watchdog { timeout, ..Watchdog::default() };
+                self.state.later.fencing.watchdogs.insert(node, armed);
+            }
+        }
     }
 
     /// Has every copy of a service run, and be worth a promotion.
@@ -119,12 +137,6 @@ impl Paper {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// Who could take something: whoever is there.
-    #[must_use]
-    pub fn able(&self) -> &Able {
-        &self.able
     }
 
     /// What a plan is made from.

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_core::id::{NodeId, ServiceId};
-use stead_core::placement::{self, Able, Decision, Plan, Sight, Verdict, settled, without};
+use stead_core::placement::{
+    self, Able, Decision, Obstacle, Paper, Plan, Sight, Verdict, Why, settled, without,
+};
 use stead_core::points::Seen;
 use stead_core::state::config::{Config, Expectation, Expected, Fate, Place, Safety};
 use stead_core::state::{Refusal, State};
@@ -21,16 +23,16 @@ use crate::config::{Checked, in_words};
 use crate::driver::view::View;
 
 /// How much is planned for it: each plan counts nodes times services. What is beyond is told to be
-/// unclear; it would take seconds.
-const MOST: usize = 20_000_000;
+/// unclear: the daemon has better things to do for seconds.
+const MOST: usize = 5_000_000;
 
 /// A cluster in which nothing has failed yet, with everything where it stays by a configuration.
-pub(crate) struct Scene<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) able: &'a Able,
-    pub(crate) seen: &'a Seen,
-    pub(crate) voters: BTreeSet<NodeId>,
-    pub(crate) slack: Option<Span>,
+struct Scene<'a> {
+    state: &'a State,
+    able: &'a Able,
+    seen: &'a Seen,
+    voters: BTreeSet<NodeId>,
+    slack: Option<Span>,
 }
 
 /// What would come of what a file expects, were it applied now.
@@ -57,6 +59,18 @@ pub(super) fn of_failure(
     lines: &[usize],
 ) -> Vec<ExpectAnswer> {
     Scene::of(view, state, able).judge(lines, |nodes| nodes == gone)
+}
+
+/// What would come of what a file expects of a cluster of which nothing else is known: every node is
+/// up, and everything was started from nothing.
+pub(crate) fn on_paper(checked: &Checked) -> Vec<ExpectAnswer> {
+    let mut paper = Paper::new(&checked.config);
+    paper.settle();
+    let Sight { state, able, seen } = paper.sight();
+    let votes = |name: &String| !checked.config.later.satellites.contains(name);
+    let voters = state.members.iter().filter(|(_, member)| votes(&member.name));
+    let voters = voters.map(|(node, _)| *node).collect();
+    Scene { state, able, seen, voters, slack: None }.judge(&checked.expect_lines, |_| true)
 }
 
 /// A failure that has been planned.
@@ -107,7 +121,7 @@ impl<'a> Scene<'a> {
 
     /// Every word of every expectation about a failure that is asked for. `lines` is where each
     /// stands, if that is known.
-    pub(crate) fn judge(
+    fn judge(
         &self,
         lines: &[usize],
         asked: impl Fn(&BTreeSet<NodeId>) -> bool,
@@ -209,7 +223,7 @@ impl<'a> Scene<'a> {
         };
         if met {
             return match within {
-                Some(within) => self.in_time(config, service, *within, gone, decision),
+                Some(within) => self.in_time(config, expected, *within, gone, decision),
                 None => Found::met(None),
             };
         }
@@ -217,9 +231,7 @@ impl<'a> Scene<'a> {
             return Found::unmet(format!("{service} nowhere"), why);
         }
         let mut why = vec![words(&failure.after, decision)];
-        if let (Fate::On(place), Some(_)) = (fate, runs) {
-            why.extend(self.not_there(config, service, place, failure));
-        }
+        why.extend(self.not_there(config, expected, decision, failure));
         why.retain(|it| !it.is_empty());
         let at = to.map_or("nowhere".to_owned(), |node| format!("on {node}"));
         Found::unmet(format!("{service} {at}"), why.join("; "))
@@ -250,24 +262,31 @@ impl<'a> Scene<'a> {
         None
     }
 
-    /// What speaks against each node that is expected.
+    /// What speaks against each node that is left and where it shall be.
     fn not_there(
         &self,
         config: &Config,
-        service: &ServiceId,
-        place: &Place,
+        expected: &Expected,
+        decision: &Decision,
         failure: &Failure,
     ) -> Vec<String> {
         /// Nobody reads more.
         const TOLD: usize = 3;
         let Failure { after, able, .. } = failure;
-        let verdicts = placement::verdicts(Sight::new(after, able, self.seen), service);
+        let verdicts = placement::verdicts(Sight::new(after, able, self.seen), &expected.service);
         let there = verdicts.into_iter().map(|(node, it)| (after.name(node), it));
-        let there = there.filter(|(name, _)| config.is_there(name, place));
+        let there = there.filter(|(name, _)| match &expected.fate {
+            Fate::On(place) => config.is_there(name, place),
+            Fate::Runs => true,
+            Fate::Nowhere => false,
+        });
+        // Why another is better is said where one was chosen.
+        let chosen = matches!(decision.why, Why::Better { .. });
         let why = there.filter_map(|(name, verdict)| match verdict {
+            Verdict::Barred(Obstacle::Away) | Verdict::Best => None,
             Verdict::Barred(obstacle) => Some(format!("not on {name}: {obstacle}")),
+            Verdict::Worse(_) if chosen => None,
             Verdict::Worse(factor) => Some(format!("another is better than {name}: {factor}")),
-            Verdict::Best => None,
         });
         why.take(TOLD).collect()
     }
@@ -276,11 +295,12 @@ impl<'a> Scene<'a> {
     fn in_time(
         &self,
         config: &Config,
-        service: &ServiceId,
+        expected: &Expected,
         within: Span,
         gone: &BTreeSet<NodeId>,
         decision: &Decision,
     ) -> Found {
+        let Expected { service, fate, .. } = expected;
         let held = self.state.assignments.get(service).and_then(|it| it.holder.node());
         let Some(lost) = held.filter(|node| gone.contains(node)) else {
             return match decision.is_change() {
@@ -297,16 +317,15 @@ impl<'a> Scene<'a> {
         };
         // Others act after D; that they do has to be agreed on.
         let mut most = timers.wait(self.slack.unwrap_or(UNKNOWN_SLACK)) + timers.round_trip;
-        let mut what = "others act (D) and have agreed on it";
+        let mut what = "others act (D, see `stead timers`) and have agreed on it";
         let bound = config.safety(service) == Safety::Fence;
         if let (true, Some((_, timeout))) = (bound, self.state.relied_on(lost)) {
             most = most + Timers::reset_within(timeout);
             what = "its watchdog has reset the lost node";
         }
         if most > within {
-            let (most, node) = (in_ms(most), self.state.name(lost));
-            let instead = format!("{service} is elsewhere up to {most} after the loss of {node}");
-            return Found::unmet(instead, format!("{what} by then, and not before: stead timers"));
+            let instead = format!("{service} {fate} within {}", in_ms(most));
+            return Found::unmet(instead, format!("by then {what}"));
         }
         if bound && self.state.relied_on(lost).is_none() {
             let why = "it waits for the fence devices, and how long they take is not known";

@@ -153,7 +153,8 @@ impl ExpectAnswer {
         };
         let why = why.as_ref().or(note.as_ref());
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{line}if {fail} fails, {what}{why}")
+        let fails = if fail.contains(',') { "fail" } else { "fails" };
+        format!("{line}if {fail} {fails}, {what}{why}")
     }
 
     /// Why a file that expects this is not applied.

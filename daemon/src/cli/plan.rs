@@ -145,3 +145,45 @@ fn point(look: Look, tone: Tone, line: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn answer(then: &str, comes: Comes, instead: Option<&str>, why: Option<&str>) -> ExpectAnswer {
+        let [instead, why] = [instead, why].map(|it| it.map(str::to_owned));
+        let (fail, then) = ("node1".to_owned(), then.to_owned());
+        ExpectAnswer { line: Some(40), fail, then, comes, instead, why, note: None }
+    }
+
+    #[test]
+    fn what_is_expected_is_shown_where_it_would_not_come() {
+        let met = answer("web runs", Comes::Met, None, None);
+        let timed = ExpectAnswer { note: Some("without its start".to_owned()), ..met.clone() };
+        let down = Some("it needs db, which is nowhere");
+        let unmet = answer("web on node2", Comes::Unmet, Some("web nowhere"), down);
+        let away = Some("node3 is away or suspected already");
+        let unclear = answer("db on node2", Comes::Unclear, Some("db on node4"), away);
+        let untold = answer("db runs", Comes::Unclear, None, Some("half of the voters are left"));
+        let look = Look::plain(80);
+        assert_eq!(expected(&[], look), "");
+        expect![[r#"
+
+            Expected: all would come (2).
+        "#]]
+        .assert_eq(&expected(&[met.clone(), met.clone()], look));
+        expect![[r#"
+
+            Expected: 2 of 5 would come.
+              * line 40: if node1 fails, web runs: without its start
+              * line 40: if node1 fails, not web on node2, but web nowhere: it needs db,
+                which is nowhere
+              * line 40: if node1 fails, now not db on node2, but db on node4: node3 is away
+                or suspected already
+              * line 40: if node1 fails, perhaps db runs: half of the voters are left
+        "#]]
+        .assert_eq(&expected(&[met, timed, unmet, unclear, untold], look));
+    }
+}

@@ -12,7 +12,7 @@ use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
     AfterFence, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig,
     ExecConfig, Expected, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing,
-    Plug, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    Plug, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -102,7 +102,7 @@ pub(super) struct Service {
     pub(super) failback: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<ResourceConfig>>,
     pub(super) needs: Vec<Spanned<String>>,
-    pub(super) importance: u8,
+    pub(super) importance: Option<Spanned<u16>>,
     pub(super) hooks: Hooks,
     pub(super) look: Look,
     pub(super) copies: Option<Copies>,
@@ -200,7 +200,9 @@ impl Service {
     fn more(&self) -> (ServiceId, ServiceMore) {
         let resources = self.resources.iter().map(|it| it.get_ref().clone()).collect();
         let needs = self.needs.iter().map(|it| ServiceId(it.get_ref().clone())).collect();
-        let (importance, hooks, look) = (self.importance, self.hooks.clone(), self.look.clone());
+        let (hooks, look) = (self.hooks.clone(), self.look.clone());
+        let importance = self.importance.as_ref().and_then(|it| u8::try_from(*it.get_ref()).ok());
+        let importance = importance.unwrap_or(USUAL_IMPORTANCE);
         let copies = self.copies.as_ref().map(|copies| CopiesConfig {
             nodes: copies
                 .nodes

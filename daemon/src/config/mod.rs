@@ -18,6 +18,7 @@
 //! differs from node to node by itself.
 
 mod address;
+mod advice;
 mod between;
 mod checks;
 mod command;
@@ -71,6 +72,7 @@ use toml::de::DeTable;
 use crate::fence;
 use crate::ocf::{self, AgentName};
 
+pub use advice::{Linted, lint, lint_file};
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
 pub use expect_words::in_words;
@@ -176,6 +178,16 @@ pub fn read_asking(name: &str, text: &str, ask: Ask) -> Result<Checked, Rejected
 }
 
 fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, Rejected> {
+    let (draft, findings) = drafted(name, text, agents)?;
+    checked(draft, findings)
+}
+
+/// What the text says, and what was found in it, which may be that it can't be used.
+fn drafted(
+    name: &str,
+    text: &str,
+    agents: Option<Asking>,
+) -> Result<(draft::Draft, Findings), Rejected> {
     if text.len() > LONGEST_FILE {
         return Err(too_long(name));
     }
@@ -187,6 +199,10 @@ fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, 
     }
     let draft = tables::draft(file.get_ref(), &mut findings);
     checks::check(&draft, &mut findings);
+    Ok((draft, findings))
+}
+
+fn checked(draft: draft::Draft, findings: Findings) -> Result<Checked, Rejected> {
     let expect_lines = findings.lines(&expects::places(&draft));
     let warnings = findings.conclude()?;
     Ok(Checked { config: draft.config(), warnings, expect_lines })

@@ -25,6 +25,8 @@ pub enum Severity {
     Error,
     /// The file can be used, and something in it deserves a second look.
     Warning,
+    /// Nothing is wrong, and something in it may be of no use, or not enough.
+    Advice,
 }
 
 /// One thing that is wrong with the file, or that deserves a second look.
@@ -81,6 +83,7 @@ impl Diagnostic for Problem {
         Some(match self.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
         })
     }
 
@@ -199,6 +202,25 @@ impl Findings {
     ) {
         let problem = self.problem(Severity::Warning, at, message.into(), help.into());
         self.warnings.push(problem);
+    }
+
+    /// Notes what may be of no use, or not enough.
+    pub(super) fn advice(
+        &mut self,
+        at: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let problem = self.problem(Severity::Advice, at, message.into(), help.into());
+        self.warnings.push(problem);
+    }
+
+    /// What was noted of that kind, where nothing else was, and how much is not listed.
+    pub(super) fn advised(mut self) -> (Vec<Problem>, usize) {
+        let mut advice = std::mem::take(&mut self.warnings);
+        let unlisted = advice.len().saturating_sub(LISTED);
+        self.place(&mut advice);
+        (advice, unlisted)
     }
 
     /// The lines of some places, from 1. The text is gone through once, however many they are.

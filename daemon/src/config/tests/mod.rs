@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
+mod advice;
 mod between;
 mod broken_containers;
 mod broken_devices;

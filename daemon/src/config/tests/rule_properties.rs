@@ -130,7 +130,10 @@ fn draw_expects(config: &mut Config, places: &[Place], dice: &mut Dice) {
             continue;
         }
         let mut then = Vec::new();
-        for service in ids.iter().filter(|_| dice.once_in(2)) {
+        for service in &ids {
+            if dice.once_in(2) {
+                continue;
+            }
             let fate = match dice.below(3) {
                 0 => Fate::Runs,
                 1 => Fate::Nowhere,
