@@ -127,7 +127,7 @@ mod tests {
 
             Expected: 0 of 1 would come.
               * line 24: if node1 fails, not web on node2, but web nowhere: no node may have
-                it
+                it; not on node2: `only` or `never` keeps it from there
         "#]]
         .assert_eq(&told);
     }

@@ -143,7 +143,40 @@ fn what_can_not_be_read_is_told_with_the_forms_there_are() {
     check(
         "[[expect]]\nfail = \"node1\"\n\
          then = [\"db\", \"db at node2\", \"db on\"]\n",
-        &expect![""],
+        &expect![[r#"
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
+
+            Error:
+              x `db` does not say what shall become of a service
+                ,-[cluster.toml:23:9]
+             22 | fail = "node1"
+             23 | then = ["db", "db at node2", "db on"]
+                :         ^^^^
+                `----
+              help: write it like  "db on node2",  "db on site=west",  "db runs"  or  "db
+                    nowhere", and a time behind it where it counts:  "db on node2 within 2 s"
+
+            Error:
+              x `db at node2` does not say what shall become of a service
+                ,-[cluster.toml:23:15]
+             22 | fail = "node1"
+             23 | then = ["db", "db at node2", "db on"]
+                :               ^^^^^^^^^^^^^
+                `----
+              help: write it like  "db on node2",  "db on site=west",  "db runs"  or  "db
+                    nowhere", and a time behind it where it counts:  "db on node2 within 2 s"
+
+            Error:
+              x `db on` does not say what shall become of a service
+                ,-[cluster.toml:23:30]
+             22 | fail = "node1"
+             23 | then = ["db", "db at node2", "db on"]
+                :                              ^^^^^^^
+                `----
+              help: write it like  "db on node2",  "db on site=west",  "db runs"  or  "db
+                    nowhere", and a time behind it where it counts:  "db on node2 within 2 s"
+        "#]],
     );
 }
 
@@ -152,7 +185,37 @@ fn times_that_are_none() {
     check(
         "[[expect]]\nfail = \"node1\"\n\
          then = [\"db runs within 2\", \"db runs within 0s\", \"db nowhere within 1s\"]\n",
-        &expect![""],
+        &expect![[r#"
+            Error:
+              x cluster.toml can't be used: 3 problems; nothing was changed
+
+            Error:
+              x `2` has no unit
+                ,-[cluster.toml:23:9]
+             22 | fail = "node1"
+             23 | then = ["db runs within 2", "db runs within 0s", "db nowhere within 1s"]
+                :         ^^^^^^^^^^^^^^^^^^
+                `----
+              help: did you mean `within 2s`?
+
+            Error:
+              x `within` can't be zero
+                ,-[cluster.toml:23:29]
+             22 | fail = "node1"
+             23 | then = ["db runs within 2", "db runs within 0s", "db nowhere within 1s"]
+                :                             ^^^^^^^^^^^^^^^^^^^
+                `----
+              help: write a time such as  within 2 s
+
+            Error:
+              x `db nowhere within 1s` has a time for what shall be nowhere
+                ,-[cluster.toml:23:50]
+             22 | fail = "node1"
+             23 | then = ["db runs within 2", "db runs within 0s", "db nowhere within 1s"]
+                :                                                  ^^^^^^^^^^^^^^^^^^^^^^
+                `----
+              help: write it without `within`
+        "#]],
     );
 }
 
@@ -160,10 +223,68 @@ fn times_that_are_none() {
 fn values_of_another_kind_and_none() {
     check(
         "[[expect]]\nfail = []\nthn = \"db runs\"\n\n[[expect]]\nfail = 3\nthen = [3]\n",
-        &expect![""],
+        &expect![[r#"
+            Error:
+              x cluster.toml can't be used: 4 problems; nothing was changed
+
+            Error:
+              x `fail` of an [[expect]] is empty
+                ,-[cluster.toml:22:8]
+             21 | [[expect]]
+             22 | fail = []
+                :        ^^
+             23 | thn = "db runs"
+                `----
+              help: name something, or remove the whole entry:  fail = "node1"
+
+            Error:
+              x unknown key `thn` in an [[expect]]
+                ,-[cluster.toml:23:1]
+             22 | fail = []
+             23 | thn = "db runs"
+                : ^^^
+             24 |
+                `----
+              help: did you mean `then`? The keys here are: fail, then
+
+            Error:
+              x `fail` of an [[expect]] must be a text in quotes or a list in [ ], and this is a
+              | whole number
+                ,-[cluster.toml:26:8]
+             25 | [[expect]]
+             26 | fail = 3
+                :        ^
+             27 | then = [3]
+                `----
+              help: write it like this:  fail = "node1"
+
+            Error:
+              x each entry of `then` in an [[expect]] must be a text in quotes, and this is a
+              | whole number
+                ,-[cluster.toml:27:9]
+             26 | fail = 3
+             27 | then = [3]
+                :         ^
+                `----
+              help: write it like this:  then = "db on node2 within 2 s"
+        "#]],
     );
     let expect = |text: &str| report(&text.replace("[cluster]", "expect = \"db runs\"\n[cluster]"));
-    expect![""].assert_eq(&expect(&with("")));
+    expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x `expect` of the file must be tables, each begun with [[expect]], and this is a
+          | text
+           ,-[cluster.toml:1:10]
+         1 | expect = "db runs"
+           :          ^^^^^^^^^
+         2 | [cluster]
+           `----
+          help: write it like this:  [[expect]]
+    "#]]
+    .assert_eq(&expect(&with("")));
 }
 
 #[test]
