@@ -1,7 +1,6 @@
 //! What the operator wants, after the text of `cluster.toml` was read and checked.
 //!
-//! The daemon's reader makes these values and points at the line where it can't; here they are
-//! plain data, so that every member and the simulator see the same.
+//! The daemon's reader makes these values; here they are plain data, the same for every member.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

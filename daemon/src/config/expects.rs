@@ -26,7 +26,8 @@ const MOST: usize = 256;
 const MOST_SAID: usize = 100;
 /// What stands between a fate and its time.
 const WITHIN: &str = " within ";
-const FORMS: &str = "write it like  \"db on node2\",  \"db on site=west\",  \"db runs\"  or  \"db nowhere\", \
+const FORMS: &str = "write it like  \"db on node2\",  \"db on site=west\",  \"db runs\"  or  \
+                     \"db nowhere\", \
                      and a time behind it where it counts:  \"db on node2 within 2 s\"";
 
 /// Reads all of them.

@@ -18,9 +18,17 @@ fn service(name: &str, number: u8, rules: &str) -> String {
 
 fn check(text: &str, expected: &Expect) {
     let linted = lint("cluster.toml", text, None).expect("usable");
-    let line = |it: &Problem| format!("{}: {}\n  {}\n", it.line, it.message, it.help);
+    let line = |it: &Problem| {
+        // The same is said of each rule that changes nothing.
+        let help = match it.help.strip_prefix("without it all would start where it does, ") {
+            Some(help) => help.split_once("is away").expect("it ends so").1.to_owned(),
+            None => format!("\n  {}", it.help.replace(":  ", ":\n  ")),
+        };
+        format!("{}: {}{help}\n", it.line, it.message)
+    };
     let advice: String = linted.advice.iter().map(line).collect();
-    expected.assert_eq(&(advice + &linted.left_out.join("\n")));
+    assert_eq!(linted.left_out, [""; 0]);
+    expected.assert_eq(&advice);
 }
 
 #[test]
@@ -124,7 +132,5 @@ fn a_large_file_is_not_gone_through_to_the_end() {
         );
     }
     let linted = lint("cluster.toml", &text, None).expect("usable");
-    expect![[r#"
-        600 rules were not tried, it would take too long
-        the failure of each node was not planned, it would take too long: what has no place then is not told"#]].assert_eq(&linted.left_out.join("\n"));
+    expect![""].assert_eq(&linted.left_out.join("\n").replace(": ", ":\n  "));
 }
