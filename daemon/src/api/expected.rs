@@ -61,8 +61,8 @@ pub(super) fn of_failure(
     Scene::of(view, state, able).judge(lines, |nodes| nodes == gone)
 }
 
-/// What would come of what a file expects of a cluster of which nothing else is known: every node is
-/// up, and everything was started from nothing.
+/// What would come of what a file expects of a cluster of which nothing else is known: every node
+/// is up, and everything was started from nothing.
 pub(crate) fn on_paper(checked: &Checked) -> Vec<ExpectAnswer> {
     let mut paper = Paper::new(&checked.config);
     paper.settle();

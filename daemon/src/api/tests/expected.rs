@@ -44,7 +44,8 @@ fn what_would_come_is_met_and_what_would_not_is_told_with_its_reason() {
     // By rules that the same file brings.
     let only = CLUSTER.replace("prefer = [\"node1\", \"node2\"]", "only = [\"node1\"]");
     let text = format!(
-        "{only}[[expect]]\nfail = \"node1\"\nthen = \"web runs\"\n[[expect]]\nfail = \"site=east\"\nthen = \"web on node2\"\n"
+        "{only}[[expect]]\nfail = \"node1\"\nthen = \"web runs\"\n\
+         [[expect]]\nfail = \"site=east\"\nthen = \"web on node2\"\n"
     );
     expect![""].assert_eq(&told(&judged(&picture(CLUSTER, 3), &text)));
 }

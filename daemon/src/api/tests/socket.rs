@@ -157,6 +157,27 @@ fn what_cannot_be_applied_says_why() {
 }
 
 #[test]
+fn a_file_that_expects_what_would_not_come_is_applied_only_despite_it() {
+    let expect = "[[expect]]\nfail = \"node1\"\nthen = \"web runs\"\n";
+    let served = Served::new(picture(&format!("{CLUSTER}{expect}"), 3));
+    let text = format!("{CLUSTER}{expect}").replace("web runs", "web on node3");
+    let plan: PlanAnswer = served.client().ask(&Request::Plan { text: text.clone() }).unwrap();
+    assert!(plan.disappoints() && !plan.refused(), "{plan:?}");
+    let apply =
+        |despite_expectations| Request::Apply { text: text.clone(), base: 1, despite_expectations };
+    let refused = served.failure(&apply(false));
+    assert!(refused.message.contains("if node1 fails, not web on node3, but web on"), "{refused}");
+    assert!(refused.next.contains("--despite-expectations"), "{refused}");
+    assert!(served.submitted.lock().unwrap().is_empty());
+    let applied: ApplyAnswer = served.client().ask(&apply(true)).unwrap();
+    assert_eq!((applied.revision, applied.changes.len()), (2, 2));
+    // What is in force already changes nothing, whatever it expects.
+    let again = Request::Apply { text: text.clone(), base: 2, despite_expectations: false };
+    let again: ApplyAnswer = served.client().ask(&again).unwrap();
+    assert!(again.changes.is_empty());
+}
+
+#[test]
 fn changes_are_submitted_as_asked() {
     let served = Served::new(picture(CLUSTER, 2));
     let mut client = served.client();
