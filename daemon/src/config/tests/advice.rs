@@ -21,7 +21,7 @@ fn check(text: &str, expected: &Expect) {
     let line = |it: &Problem| {
         // The same is said of each rule that changes nothing.
         let help = match it.help.strip_prefix("without it all would start where it does, ") {
-            Some(help) => help.split_once("is away").expect("it ends so").1.to_owned(),
+            Some(help) => help.split_once("is away").expect("it ends so").1.replace("; ", "\n  "),
             None => format!("\n  {}", it.help.replace(":  ", ":\n  ")),
         };
         format!("{}: {}{help}\n", it.line, it.message)
@@ -38,7 +38,28 @@ fn what_changes_nothing_and_what_is_alone_is_told_in_its_line() {
         + &service("db", 102, "together = [\"cache\"]\nuses = { memory = 6 }")
         + &service("cache", 103, "together = [\"db\"]\napart = [\"api\"]\napart-by = \"rack\"")
         + &service("big", 104, "uses = { memory = 12 }");
-    check(&file(NODES, &(rules.to_owned() + &services)), &expect![""]);
+    check(
+        &file(NODES, &(rules.to_owned() + &services)),
+        &expect![[r#"
+        8: no rule names the label `disk`
+          it has no effect: remove it, or keep it for  stead simulate --fail disk=ssd
+        22: `only` of service web changes nothing, even if any one node fails
+        26: service api can run on node1 only: `only` and `never` leave it no other
+          let it run elsewhere; if it is meant so, say it:
+          [[expect]]  fail = "node1"  then = "api nowhere"
+        27: `importance` of service api changes nothing, even if any one node fails
+          it still says what is started first
+        29: service db has no place if node2 fails (cache is elsewhere, and they go together)
+          make room, or let it wait for less; if it is meant so, say it:
+          [[expect]]  fail = "node2"  then = "db nowhere"
+        36: `together` of service cache with db changes nothing, even if any one node fails
+        37: `apart` of service cache from api changes nothing, even if any one node fails
+        38: `apart-by` of service cache changes nothing, even if any one node fails
+        40: service big has no place if node1 fails (memory: 12 needed, 10 left)
+          make room, or let it wait for less; if it is meant so, say it:
+          [[expect]]  fail = "node1"  then = "big nowhere"
+    "#]],
+    );
 }
 
 #[test]
@@ -48,7 +69,15 @@ fn what_is_meant_so_is_not_told() {
         "only = [\"node1\"]\nuses = { memory = 0 }\n\n\
          [[expect]]\nfail = [\"rack=r1\"]\nthen = \"web nowhere\"\n",
     );
-    check(&text, &expect![""]);
+    check(
+        &text,
+        &expect![[r#"
+        8: no rule names the label `disk`
+          it has no effect: remove it, or keep it for  stead simulate --fail disk=ssd
+        23: no service uses any of `memory`
+          0 is as good as nothing: say how much it is, or remove it
+    "#]],
+    );
     check(&file([""; 3], ""), &expect![""]);
 }
 
@@ -102,5 +131,9 @@ fn a_large_file_is_not_gone_through_to_the_end() {
         );
     }
     let linted = lint("cluster.toml", &text, None).expect("usable");
-    expect![""].assert_eq(&linted.left_out.join("\n").replace(": ", ":\n  "));
+    expect![[r#"
+        600 rules were not tried, it would take too long
+        the failure of each node was not planned, it would take too long:
+          what has no place then is not told"#]]
+    .assert_eq(&linted.left_out.join("\n").replace(": ", ":\n  "));
 }
