@@ -17,6 +17,8 @@
 //! | [`plan`](plan()), [`verdicts`] | what comes of it, and why |
 //! | [`check`](check()) | whether it is right |
 //! | `steps`, `turn`, `reach` | the next step: an assignment, or a stop |
+//! | [`Paper`] | what would be after something that has not happened |
+//! | [`idle`](idle()), [`alone`](alone()) | rules that change nothing, and what hangs on one node |
 //!
 //! A service stays where it is while it may: only a rule that must not be broken, an operator, or
 //! room for something more important moves it, and `failback`. What is nowhere goes to the best
@@ -33,13 +35,16 @@
 //! The more important come first, and in planned stops what needs another goes before it (`turn`).
 //! What another needs counts as much as that (`importance`).
 
+mod alone;
 mod check;
 mod explain;
 mod facts;
 mod fit;
+mod idle;
 mod importance;
 mod late;
 mod occupancy;
+mod paper;
 mod plan;
 mod planner;
 mod reach;
@@ -50,10 +55,13 @@ mod units;
 
 use alloc::collections::BTreeSet;
 
+pub use alone::{Alone, Lonely, Narrow, alone};
 pub use check::{Broken, check};
 pub use explain::{Verdict, verdicts};
 pub use fit::{Factor, Obstacle};
+pub use idle::{Idle, LINTED, Rule, idle};
 pub use importance::{Importances, stands_on};
+pub use paper::{Paper, settled, without};
 pub use plan::{Decision, Leave, Plan, Why, plan, plan_without};
 pub use reach::unreachable;
 pub use steps::{assignment, best, departure, nowhere, successors, takeover};

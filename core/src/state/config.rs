@@ -1,7 +1,6 @@
 //! What the operator wants, after the text of `cluster.toml` was read and checked.
 //!
-//! The daemon's reader makes these values and points at the line where it can't; here they are
-//! plain data, so that every member and the simulator see the same.
+//! The daemon's reader makes these values; here they are plain data, the same for every member.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -11,6 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use super::devices::{AfterFence, DeviceConfig, FenceAgent, FencingConfig, NodeFencing, Plug};
+pub use super::expects::{Expectation, Expected, Fate};
 pub use super::rules::{
     During, NodeRules, Place, RulesConfig, SITE, ServiceRules, Strength, TimeConfig,
 };

@@ -17,6 +17,7 @@ pub mod config;
 mod copies;
 mod devices;
 mod disarm;
+mod expects;
 mod fence;
 mod fencing;
 mod grant;

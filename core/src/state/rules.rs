@@ -21,6 +21,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::expects::Expectation;
 use crate::id::ServiceId;
 
 /// The label that every node with a `site` has.
@@ -35,6 +36,8 @@ pub struct RulesConfig {
     pub services: BTreeMap<ServiceId, ServiceRules>,
     /// Times of the week that services' rules name.
     pub times: BTreeMap<String, TimeConfig>,
+    /// What shall come of failures by all of that, in the order of the file.
+    pub expects: Vec<Expectation>,
 }
 
 /// A time that comes again every week.

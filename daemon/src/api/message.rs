@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::Problem;
 
 pub use super::plans::{
-    ExplainAnswer, GoesOn, LinksAnswer, LossAnswer, NodeVerdict, PlanAnswer, PlannedChange,
-    PlannedMove, SimulateAnswer, Standing,
+    Comes, ExpectAnswer, ExplainAnswer, GoesOn, LinksAnswer, LossAnswer, NodeVerdict, PlanAnswer,
+    PlannedChange, PlannedMove, SimulateAnswer, Standing,
 };
 
 /// The version of this form.
@@ -58,6 +58,9 @@ pub enum Request {
         text: String,
         /// The revision that it was compared with.
         base: u64,
+        /// Though something would not come that it expects.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        despite_expectations: bool,
     },
     /// A token for a node that shall join: a [`TokenAnswer`].
     Token {

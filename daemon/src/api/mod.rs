@@ -20,6 +20,7 @@
 pub mod client;
 mod disarm;
 mod enrol;
+pub(crate) mod expected;
 mod features;
 pub mod fence;
 pub mod halt;

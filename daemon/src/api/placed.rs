@@ -2,20 +2,23 @@
 //! after a failure. Everything is asked of the planner that the coordinator uses, on what this node
 //! sees; nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use stead_core::id::{Index, NodeId, ServiceId};
-use stead_core::placement::{self, Able, Decision, Factor, Obstacle, Plan, Sight, Verdict, Why};
-use stead_core::state::config::{Config, Place, Safety};
-use stead_core::state::{Cause, Change, Holder, Outcome, Refusal, State};
-use stead_core::time::Span;
+use stead_core::placement::{
+    self, Able, Decision, Factor, Obstacle, Plan, Sight, Verdict, Why, settled, without,
+};
+use stead_core::state::config::{Config, Place};
+use stead_core::state::{Change, Holder, Outcome, Refusal, State};
 
+use super::expected::of_failure;
 use super::links;
 use super::message::{
     ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
 };
 use super::outage;
 use super::requests::{Answered, config_of};
+use crate::config::Checked;
 use crate::driver::times;
 use crate::driver::view::View;
 
@@ -175,7 +178,7 @@ pub(super) fn by_config(
 }
 
 /// A state as it would be with another configuration.
-fn under(state: &State, config: &Config) -> Result<State, Refusal> {
+pub(super) fn under(state: &State, config: &Config) -> Result<State, Refusal> {
     let mut state = state.clone();
     let change = Change::Configure { base: state.revision, config: config.clone() };
     match state.apply(Index(state.applied.0 + 1), change) {
@@ -186,21 +189,6 @@ fn under(state: &State, config: &Config) -> Result<State, Refusal> {
             Ok(state)
         }
     }
-}
-
-/// As if a plan had been carried out.
-fn settled(state: &State, plan: &Plan) -> State {
-    let mut state = state.clone();
-    for (service, decision) in &plan.decisions {
-        let Some(assignment) = state.assignments.get_mut(service) else { continue };
-        if let Some(to) = decision.to {
-            assignment.holder = Holder::Node(to);
-        } else if let Some(node) = decision.from {
-            let cause = Cause::Planned;
-            assignment.holder = Holder::Stopped { node, cause, took: Span::ZERO };
-        }
-    }
-    state
 }
 
 /// For each node in the view, which services would be nowhere if it failed, or wait for it.
@@ -217,22 +205,6 @@ fn losses(view: &View, state: &State, able: &Able) -> Vec<(String, Vec<String>)>
         (state.name(*node), all.into_iter().map(ToString::to_string).collect())
     };
     state.view.keys().map(lost).collect()
-}
-
-/// As if those nodes had been lost, and what could be proven of them had been; and which services
-/// would wait for which of them, since nothing can prove that it is off.
-fn without(state: &State, nodes: &BTreeSet<NodeId>) -> (State, BTreeMap<ServiceId, NodeId>) {
-    let waits = waiting(state, nodes);
-    let mut state = state.clone();
-    state.view.retain(|node, _| !nodes.contains(node));
-    for (service, assignment) in &mut state.assignments {
-        let lost = assignment.holder.node().filter(|node| nodes.contains(node));
-        if let Some(node) = lost.filter(|_| !waits.contains_key(service)) {
-            let cause = Cause::Silent;
-            assignment.holder = Holder::Stopped { node, cause, took: Span::ZERO };
-        }
-    }
-    (state, waits)
 }
 
 /// What a plan does, a line for each service that it does something about.
@@ -256,7 +228,7 @@ fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
 }
 
 /// Why a plan does that, in words.
-fn words(state: &State, decision: &Decision) -> String {
+pub(super) fn words(state: &State, decision: &Decision) -> String {
     let there = match &decision.why {
         Why::Left => String::new(),
         Why::Stays => "nothing speaks against where it is".to_owned(),
@@ -277,13 +249,13 @@ fn words(state: &State, decision: &Decision) -> String {
 pub(super) fn simulate(
     view: &View,
     fail: &[String],
-    other: Option<&Config>,
+    other: Option<&Checked>,
 ) -> Answered<SimulateAnswer> {
     let mut state = (*view.state).clone();
     config_of(&state)?;
     let able = able(view);
-    if let Some(config) = other {
-        state = under(&state, config).map_err(|refusal| {
+    if let Some(checked) = other {
+        state = under(&state, &checked.config).map_err(|refusal| {
             let message = format!("that file would be refused: {refusal}; nothing was changed");
             Failure::unchanged(message, "see what `stead plan` says of it")
         })?;
@@ -301,12 +273,18 @@ pub(super) fn simulate(
     let alone = links.as_ref().map_or(&GoesOn::All, |it| &it.goes_on);
     if *alone == GoesOn::Nobody {
         let (moves, waits) = (links::all_stop(&state), Vec::new());
-        return Ok(SimulateAnswer { fails, links, voters, voters_left, moves, waits });
+        let expected = Vec::new();
+        return Ok(SimulateAnswer { fails, links, voters, voters_left, moves, waits, expected });
     }
     if let GoesOn::Node(name) = alone {
         // Whoever is alone and does not go on gives up what it has, as if it had failed.
         gone.extend(state.members.keys().filter(|node| state.name(**node) != *name));
     }
+    let lines = other.map_or(&[][..], |it| &it.expect_lines);
+    let expected = match cut.is_empty() {
+        true => of_failure(view, &state, &able, &gone, lines),
+        false => Vec::new(),
+    };
     let (after, waits) = without(&state, &gone);
     let mut left = able;
     left.nodes.retain(|node| !gone.contains(node));
@@ -315,7 +293,8 @@ pub(super) fn simulate(
         .iter()
         .map(|(service, node)| format!("{service} (waits for {})", state.name(*node)))
         .collect();
-    Ok(SimulateAnswer { fails, links, voters, voters_left, moves: moves(&after, &plan), waits })
+    let moves = moves(&after, &plan);
+    Ok(SimulateAnswer { fails, links, voters, voters_left, moves, waits, expected })
 }
 
 /// The nodes and links that words name: a node, all with a label, or a link.
@@ -340,16 +319,4 @@ fn failing(state: &State, fail: &[String]) -> Answered<(BTreeSet<NodeId>, BTreeS
         gone.extend(nodes);
     }
     Ok((gone, cut))
-}
-
-/// What would wait for a lost node, since nothing can prove that it is off.
-fn waiting(state: &State, gone: &BTreeSet<NodeId>) -> BTreeMap<ServiceId, NodeId> {
-    let Some(config) = &state.config else { return BTreeMap::new() };
-    let waits = state.assignments.iter().filter_map(|(service, it)| {
-        let node = it.holder.node().filter(|node| gone.contains(node))?;
-        let provable = state.is_fenceable(node) || state.relied_on(node).is_some();
-        let waits = config.safety(service) == Safety::Fence && !provable;
-        waits.then(|| (service.clone(), node))
-    });
-    waits.collect()
 }

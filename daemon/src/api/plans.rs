@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::TextProblem;
+use super::message::{Failure, TextProblem};
 
 /// What applying would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,42 @@ pub struct PlanAnswer {
     /// What the loss of one node would leave without a place, where that changes.
     #[serde(default)]
     pub losses: Vec<LossAnswer>,
+    /// What would come of what the text expects of failures.
+    #[serde(default)]
+    pub expected: Vec<ExpectAnswer>,
     /// What in the text deserves a second look.
     pub warnings: Vec<TextProblem>,
+}
+
+/// What would come of one word of an expectation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectAnswer {
+    /// Its line, where a text was given.
+    pub line: Option<usize>,
+    /// What fails.
+    pub fail: String,
+    /// What shall be then.
+    pub then: String,
+    /// Whether it would.
+    pub comes: Comes,
+    /// What would be instead.
+    pub instead: Option<String>,
+    /// Why, or why that can't be told.
+    pub why: Option<String>,
+    /// What is not counted in a time.
+    pub note: Option<String>,
+}
+
+/// Whether what is expected would come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comes {
+    /// It would.
+    Met,
+    /// It would not.
+    Unmet,
+    /// As things are it can't be told.
+    Unclear,
 }
 
 /// What becomes of a service.
@@ -105,6 +139,38 @@ pub struct SimulateAnswer {
     pub moves: Vec<PlannedMove>,
     /// What would wait for a lost node, since nothing can prove that it is off.
     pub waits: Vec<String>,
+    /// What is expected of just that failure, and whether it would come.
+    #[serde(default)]
+    pub expected: Vec<ExpectAnswer>,
+}
+
+impl ExpectAnswer {
+    /// What would be, in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { line, fail, then, comes, instead, why, note } = self;
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let what = match (comes, instead) {
+            (Comes::Met, _) => then.clone(),
+            (Comes::Unmet, Some(instead)) => format!("not {then}, but {instead}"),
+            (Comes::Unmet, None) => format!("not {then}"),
+            (Comes::Unclear, Some(instead)) => format!("now not {then}, but {instead}"),
+            (Comes::Unclear, None) => format!("perhaps {then}"),
+        };
+        let why = why.as_ref().or(note.as_ref());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let fails = if fail.contains(',') { "fail" } else { "fails" };
+        format!("{line}if {fail} {fails}, {what}{why}")
+    }
+
+    /// Why a file that expects this is not applied.
+    pub(super) fn refusal(&self) -> Failure {
+        Failure::unchanged(
+            format!("{}; nothing was changed", self.sentence()),
+            "see `stead plan`; change the rules or what is expected, or apply it as it is with \
+             --despite-expectations",
+        )
+    }
 }
 
 /// What the loss of links would do.
@@ -138,6 +204,12 @@ impl PlanAnswer {
     #[must_use]
     pub fn refused(&self) -> bool {
         self.changes.iter().any(|change| change.refused.is_some())
+    }
+
+    /// Whether something that is expected would not come.
+    #[must_use]
+    pub fn disappoints(&self) -> bool {
+        self.expected.iter().any(|it| it.comes == Comes::Unmet)
     }
 }
 

@@ -8,16 +8,18 @@ use serde_json::Value;
 use stead_core::id::{Index, NodeId};
 use stead_core::state::config::Config;
 use stead_core::state::{AttributeScope, Change, Outcome, State};
+use stead_core::time::Span;
 use tokio::time::timeout;
 
 use super::message::{
-    ApplyAnswer, ChangeAnswer, Changed, ConfigAnswer, Failure, Memory, MetricsAnswer, PlanAnswer,
-    PlannedChange, Request, TextProblem, TokenAnswer,
+    ApplyAnswer, ChangeAnswer, Changed, Comes, ConfigAnswer, Failure, Memory, MetricsAnswer,
+    PlanAnswer, PlannedChange, Request, TextProblem, TokenAnswer,
 };
 use super::server::LOOK_BACK;
 use super::token::Token;
 use super::{
-    Desk, disarm, enrol, features, fence, halt, moves, overrule, placed, report, revised, services,
+    Desk, disarm, enrol, expected, features, fence, halt, moves, overrule, placed, report, revised,
+    services,
 };
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
@@ -43,10 +45,12 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Plan { text } => json(&plan(&desk.handle.view(), &text)?),
         Request::Explain { service } => json(&placed::explain(&desk.handle.view(), &service)?),
         Request::Simulate { fail, text } => {
-            let other = text.as_deref().map(read).transpose()?.map(|checked| checked.config);
+            let other = text.as_deref().map(read).transpose()?;
             json(&placed::simulate(&desk.handle.view(), &fail, other.as_ref())?)
         }
-        Request::Apply { text, base } => json(&apply(desk, &text, base).await?),
+        Request::Apply { text, base, despite_expectations } => {
+            json(&apply(desk, &text, base, despite_expectations).await?)
+        }
         Request::Token { node } => json(&token(desk, &node).await?),
         Request::Move { service, node, for_s } => {
             json(&moves::move_service(desk, &service, &node, for_s).await?)
@@ -152,16 +156,18 @@ fn plan(view: &View, text: &str) -> Answered<PlanAnswer> {
         changes,
         moves,
         losses,
+        expected: expected::by_file(view, &checked).unwrap_or_default(),
         warnings: checked.warnings.iter().map(TextProblem::from).collect(),
     })
 }
 
-async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
-    let state = state(desk);
-    let old = config_of(&state)?;
+async fn apply(desk: &Desk, text: &str, base: u64, despite: bool) -> Answered<ApplyAnswer> {
+    let view = desk.handle.view();
+    let state = &view.state;
+    let old = config_of(state)?;
     let checked = read(text)?;
-    let base = revised::still_holds(desk, base, &state).await?;
-    let changes = planned(&state, old, &checked.config);
+    let base = revised::still_holds(desk, base, state).await?;
+    let changes = planned(state, old, &checked.config);
     if let Some((change, reason)) =
         changes.iter().find_map(|it| it.refused.as_ref().map(|reason| (it, reason)))
     {
@@ -170,6 +176,11 @@ async fn apply(desk: &Desk, text: &str, base: u64) -> Answered<ApplyAnswer> {
     }
     if changes.is_empty() {
         return Ok(ApplyAnswer { revision: base, changes });
+    }
+    // What every member would refuse is refused with its own reason below.
+    let expected = expected::by_file(&view, &checked).unwrap_or_default();
+    if let Some(unmet) = expected.iter().find(|it| it.comes == Comes::Unmet && !despite) {
+        return Err(unmet.refusal());
     }
     if let Err(failure) = submit(desk, Change::Configure { base, config: checked.config }).await {
         // Another was faster: that says what changed.
@@ -304,10 +315,15 @@ fn fence_history(desk: &Desk, node: Option<&str>) -> Answered<report::FenceHisto
 fn timers(desk: &Desk) -> Answered<report::TimersReport> {
     let view = desk.handle.view();
     let state = &view.state;
+    let former = state.former_timers.as_ref();
+    Ok(report::timers(config_of(state)?, &state.timers, former, slack(&view)))
+}
+
+/// That of the slowest gate that this node knows of.
+pub(super) fn slack(view: &View) -> Option<Span> {
     let own = view.guard.as_ref().map(|hello| hello.slack);
     let peers = view.report.iter().flat_map(|it| it.peers.values());
-    let slack = peers.filter(|it| it.heard.is_some()).map(|it| it.slack).chain(own).max();
-    Ok(report::timers(config_of(state)?, &state.timers, state.former_timers.as_ref(), slack))
+    peers.filter(|it| it.heard.is_some()).map(|it| it.slack).chain(own).max()
 }
 
 /// Has a change committed, and waits until this node shows it.

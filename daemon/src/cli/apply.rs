@@ -11,10 +11,12 @@ use crate::api::message::{ApplyAnswer, PlanAnswer, Request};
 
 /// Make a file the configuration in force, on all nodes at once.
 ///
-/// Shows what would change and asks first. The file stays as it is; what is in force is printed by
+/// Shows what would change and asks first. A file by which something would not come that it expects
+/// of failures (`[[expect]]`) is refused. The file stays as it is; what is in force is printed by
 /// `stead config`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stead apply /etc/stead/cluster.toml --yes")]
+#[command(after_help = "Examples:\n  stead apply /etc/stead/cluster.toml --yes\n  stead apply \
+                        new.toml --despite-expectations")]
 pub(super) struct Apply {
     /// The file; if not given, cluster.toml of the folder --etc
     file: Option<PathBuf>,
@@ -25,6 +27,9 @@ pub(super) struct Apply {
 /// How a text is applied.
 #[derive(Debug, Args)]
 pub(super) struct Way {
+    /// Apply it though something would not come that it expects of failures
+    #[arg(long)]
+    despite_expectations: bool,
     /// Don't ask
     #[arg(long)]
     yes: bool,
@@ -52,7 +57,14 @@ impl Way {
         if !self.json {
             print(&shown(plan, context.out))?;
         }
-        if plan.refused() {
+        let disappoints = plan.disappoints() && !plan.changes.is_empty();
+        if plan.refused() || disappoints && !self.despite_expectations {
+            if !self.json && !plan.refused() {
+                eprintln!(
+                    "Nothing was changed: not all would come that the file expects. Change the \
+                     rules or what is expected, or apply it with --despite-expectations."
+                );
+            }
             if self.json {
                 print_json(plan)?;
             }
@@ -63,7 +75,11 @@ impl Way {
             println!("Nothing was changed.");
             return Ok(Exit::Failed);
         }
-        let answer: ApplyAnswer = context.ask(&Request::Apply { text, base: plan.base })?;
+        let answer: ApplyAnswer = context.ask(&Request::Apply {
+            text,
+            base: plan.base,
+            despite_expectations: self.despite_expectations,
+        })?;
         if self.json {
             print_json(&answer)?;
         } else if !plan.changes.is_empty() {

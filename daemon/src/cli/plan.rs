@@ -8,12 +8,18 @@ use stead_core::time::Span;
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
-use crate::api::message::{LossAnswer, PlanAnswer, PlannedMove, Request};
+use crate::api::message::{Comes, ExpectAnswer, LossAnswer, PlanAnswer, PlannedMove, Request};
 use crate::config::{Ask, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
+///
+/// What the file expects of failures (`[[expect]]`) is asked of the planner, on the cluster's
+/// present state.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stead plan /etc/stead/cluster.toml")]
+#[command(
+    after_help = "Exit status 1: applying would be refused, or something would not come that \
+                        the file expects.\n\nExample:\n  stead plan /etc/stead/cluster.toml"
+)]
 pub(super) struct Plan {
     /// The file; if not given, cluster.toml of the folder --etc
     file: Option<PathBuf>,
@@ -31,7 +37,7 @@ impl Plan {
         } else {
             print(&shown(&plan, context.out))?;
         }
-        Ok(if plan.refused() { Exit::Failed } else { Exit::Done })
+        Ok(if plan.refused() || plan.disappoints() { Exit::Failed } else { Exit::Done })
     }
 }
 
@@ -53,10 +59,9 @@ pub(super) fn ask_plan(context: &Context, text: &str) -> anyhow::Result<PlanAnsw
 
 pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
     if plan.changes.is_empty() {
-        return format!(
-            "Nothing would change: this is what is in force (revision {}).\n",
-            plan.base
-        );
+        let text =
+            format!("Nothing would change: this is what is in force (revision {}).\n", plan.base);
+        return text + &expected(&plan.expected, look);
     }
     let mut text = format!("Against revision {}:\n", plan.base);
     for change in &plan.changes {
@@ -93,6 +98,28 @@ pub(super) fn shown(plan: &PlanAnswer, look: Look) -> String {
         text.push_str("\nIf one node failed afterwards:\n");
         let each = plan.losses.iter().map(lost);
         each.for_each(|line| text.push_str(&point(look, Tone::Plain, &line)));
+    }
+    text + &expected(&plan.expected, look)
+}
+
+/// What would come of what is expected: each that would not or may not, and how many would.
+pub(super) fn expected(all: &[ExpectAnswer], look: Look) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let met = all.iter().filter(|it| it.comes == Comes::Met).count();
+    let mut text = match all.len() {
+        count if met == count => format!("\nExpected: all would come ({count}).\n"),
+        count => format!("\nExpected: {met} of {count} would come.\n"),
+    };
+    for it in all {
+        let tone = match it.comes {
+            Comes::Unmet => Tone::Bad,
+            Comes::Unclear => Tone::Warn,
+            Comes::Met if it.note.is_some() => Tone::Plain,
+            Comes::Met => continue,
+        };
+        text.push_str(&point(look, tone, &it.sentence()));
     }
     text
 }
@@ -132,4 +159,46 @@ fn point(look: Look, tone: Tone, line: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn answer(then: &str, comes: Comes, instead: Option<&str>, why: Option<&str>) -> ExpectAnswer {
+        let [instead, why] = [instead, why].map(|it| it.map(str::to_owned));
+        let (fail, then) = ("node1".to_owned(), then.to_owned());
+        ExpectAnswer { line: Some(40), fail, then, comes, instead, why, note: None }
+    }
+
+    #[test]
+    fn what_is_expected_is_shown_where_it_would_not_come() {
+        let met = answer("web runs", Comes::Met, None, None);
+        let timed = ExpectAnswer { note: Some("without its start".to_owned()), ..met.clone() };
+        let down = Some("it needs db, which is nowhere");
+        let unmet = answer("web on node2", Comes::Unmet, Some("web nowhere"), down);
+        let away = Some("node3 is away or suspected already");
+        let unclear = answer("db on node2", Comes::Unclear, Some("db on node4"), away);
+        let untold = answer("db runs", Comes::Unclear, None, Some("half of the voters are left"));
+        let look = Look::plain(80);
+        assert_eq!(expected(&[], look), "");
+        expect![[r#"
+
+            Expected: all would come (2).
+        "#]]
+        .assert_eq(&expected(&[met.clone(), met.clone()], look));
+        expect![[r#"
+
+            Expected: 2 of 5 would come.
+              * line 40: if node1 fails, web runs: without its start
+              * line 40: if node1 fails, not web on node2, but web nowhere: it needs db,
+                which is nowhere
+              * line 40: if node1 fails, now not db on node2, but db on node4: node3 is away
+                or suspected already
+              * line 40: if node1 fails, perhaps db runs: half of the voters are left
+        "#]]
+        .assert_eq(&expected(&[met, timed, unmet, unclear, untold], look));
+    }
 }

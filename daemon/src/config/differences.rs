@@ -11,7 +11,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 
 use super::duration::say;
-use super::{fence_words, parts, rule_words};
+use super::{expect_words, fence_words, parts, rule_words};
 
 /// So that nodes hear each other if the rest is wrong.
 const ONE_STAYS: &str = "every member has to keep one link as it is: change one link at a time";
@@ -65,8 +65,8 @@ impl fmt::Display for Difference {
 }
 
 /// Everything that applying `new` would change where `old` is in force: the cluster's own values,
-/// then links, nodes, services and networks, each kind by name, what breaks ties and fences, and
-/// rules of placement. Empty if nothing would change.
+/// then links, nodes, services and networks, each kind by name, what breaks ties and fences,
+/// rules of placement, and what is expected of them. Empty if nothing would change.
 #[must_use]
 pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     let mut changes = Changes::default();
@@ -109,6 +109,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     let fencing = fence_words::changes(&old.later.fencing, &new.later.fencing);
     fencing.into_iter().for_each(|what| changes.live(what));
     rule_words::changes(old, new).into_iter().for_each(|what| changes.live(what));
+    expect_words::changes(old, new).into_iter().for_each(|what| changes.live(what));
     changes.0
 }
 

@@ -11,8 +11,8 @@ use stead_core::id::ServiceId;
 use stead_core::quorum::chain::Chain;
 use stead_core::state::config::{
     AfterFence, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig,
-    ExecConfig, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing, Plug,
-    Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore,
+    ExecConfig, Expected, FencingConfig, Hooks, LinkConfig, Look, Monitor, NodeConfig, NodeFencing,
+    Plug, Program, ResourceConfig, ServiceAddress, ServiceConfig, ServiceMore, USUAL_IMPORTANCE,
 };
 use stead_core::time::Span;
 use toml::Spanned;
@@ -31,6 +31,7 @@ pub(super) struct Draft {
     pub(super) networks: Vec<Network>,
     pub(super) quorum: Option<Quorum>,
     pub(super) devices: Vec<Device>,
+    pub(super) expects: Vec<Expect>,
 }
 
 /// The table `[cluster]`.
@@ -80,6 +81,12 @@ pub(super) struct Device {
     pub(super) meta: Option<MetaData>,
 }
 
+/// An `[[expect]]`.
+pub(super) struct Expect {
+    pub(super) fail: Places,
+    pub(super) then: Vec<Spanned<Expected>>,
+}
+
 /// The address of a node on a link.
 pub(super) struct NodeAddress {
     pub(super) link: Spanned<String>,
@@ -97,7 +104,7 @@ pub(super) struct Service {
     pub(super) failback: Option<Spanned<bool>>,
     pub(super) resources: Vec<Spanned<ResourceConfig>>,
     pub(super) needs: Vec<Spanned<String>>,
-    pub(super) importance: u8,
+    pub(super) importance: Option<Spanned<u16>>,
     pub(super) hooks: Hooks,
     pub(super) look: Look,
     pub(super) copies: Option<Copies>,
@@ -195,7 +202,9 @@ impl Service {
     fn more(&self) -> (ServiceId, ServiceMore) {
         let resources = self.resources.iter().map(|it| it.get_ref().clone()).collect();
         let needs = self.needs.iter().map(|it| ServiceId(it.get_ref().clone())).collect();
-        let (importance, hooks, look) = (self.importance, self.hooks.clone(), self.look.clone());
+        let (hooks, look) = (self.hooks.clone(), self.look.clone());
+        let importance = self.importance.as_ref().and_then(|it| u8::try_from(*it.get_ref()).ok());
+        let importance = importance.unwrap_or(USUAL_IMPORTANCE);
         let copies = self.copies.as_ref().map(|copies| CopiesConfig {
             nodes: copies
                 .nodes

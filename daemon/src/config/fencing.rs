@@ -290,7 +290,9 @@ fn ask(
         }
         match mistake.severity {
             Severity::Error => drop(findings.error(&place, mistake.message, mistake.help)),
-            Severity::Warning => findings.warning(&place, mistake.message, mistake.help),
+            Severity::Warning | Severity::Advice => {
+                findings.warning(&place, mistake.message, mistake.help)
+            }
         }
     }
     Some(meta)

@@ -27,6 +27,12 @@ pub(super) const FILE: &[Key] = keys! {
     "times": "[times.night]",
     "quorum": "[quorum]",
     "fencing": "[fencing.devices.bmc1]",
+    "expect": "[[expect]]",
+};
+/// The keys of `[[expect]]`.
+pub(super) const EXPECT: &[Key] = keys! {
+    "fail": "fail = \"node1\"",
+    "then": "then = \"db on node2 within 2 s\"",
 };
 /// The keys of `[cluster]`.
 pub(super) const CLUSTER: &[Key] = keys! {
@@ -180,7 +186,7 @@ pub(super) const DURING: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 17] = [
+pub(super) const HOMES: [(&str, &[Key]); 18] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -198,6 +204,7 @@ pub(super) const HOMES: [(&str, &[Key]); 17] = [
     ("`hooks` of [services.NAME]", HOOKS),
     ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
+    ("[[expect]]", EXPECT),
 ];
 
 /// What to do about a key that the table doesn't know.

@@ -18,6 +18,7 @@
 //! differs from node to node by itself.
 
 mod address;
+mod advice;
 mod between;
 mod checks;
 mod command;
@@ -27,6 +28,8 @@ mod differences;
 mod draft;
 mod duration;
 mod example;
+mod expect_words;
+mod expects;
 mod fence_checks;
 mod fence_words;
 mod fenced;
@@ -70,8 +73,10 @@ use toml::de::DeTable;
 use crate::fence;
 use crate::ocf::{self, AgentName};
 
+pub use advice::{Linted, lint, lint_file};
 pub use differences::{Difference, Live, differences};
 pub use example::{Example, example};
+pub use expect_words::in_words;
 pub use fencing::{DEFAULT_FENCE_RETRIES, DEFAULT_FENCE_TIMEOUT};
 pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
@@ -110,6 +115,8 @@ pub struct Checked {
     pub config: Config,
     /// What deserves a second look, in the order of the file.
     pub warnings: Vec<Warning>,
+    /// The line of each word of its expectations, in their order.
+    pub expect_lines: Vec<usize>,
 }
 
 /// Why a file didn't become a configuration. Nothing was changed.
@@ -172,6 +179,16 @@ pub fn read_asking(name: &str, text: &str, ask: Ask) -> Result<Checked, Rejected
 }
 
 fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, Rejected> {
+    let (draft, findings) = drafted(name, text, agents)?;
+    checked(draft, findings)
+}
+
+/// What the text says, and what was found in it, which may be that it can't be used.
+fn drafted(
+    name: &str,
+    text: &str,
+    agents: Option<Asking>,
+) -> Result<(draft::Draft, Findings), Rejected> {
     if text.len() > LONGEST_FILE {
         return Err(too_long(name));
     }
@@ -183,8 +200,13 @@ fn read_with(name: &str, text: &str, agents: Option<Asking>) -> Result<Checked, 
     }
     let draft = tables::draft(file.get_ref(), &mut findings);
     checks::check(&draft, &mut findings);
+    Ok((draft, findings))
+}
+
+fn checked(draft: draft::Draft, findings: Findings) -> Result<Checked, Rejected> {
+    let expect_lines = findings.lines(&expects::places(&draft));
     let warnings = findings.conclude()?;
-    Ok(Checked { config: draft.config(), warnings })
+    Ok(Checked { config: draft.config(), warnings, expect_lines })
 }
 
 /// Reads a configuration from a file.

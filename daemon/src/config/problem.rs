@@ -25,6 +25,8 @@ pub enum Severity {
     Error,
     /// The file can be used, and something in it deserves a second look.
     Warning,
+    /// Nothing is wrong, and something in it may be of no use, or not enough.
+    Advice,
 }
 
 /// One thing that is wrong with the file, or that deserves a second look.
@@ -81,6 +83,7 @@ impl Diagnostic for Problem {
         Some(match self.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
         })
     }
 
@@ -201,6 +204,34 @@ impl Findings {
         self.warnings.push(problem);
     }
 
+    /// Notes what may be of no use, or not enough.
+    pub(super) fn advice(
+        &mut self,
+        at: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let problem = self.problem(Severity::Advice, at, message.into(), help.into());
+        self.warnings.push(problem);
+    }
+
+    /// What was noted of that kind, where nothing else was, and how much is not listed.
+    pub(super) fn advised(mut self) -> (Vec<Problem>, usize) {
+        let mut advice = std::mem::take(&mut self.warnings);
+        let unlisted = advice.len().saturating_sub(LISTED);
+        self.place(&mut advice);
+        (advice, unlisted)
+    }
+
+    /// The lines of some places, from 1. The text is gone through once, however many they are.
+    pub(super) fn lines(&self, places: &[Range<usize>]) -> Vec<usize> {
+        if places.is_empty() {
+            return Vec::new();
+        }
+        let ends: Vec<usize> = line_ends(self.text()).collect();
+        places.iter().map(|at| ends.partition_point(|end| *end < at.start) + 1).collect()
+    }
+
     /// The warnings of a usable file, or why it is not one.
     ///
     /// # Errors
@@ -255,15 +286,20 @@ fn within(text: &str, at: &Range<usize>) -> Range<usize> {
 
 /// The line and the column of an offset, both from 1, the column in characters.
 ///
-/// A carriage return ends a line as well, as in the report's drawing.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
-    let bytes = before.as_bytes();
+    let ends = line_ends(before);
+    let (lines, start) = ends.fold((0, 0), |(lines, _), index| (lines + 1, index + 1));
+    (lines + 1, before.get(start..).map_or(0, |line| line.chars().count()) + 1)
+}
+
+/// Where lines end. A carriage return ends one as well, as in the report's drawing.
+fn line_ends(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
     let ends = bytes.iter().enumerate().filter(|&(index, &byte)| {
         byte == b'\n' || (byte == b'\r' && bytes.get(index + 1) != Some(&b'\n'))
     });
-    let (lines, start) = ends.fold((0, 0), |(lines, _), (index, _)| (lines + 1, index + 1));
-    (lines + 1, before.get(start..).map_or(0, |line| line.chars().count()) + 1)
+    ends.map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use stead_core::state::config::{
     ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
-use super::{container, duration, fence_words, rule_words, timed};
+use super::{container, duration, expect_words, fence_words, rule_words, timed};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -89,7 +89,8 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "\n[quorum]")?;
         write_quorum(out, &config.later.quorum)?;
     }
-    fence_words::write_devices(out, &config.later.fencing)
+    fence_words::write_devices(out, &config.later.fencing)?;
+    expect_words::write_expects(out, config)
 }
 
 fn write_quorum(out: &mut String, quorum: &QuorumConfig) -> fmt::Result {

@@ -277,7 +277,9 @@ fn ask(
         let at = key.map_or_else(whole, |key| key.span());
         match mistake.severity {
             Severity::Error => drop(findings.error(&at, mistake.message, mistake.help)),
-            Severity::Warning => findings.warning(&at, mistake.message, mistake.help),
+            Severity::Warning | Severity::Advice => {
+                findings.warning(&at, mistake.message, mistake.help)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use stead_core::state::config::{Place, SITE};
 use toml::Spanned;
 
 use super::draft::{Draft, Node, Service};
+use super::expects;
 use super::keys::nearest;
 use super::problem::Findings;
 use super::rule_clashes::{self, and};
@@ -27,7 +28,7 @@ pub(super) struct Names<'d> {
     /// How much nodes have of each quantity; nothing of those that don't say it.
     pub(super) capacity: BTreeMap<&'d str, Vec<Option<u64>>>,
     numbers: BTreeMap<&'d str, usize>,
-    services: BTreeSet<&'d str>,
+    pub(super) services: BTreeSet<&'d str>,
 }
 
 impl<'d> Names<'d> {
@@ -92,6 +93,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         }
     }
     quantities(draft, &names, findings);
+    expects::check(draft, &names, findings);
     if findings.errors() == 0 {
         rule_clashes::check(draft, &names, findings);
     }
@@ -195,11 +197,7 @@ fn places(names: &Names<'_>, listed: &Listed<'_>, list: &Places, findings: &mut 
             return;
         }
         let text = shown(&place.get_ref().to_string());
-        let unknown = match place.get_ref() {
-            Place::Node(name) => unknown_node(names, name),
-            Place::Label { label, value } => unknown_label(names, label, value),
-        };
-        if let Some((what, help)) = unknown {
+        if let Some((what, help)) = unknown(names, place.get_ref()) {
             let message = format!("service {service} {says} `{text}`, and {what}");
             findings.error(&place.span(), message, help);
         }
@@ -214,6 +212,14 @@ fn places(names: &Names<'_>, listed: &Listed<'_>, list: &Places, findings: &mut 
         } else {
             seen.insert(place.get_ref(), place.span());
         }
+    }
+}
+
+/// What is wrong with a place, and what to write.
+pub(super) fn unknown(names: &Names<'_>, place: &Place) -> Option<(String, String)> {
+    match place {
+        Place::Node(name) => unknown_node(names, name),
+        Place::Label { label, value } => unknown_label(names, label, value),
     }
 }
 

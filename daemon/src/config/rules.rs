@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::Draft;
+use super::expects;
 use super::name;
 use super::problem::Findings;
 use super::section::{Section, shown};
@@ -296,6 +297,7 @@ pub(super) fn config(draft: &Draft) -> RulesConfig {
         times: times.collect(),
         nodes: nodes.filter(|(_, it)| *it != NodeRules::default()).collect(),
         services: services.filter(|(_, it)| *it != ServiceRules::default()).collect(),
+        expects: expects::config(draft),
     }
 }
 

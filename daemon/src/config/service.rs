@@ -1,6 +1,6 @@
 //! A table `[services.NAME]`: addresses, program, monitor and wishes.
 
-use stead_core::state::config::{Program, ServiceAddress, USUAL_IMPORTANCE};
+use stead_core::state::config::{Program, ServiceAddress};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -34,9 +34,7 @@ pub(super) fn service(
         monitor,
         look,
         needs: section.texts("needs", findings).unwrap_or_default(),
-        importance: importance
-            .and_then(|it| u8::try_from(it.into_inner()).ok())
-            .unwrap_or(USUAL_IMPORTANCE),
+        importance,
         hooks: hooks::hooks(section, findings),
         prefer: rules::places("prefer", section, findings).unwrap_or_default(),
         failback: timed::failback(section, findings),

@@ -8,8 +8,8 @@ use super::draft::{Cluster, Draft, Link, Node, NodeAddress};
 use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
-    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, copies, fenced, fencing, keys, name, network,
-    quorum, rules, service, timed,
+    DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, copies, expects, fenced, fencing, keys, name,
+    network, quorum, rules, service, timed,
 };
 
 /// Reads every table, and notes what can't be read.
@@ -25,6 +25,7 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         quorum: single(&file, "quorum", keys::QUORUM, findings, quorum::quorum),
         devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
             .unwrap_or_default(),
+        expects: expects::expects(&file, findings),
     };
     copies::spread(&mut draft);
     draft

@@ -130,6 +130,10 @@ pub(super) fn left_out(config: &Config) -> Vec<String> {
     say(named(&bound), "resources one by one: it is one thing that stays until its node is off");
     let copies = |it: &ServiceId| matches!(form(config, it), Form::Copies(_));
     say(named(&copies), "which copy has the newest data: each is fit soon after it has started");
+    let timed = |it: &ServiceId| {
+        config.rules(it).is_some_and(|it| !it.during.is_empty() || it.failback_at.is_some())
+    };
+    say(named(&timed), "what is said for times: here none of them is open");
     if config.later.quorum.chain.modules().contains(&Module::Exec) {
         all.push("the program that breaks ties (exec): here it is a quorum server".to_owned());
     }

@@ -2,6 +2,7 @@
 
 mod bed;
 mod exact;
+mod idle;
 mod properties;
 mod scale;
 mod stories;

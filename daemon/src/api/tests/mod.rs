@@ -1,5 +1,6 @@
 //! What the tests of the API and of the command line share: a cluster that exists on paper.
 
+mod expected;
 mod fence;
 mod join;
 mod placed;

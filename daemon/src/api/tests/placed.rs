@@ -61,10 +61,10 @@ fn what_would_be_refused_is_not_simulated() {
         "[nodes.node3]\naddresses = { lan = \"192.0.2.13\", back = \"198.51.100.13\" }\n",
         "",
     );
-    let config = config_of(&smaller);
-    let failure = simulate(&view, &["node1".to_owned()], Some(&config)).unwrap_err();
+    let checked = config::read("cluster.toml", &smaller).unwrap();
+    let failure = simulate(&view, &["node1".to_owned()], Some(&checked)).unwrap_err();
     assert!(failure.message.starts_with("that file would be refused"), "{failure:?}");
-    assert!(by_config(&view, &config).is_err());
+    assert!(by_config(&view, &checked.config).is_err());
     let failure = simulate(&view, &["site=north".to_owned()], None).unwrap_err();
     assert!(failure.message.contains("site=north"), "{failure:?}");
     let east = simulate(&view, &["site=east".to_owned()], None).unwrap();

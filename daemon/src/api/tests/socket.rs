@@ -130,7 +130,7 @@ fn a_plan_is_made_and_applied_once() {
     let plan: PlanAnswer = client.ask(&Request::Plan { text: text.clone() }).unwrap();
     assert_eq!((plan.base, plan.changes.len(), plan.refused()), (1, 1, false));
     assert!(served.submitted.lock().unwrap().is_empty());
-    let apply = Request::Apply { text, base: 1 };
+    let apply = Request::Apply { text, base: 1, despite_expectations: false };
     let applied: ApplyAnswer = client.ask(&apply).unwrap();
     assert_eq!((applied.revision, applied.changes.len()), (2, 1));
     let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
@@ -163,11 +163,14 @@ fn what_was_in_force_can_be_had_again() {
     wait_kept(&served, 1);
     let mut client = served.client();
     let text = CLUSTER.replace("[\"node1\", \"node2\"]", "[\"node2\"]");
-    let _: ApplyAnswer = client.ask(&Request::Apply { text, base: 1 }).unwrap();
+    let _: ApplyAnswer =
+        client.ask(&Request::Apply { text, base: 1, despite_expectations: false }).unwrap();
     wait_kept(&served, 2);
     let first: ConfigAnswer = client.ask(&Request::Revision { number: 1 }).unwrap();
     assert_eq!(first.revision, 1);
-    let _: ApplyAnswer = client.ask(&Request::Apply { text: first.text, base: 2 }).unwrap();
+    let _: ApplyAnswer = client
+        .ask(&Request::Apply { text: first.text, base: 2, despite_expectations: false })
+        .unwrap();
     let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
     let read = |text: &str| config::read("x", text).unwrap().config;
     assert_eq!((config.revision, read(&config.text)), (3, read(CLUSTER)));
@@ -193,14 +196,19 @@ fn disarming_is_no_change_that_a_plan_has_to_fear() {
     let disarm = Request::Disarm { seconds: 60, reason: "switches".into() };
     let _: ChangeAnswer = client.ask(&disarm).unwrap();
     let text = CLUSTER.replace("[\"node1\", \"node2\"]", "[\"node2\"]");
-    let applied: ApplyAnswer = client.ask(&Request::Apply { text, base: 1 }).unwrap();
+    let applied: ApplyAnswer =
+        client.ask(&Request::Apply { text, base: 1, despite_expectations: false }).unwrap();
     assert_eq!(applied.revision, 3);
 }
 
 #[test]
 fn what_cannot_be_applied_says_why() {
     let served = Served::new(picture(CLUSTER, 3));
-    let broken = served.failure(&Request::Apply { text: "[cluster]\nnmae = 1\n".into(), base: 1 });
+    let broken = served.failure(&Request::Apply {
+        text: "[cluster]\nnmae = 1\n".into(),
+        base: 1,
+        despite_expectations: false,
+    });
     assert_eq!(broken.problems[0].line, 1);
     assert!(broken.problems.iter().any(|it| it.line == 2), "{:?}", broken.problems);
     let start = CLUSTER.find("[nodes.node3]").unwrap();
@@ -208,9 +216,31 @@ fn what_cannot_be_applied_says_why() {
     let without = format!("{}{}", &CLUSTER[..start], &CLUSTER[end..]);
     let plan: PlanAnswer = served.client().ask(&Request::Plan { text: without.clone() }).unwrap();
     assert!(plan.refused());
-    let member = served.failure(&Request::Apply { text: without, base: 1 });
+    let member =
+        served.failure(&Request::Apply { text: without, base: 1, despite_expectations: false });
     assert!(member.message.contains("stead leave"), "{member}");
     assert!(served.submitted.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_expects_what_would_not_come_is_applied_only_despite_it() {
+    let expect = "[[expect]]\nfail = \"node1\"\nthen = \"web runs\"\n";
+    let served = Served::new(picture(&format!("{CLUSTER}{expect}"), 3));
+    let text = format!("{CLUSTER}{expect}").replace("web runs", "web on node3");
+    let plan: PlanAnswer = served.client().ask(&Request::Plan { text: text.clone() }).unwrap();
+    assert!(plan.disappoints() && !plan.refused(), "{plan:?}");
+    let apply =
+        |despite_expectations| Request::Apply { text: text.clone(), base: 1, despite_expectations };
+    let refused = served.failure(&apply(false));
+    assert!(refused.message.contains("if node1 fails, not web on node3, but web on"), "{refused}");
+    assert!(refused.next.contains("--despite-expectations"), "{refused}");
+    assert!(served.submitted.lock().unwrap().is_empty());
+    let applied: ApplyAnswer = served.client().ask(&apply(true)).unwrap();
+    assert_eq!((applied.revision, applied.changes.len()), (2, 2));
+    // What is in force already changes nothing, whatever it expects.
+    let again = Request::Apply { text: text.clone(), base: 2, despite_expectations: false };
+    let again: ApplyAnswer = served.client().ask(&again).unwrap();
+    assert!(again.changes.is_empty());
 }
 
 #[test]

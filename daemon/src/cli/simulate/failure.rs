@@ -60,7 +60,7 @@ pub(super) fn shown(answer: &SimulateAnswer, look: Look) -> String {
         text.push_str("No service would start, stop or move.\n");
     }
     text.push_str(&plan::moves(&answer.moves, look));
-    text
+    text + &plan::expected(&answer.expected, look)
 }
 
 /// Who still hears whom, and what follows.

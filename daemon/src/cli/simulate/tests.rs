@@ -151,6 +151,7 @@ fn links_that_fail_are_told() {
             voters_left: voters,
             moves: Vec::new(),
             waits: Vec::new(),
+            expected: Vec::new(),
         };
         text.push_str(&failure::shown(&answer, Look::plain(100)));
         text.push('\n');

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected reports; the diff is what gets reviewed.
 
+mod advice;
 mod between;
 mod broken_containers;
 mod broken_devices;
@@ -16,6 +17,7 @@ mod broken_units;
 mod broken_values;
 mod changes;
 mod copies;
+mod expects;
 mod fencing;
 mod networks_together;
 mod properties;

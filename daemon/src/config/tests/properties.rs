@@ -109,6 +109,12 @@ uses = { memory = 40 }
 [services.queue]
 addresses = ["10.0.0.102/24"]
 only = ["node2"]
+[[expect]]
+fail = "node1"
+then = ["web on rack=r2 within 2s", "cache nowhere"]
+[[expect]]
+fail = ["site=east"]
+then = "queue runs"
 "#,
 ];
 

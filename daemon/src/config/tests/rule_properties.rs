@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use stead_core::id::ServiceId;
 use stead_core::state::config::{
-    Config, During, NodeRules, Place, ServiceRules, Strength, TimeConfig,
+    Config, During, Expectation, Expected, Fate, NodeRules, Place, ServiceRules, Strength,
+    TimeConfig,
 };
+use stead_core::time::Span;
 
 use super::super::{read, render};
 use super::{GOOD, drawn};
@@ -126,6 +128,38 @@ pub(super) fn draw_possible(config: &mut Config, seed: u64) {
             if !prefer.is_empty() {
                 service.prefer = prefer;
             }
+        }
+    }
+    draw_expects(config, &places, dice);
+}
+
+/// Expectations that are not against themselves: whether they would come is not looked at.
+fn draw_expects(config: &mut Config, places: &[Place], dice: &mut Dice) {
+    let names: Vec<String> = config.nodes.keys().cloned().collect();
+    let ids: Vec<ServiceId> = config.services.keys().cloned().collect();
+    for _ in 0..dice.below(3) {
+        let fail: Vec<Place> = places.iter().filter(|_| dice.once_in(4)).cloned().collect();
+        let fails = |name: &String| fail.iter().any(|it| config.is_there(name, it));
+        let (gone, left): (Vec<&String>, Vec<&String>) = names.iter().partition(|it| fails(it));
+        if gone.is_empty() || left.is_empty() {
+            continue;
+        }
+        let mut then = Vec::new();
+        for service in &ids {
+            if dice.once_in(2) {
+                continue;
+            }
+            let fate = match dice.below(3) {
+                0 => Fate::Runs,
+                1 => Fate::Nowhere,
+                _ => Fate::On(Place::Node(dice.pick(&left).clone())),
+            };
+            let timed = fate != Fate::Nowhere && dice.once_in(2);
+            let within = timed.then(|| Span::from_micros(dice.below(9_000_000) as u64 + 1));
+            then.push(Expected { service: service.clone(), fate, within });
+        }
+        if !then.is_empty() {
+            config.later.fencing.rules.expects.push(Expectation { fail, then });
         }
     }
 }

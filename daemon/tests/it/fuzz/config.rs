@@ -56,6 +56,11 @@ const WORDS: &[&[u8]] = &[
     b"\"rack=r1\"",
     b"\"must\"",
     b"{ memory = 8 }",
+    b"[[expect]]\n",
+    b"fail = ",
+    b"then = ",
+    b"\"web on node2 within 2 s\"",
+    b"\"web runs\"",
 ];
 
 const EVERYTHING: &str = r#"
@@ -134,6 +139,12 @@ apart = ["queue", "web"]
 apart-by = "rack"
 [services.queue]
 addresses = ["10.0.0.102/24"]
+[[expect]]
+fail = "node1"
+then = "web on node2 within 1.5 s"
+[[expect]]
+fail = ["rack=r2", "node2"]
+then = ["web on site=east", "cache runs", "queue nowhere"]
 "#;
 
 fn samples() -> Vec<Sample> {

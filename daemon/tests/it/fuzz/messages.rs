@@ -179,7 +179,7 @@ fn requests() -> Vec<Sample> {
     let text = "[cluster]\nname = \"shop\"\n".to_owned();
     vec![
         ("status", line(&Request::Status { watch: true })),
-        ("apply", line(&Request::Apply { text, base: 3 })),
+        ("apply", line(&Request::Apply { text, base: 3, despite_expectations: true })),
         (
             "move",
             line(&Request::Move { service: "web".into(), node: "node2".into(), for_s: Some(60) }),

@@ -1,8 +1,10 @@
 //! Rules of placement out of bytes: mostly about what there is, now and then about what is not.
 
 use stead_core::state::config::{
-    During, NodeRules, Place, RulesConfig, ServiceRules, Strength, TimeConfig,
+    During, Expectation, Expected, Fate, NodeRules, Place, RulesConfig, ServiceRules, Strength,
+    TimeConfig,
 };
+use stead_core::time::Span;
 use stead_fuzz::Draw;
 
 use super::values::{maybe, service, several};
@@ -25,7 +27,21 @@ pub fn rules(draw: &mut Draw<'_>) -> RulesConfig {
         nodes: nodes.into_iter().collect(),
         services: services.into_iter().collect(),
         times: times.into_iter().collect(),
+        expects: several(draw, expectation),
     }
+}
+
+fn expectation(draw: &mut Draw<'_>) -> Expectation {
+    let expected = |draw: &mut Draw<'_>| Expected {
+        service: service(draw),
+        fate: match draw.below(3) {
+            0 => Fate::Runs,
+            1 => Fate::Nowhere,
+            _ => Fate::On(place(draw)),
+        },
+        within: maybe(draw, |draw| Span::from_micros(draw.number())),
+    };
+    Expectation { fail: several(draw, place), then: several(draw, expected) }
 }
 
 fn text(draw: &mut Draw<'_>) -> String {
