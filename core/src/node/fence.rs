@@ -89,7 +89,10 @@ impl Node {
             let report = self.report.as_deref();
             report.is_some_and(|report| self.heard_lately(now, report, node))
         };
+        // Nor does it matter any more of who left meanwhile: the state takes no word of strangers,
+        // and nothing else would be decided as long as it is told.
         let counts = |end: &FenceEnd| match end.number {
+            _ if !self.state.members.contains_key(&end.node) => false,
             Some(_) => decides,
             None => !heard(end.node),
         };
