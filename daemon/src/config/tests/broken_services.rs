@@ -234,7 +234,7 @@ fn a_program_without_command() {
              18 | failback = "no"
                 :            ^^^^
                 `----
-              help: say when that is, in a table  [times.no]
+              help: write true or false, without quotes
         "#]],
     );
 }
