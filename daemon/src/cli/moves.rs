@@ -10,7 +10,7 @@ use super::exit::{Exit, FateUnknown};
 use crate::api::client::Client;
 use crate::api::message::{ChangeAnswer, Request};
 use crate::api::report::{ServiceReport, StatusReport};
-use crate::config::read_duration;
+use crate::config::read_long_duration;
 
 /// How often to look whether it is there.
 const LOOK: Duration = Duration::from_millis(100);
@@ -27,8 +27,8 @@ pub(super) struct Move {
     service: String,
     /// The node
     node: String,
-    /// For how long; then it goes back to where it was (30min, 2h)
-    #[arg(long = "for", value_name = "TIME", value_parser = read_duration)]
+    /// For how long; then it goes back to where it was (30min, 2h, 3d)
+    #[arg(long = "for", value_name = "TIME", value_parser = read_long_duration)]
     time: Option<Span>,
     /// How long to wait until it is there, in seconds; 0 does not wait
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]

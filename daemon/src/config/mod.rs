@@ -267,8 +267,20 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Rejected {
 /// # Errors
 /// Says what is wrong with it, and what was probably meant.
 pub fn read_duration(text: &str) -> Result<Span, String> {
-    duration::parse(text, "min").map_err(|wrong| match wrong.meant {
+    duration::parse(text, "min").map_err(said)
+}
+
+/// The same, where it may be days.
+///
+/// # Errors
+/// As [`read_duration`].
+pub fn read_long_duration(text: &str) -> Result<Span, String> {
+    duration::parse_long(text).map_err(said)
+}
+
+fn said(wrong: duration::Wrong) -> String {
+    match wrong.meant {
         Some(meant) => format!("{}; did you mean {meant}?", wrong.message),
         None => wrong.message,
-    })
+    }
 }

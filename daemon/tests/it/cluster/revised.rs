@@ -42,7 +42,7 @@ fn a_visit_begins_and_ends_by_itself() {
     });
 
     // A word for good ends a visit.
-    said(&fleet, "node3", &["move", "web", "node2", "--for", "720h"]);
+    said(&fleet, "node3", &["move", "web", "node2", "--for", "30d"]);
     said(&fleet, "node1", &["move", "web", "node3"]);
     let status = json(&fleet, "node1", &["status", "--json"]);
     assert_eq!(status["services"][0]["visit"], Value::Null);
