@@ -291,7 +291,13 @@ impl<'f, 'a> Planner<'f, 'a> {
         let held = facts.services[service].held;
         let halted = held.is_some_and(|node| facts.state().is_halted(facts.nodes[node].id));
         let stays = matches!(self.fates[service].leaves, Some(Leave::Withdrawn)) && !halted;
-        match held.filter(|_| stays) {
+        // Not against a rule: it would keep another from where that is to be.
+        let fits = |node: &usize| {
+            facts.out_of_place(service, *node).is_none()
+                && facts.drawn(&self.occupancy, service, *node).is_none()
+                && facts.crowded(&self.occupancy, service, *node).is_none()
+        };
+        match held.filter(|_| stays).filter(fits) {
             // On a node on standby it is better than nowhere.
             Some(node) => {
                 self.occupancy.put(facts, service, node);

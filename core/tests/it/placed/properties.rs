@@ -72,10 +72,15 @@ fn service(nodes: usize, services: usize) -> impl Strategy<Value = Service> {
 pub fn cluster(most_nodes: usize, most_services: usize) -> impl Strategy<Value = Cluster> {
     (1..=most_nodes, 1..=most_services).prop_flat_map(|(nodes, services)| {
         let all = proptest::collection::vec(service(nodes, services), services);
-        (proptest::collection::vec(node(), nodes), all).prop_map(|(nodes, services)| {
+        let standby = proptest::collection::vec(proptest::bool::weighted(0.15), nodes);
+        let nodes = proptest::collection::vec(node(), nodes);
+        (nodes, all, standby).prop_map(|(nodes, services, standby)| {
             let mut cluster = Cluster::new();
             for (number, rules) in nodes.into_iter().enumerate() {
-                cluster.node(&format!("n{number}"), rules);
+                let id = cluster.node(&format!("n{number}"), rules);
+                if standby.get(number) == Some(&true) {
+                    cluster.state.standby.insert(id);
+                }
             }
             for (number, mut service) in services.into_iter().enumerate() {
                 // With itself it is neither together nor apart: that is no rule.
@@ -127,8 +132,9 @@ proptest! {
             prop_assert_eq!(may_stay, []);
             for (service, it) in plan.decisions.iter().filter(|(_, it)| it.is_change()) {
                 let why = it.leaves.as_ref();
-                use placement::Leave::{Failback, RoomFor, With};
-                let room = matches!(why, Some(RoomFor(_) | With(_) | Failback));
+                // What stayed on standby for want of a place goes as soon as it finds one.
+                use placement::Leave::{Failback, RoomFor, With, Withdrawn};
+                let room = matches!(why, Some(RoomFor(_) | With(_) | Failback | Withdrawn));
                 prop_assert!(it.from.is_none() || room, "{service} moves: {why:?}");
             }
         }

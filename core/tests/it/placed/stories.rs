@@ -117,6 +117,24 @@ fn nothing_takes_the_room_of_what_it_needs() {
 }
 
 #[test]
+fn on_standby_nothing_stays_that_keeps_something_more_important_from_its_place() {
+    // Together with s2 there is no room for s0, and without it s2 can't be where s0 is not.
+    check(
+        "node a memory=4
+         node b memory=4 standby
+         service s0 at=b uses=memory:1 importance=20 apart=s1
+         service s1 at=a uses=memory:2 importance=35
+         service s2 at=b uses=memory:3 importance=50 together=s0
+         service s3 at=a uses=memory:1 importance=65",
+        &expect![[r#"
+            s0: b -> nowhere (its node is on standby, or stopped)
+            s1: a -> nowhere (s2 needs the room)
+            s2: b -> a (its node is on standby, or stopped): RoomMade
+        "#]],
+    );
+}
+
+#[test]
 fn room_is_made_by_who_can_go_elsewhere_before_anything_is_lost() {
     check(
         "node n1 memory=10
