@@ -145,6 +145,7 @@ fn plans_are_hardly_worse_than_the_best() {
         // Nothing runs yet: nothing is bound to where it is.
         let all = cluster.state.assignments.values_mut();
         all.for_each(|assignment| assignment.holder = Holder::Never);
+        cluster.state.standby.clear();
         let (plan, best) = (cluster.plan(), best(&cluster));
         assert_eq!(cluster.broken(&plan), []);
         let worth = worth_of(&cluster, &plan);
@@ -162,9 +163,9 @@ fn plans_are_hardly_worse_than_the_best() {
     ];
     expect![[r#"
         of 300 clusters:
-        241 are as good as the best
-        260 with as much that is important
-        88.31 % of what could run does
+        290 are as good as the best
+        296 with as much that is important
+        99.06 % of what could run does
     "#]]
     .assert_eq(
         &(all.join(

@@ -72,7 +72,7 @@ fn service(nodes: usize, services: usize) -> impl Strategy<Value = Service> {
 pub fn cluster(most_nodes: usize, most_services: usize) -> impl Strategy<Value = Cluster> {
     (1..=most_nodes, 1..=most_services).prop_flat_map(|(nodes, services)| {
         let all = proptest::collection::vec(service(nodes, services), services);
-        let standby = proptest::collection::vec(proptest::bool::weighted(0.15), nodes);
+        let standby = proptest::collection::vec((0u8..7).prop_map(|it| it == 0), nodes);
         let nodes = proptest::collection::vec(node(), nodes);
         (nodes, all, standby).prop_map(|(nodes, services, standby)| {
             let mut cluster = Cluster::new();
