@@ -110,6 +110,9 @@ impl Machine for Replica {
 
 #[cfg(test)]
 mod tests {
+    use stead_core::id::NodeId;
+    use stead_core::state::Visit;
+
     use super::*;
 
     /// A value that no encoding takes.
@@ -129,6 +132,21 @@ mod tests {
         let told = told("a thing", &Untellable);
         assert!(matches!(decode::<Outcome>(&told), Err(FormatError::Empty)));
         assert!(matches!(decode::<Change>(&told), Err(FormatError::Empty)));
+    }
+
+    #[test]
+    fn what_holds_for_a_while_travels_with_a_state() {
+        let mut state = State::default();
+        let plain = encode(&state).unwrap();
+        let times = &mut state.later.fencing.times;
+        times.open.insert("night".to_owned());
+        let visit = Visit { node: NodeId(2), until: 1_800_000_000, back: Some(NodeId(1)) };
+        times.visits.insert("web".into(), visit);
+        let bytes = encode(&state).unwrap();
+        assert_eq!(restored(&bytes).unwrap(), state);
+        // What says nothing of it is written as 0.6 did.
+        state.later.fencing.times = Default::default();
+        assert_eq!(encode(&state).unwrap(), plain);
     }
 
     #[test]

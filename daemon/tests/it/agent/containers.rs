@@ -149,7 +149,11 @@ async fn a_container_is_held_and_ends_with_the_lease_and_leaves_nothing() {
     assert!(told.starts_with("ended 7: its keeper ended it with this node's lease"), "{told}");
     trial.stopped(7).await;
 
-    // Whoever starts it now has a process that does not take its first step.
+    // Whoever starts it now has a process that does not take its first step. An engine that has not
+    // seen its end yet would start nothing.
+    let path = format!("/containers/{}/json", trial.name());
+    let runs_still = || trial.engine.ask("GET", &path, "").1.contains("\"Running\":true");
+    trial.kept.bed.wait_for("the engine has seen its end", |_| !runs_still()).await;
     let (socket, path) = (trial.engine.socket(), format!("/containers/{}/start", trial.name()));
     let stranger = std::thread::spawn(move || Engine::send(&socket, "POST", &path, b""));
     let populated = trial.kept.bed.wait_for("something came", |_| trial.engine.is("populated"));

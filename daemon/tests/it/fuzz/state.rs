@@ -6,7 +6,7 @@ use stead_core::id::{ClusterId, Epoch, Incarnation, Index, NodeId, Term};
 use stead_core::lease::Admission;
 use stead_core::state::{
     AttributeScope, Cause, Change, CopyStep, Holder, Maintenance, Outcome, ProofRecord, Reached,
-    Scope, Stage, State, Takeover,
+    Scope, Stage, State, Takeover, Visit,
 };
 use stead_fuzz::{Draw, Sample, target};
 
@@ -110,6 +110,12 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
         },
         _ if draw.byte() < 32 => Change::Works { service, epoch },
         _ if draw.byte() < 16 => Change::ClearResource { service, resource: "r0".into() },
+        _ if draw.byte() < 16 => Change::Times { open: [format!("t{}", draw.below(3))].into() },
+        _ if draw.byte() < 16 => {
+            let (until, back) = (draw.number(), draw.flag().then_some(node));
+            let visit = draw.flag().then_some(Visit { node, until, back });
+            Change::Visit { service, visit }
+        }
         _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
         _ if draw.byte() < 16 => {
             let known = state.copy(&service, node).map_or(epoch, |copy| copy.epoch);
