@@ -12,7 +12,7 @@ use crate::state::{Change, Scope, Visit};
 
 impl Node {
     fn visit_in_words(&self, service: &ServiceId, visit: Option<Visit>) -> Notice {
-        let told = visit.map(|it| (self.state.name(it.node), it.back.is_some(), it.until));
+        let told = visit.map(|it| (self.state.name(it.node), !it.once, it.until));
         Notice::Visit(service.clone(), told)
     }
 

@@ -116,7 +116,7 @@ pub enum Notice {
     PointBack(String),
     /// These times of the week are open now.
     Times(Vec<String>),
-    /// A service is to be on a node for a while: where, whether it goes back then, and until when
+    /// A service is to be on a node: where, whether for a while only, and until when at most
     /// (seconds since 1970); or no longer.
     Visit(ServiceId, Option<(String, bool, u64)>),
     /// Nothing moves for a while: on which node that was asked for, for how long, and why.

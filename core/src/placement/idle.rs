@@ -114,6 +114,10 @@ fn rules(config: &Config) -> Vec<Rule> {
         let unusual = config.importance(id) != USUAL_IMPORTANCE;
         all.extend(unusual.then(|| Rule::Importance(id.clone())));
     }
+    let timed = config.services.keys().filter(|id| timed(id));
+    for rules in timed.filter_map(|id| config.rules(id)) {
+        quantities.retain(|quantity| !rules.uses.contains_key(*quantity));
+    }
     all.extend(quantities.into_iter().cloned().map(Rule::Quantity));
     all
 }

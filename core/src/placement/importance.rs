@@ -4,7 +4,6 @@
 //! ever.
 
 use alloc::collections::BTreeMap;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::id::ServiceId;
@@ -53,20 +52,19 @@ impl<'a> Importances<'a> {
     }
 }
 
-/// Whether the first needs the second, at once or through others.
+/// All that a service needs, at once and through others, the nearest first.
 #[must_use]
-pub fn stands_on(config: &Config, service: &ServiceId, other: &ServiceId) -> bool {
-    let (mut reached, mut known) = (vec![service], Vec::new());
-    while let Some(one) = reached.pop() {
+pub fn stands_on<'a>(config: &'a Config, service: &ServiceId) -> Vec<&'a ServiceId> {
+    let mut all: Vec<&ServiceId> = Vec::new();
+    let (mut next, mut done) = (Some(service), 0);
+    while let Some(one) = next {
         for needed in config.needs(one) {
-            if needed == other {
-                return true;
-            }
-            if !known.contains(&needed) {
-                known.push(needed);
-                reached.push(needed);
+            if needed != service && !all.contains(&needed) {
+                all.push(needed);
             }
         }
+        next = all.get(done).copied();
+        done += 1;
     }
-    false
+    all
 }

@@ -40,8 +40,10 @@ pub struct Visit {
     pub node: NodeId,
     /// Until when: seconds since 1970 by the clock of whoever coordinates.
     pub until: u64,
-    /// Where it goes then; nothing if it was nowhere, or is on its way back.
+    /// Where it goes then; nothing if it was nowhere, or there already.
     pub back: Option<NodeId>,
+    /// It is over as soon as the service is there: a way back, or a move for good.
+    pub once: bool,
 }
 
 impl State {
@@ -110,16 +112,12 @@ impl State {
     fn after(&self, service: &ServiceId, visit: &Visit, now: u64) -> Option<Option<Visit>> {
         let Some(assignment) = self.assignments.get(service) else { return Some(None) };
         let there = assignment.holder == Holder::Node(visit.node);
-        match visit.back {
-            None if there || now >= visit.until => Some(None),
-            Some(_) if now < visit.until => None,
-            Some(back) if self.members.contains_key(&back) => {
-                let until = now.saturating_add(WAY_BACK);
-                Some(Some(Visit { node: back, until, back: None }))
-            }
-            Some(_) => Some(None),
-            None => None,
+        if !(visit.once && there || now >= visit.until) {
+            return None;
         }
+        let back = visit.back.filter(|back| self.members.contains_key(back));
+        let until = now.saturating_add(WAY_BACK);
+        Some(back.map(|node| Visit { node, until, back: None, once: true }))
     }
 
     pub(super) fn set_times(&mut self, open: BTreeSet<String>) -> Applied {

@@ -250,16 +250,8 @@ impl<'a> Scene<'a> {
             let decision = failure.plan.decisions.get(other);
             failure.waits.contains_key(other) || decision.is_none_or(|it| it.to.is_none())
         };
-        let (mut reached, mut known) = (vec![service], BTreeSet::from([service]));
-        while let Some(one) = reached.pop() {
-            for other in config.needs(one).filter(|it| known.insert(it)) {
-                if is_down(other) {
-                    return Some(format!("it needs {other}, which is nowhere"));
-                }
-                reached.push(other);
-            }
-        }
-        None
+        let down = placement::stands_on(config, service).into_iter().find(|it| is_down(it));
+        down.map(|other| format!("it needs {other}, which is nowhere"))
     }
 
     /// What speaks against each node that is left and where it shall be.

@@ -1,8 +1,6 @@
 //! `stead fence`: a machine is off by an operator's word, and what waits for that goes on
 //! elsewhere; and the ways by which machines are switched off are tried.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 use stead_core::state::config::{Config, FencingConfig};
 use stead_core::state::{Change, Confirmation};
@@ -12,6 +10,7 @@ use super::message::Failure;
 use super::requests::{Answered, config_of, member, reason_of, submit};
 use crate::alike::nearest;
 use crate::fence::{Said, Trial, Way, ways_through, ways_to};
+use crate::journal::wall;
 
 /// What the word is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +147,7 @@ pub(super) async fn confirm_off(
         return Ok(ConfirmAnswer { node: node.to_owned(), services, done: false });
     };
     let reason = reason_of(reason, Some("say with --reason what you looked at"))?;
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
+    let wall = wall();
     let by = view.identity.name.clone();
     submit(desk, Change::ConfirmOff(Confirmation { node: id, reason, by, wall })).await?;
     Ok(ConfirmAnswer { node: node.to_owned(), services, done: true })

@@ -4,8 +4,6 @@
 //! it there, and back. Else it is a stop with a wish, which needs no plan and is known to all
 //! versions.
 
-use std::time::UNIX_EPOCH;
-
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::placement::{self, Obstacle, Verdict};
 use stead_core::points::{Seen, View as Seeing};
@@ -15,9 +13,8 @@ use stead_core::state::{Cause, Change, Holder, State, Visit, WAY_BACK};
 use super::message::{ChangeAnswer, Failure};
 use super::requests::{Answered, member, submit};
 use super::{Desk, placed, services};
-use crate::driver::times::now;
 use crate::driver::view::View;
-use crate::journal::stamp;
+use crate::journal::{stamp_of, wall};
 
 /// The shortest and the longest visit, in seconds: what a move takes, and thirty days.
 const VISITS: std::ops::RangeInclusive<u64> = 5..=30 * 86_400;
@@ -60,8 +57,8 @@ pub(super) async fn move_service(
         return visit(desk, state, id, (to, node), seconds).await;
     }
     if goes_with_others(state, &id) && !state.is_disarmed() && holder.node().is_some() {
-        let until = now().saturating_add(WAY_BACK);
-        let visit = Some(Visit { node: to, until, back: None });
+        let until = wall().saturating_add(WAY_BACK);
+        let visit = Some(Visit { node: to, until, back: None, once: true });
         let index = submit(desk, Change::Visit { service: id, visit }).await?;
         return Ok(ChangeAnswer { index: Some(index.0), node: Some(node.into()), next: None });
     }
@@ -109,13 +106,13 @@ async fn visit(
     let here = state.assignments.get(&id).and_then(|it| it.holder.node());
     let visits = state.times().visits.get(&id);
     let back = visits.map_or(here, |it| it.back.or(here)).filter(|back| *back != to);
-    let until = now().saturating_add(seconds);
-    let over = stamp(UNIX_EPOCH + std::time::Duration::from_secs(until));
+    let until = wall().saturating_add(seconds);
+    let over = stamp_of(until);
     let next = match back {
         Some(back) => format!("until {over}, then back to {}", state.name(back)),
         None => format!("until {over}; then it goes by its rules"),
     };
-    let visit = Some(Visit { node: to, until, back });
+    let visit = Some(Visit { node: to, until, back, once: false });
     let index = submit(desk, Change::Visit { service: id, visit }).await?;
     Ok(ChangeAnswer { index: Some(index.0), node: Some(node.to_owned()), next: Some(next) })
 }

@@ -4,9 +4,9 @@ use stead_core::id::ServiceId;
 use stead_core::state::{Cause, Incident, Reached, State};
 use stead_core::time::Span;
 
-/// How long the newest planned move of a service took, from the decision until it worked elsewhere,
-/// and the number of that incident; nothing if none is remembered that went well.
-pub(super) fn of_planned_move(state: &State, service: &ServiceId) -> Option<(Span, u64)> {
+/// How long the newest planned move of a service took, from the decision until it worked elsewhere;
+/// nothing if none is remembered that went well.
+pub(super) fn of_planned_move(state: &State, service: &ServiceId) -> Option<Span> {
     let planned = |it: &&Incident| match it.cause {
         Cause::Planned | Cause::Failback => it.moved.iter().any(|moved| moved.service == *service),
         Cause::Silent
@@ -17,12 +17,7 @@ pub(super) fn of_planned_move(state: &State, service: &ServiceId) -> Option<(Spa
         | Cause::Unreachable
         | Cause::Maintenance => false,
     };
-    state
-        .incidents
-        .iter()
-        .rev()
-        .filter(planned)
-        .find_map(|it| Some((took(it, service)?, it.number)))
+    state.incidents.iter().rev().filter(planned).find_map(|it| took(it, service))
 }
 
 /// When it worked again: with its monitor good, if it has one.
@@ -74,11 +69,11 @@ mod tests {
         state.incidents.push_back(incident(2, Cause::Planned, &[("web", Claimed, 5)]));
         state.incidents.push_back(incident(3, Cause::Silent, &[("web", Announced, 400)]));
         let known = of_planned_move(&state, &"web".into());
-        assert_eq!(known, Some((Span::from_millis(900), 1)));
+        assert_eq!(known, Some(Span::from_millis(900)));
         let known = of_planned_move(&state, &"db".into());
-        assert_eq!(known, Some((Span::from_millis(3_000), 1)));
+        assert_eq!(known, Some(Span::from_millis(3_000)));
         state.incidents.push_back(incident(4, Cause::Failback, &[("db", Announced, 7)]));
-        assert_eq!(of_planned_move(&state, &"db".into()), Some((Span::from_millis(7), 4)));
+        assert_eq!(of_planned_move(&state, &"db".into()), Some(Span::from_millis(7)));
         assert_eq!(of_planned_move(&state, &"mail".into()), None);
     }
 }

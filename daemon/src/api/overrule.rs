@@ -1,6 +1,6 @@
 //! `stead quorum override`: half of the voters goes on by an operator's word.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use stead_core::id::Grant;
 use stead_core::node::{Overridable, Word};
@@ -11,6 +11,7 @@ use super::message::{Failure, OverrideAnswer};
 use super::requests::{Answered, reason_of};
 use super::{Desk, features};
 use crate::driver::view::View;
+use crate::journal::wall;
 
 /// The shortest time that a word counts for, and the longest.
 const TIMES: (Span, Span) = (Span::from_millis(60_000), Span::from_millis(24 * 3_600_000));
@@ -37,7 +38,7 @@ pub(super) async fn overrule(
         return Err(Failure::unchanged(message, next));
     }
     let before = view.state.later.grant;
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
+    let wall = wall();
     let word = Word { span, forced: force, reason, wall };
     features::check_of(&view, &sample(&view, &word), |node| view.hears(*node))?;
     desk.handle.vouch(word);

@@ -21,6 +21,7 @@ use super::requests::{Answered, config_of};
 use crate::config::Checked;
 use crate::driver::times;
 use crate::driver::view::View;
+use crate::journal::wall;
 
 /// How many nodes times services are planned for each node's failure, beyond which that is left
 /// out: it would take seconds.
@@ -184,8 +185,9 @@ pub(super) fn under(state: &State, config: &Config) -> Result<State, Refusal> {
     match state.apply(Index(state.applied.0 + 1), change) {
         Outcome::Refused(refusal) => Err(refusal),
         Outcome::Done | Outcome::Joined(_) => {
-            // What the clock would bring a moment later.
-            state.later.fencing.times.open = times::open(&state, times::now());
+            // What the clock would bring a moment later; refused if it brings nothing new.
+            let open = times::open(&state, wall());
+            let _nothing_new = state.apply(state.applied, Change::Times { open });
             Ok(state)
         }
     }
@@ -221,7 +223,7 @@ fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
                 .from
                 .and(it.to)
                 .and_then(|_| outage::of_planned_move(state, service))
-                .map(|(took, _)| took.0 / 1_000),
+                .map(|took| took.as_micros() / 1_000),
         })
     };
     plan.decisions.iter().filter_map(step).collect()

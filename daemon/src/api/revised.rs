@@ -85,6 +85,7 @@ async fn read<T: Send + 'static>(
     what: impl FnOnce(&Revisions) -> io::Result<T> + Send + 'static,
 ) -> Answered<T> {
     let revisions = desk.revisions.clone();
+    revisions.caught_up(desk.handle.view().state.revision).await;
     let failed = |error: String| {
         let message = format!("the history can't be read: {error}; nothing was changed");
         Failure::unchanged(message, "look at the folder `revisions` of the node's state")

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use stead_core::id::ServiceId;
 use stead_core::placement::{self, Alone, LINTED, Narrow, Rule};
-use stead_core::state::config::{Config, Expected, Fate, Place, SITE};
+use stead_core::state::config::{Config, Expected, Fate, Place, SITE, ServiceRules};
 
 use super::draft::Draft;
 use super::problem::{Findings, Problem};
@@ -53,6 +53,7 @@ pub fn lint(name: &str, text: &str, ask: Option<Ask>) -> Result<Linted, super::R
     let mut advice = Advice { config: &checked.config, places, found: Findings::new(name, text) };
     let mut left_out: Vec<String> = advice.idle().into_iter().collect();
     left_out.extend(advice.alone());
+    left_out.extend(advice.timed());
     advice.unused_labels();
     advice.empty_quantities();
     let (advice, unlisted) = advice.found.advised();
@@ -68,6 +69,8 @@ struct Where {
     services: BTreeMap<ServiceId, Range<usize>>,
     /// Labels, with a value that a node has.
     labels: BTreeMap<String, (String, Range<usize>)>,
+    /// Labels that say where copies are.
+    of_copies: BTreeSet<String>,
 }
 
 impl Where {
@@ -115,7 +118,9 @@ impl Where {
             let known = || (value.get_ref().clone(), label.span());
             labels.entry(label.get_ref().clone()).or_insert_with(known);
         }
-        Self { rules, services, labels }
+        let copies = draft.services.iter().filter_map(|it| it.copies.as_ref());
+        let of_copies = copies.flat_map(|it| it.labels.iter().cloned()).collect();
+        Self { rules, services, labels, of_copies }
     }
 
     fn rule(&self, rule: &Rule) -> Range<usize> {
@@ -178,6 +183,22 @@ impl Advice<'_> {
         })
     }
 
+    /// Says of which services the rules were not tried, since others hold for a time.
+    fn timed(&self) -> Option<String> {
+        let rules = &self.config.later.fencing.rules.services;
+        let timed = |it: &ServiceRules| !it.during.is_empty() || it.failback_at.is_some();
+        let timed =
+            rules.iter().filter(|(_, it)| timed(it)).map(|(service, _)| service.to_string());
+        let timed: Vec<String> = timed.collect();
+        (!timed.is_empty()).then(|| {
+            let names = and(&timed);
+            format!(
+                "the rules of {names} were not tried: others hold for a time, and all of this \
+                     is as if none was open"
+            )
+        })
+    }
+
     /// The rule that makes it so, or else the service.
     fn place_of(&self, it: &Alone) -> Range<usize> {
         let only = self.places.rules.get(&Rule::Only(it.service.clone()));
@@ -209,6 +230,12 @@ impl Advice<'_> {
         let mut named: BTreeSet<String> = BTreeSet::new();
         for service in rules.services.values() {
             named.extend(service.only.iter().chain(&service.never).filter_map(label));
+            for during in service.during.values() {
+                let places = during.only.iter().chain(&during.never).flatten();
+                named.extend(places.filter_map(label));
+                let prefer = during.prefer.iter().flatten().map(|text| Place::of(text));
+                named.extend(prefer.filter_map(|place| label(&place)));
+            }
             used.extend(service.apart_by.as_deref());
         }
         for expectation in &rules.expects {
@@ -221,7 +248,7 @@ impl Advice<'_> {
         for text in self.config.services.values().flat_map(|it| &it.prefer) {
             named.extend(label(&Place::of(text)));
         }
-        used.extend(named.iter().map(String::as_str));
+        used.extend(named.iter().chain(&self.places.of_copies).map(String::as_str));
         for (label, (value, at)) in &self.places.labels {
             if !used.contains(label.as_str()) {
                 let message = format!("no rule names the label `{label}`");

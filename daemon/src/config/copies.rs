@@ -20,7 +20,7 @@ pub(super) fn copies(section: &Section<'_, '_>, findings: &mut Findings) -> Opti
     let at = section.at("copies");
     if let Some(word) = value.get_ref().as_str() {
         if word == ALL {
-            return Some(Copies { at, nodes: None });
+            return Some(Copies { at, nodes: None, labels: Vec::new() });
         }
         let message = format!("`copies` of {} is the text `{}`", section.place, shown(word));
         let help = "write the nodes that shall have one:  copies = [\"node1\", \"node2\"],  \
@@ -29,7 +29,7 @@ pub(super) fn copies(section: &Section<'_, '_>, findings: &mut Findings) -> Opti
         return None;
     }
     let nodes = section.texts("copies", findings)?;
-    Some(Copies { at, nodes: Some(nodes) })
+    Some(Copies { at, nodes: Some(nodes), labels: Vec::new() })
 }
 
 /// Whether a resource can be promoted: the file says so, or its agent is known to be.
@@ -60,14 +60,17 @@ pub(super) fn spread(draft: &mut Draft) {
             labels.any(|(own, its)| own.get_ref() == label && its.get_ref() == value)
         }
     };
-    let all = draft.services.iter_mut().filter_map(|it| it.copies.as_mut()?.nodes.as_mut());
-    for nodes in all {
+    for copies in draft.services.iter_mut().filter_map(|it| it.copies.as_mut()) {
+        let Some(nodes) = &mut copies.nodes else { continue };
         let mut names: Vec<Spanned<String>> = Vec::new();
         for text in nodes.drain(..) {
             let place = Place::of(text.get_ref());
             let meant = draft.nodes.iter().filter(|node| has(node, &place));
             let meant: Vec<_> = meant.map(|node| node.name.get_ref()).collect();
             let known = |name: &String| names.iter().any(|it| it.get_ref() == name);
+            if let Place::Label { label, .. } = &place {
+                copies.labels.push(label.clone());
+            }
             if meant.is_empty() {
                 names.push(text);
             } else {

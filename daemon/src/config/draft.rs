@@ -119,6 +119,8 @@ pub(super) struct Copies {
     pub(super) at: Range<usize>,
     /// The nodes; all if none.
     pub(super) nodes: Option<Vec<Spanned<String>>>,
+    /// The labels in whose place some of them stand.
+    pub(super) labels: Vec<String>,
 }
 
 /// The table `[quorum]`.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use stead_core::id::NodeId;
 use stead_core::node::Event;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
 use crate::fence::{Attempt, Devices, Said, Step};
+use crate::journal::wall;
 
 /// How many lines of an attempt are kept with the cluster.
 const MOST_LINES: usize = 40;
@@ -85,7 +86,7 @@ async fn attempt(devices: &Devices, config: &FencingConfig, name: &str) -> (Atte
 
 /// What devices said, as it is kept with the cluster.
 pub(crate) fn said(outcome: Result<String, String>, steps: &[Step], began: Instant) -> FenceSaid {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0);
+    let wall = wall();
     let took = Span::from_micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
     let steps = shortened(steps.iter().flat_map(lines).collect());
     FenceSaid { outcome, cut_off: false, steps, took, wall }

@@ -140,7 +140,8 @@ mod tests {
         let plain = encode(&state).unwrap();
         let times = &mut state.later.fencing.times;
         times.open.insert("night".to_owned());
-        let visit = Visit { node: NodeId(2), until: 1_800_000_000, back: Some(NodeId(1)) };
+        let visit =
+            Visit { node: NodeId(2), until: 1_800_000_000, back: Some(NodeId(1)), once: false };
         times.visits.insert("web".into(), visit);
         let bytes = encode(&state).unwrap();
         assert_eq!(restored(&bytes).unwrap(), state);

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use stead_core::id::{Index, NodeId};
 use stead_core::state::config::FencingConfig;
@@ -27,6 +27,7 @@ use super::handle::{Handle, SubmitError};
 use super::view::View;
 use crate::chain::chain;
 use crate::fence::{Action, Attempt, Devices, Said, Step};
+use crate::journal::wall;
 
 /// How often it is looked whether a trial is due.
 const LOOK: Duration = Duration::from_secs(2);
@@ -86,7 +87,7 @@ impl Rehearsals {
                 sleep(LOOK).await;
                 let view = self.handle.view();
                 self.end_left(&view).await;
-                let node = due(&view.state, now()).filter(|_| view.coordinating);
+                let node = due(&view.state, wall()).filter(|_| view.coordinating);
                 let Some(node) = node else { continue };
                 if let (_, Err(error)) = self.look(node).await {
                     tracing::warn!(
@@ -147,7 +148,7 @@ impl Rehearsals {
         }
         let place = Place { rehearsals: self.clone(), node };
         let by = self.handle.view().identity.node;
-        let change = Change::Fence(FenceChange::CycleBegins { node, by, wall: now() });
+        let change = Change::Fence(FenceChange::CycleBegins { node, by, wall: wall() });
         match self.handle.submit(change, DEADLINE).await? {
             (_, Outcome::Refused(refusal)) => Err(NoTurn::Refused(refusal)),
             (number, Outcome::Done | Outcome::Joined(_)) => Ok(Turn { place, number }),
@@ -385,8 +386,4 @@ fn all_answered(steps: &[Step]) -> Result<String, String> {
 fn failure(step: &Step) -> Option<String> {
     let Said::Failed(reason) = &step.said else { return None };
     Some(format!("{}: {reason}", step.device))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(|it| it.as_secs()).unwrap_or(0)
 }

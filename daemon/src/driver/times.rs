@@ -8,7 +8,7 @@
 //! or close once more.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use chrono_tz::Tz;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::handle::Handle;
 use crate::chain::chain;
+use crate::journal::wall;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub(super) fn follow(handle: Handle) {
             if !view.coordinating || !view.ready {
                 continue;
             }
-            let Some(change) = view.state.due(now(), &open(&view.state, now())) else { continue };
+            let Some(change) = view.state.due(wall(), &open(&view.state, wall())) else { continue };
             match handle.submit(change, DEADLINE).await {
                 Ok((_, Outcome::Refused(refusal))) => {
                     // Somebody else was faster.
@@ -45,11 +46,6 @@ pub(super) fn follow(handle: Handle) {
             }
         }
     });
-}
-
-/// Seconds since 1970, by this node's clock.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Which times of the configuration are open at `now` seconds since 1970.
@@ -79,6 +75,8 @@ pub(crate) fn is_open(time: &TimeConfig, now: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn time(days: &[u8], from: u16, to: u16, zone: &str) -> TimeConfig {

@@ -32,7 +32,7 @@ use stead_core::notice::{Notice, Severity};
 use stead_core::time::Instant;
 use tokio::sync::broadcast;
 
-pub use stamp::{parse, stamp};
+pub use stamp::{parse, stamp, stamp_of, wall};
 
 /// How long the file gets before a new one is begun.
 pub const FILE_BYTES: u64 = 8 << 20;

@@ -1,12 +1,12 @@
 //! What the server keeps: of each cluster, and of each token.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::quorum::register::Register;
 
 use super::wire::Members;
-use crate::journal::stamp;
+use crate::journal::{stamp_of, wall};
 
 /// A time of the wall clock, in whole seconds since 1970. Nothing that is granted depends on it.
 #[derive(
@@ -18,8 +18,7 @@ impl Moment {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self(since.as_secs())
+        Self(wall())
     }
 
     /// That much later.
@@ -31,8 +30,7 @@ impl Moment {
     /// As people read it, RFC 3339 in UTC.
     #[must_use]
     pub fn stamp(self) -> String {
-        // Within what a stamp can show: year 9999.
-        stamp(UNIX_EPOCH + Duration::from_secs(self.0.min(253_402_300_799)))
+        stamp_of(self.0)
     }
 }
 

@@ -18,10 +18,13 @@ mod tests;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use stead_core::state::config::Config;
 use stead_linux::durable::write_atomically;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::chain::chain;
 use crate::config::{self, differences};
@@ -32,6 +35,8 @@ use crate::journal::stamp;
 pub const KEPT: usize = 100;
 /// How many changes are written down with each.
 const CHANGES: usize = 50;
+/// How long somebody who asks waits for what is being written.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const SINCE: &str = "# known since ";
 const CHANGE: &str = "# * ";
@@ -41,6 +46,8 @@ const MORE: &str = "# and more: ";
 #[derive(Clone, Debug)]
 pub struct Revisions {
     folder: PathBuf,
+    /// The newest revision that was looked at: what it brought is written, or could not be.
+    seen: Arc<watch::Sender<u64>>,
 }
 
 /// One of them, without its text.
@@ -60,7 +67,7 @@ impl Revisions {
     /// Those in that folder, which need not be there yet.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, seen: Arc::new(watch::Sender::new(0)) }
     }
 
     /// Writes down each new configuration, for as long as the daemon runs. Must be called inside a
@@ -75,6 +82,7 @@ impl Revisions {
                 let is_new = known.as_ref().is_none_or(|(number, _)| *number != revision);
                 if let Some(config) = view.state.config.clone().filter(|_| view.ready && is_new) {
                     known = revisions.clone().keep(revision, config, known).await;
+                    revisions.seen.send_replace(revision);
                 }
                 drop(view);
                 if !handle.changed().await {
@@ -82,6 +90,12 @@ impl Revisions {
                 }
             }
         });
+    }
+
+    /// Waits until what that revision brought is written down; not for long, for a disk may hang.
+    pub async fn caught_up(&self, revision: u64) {
+        let mut seen = self.seen.subscribe();
+        let _late = timeout(PATIENCE, seen.wait_for(|seen| *seen >= revision)).await;
     }
 
     /// Writes one down where it is another than before; returns what is known then.

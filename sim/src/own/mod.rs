@@ -20,10 +20,11 @@ mod simulated;
 mod sum;
 mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stead_core::id::ServiceId;
+use stead_core::placement::stands_on;
 use stead_core::points;
 use stead_core::state::config::Config;
 use stead_core::time::Span;
@@ -87,7 +88,9 @@ impl Own {
         let names: Vec<_> = voters.chain(config.nodes.keys().filter(satellite)).collect();
         let sites = sites(&config, &names);
         let services: Vec<ServiceId> = config.services.keys().cloned().collect();
-        let stands_on = services.iter().map(|it| stands_on(&config, &services, it)).collect();
+        let number = |it: &ServiceId| services.iter().position(|service| service == it);
+        let below = |it| stands_on(&config, it).into_iter().filter_map(number).collect();
+        let stands_on = services.iter().map(below).collect();
         let plan = Plan { parts, ..plan(&config) };
         let names = names.into_iter().map(|name| kept(name)).collect();
         Ok(Self { config, names, services, stands_on, sites, plan, left_out })
@@ -172,19 +175,6 @@ fn plan(config: &Config) -> Plan {
         probe: PROBE,
         ..Plan::calm(config.nodes.len(), config.services.len())
     }
-}
-
-/// All that a service needs, near and far.
-fn stands_on(config: &Config, services: &[ServiceId], service: &ServiceId) -> Vec<usize> {
-    let mut found = BTreeSet::new();
-    let mut next: Vec<&ServiceId> = config.needs(service).collect();
-    while let Some(need) = next.pop() {
-        let number = services.iter().position(|it| it == need);
-        if number.is_some_and(|number| found.insert(number)) {
-            next.extend(config.needs(need));
-        }
-    }
-    found.into_iter().collect()
 }
 
 fn sites(config: &Config, names: &[&String]) -> Vec<Vec<usize>> {

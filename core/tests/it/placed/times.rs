@@ -92,7 +92,7 @@ fn a_visit_ends_where_it_began() {
     let mut cluster = told(TWO);
     let node = cluster.id("n2");
     let until = 8_200;
-    let visit = Visit { node, until, back: Some(cluster.id("n1")) };
+    let visit = Visit { node, until, back: Some(cluster.id("n1")), once: false };
     apply(&mut cluster, Change::Visit { service: db(), visit: Some(visit) });
     let there =
         "db: n1 -> n2 (an operator wants it there for a while, or back): better than n1 by Wish\n";
@@ -110,10 +110,24 @@ fn a_visit_ends_where_it_began() {
 }
 
 #[test]
+fn who_is_there_already_stays_for_that_time_and_a_move_for_good_is_over_once_it_is_there() {
+    let mut cluster = told("node n1\nnode n2\nservice db at=n2 prefer=n1 failback");
+    let visit = Visit { node: cluster.id("n2"), until: 50, back: None, once: false };
+    apply(&mut cluster, Change::Visit { service: db(), visit: Some(visit) });
+    assert_eq!(step(&mut cluster), "", "it does not go back meanwhile");
+    assert_eq!(cluster.state.due(49, &BTreeSet::new()), None);
+    let over = Change::Visit { service: db(), visit: None };
+    assert_eq!(cluster.state.due(50, &BTreeSet::new()), Some(over.clone()));
+    let once = Visit { once: true, ..visit };
+    apply(&mut cluster, Change::Visit { service: db(), visit: Some(once) });
+    assert_eq!(cluster.state.due(1, &BTreeSet::new()), Some(over));
+}
+
+#[test]
 fn who_can_not_go_back_stays_after_an_hour() {
     let mut cluster = told("node n1 lost\nnode n2\nservice db at=n2");
     let (node, back) = (cluster.id("n2"), Some(cluster.id("n1")));
-    let visit = Some(Visit { node, until: 50, back });
+    let visit = Some(Visit { node, until: 50, back, once: false });
     apply(&mut cluster, Change::Visit { service: db(), visit });
     let over = cluster.state.due(50, &BTreeSet::new()).expect("it is over");
     apply(&mut cluster, over);
@@ -129,7 +143,7 @@ fn who_can_not_go_back_stays_after_an_hour() {
 fn a_visitor_whose_host_fails_goes_on_elsewhere_and_returns_to_the_visit() {
     let mut cluster = told("node n1\nnode n2\nnode n3\nservice db at=n2 prefer=n1");
     let (node, back) = (cluster.id("n2"), Some(cluster.id("n1")));
-    let visit = Some(Visit { node, until: 50, back });
+    let visit = Some(Visit { node, until: 50, back, once: false });
     apply(&mut cluster, Change::Visit { service: db(), visit });
     let mut lost = cluster.without(node);
     assert_eq!(step(&mut lost), "db: -> n1: better than n3 by Rules\n");
@@ -147,7 +161,7 @@ fn words_about_what_is_not_there_are_refused() {
         Outcome::Refused(refusal) => refusal,
         other @ (Outcome::Done | Outcome::Joined(_)) => panic!("{other:?}"),
     };
-    let visit = Visit { node: stead_core::id::NodeId(9), until: 1, back: None };
+    let visit = Visit { node: stead_core::id::NodeId(9), until: 1, back: None, once: false };
     let to_nobody = Change::Visit { service: db(), visit: Some(visit) };
     assert_eq!(refused(to_nobody), Refusal::NoSuchNode);
     let of_nobody = Change::Visit { service: "x".into(), visit: Some(visit) };
@@ -159,7 +173,7 @@ fn words_about_what_is_not_there_are_refused() {
 #[test]
 fn what_is_no_longer_configured_visits_nobody() {
     let mut cluster = told(TWO);
-    let visit = Some(Visit { node: cluster.id("n2"), until: 50, back: None });
+    let visit = Some(Visit { node: cluster.id("n2"), until: 50, back: None, once: false });
     apply(&mut cluster, Change::Visit { service: db(), visit });
     let mut config = cluster.config().clone();
     config.services.clear();

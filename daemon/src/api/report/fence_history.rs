@@ -1,7 +1,6 @@
 //! What was fenced, what is being fenced, and what came of trials: names in place of numbers.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
@@ -9,7 +8,7 @@ use stead_core::notice::{FenceNews, Notice};
 use stead_core::state::{FenceEnd, FenceSaid, State};
 
 use super::VERSION;
-use crate::journal::{Entry, stamp};
+use crate::journal::{Entry, stamp_of};
 
 /// What is known of fencing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,6 +169,5 @@ fn record(
 
 /// Nobody's clock said zero.
 fn at(wall: u64) -> Option<String> {
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(wall)).filter(|_| wall > 0);
-    at.map(stamp)
+    (wall > 0).then(|| stamp_of(wall))
 }

@@ -1,7 +1,7 @@
 //! Fencing: by what each node can be switched off, whether that was seen to work, and what waits.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
@@ -9,7 +9,7 @@ use stead_core::state::config::{AfterFence, NodeFencing, Safety};
 use stead_core::time::Span;
 
 use super::{Concern, Level, NodeReport, NodeState, Sight};
-use crate::journal::stamp;
+use crate::journal::stamp_of;
 
 /// For how long a proof is fresh where nothing is tried by itself.
 const FRESH: Span = Span::from_millis(30 * 86_400_000);
@@ -137,7 +137,7 @@ pub(super) fn fencing(sight: &Sight<'_>, name: &str, node: NodeId) -> Option<Fen
         levels: levels(config),
         state: it,
         asked_by: under_way.map(|by| state.name(by)),
-        proven: proven.map(|proven| stamp(UNIX_EPOCH + Duration::from_secs(proven))),
+        proven: proven.map(stamp_of),
         why: doubted.cloned().or(failed),
         failures: known.failures.get(&node).copied().unwrap_or_default(),
         stays_off: config.after == AfterFence::StayOff,

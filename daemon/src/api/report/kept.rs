@@ -1,13 +1,11 @@
 //! What an operator keeps from running, or from being touched, and what can't leave a node.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::state::{Assignment, Holder, Maintenance};
 
 use super::Sight;
-use crate::journal::stamp;
+use crate::journal::stamp_of;
 
 /// Something that is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +23,12 @@ pub struct MaintenanceReport {
 }
 
 fn report(kind: &str, what: &str, it: &Maintenance) -> MaintenanceReport {
-    // What no clock shows is no reason to show nothing.
-    let since = UNIX_EPOCH.checked_add(Duration::from_secs(it.wall)).unwrap_or(UNIX_EPOCH);
     MaintenanceReport {
         what: what.to_owned(),
         kind: kind.to_owned(),
         reason: it.reason.clone(),
         by: it.by.clone(),
-        since: stamp(since),
+        since: stamp_of(it.wall),
     }
 }
 

@@ -96,6 +96,12 @@ impl Notes {
                 let what = format!("{name} failed {times} on {node}, and other nodes come first");
                 self.note(what, format!("when that is mended: stead clear {name}"));
             }
+            if let Some(visit) = &service.visit {
+                // Where it would rather be counts again when that is over.
+                let what = format!("{name} is to be {visit}, by an operator's word");
+                self.note(what, format!("to have it elsewhere before: stead move {name} NODE"));
+                continue;
+            }
             let (Some(node), Some(best)) = (&service.node, service.prefers.first()) else {
                 continue;
             };

@@ -1,7 +1,6 @@
 //! Whether enough voters are here, and what decides if exactly half of them are.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use stead_core::node::Overridable;
@@ -12,7 +11,7 @@ use stead_log::transport::KeyHash;
 
 use super::fencing::{FencingReport, FencingState, fencing};
 use super::{Concern, Level, Sight};
-use crate::journal::stamp;
+use crate::journal::stamp_of;
 
 /// Whether enough voters are here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,14 +147,13 @@ pub(super) fn quorum(sight: &Sight<'_>) -> QuorumReport {
 }
 
 fn overridden(sight: &Sight<'_>, word: &Override) -> OverrideReport {
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(word.wall)).unwrap_or(UNIX_EPOCH);
     OverrideReport {
         grant: word.number.0,
         without: word.absent.iter().map(|node| sight.view.state.name(*node)).collect(),
         forced: word.forced,
         reason: word.reason.clone(),
         by: word.by.clone(),
-        at: stamp(at),
+        at: stamp_of(word.wall),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
@@ -16,7 +16,7 @@ use super::copies::{self, CopyReport};
 use super::kept::{self, MaintenanceReport};
 use super::noticed::{Noticed, noticed};
 use crate::executor::ResourceView;
-use crate::journal::{parse, stamp};
+use crate::journal::{parse, stamp_of};
 
 /// Another node's start is believed to be under way for this long; then it is its own to tell.
 const STARTING: Duration = Duration::from_secs(30);
@@ -234,10 +234,11 @@ fn visit(sight: &Sight<'_>, name: &ServiceId) -> Option<String> {
     let state = &sight.view.state;
     let visit = state.times().visits.get(name)?;
     let node = state.name(visit.node);
-    let until = stamp(UNIX_EPOCH + Duration::from_secs(visit.until));
+    let until = stamp_of(visit.until);
     Some(match visit.back {
         Some(back) => format!("on {node} until {until}, then back to {}", state.name(back)),
-        None => format!("to {node}, if that can be until {until}"),
+        None if visit.once => format!("on {node} as soon as it can, until {until} at most"),
+        None => format!("on {node} until {until}"),
     })
 }
 

@@ -8,7 +8,6 @@ use super::{CLUSTER, change_state, picture};
 use crate::api::message::{ChangeAnswer, GoesOn, Request};
 use crate::api::placed::{by_config, explain, simulate};
 use crate::config;
-use crate::driver::times;
 use crate::driver::view::View;
 
 /// The same cluster, whose `db` has a file system; no node has a fence device.
@@ -46,7 +45,7 @@ fn what_is_open_by_the_clock_counts_in_a_plan() {
          [services.db.during.never]\nonly = [\"node3\"]\n"
     );
     // On a day that is neither today nor tomorrow, wherever that begins.
-    let today = (times::now() / 86_400 + 3) % 7;
+    let today = (crate::journal::wall() / 86_400 + 3) % 7;
     let day = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"][(today as usize + 3) % 7];
     let text = format!("{text}[times.never]\ndays = [\"{day}\"]\n");
     let (moves, _) = by_config(&picture(CLUSTER, 3), &config_of(&text)).unwrap();
@@ -157,11 +156,21 @@ fn a_move_for_a_while_is_a_visit() {
     assert_eq!((first.node, first.back), (NodeId(2), Some(NodeId(1))));
     // From the next one it goes home, too; a word for good ends it.
     let _: ChangeAnswer = served.client().ask(&a_move("node3", Some(60))).unwrap();
-    let Visit { node, until, back } = visit(&served).unwrap();
+    let Visit { node, until, back, .. } = visit(&served).unwrap();
     assert_eq!((node, back), (NodeId(3), Some(NodeId(1))));
     assert!(until < first.until);
     let _: ChangeAnswer = served.client().ask(&a_move("node1", None)).unwrap();
     assert_eq!(visit(&served), None);
+}
+
+#[test]
+fn a_service_is_held_where_it_is_for_a_while() {
+    let served = Served::new(of_0_7(CLUSTER));
+    let held: ChangeAnswer = served.client().ask(&a_move("node1", Some(60))).unwrap();
+    assert!(held.next.unwrap().ends_with("then it goes by its rules"));
+    let last = served.submitted().last().cloned();
+    let Some(Change::Visit { visit: Some(visit), .. }) = last else { panic!("{last:?}") };
+    assert_eq!((visit.node, visit.back, visit.once), (NodeId(1), None, false));
 }
 
 #[test]
@@ -171,10 +180,10 @@ fn who_has_to_be_together_moves_together() {
     let _: ChangeAnswer = served.client().ask(&a_move("node3", None)).unwrap();
     let last = served.submitted().last().cloned();
     let visit = |it: &Option<Change>| match it {
-        Some(Change::Visit { visit: Some(visit), .. }) => Some((visit.node, visit.back)),
+        Some(Change::Visit { visit: Some(visit), .. }) => Some((visit.node, visit.once)),
         _ => None,
     };
-    assert_eq!(visit(&last), Some((NodeId(3), None)), "{last:?}");
+    assert_eq!(visit(&last), Some((NodeId(3), true)), "{last:?}");
 }
 
 #[test]

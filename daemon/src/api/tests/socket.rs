@@ -136,7 +136,7 @@ fn a_plan_is_made_and_applied_once() {
     let config: ConfigAnswer = client.ask(&Request::Config).unwrap();
     assert_eq!(config.revision, 2);
     // Both are kept, and a plan for what is no longer in force is told what has changed since.
-    let kept = wait_kept(&served, 2);
+    let kept = kept(&served, 2);
     assert_eq!((kept.revision, kept.kept[0].number, kept.kept[1].number), (2, 1, 2));
     let change = "service web: prefers: node1, node2 -> node2";
     assert_eq!(kept.kept[1].changes, [change]);
@@ -146,26 +146,22 @@ fn a_plan_is_made_and_applied_once() {
     assert_eq!((stale.changed, served.submitted.lock().unwrap().len()), (Changed::No, 1));
 }
 
-/// What is kept, once there are so many.
-fn wait_kept(served: &Served, many: usize) -> RevisionsAnswer {
-    loop {
-        let kept: RevisionsAnswer = served.client().ask(&Request::Revisions).unwrap();
-        if kept.kept.len() >= many {
-            return kept;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+/// What is kept: what is in force is among it at once.
+fn kept(served: &Served, many: usize) -> RevisionsAnswer {
+    let kept: RevisionsAnswer = served.client().ask(&Request::Revisions).unwrap();
+    assert_eq!(kept.kept.len(), many);
+    kept
 }
 
 #[test]
 fn what_was_in_force_can_be_had_again() {
     let served = Served::new(picture(CLUSTER, 3));
-    wait_kept(&served, 1);
+    kept(&served, 1);
     let mut client = served.client();
     let text = CLUSTER.replace("[\"node1\", \"node2\"]", "[\"node2\"]");
     let _: ApplyAnswer =
         client.ask(&Request::Apply { text, base: 1, despite_expectations: false }).unwrap();
-    wait_kept(&served, 2);
+    kept(&served, 2);
     let first: ConfigAnswer = client.ask(&Request::Revision { number: 1 }).unwrap();
     assert_eq!(first.revision, 1);
     let _: ApplyAnswer = client
@@ -191,7 +187,7 @@ fn disarming_is_no_change_that_a_plan_has_to_fear() {
         change_peer(&mut view, node, |peer| peer.more.counts = Some(counts));
     }
     let served = Served::new(view);
-    wait_kept(&served, 1);
+    kept(&served, 1);
     let mut client = served.client();
     let disarm = Request::Disarm { seconds: 60, reason: "switches".into() };
     let _: ChangeAnswer = client.ask(&disarm).unwrap();

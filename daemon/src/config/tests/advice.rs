@@ -137,3 +137,18 @@ fn a_large_file_is_not_gone_through_to_the_end() {
           what has no place then is not told"#]]
     .assert_eq(&linted.left_out.join("\n").replace(": ", ":\n  "));
 }
+
+#[test]
+fn what_holds_for_a_time_or_says_where_copies_are_has_an_effect() {
+    let web = "only = [\"node1\", \"node2\"]\nuses = { memory = 1 }\n\
+               [services.web.during.night]\nprefer = [\"disk=ssd\"]\n\n\
+               [times.night]\nto = \"06:00\"\n";
+    let pg = "copies = [\"rack=r2\"]\n[[services.pg.resources]]\nname = \"pg\"\n\
+              ocf = \"heartbeat:pgsql\"\nsafety = \"lease\"";
+    let text = file(NODES, &(web.to_owned() + &service("pg", 101, pg)));
+    let linted = lint("cluster.toml", &text, None).expect("usable");
+    let told: Vec<&str> = linted.advice.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(told, [""; 0], "neither labels nor what else may count at that time");
+    let [left_out] = linted.left_out.as_slice() else { panic!("{:?}", linted.left_out) };
+    assert!(left_out.starts_with("the rules of web were not tried"), "{left_out}");
+}

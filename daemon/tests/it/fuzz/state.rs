@@ -113,7 +113,7 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
         _ if draw.byte() < 16 => Change::Times { open: [format!("t{}", draw.below(3))].into() },
         _ if draw.byte() < 16 => {
             let (until, back) = (draw.number(), draw.flag().then_some(node));
-            let visit = draw.flag().then_some(Visit { node, until, back });
+            let visit = draw.flag().then_some(Visit { node, until, back, once: draw.flag() });
             Change::Visit { service, visit }
         }
         _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
