@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
 
 /// The forms that are read, beside that which is written.
 const FORMS: [&str; 4] =
@@ -37,8 +37,11 @@ pub fn stamp(at: SystemTime) -> String {
 pub fn parse(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix('Z').unwrap_or(text);
     let read = |form| NaiveDateTime::parse_from_str(text, form).ok();
-    let at = SystemTime::from(FORMS.into_iter().find_map(read)?.and_utc());
-    (at >= UNIX_EPOCH).then_some(at)
+    // As exactly as it is written.
+    let at = FORMS.into_iter().find_map(read)?.and_utc().trunc_subsecs(3);
+    let seconds = u64::try_from(at.timestamp()).ok().filter(|it| *it <= LAST)?;
+    let millis = at.timestamp_subsec_millis().min(999);
+    Some(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis.into()))
 }
 
 #[cfg(test)]
