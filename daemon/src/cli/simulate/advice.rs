@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use stead_core::id::ServiceId;
+use stead_core::placement::{self, LINTED};
 use stead_core::points;
 use stead_core::state::config::{Config, Safety};
 use stead_sim::own::Sum;
@@ -122,24 +123,14 @@ fn proofs(config: &Config) -> Option<String> {
     })
 }
 
-/// Services that one node alone may have.
+/// Services that hang on one node, as `lint` finds them.
 fn alone(config: &Config) -> Option<String> {
-    let may = |service: &ServiceId, node: &str| {
-        let rules = config.rules(service);
-        let only = rules.is_none_or(|it| {
-            it.only.is_empty() || it.only.iter().any(|place| config.is_there(node, place))
-        });
-        let never =
-            rules.is_some_and(|it| it.never.iter().any(|place| config.is_there(node, place)));
-        let copied = config.copies(service).is_none_or(|it| it.is_on(node));
-        only && !never && copied
-    };
-    let one = |service: &&ServiceId| config.nodes.keys().filter(|it| may(service, it)).count() == 1;
-    let services = named(config.services.keys().filter(one));
-    (!services.is_empty() && config.nodes.len() > 1).then(|| {
+    let all = placement::alone(config, LINTED).all;
+    let services = named(all.iter().map(|it| &it.service));
+    (!services.is_empty()).then(|| {
         format!(
-            "One node alone may have {services}: nothing takes over. Widen only or never, or give \
-             it copies on more nodes."
+            "Nothing takes over when the one node is lost on which each of these hangs: \
+             {services}. Why that is: stead lint."
         )
     })
 }
