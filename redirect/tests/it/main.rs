@@ -1,0 +1,1 @@
+//! The layers against the real things: name servers, routing daemons, web and mail servers.
