@@ -53,7 +53,7 @@ impl Netlink {
     }
 }
 
-fn read(message: &NeighbourMessage) -> Option<Station> {
+pub(super) fn read(message: &NeighbourMessage) -> Option<Station> {
     if message.header.family != AddressFamily::Bridge {
         return None;
     }

@@ -127,7 +127,7 @@ impl Netlink {
     }
 }
 
-fn read(message: &NeighbourMessage) -> Option<Neighbour> {
+pub(super) fn read(message: &NeighbourMessage) -> Option<Neighbour> {
     let family = message.header.family;
     if family != AddressFamily::Inet && family != AddressFamily::Inet6 {
         return None;

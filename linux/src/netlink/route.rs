@@ -64,7 +64,9 @@ pub struct Route {
     pub on_link: bool,
     /// Who made it (`RTPROT_*` of linux/rtnetlink.h).
     pub protocol: u8,
-    /// IPv6 only: after how many seconds it ends; `None`: never. In a list: what is left of it.
+    /// IPv6 only: after how many seconds it ends; `None`: never. In a list: the whole seconds that
+    /// are left of it. (At the moment of its end the kernel says for a hundredth of a second what
+    /// it says of a route without one.)
     pub expires: Option<u32>,
 }
 
@@ -208,7 +210,7 @@ fn write(route: &Route) -> RouteMessage {
     message
 }
 
-fn read(message: &RouteMessage) -> Vec<Route> {
+pub(super) fn read(message: &RouteMessage) -> Vec<Route> {
     let Some(route) = read_one(message) else { return Vec::new() };
     let several = message.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::MultiPath(hops) = attribute { Some(hops) } else { None }
