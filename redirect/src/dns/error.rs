@@ -184,9 +184,15 @@ pub enum Fault {
     /// The answer has no signature.
     #[error("gave an answer without a signature; see whether it is the server that has our key")]
     Unsigned,
-    /// REFUSED.
+    /// REFUSED, to an update.
     #[error("refuses it; permit the key to update the zone (allow-update, update-policy, acl)")]
     Refused,
+    /// REFUSED, to a question.
+    #[error("refuses questions about {zone}; name the servers of that zone, or permit us to ask")]
+    RefusesQuestions {
+        /// The zone.
+        zone: Name,
+    },
     /// NOTAUTH, NOTZONE, or an answer without authority.
     #[error("is not authoritative for {zone}; name the servers of that zone")]
     NotAuthoritative {
