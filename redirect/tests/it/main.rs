@@ -1,1 +1,3 @@
 //! The layers against the real things: name servers, routing daemons, web and mail servers.
+
+mod routing;
