@@ -12,3 +12,4 @@
 //! guard's gate and stands in the daemon; any decision.
 
 pub mod dns;
+pub mod routing;

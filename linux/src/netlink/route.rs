@@ -18,6 +18,7 @@ use netlink_packet_route::route::{
     RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 
 use super::{Netlink, NetlinkError, family_of};
 
@@ -156,6 +157,34 @@ impl Netlink {
             }
         }
         Ok(count)
+    }
+
+    /// The route by which a packet to this address would leave, whatever table it stands in; the
+    /// first hop of several. `None` if by none, or if the address is this host's own.
+    pub fn route_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {
+        let mut ask = RouteMessage::default();
+        ask.header.address_family = family_of(address);
+        ask.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+        // The route itself, not what comes of it for this address.
+        ask.header.flags |= RouteFlags::FibMatch;
+        ask.attributes.push(RouteAttribute::Destination(address.into()));
+        let ask = RouteNetlinkMessage::GetRoute(ask);
+        let found = match self.get(format_args!("look up the route to {address}"), ask) {
+            Ok(found) => found,
+            Err(NetlinkError::Refused {
+                errno: Errno::ENETUNREACH | Errno::EHOSTUNREACH, ..
+            }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        for message in found {
+            if let RouteNetlinkMessage::NewRoute(mut message) = message {
+                message.header.table = RouteHeader::RT_TABLE_MAIN;
+                return Ok(read(&message).into_iter().next());
+            }
+        }
+        Ok(None)
     }
 
     /// The unicast routes of the main table, of both families; each next hop of several as a

@@ -2,3 +2,5 @@
 #![allow(missing_docs)]
 
 mod dns;
+
+mod routing;

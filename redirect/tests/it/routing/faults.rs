@@ -1,0 +1,1 @@
+//! What goes wrong has a sentence of its own.
