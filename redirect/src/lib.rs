@@ -10,3 +10,8 @@
 //!
 //! Deliberately absent: the segment itself (ARP, neighbour discovery, macvlan), which needs the
 //! guard's gate and stands in the daemon; any decision.
+
+pub mod http;
+pub mod knowledge;
+pub mod program;
+pub mod secret;
