@@ -13,3 +13,7 @@
 
 pub mod dns;
 pub mod routing;
+pub mod http;
+pub mod knowledge;
+pub mod program;
+pub mod secret;
