@@ -12,8 +12,8 @@
 //! guard's gate and stands in the daemon; any decision.
 
 pub mod dns;
-pub mod routing;
 pub mod http;
 pub mod knowledge;
 pub mod program;
+pub mod routing;
 pub mod secret;

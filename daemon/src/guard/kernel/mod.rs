@@ -290,11 +290,7 @@ impl Kernel {
     }
 
     /// Puts an address where a routing daemon sees it, if one shall.
-    fn announce(
-        &mut self,
-        spec: &AddressSpec,
-        reach: Reach,
-    ) -> Result<Option<(u32, u8)>, String> {
+    fn announce(&mut self, spec: &AddressSpec, reach: Reach) -> Result<Option<(u32, u8)>, String> {
         let Some(prefix) = reach.route.filter(|_| !reach.alone) else { return Ok(None) };
         let link = self.stub()?;
         let mut spec = *spec;
