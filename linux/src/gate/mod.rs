@@ -18,6 +18,10 @@
 //! from an address that is not managed, or from none. So with the last address the MAC falls silent,
 //! by the same clock. What comes in is judged as elsewhere. A successor takes the names over.
 //!
+//! Such a device needs a link-local address among the managed ones, opened with the others, if it
+//! serves IPv6: in its name the kernel asks again for neighbours that it knows (without it, it
+//! forgets them and loses a packet each time) and tells switches that snoop which groups it is in.
+//!
 //! # Two forms, one gate
 //! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is
 //! one store, and however late that store is, it can't lengthen anything. `nft` holds timeouts,
