@@ -1,5 +1,5 @@
-//! A wire with a client at one end and, at the other, a node with two macvlans; and what is heard on
-//! it.
+//! A wire with a client at one end and, at the other, a node with two macvlans; and what is heard
+//! on it.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
