@@ -15,8 +15,13 @@
 //! duplicate address detection. Out of a device that is *strict* ([`Gate::be_strict_on`]) goes only
 //! what an open address sends: an ARP packet by its sender, an IP packet by its source, a neighbour
 //! advertisement by its target too. All else is dropped, whatever the protocol: also what comes
-//! from an address that is not managed, or from none. So with the last address the MAC falls silent,
-//! by the same clock. What comes in is judged as elsewhere. A successor takes the names over.
+//! from an address that is not managed, or from none. So with the last address the MAC falls
+//! silent, by the same clock. What comes in is judged as elsewhere. A successor takes the names
+//! over.
+//!
+//! Such a device needs a link-local address among the managed ones, opened with the others, if it
+//! serves IPv6: in its name the kernel asks again for neighbours that it knows (without it, it
+//! forgets them and loses a packet each time) and tells switches that snoop which groups it is in.
 //!
 //! # Two forms, one gate
 //! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is
@@ -37,9 +42,9 @@
 //! # Deliberately absent
 //! Interfaces that are not given are not watched, neither is the loopback: give every interface on
 //! which the address could be asked for. A strict device that a version without them takes over is
-//! to it like any other: take it away before going back to one. No difference between a packet of this node and one that
-//! it forwards for another holder: a node of the cluster is not its router, and where the address
-//! stands on a bridge, the bridge is hooked, not its ports. A frame sent with
+//! to it like any other: take it away before going back to one. No difference between a packet of
+//! this node and one that it forwards for another holder: a node of the cluster is not its router,
+//! and where the address stands on a bridge, the bridge is hooked, not its ports. A frame sent with
 //! `PACKET_QDISC_BYPASS` passes by every egress hook; nothing in stead does that.
 
 mod ebpf;

@@ -213,9 +213,9 @@ impl Netlink {
         self.set(format_args!("turn off interface {index}"), link)
     }
 
-    /// Says how an interface gets its link-local IPv6 address. It takes effect when the interface is
-    /// turned on, so it belongs between creating one and [`Netlink::set_up`]: an address that was
-    /// formed stays. Refused (EAFNOSUPPORT) where the interface has no IPv6.
+    /// Says how an interface gets its link-local IPv6 address. It takes effect when the interface
+    /// is turned on, so it belongs between creating one and [`Netlink::set_up`]: an address that
+    /// was formed stays. Refused (EAFNOSUPPORT) where the interface has no IPv6.
     pub fn set_address_generation(
         &mut self,
         index: u32,

@@ -1,4 +1,5 @@
-//! Links, addresses, routes, neighbours and the stations of bridges, asked of and told to the kernel over rtnetlink.
+//! Links, addresses, routes, neighbours and the stations of bridges, asked of and told to the
+//! kernel over rtnetlink.
 //!
 //! Synchronous on purpose: the guard is one thread that must know, when a call returns, whether the
 //! address is there or not, and it must not carry an async runtime to learn it. Messages are built

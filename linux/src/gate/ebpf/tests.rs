@@ -161,8 +161,8 @@ fn samples() -> Vec<stead_fuzz::Sample> {
             extended(&solicitation, &[(0, padding); 17]),
         ];
         let strange = [
-            // An advertisement for another address than its own, a router's solicitation, a switch's
-            // own frame.
+            // An advertisement for another address than its own, a solicitation of routers, a
+            // frame of a switch's own.
             with(&neighbor::announcement(MAC, v6, false), 62, &OPEN6.octets()),
             with(&neighbor::announcement(MAC, OPEN6, false), 62, &v6.octets()),
             with(&neighbor::announcement(MAC, v6, false), 54, &[133]),

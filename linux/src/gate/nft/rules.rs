@@ -38,6 +38,12 @@ const CHUNK: usize = 256;
 pub(super) const STRICT_DEVICES: &str = "strict";
 /// Key length in bytes, and the type number by which `nft list` shows it as an interface's name.
 const DEVICE_KEY: (u32, u32) = (DEVICE_NAME as u32, 41);
+/// What `nft list` reads beside a set: that its keys are not turned round
+/// (`NFTNL_UDATA_SET_KEYBYTEORDER`, four bytes, host order). The kernel only keeps it.
+const HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
 /// The room of a device's name in the kernel, with its closing zero (`IFNAMSIZ`).
 const DEVICE_NAME: usize = 16;
 
@@ -131,6 +137,9 @@ fn create_set(
 ) {
     let mut attrs = Attrs::new().text(1, table).text(2, name).be32(3, flags);
     attrs = attrs.be32(4, kind).be32(5, length).be32(10, id);
+    if kind == DEVICE_KEY.1 {
+        attrs = attrs.bytes(13, &HOST_ORDER);
+    }
     batch.push("create a set", NEWSET, CREATE, attrs);
 }
 

@@ -2,6 +2,7 @@
 //! `nftables::` say which.
 
 mod guards;
+mod segment;
 mod strict;
 
 use std::net::IpAddr;
