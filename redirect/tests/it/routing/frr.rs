@@ -9,7 +9,7 @@ use std::process::Command;
 use stead_lab::Host;
 use stead_redirect::routing::{Daemon, Vtysh};
 
-use super::net::Setup;
+use super::net::{Setup, until};
 
 pub fn daemon(folder: &Path) -> Daemon {
     Daemon::Frr(Vtysh { sockets: Some(folder.to_owned()), ..Vtysh::debian() })
@@ -39,6 +39,11 @@ pub fn start(host: &Host, setup: &Setup<'_>, above: &Path, folder: &Path) {
             command.arg("--bfdctl").arg(folder.join("bfdd.sock"));
         }
         host.spawn(command, &folder.join(format!("{daemon}.log"))).expect("FRR is installed");
+        // One that starts before those it needs looks for them again only after ten seconds.
+        let socket = folder.join(if daemon == "zebra" { "zserv.api" } else { "bfdd.vty" });
+        if daemon != "bgpd" {
+            until(&format!("{daemon} listens on {name}"), || socket.exists());
+        }
     }
 }
 

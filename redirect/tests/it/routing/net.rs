@@ -235,12 +235,13 @@ impl Net {
     pub fn until_session(&self, node: &Host, wanted: impl Fn(&Watched) -> bool) -> Watched {
         let daemon = self.daemon(node);
         let mut last = None;
-        until("a session as wanted", || {
+        let waited = wait_until(&AtomicBool::new(false), PATIENCE, || {
             let daemon = daemon.clone();
-            last = on(node, || async move { daemon.watch(&prefixes()).await }).ok();
-            last.as_ref().is_some_and(&wanted)
+            last = Some(on(node, || async move { daemon.watch(&prefixes()).await }));
+            Ok::<_, ()>(last.as_ref().is_some_and(|it| it.as_ref().is_ok_and(&wanted)))
         });
-        last.expect("seen")
+        assert!(matches!(waited, Waited::Held), "not as wanted: {last:?}");
+        last.expect("looked").expect("seen")
     }
 
     /// Sessions up, and both nodes told what they may announce.
@@ -270,6 +271,7 @@ impl Net {
                 valid: seconds.map_or(Lifetime::Forever, Lifetime::Seconds),
                 preferred_seconds: Some(0),
                 no_dad: true,
+                no_prefix_route: true,
                 ..AddressSpec::new(ip(address), length)
             };
             netlink.replace_address(index, &spec).expect("an address");
