@@ -11,14 +11,15 @@ use super::local::Phase;
 use super::{Command, Node, Purpose};
 use crate::id::{Epoch, ServiceId};
 use crate::notice::{Notice, RedirectNews};
-use crate::redirect::{Layer, News, Seen, Steps, Told, Verb};
+use crate::redirect::{Layer, News, Seen, StepView, Steps, Told, Verb};
 use crate::state::{Change, PROTOCOL_0_8, Reached, RegisterChange, Stage};
 use crate::time::{Instant, Span};
 
 impl Node {
-    /// The layers of a service, as they stand on this node.
-    pub fn steps(&self, service: &ServiceId) -> Option<&Steps> {
-        self.local.get(service).map(|local| &local.steps)
+    /// The layers of each service that runs here, as they stand.
+    pub fn layers(&self) -> impl Iterator<Item = (&ServiceId, Vec<StepView>)> {
+        let up = self.local.iter().filter(|(_, local)| local.is_up());
+        up.map(|(service, local)| (service, local.steps.view().collect()))
     }
 
     /// By which layers clients are led to a service here.

@@ -10,6 +10,7 @@ use stead_core::lease::Report;
 use stead_core::node::{CopyView, LocalView, Overridable, Quarantine};
 use stead_core::points::Seen;
 use stead_core::quorum::chain::Decision;
+use stead_core::redirect::StepView;
 use stead_core::state::State;
 use stead_core::time::Instant;
 use stead_log::transport::{Connected, Refusal};
@@ -50,6 +51,8 @@ pub struct View {
     pub guard_troubles: Vec<String>,
     /// The services of this node.
     pub local: BTreeMap<ServiceId, LocalView>,
+    /// By which layers clients are led to them, and how far that is.
+    pub layers: BTreeMap<ServiceId, Vec<StepView>>,
     /// This node's copies of services.
     pub copies: BTreeMap<ServiceId, CopyView>,
     /// How programs are kept here; nothing before a guard answered.

@@ -64,7 +64,7 @@ impl Layers {
 
     /// Tells the routing daemon what the cluster may announce, if that is new.
     pub fn follow(&self, state: &State) {
-        self.routes.follow(state);
+        self.routes.follow(state, self.me);
     }
 
     /// Does a step; `Redirected` comes when it is done, or has failed.

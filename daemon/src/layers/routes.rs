@@ -37,16 +37,20 @@ struct Known {
     watched: Option<Watched>,
 }
 
-/// The daemon of a configuration.
+/// What a node's name stands for in a path.
+const NODE: &str = "{node}";
+
+/// The daemon of a configuration, on the node of that name.
 #[must_use]
-pub fn daemon(routing: &Routing) -> Daemon {
+pub fn daemon(routing: &Routing, node: &str) -> Daemon {
+    let path = |text: &str| PathBuf::from(text.replace(NODE, node));
     match routing {
         Routing::Bird { control, include } => Daemon::Bird {
-            control: PathBuf::from(control.as_deref().unwrap_or(BIRD)),
-            include: PathBuf::from(include.as_deref().unwrap_or(INCLUDE)),
+            control: path(control.as_deref().unwrap_or(BIRD)),
+            include: path(include.as_deref().unwrap_or(INCLUDE)),
         },
         Routing::Frr { sockets } => {
-            Daemon::Frr(Vtysh { sockets: sockets.as_ref().map(PathBuf::from), ..Vtysh::debian() })
+            Daemon::Frr(Vtysh { sockets: sockets.as_deref().map(path), ..Vtysh::debian() })
         }
     }
 }
@@ -83,10 +87,10 @@ impl Routes {
     }
 
     /// Tells the daemon what the cluster may announce, if that is new.
-    pub fn follow(&self, state: &State) {
+    pub fn follow(&self, state: &State, me: NodeId) {
         let Some(config) = &state.config else { return };
         let Some(routing) = &config.redirect().routing else { return };
-        let daemon = daemon(routing);
+        let daemon = daemon(routing, &state.name(me));
         let Ok(announce) = Announce::new(may_announce(config), Source::Interface(STUB.to_owned()))
         else {
             return;
@@ -186,7 +190,7 @@ pub async fn troubles(state: &State, node: NodeId) -> Vec<String> {
         .filter(|(service, _)| config.layers(service, &state.name(node)).contains(&Layer::Route))
         .flat_map(|(service, _)| of_service(state, service, node))
         .collect();
-    match daemon(routing).watch(&held).await {
+    match daemon(routing, &state.name(node)).watch(&held).await {
         Ok(watched) => watched.troubles(&held).iter().map(ToString::to_string).collect(),
         Err(error) => vec![chain(&error)],
     }

@@ -6,6 +6,7 @@ mod exec;
 mod fence;
 mod fuzz;
 mod keeper;
+mod layers;
 mod machines;
 mod metrics;
 mod ocf;

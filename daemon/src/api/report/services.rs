@@ -14,6 +14,7 @@ use stead_core::state::{Assignment, Holder, Reached};
 use super::Sight;
 use super::copies::{self, CopyReport};
 use super::kept::{self, MaintenanceReport};
+use super::layers::{self, LayerReport};
 use super::noticed::{Noticed, noticed};
 use crate::executor::ResourceView;
 use crate::journal::{parse, stamp_of};
@@ -96,6 +97,9 @@ pub struct ServiceReport {
     /// Its copies, if it has any.
     #[serde(default)]
     pub copies: Vec<CopyReport>,
+    /// By which layers clients are led to it, if it runs on the node that shows this.
+    #[serde(default)]
+    pub layers: Vec<LayerReport>,
 }
 
 /// Where a service is.
@@ -218,6 +222,7 @@ fn report(
         lacks,
         importance: config.map_or(USUAL_IMPORTANCE, |it| it.importance(name)),
         answer_ms: sight.view.answers.get(name).map(|took| took.as_secs_f64() * 1_000.0),
+        layers: layers::layers(sight, name),
         stays: kept::why_it_stays(sight, name, assignment),
         output: assignment
             .failures

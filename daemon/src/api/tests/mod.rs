@@ -113,6 +113,7 @@ pub(crate) fn picture(text: &str, joined: u64) -> View {
         guard_troubles: Vec::new(),
         copies: Default::default(),
         local: local.collect(),
+        layers: BTreeMap::new(),
         keeping: Some(Keeping { form: Some(Form::Namespace), reason: None, lacks: Vec::new() }),
         last_words: BTreeMap::new(),
         answers: BTreeMap::new(),

@@ -173,6 +173,7 @@ fn routing(section: &Section<'_, '_>, findings: &mut Findings) -> Option<Spanned
     Some(Spanned::new(value.span(), routing))
 }
 
+/// An absolute path; `{node}` in it stands for the node's name.
 fn path(key: &str, table: &Section<'_, '_>, findings: &mut Findings) -> Option<String> {
     let path = table.text(key, findings)?;
     if path.get_ref().starts_with('/') {

@@ -9,7 +9,8 @@ use stead_core::state::config::{
 use stead_core::state::{Lowered, MacAddress, RegisterChange, Registered, Reservation};
 use stead_fuzz::Draw;
 
-use super::values::{address, maybe, service, several, span, text};
+use super::rules::text;
+use super::values::{address, maybe, service, several, span};
 
 /// A layer, and what is done by it.
 pub fn step(draw: &mut Draw<'_>) -> (Layer, Verb) {

@@ -2,6 +2,7 @@
 //! the two machines of the core. What is private is tried beside its parser (`src/*/fuzz.rs`).
 
 mod config;
+mod layers;
 mod lease;
 mod messages;
 mod node;

@@ -3,6 +3,7 @@
 use stead_core::id::{Epoch, Index, NodeId, Term};
 use stead_core::lease::LogTail;
 use stead_core::node::{Command, Event, Fate, LogView, Node};
+use stead_core::redirect::Seen;
 use stead_core::state::{Change, Outcome, Refusal};
 use stead_core::time::{Instant, Span};
 use stead_fuzz::{Draw, Sample, target};

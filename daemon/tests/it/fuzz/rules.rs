@@ -44,7 +44,7 @@ fn expectation(draw: &mut Draw<'_>) -> Expectation {
     Expectation { fail: several(draw, place), then: several(draw, expected) }
 }
 
-fn text(draw: &mut Draw<'_>) -> String {
+pub fn text(draw: &mut Draw<'_>) -> String {
     format!("t{}", draw.below(3))
 }
 

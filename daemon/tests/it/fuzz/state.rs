@@ -116,6 +116,7 @@ pub fn change(draw: &mut Draw<'_>, state: &State) -> Change {
             let visit = draw.flag().then_some(Visit { node, until, back, once: draw.flag() });
             Change::Visit { service, visit }
         }
+        _ if draw.byte() < 16 => Change::Register(super::layers::change(draw, epoch)),
         _ if draw.byte() < 16 => Change::Halt { nodes: [node].into(), on: draw.flag() },
         _ if draw.byte() < 16 => {
             let known = state.copy(&service, node).map_or(epoch, |copy| copy.epoch);

@@ -57,7 +57,7 @@ pub fn several<T>(draw: &mut Draw<'_>, mut one: impl FnMut(&mut Draw<'_>) -> T) 
     (0..count).map(|_| one(draw)).collect()
 }
 
-fn address(draw: &mut Draw<'_>) -> IpAddr {
+pub fn address(draw: &mut Draw<'_>) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + draw.byte() % 4))
 }
 

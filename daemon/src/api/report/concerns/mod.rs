@@ -18,8 +18,8 @@ use nodes::{directions, links, membership, node, places, spare};
 
 use super::{
     Concern, Level, MaintenanceReport, NodeReport, NodeState, PointReport, QuorumReport,
-    ServiceReport, ServiceState, Sight, fencing, kept, points as reference, quorum as voters,
-    watchdog,
+    ServiceReport, ServiceState, Sight, fencing, kept, layers, points as reference,
+    quorum as voters, watchdog,
 };
 use crate::journal::stamp;
 use crate::redirect::Stranger;
@@ -48,6 +48,7 @@ pub(super) fn concerns(
         concerns.extend(services.iter().filter_map(|it| service(sight, it)));
     }
     concerns.extend(strangers(sight));
+    concerns.extend(layers::concerns(sight));
     concerns.extend(nodes.iter().filter_map(|it| node(sight, it)));
     concerns.extend(links(nodes));
     concerns.extend(nodes.iter().flat_map(|it| directions(sight, it)));

@@ -1,0 +1,122 @@
+//! Names: written into zones of real servers by who holds the service, and by nobody else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use stead::demo::fleet::{Fleet, PATIENCE};
+use stead_lab::{Process, wait_until};
+
+use super::{cluster, layer, program, said, start, wait_elsewhere, wait_runs, wait_seen};
+use crate::cluster::{Must, wait_for};
+
+/// The client's host, where the servers are, and another address of it for the second one.
+const PRIMARY: &str = "10.77.0.250";
+const KEY: &str = "key \"ha\" { algorithm hmac-sha256; secret \
+                   \"c3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQhISE=\"; };\n";
+
+/// A name server on the client's host.
+struct Server {
+    _process: Process,
+    folder: PathBuf,
+}
+
+fn secret(path: &Path, text: &str) {
+    fs::write(path, text).must();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).must();
+}
+
+fn bind(fleet: &Fleet, address: &str) -> Server {
+    let folder = fleet.folder().join("named");
+    fs::create_dir_all(&folder).must();
+    let zone = "$TTL 60\n@ SOA ns.shop.test. admin.shop.test. 1 60 60 600 60\n@ NS ns\n\
+                ns A 10.77.0.250\nold A 192.0.2.1\n";
+    fs::write(folder.join("shop.zone"), zone).must();
+    let at = folder.display();
+    let conf = format!(
+        "{KEY}options {{ directory \"{at}\"; pid-file none; session-keyfile none; \
+         listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
+         dnssec-validation no; }};\ncontrols {{ }};\n\
+         zone \"shop.test\" {{ type primary; file \"shop.zone\"; allow-update {{ key ha; }}; }};\n"
+    );
+    fs::write(folder.join("named.conf"), conf).must();
+    let conf = folder.join("named.conf").display().to_string();
+    let words = ["-g", "-u", "root", "-c", &conf];
+    let process = start(fleet.client(), "named", &words, &folder.join("log"));
+    let server = Server { _process: process, folder };
+    wait_for(fleet, "the name server answers", || Ok(!dig(fleet, "ns.shop.test").is_empty()));
+    server
+}
+
+/// The addresses of a name, as the server says them to the client.
+fn dig(fleet: &Fleet, name: &str) -> Vec<String> {
+    let words = [&format!("@{PRIMARY}"), "+short", "+time=1", "+tries=1", name, "A"];
+    let text = said(fleet.client(), "dig", &words).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// How long a name's records may be kept.
+fn ttl(fleet: &Fleet, name: &str) -> String {
+    let words = [&format!("@{PRIMARY}"), "+noall", "+answer", "+time=1", "+tries=1", name, "A"];
+    let text = said(fleet.client(), "dig", &words).unwrap_or_default();
+    text.split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+fn services(key: &Path, names: &str) -> String {
+    let address = |octet: u8, node: &str| {
+        format!("{{ ip = \"10.77.0.{octet}\", prefix = 24, on = [\"{node}\"] }}")
+    };
+    let addresses =
+        [address(101, "node1"), address(102, "node2"), address(103, "node3")].join(", ");
+    format!(
+        "\n[services.web]\nprefer = [\"node1\"]\naddresses = [{addresses}]\nnames = [{names}]\n{}\
+         \n[zones.shop]\ndomain = \"shop.test\"\nservers = [\"{PRIMARY}\"]\nkey = {:?}\n\
+         ttl = \"60s\"\nmoving-ttl = \"2s\"\n",
+        program("127.0.0.1"),
+        key.display().to_string(),
+    )
+}
+
+#[test]
+fn a_name_follows_its_service_and_nobody_elses_is_touched() {
+    let fleet = crate::cluster::three("names");
+    let fleet = Fleet::start(fleet).must();
+    let server = bind(&fleet, PRIMARY);
+    let key = server.folder.join("ha.key");
+    secret(&key, KEY);
+    let plain = fleet.plan().configuration();
+    let text = plain.clone() + &services(&key, "\"www.shop.test\"");
+    fleet.apply("node1", &text).must();
+    wait_runs(&fleet, "node1");
+    wait_for(&fleet, "the name is written", || Ok(dig(&fleet, "www.shop.test") == ["10.77.0.101"]));
+    assert_eq!(ttl(&fleet, "www.shop.test"), "60");
+    wait_seen(&fleet, "node1", "dns");
+
+    // It is lost: the name is the new holder's, once that serves.
+    fleet.silence_then_kill("node1").must();
+    let by = wait_elsewhere(&fleet, "node1");
+    let wanted = format!("10.77.0.10{}", by.trim_start_matches("node"));
+    wait_for(&fleet, "the name leads there", || Ok(dig(&fleet, "www.shop.test") == [&*wanted]));
+    wait_seen(&fleet, &by, "dns");
+    fleet.power_on("node1").must();
+    fleet.wait_whole(PATIENCE).must();
+    assert_eq!(dig(&fleet, "www.shop.test"), [&*wanted]);
+
+    // What a person made is left alone, and said so; the service runs all the same.
+    let text = plain + &services(&key, "\"old.shop.test\"");
+    fleet.apply("node2", &text).must();
+    let waited = wait_until(&Default::default(), PATIENCE, || {
+        let trouble = layer(&fleet, &by, "dns")["trouble"].as_str().unwrap_or_default().to_owned();
+        Ok::<_, std::io::Error>(trouble.contains("did not write"))
+    });
+    assert!(matches!(waited, stead_lab::Waited::Held), "{}", layer(&fleet, &by, "dns"));
+    assert_eq!(dig(&fleet, "old.shop.test"), ["192.0.2.1"]);
+    let status = fleet.node(&by).must().stead(&["status"]).must().stdout;
+    assert!(status.contains("clients are not led there by dns"), "{status}");
+    let adopted = text.replace(
+        "names = [\"old.shop.test\"]",
+        "names = [{ name = \"old.shop.test\", adopt = true }]",
+    );
+    fleet.apply("node2", &adopted).must();
+    wait_for(&fleet, "it is adopted", || Ok(dig(&fleet, "old.shop.test") == [&*wanted]));
+}
