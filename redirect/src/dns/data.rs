@@ -143,6 +143,7 @@ impl Data {
     }
 
     /// `None` if it is none of ours, or has parts that we don't know.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of the library, which may learn more")]
     pub(super) fn from_wire(data: &RData) -> Option<Self> {
         match data {
             RData::A(address) => Some(Self::A(address.0)),
@@ -216,6 +217,7 @@ impl Binding {
             ipv6hint: Vec::new(),
         };
         for (_, value) in &svcb.svc_params {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "of the library")]
             match value {
                 SvcParamValue::Alpn(all) => binding.alpn.clone_from(&all.0),
                 SvcParamValue::Port(port) => binding.port = Some(*port),

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use hickory_proto::rr::RData;
+use hickory_proto::rr::RecordData;
+use hickory_proto::rr::rdata::SOA;
 use tokio::time::Instant;
 
 use super::wire::{Request, rcode};
@@ -55,9 +56,9 @@ pub async fn look(
         data: Data::from_wire(&record.data),
     });
     let answers: Vec<_> = answers.collect();
-    let nothing = message.authorities.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) if answers.is_empty() => Some(record.ttl.min(soa.minimum)),
-        _ => None,
+    let nothing = message.authorities.iter().find_map(|record| {
+        let soa = SOA::try_borrow(&record.data).filter(|_| answers.is_empty())?;
+        Some(record.ttl.min(soa.minimum))
     });
     Ok(Look {
         answers,

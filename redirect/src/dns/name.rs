@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hickory_proto::rr;
 use thiserror::Error;
@@ -9,9 +10,9 @@ use thiserror::Error;
 /// The label under which a name's marker stands.
 const MARKER: &str = "_stead";
 
-/// A name in the DNS, complete up to the root. Upper and lower case are the same.
+/// A name in the DNS, complete up to the root. Upper and lower case are the same. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(rr::Name);
+pub struct Name(Arc<rr::Name>);
 
 /// A text is no name.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -33,7 +34,10 @@ impl Name {
     /// # Errors
     /// The name is too long for one more label.
     pub fn marker(&self) -> Result<Self, NameError> {
-        self.0.prepend_label(MARKER).map(Self).map_err(|_| NameError::NoRoom(self.clone()))
+        self.0
+            .prepend_label(MARKER)
+            .map(|it| Self(Arc::new(it)))
+            .map_err(|_| NameError::NoRoom(self.clone()))
     }
 
     /// Whether the other name is this one or stands below it.
@@ -50,7 +54,7 @@ impl Name {
     pub(super) fn from_wire(name: &rr::Name) -> Self {
         let mut name = name.to_lowercase();
         name.set_fqdn(true);
-        Self(name)
+        Self(Arc::new(name))
     }
 }
 
@@ -65,7 +69,7 @@ impl FromStr for Name {
         }
         let mut name = rr::Name::from_ascii(text).map_err(|_| malformed())?;
         name.set_fqdn(true);
-        Ok(Self(name.to_lowercase()))
+        Ok(Self(Arc::new(name.to_lowercase())))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What stands in a zone about one name.
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::rdata::{SOA, TXT};
+use hickory_proto::rr::{Record, RecordData};
 
 use super::wire::{Request, fault_of};
 use super::{Data, Fault, Key, Kind, Marker, Name, NameError, Wanted};
@@ -56,21 +57,20 @@ impl Questions {
         let mut serial = None;
         for ((name, kind), answer) in self.list().zip(answers) {
             if let Some(fault) = fault_of(answer, &self.zone) {
-                return Err(fault);
+                let refused = matches!(fault, Fault::Refused);
+                let zone = self.zone.clone();
+                return Err(if refused { Fault::RefusesQuestions { zone } } else { fault });
             }
             if !answer.metadata.authoritative {
                 return Err(lame());
             }
             // An alias is followed by the server: what stands elsewhere is not asked for.
             let fits = |it: &&Record| it.name == *name.wire() && it.record_type() == kind.wire();
-            let found = answer.answers.iter().filter(fits).cloned();
+            let mut found = answer.answers.iter().filter(fits).cloned();
             match kind {
                 Kind::Txt => state.markers.extend(found),
                 Kind::Soa => {
-                    serial = found.into_iter().find_map(|it| match it.data {
-                        RData::SOA(soa) => Some(soa.serial),
-                        _ => None,
-                    });
+                    serial = found.find_map(|it| SOA::try_borrow(&it.data).map(|it| it.serial));
                 }
                 Kind::A | Kind::Aaaa | Kind::Cname | Kind::Srv | Kind::Https | Kind::Svcb => {
                     state.records.extend(found);
@@ -88,13 +88,10 @@ impl State {
             let all: Vec<_> = self.markers.iter().map(|it| it.data.to_string()).collect();
             return if all.is_empty() { Mark::None } else { Mark::Other(all.join(" ")) };
         };
-        let marker = match &record.data {
-            RData::TXT(text) => match text.txt_data.as_ref() {
-                [one] => Marker::read(one),
-                _ => None,
-            },
+        let marker = TXT::try_borrow(&record.data).and_then(|text| match text.txt_data.as_ref() {
+            [one] => Marker::read(one),
             _ => None,
-        };
+        });
         marker.map_or_else(|| Mark::Other(record.data.to_string()), Mark::One)
     }
 

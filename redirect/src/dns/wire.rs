@@ -165,6 +165,7 @@ pub(super) fn fault_of(answer: &Message, zone: &Name) -> Option<Fault> {
     if !is_refusal(code) {
         return None;
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of the library, which may learn more")]
     Some(match code {
         ResponseCode::Refused => Fault::Refused,
         ResponseCode::NotAuth | ResponseCode::NotZone => {

@@ -41,9 +41,15 @@ pub(super) enum Software {
     Knot,
 }
 
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Primary,
+    Secondary { forwards: bool },
+}
+
 pub(super) struct Site {
     pub(super) bed: Bed,
-    pub(super) primary: Process,
     pub(super) secondary: Process,
     pub(super) client: Host,
     hosts: Vec<Host>,
@@ -60,11 +66,12 @@ pub(super) fn each(test: impl Fn(&Site)) {
 
 impl Site {
     pub(super) fn new(software: Software) -> Self {
-        Self::with(software, &[])
+        Self::with(software, &[], false)
     }
 
-    /// With a primary whose environment has these besides.
-    pub(super) fn with(software: Software, environment: &[(&str, &str)]) -> Self {
+    /// With a primary whose environment has these besides, and a secondary that `forwards` updates
+    /// to it or refuses them.
+    pub(super) fn with(software: Software, environment: &[(&str, &str)], forwards: bool) -> Self {
         let bed = Bed::new("dns").expect("these tests need root");
         let switch = bed.switch("switch").expect("a switch");
         let folder = tempfile::tempdir().expect("a folder");
@@ -77,13 +84,13 @@ impl Site {
         };
         let (ns1, ns2, client) = (host("ns1", 1), host("ns2", 2), host("client", 9));
         fs::write(folder.path().join("key"), key_text("ha", SECRET)).expect("written");
-        let mut primary = command(software, folder.path(), "ns1", true);
+        let mut primary = command(software, folder.path(), Role::Primary);
         primary.envs(environment.iter().copied());
-        let primary = start(&ns1, primary, folder.path(), "ns1");
-        let secondary = command(software, folder.path(), "ns2", false);
+        start(&ns1, primary, folder.path(), "ns1");
+        let secondary = command(software, folder.path(), Role::Secondary { forwards });
         let secondary = start(&ns2, secondary, folder.path(), "ns2");
         let hosts = vec![ns1, ns2];
-        let site = Self { bed, primary, secondary, client, hosts, switch, folder };
+        let site = Self { bed, secondary, client, hosts, switch, folder };
         for server in servers() {
             site.on(site.until("it serves the zone", || async {
                 let seen = look(server, &name("site.test"), Kind::Soa, soon()).await;
@@ -99,8 +106,8 @@ impl Site {
         let spec = LinkSpec::new("eth0").addr("10.0.0.3".parse().expect("an address"), 24);
         self.bed.connect(&host, &self.switch, spec).expect("a cable");
         let text = "server:\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n directory: \"/\"\n \
-             interface: 10.0.0.3\n access-control: 10.0.0.0/24 allow\n module-config: \"iterator\"\n \
-             use-syslog: no\n local-zone: \"test.\" nodefault\n\
+             interface: 10.0.0.3\n access-control: 10.0.0.0/24 allow\n \
+             module-config: \"iterator\"\n use-syslog: no\n local-zone: \"test.\" nodefault\n\
              remote-control:\n control-enable: no\n\
              stub-zone:\n name: \"site.test\"\n stub-addr: 10.0.0.1\n";
         let file = self.folder.path().join("unbound.conf");
@@ -221,10 +228,10 @@ fn start(host: &Host, command: Command, folder: &Path, log: &str) -> Process {
     host.spawn(command, &folder.join(format!("{log}.log"))).expect("started")
 }
 
-fn command(software: Software, folder: &Path, host: &str, primary: bool) -> Command {
-    let folder_of = folder.join(host);
+fn command(software: Software, folder: &Path, role: Role) -> Command {
+    let folder_of = folder.join(if role == Role::Primary { "ns1" } else { "ns2" });
     fs::create_dir(&folder_of).expect("a folder");
-    if primary {
+    if role == Role::Primary {
         fs::write(folder_of.join("zone"), ZONE).expect("written");
     }
     let (key, at) = (folder.join("key"), folder_of.display().to_string());
@@ -233,12 +240,12 @@ fn command(software: Software, folder: &Path, host: &str, primary: bool) -> Comm
         Software::Bind => {
             let mut command = Command::new("/usr/sbin/named");
             command.args(["-g", "-n", "1", "-c"]).arg(&file);
-            (bind(&key, &at, primary), command)
+            (bind(&key, &at, role), command)
         }
         Software::Knot => {
             let mut command = Command::new("/usr/sbin/knotd");
             command.arg("-c").arg(&file);
-            (knot(&at, primary), command)
+            (knot(&at, role), command)
         }
     };
     fs::write(&file, text).expect("written");
@@ -246,13 +253,22 @@ fn command(software: Software, folder: &Path, host: &str, primary: bool) -> Comm
     command
 }
 
-fn bind(key: &Path, folder: &str, primary: bool) -> String {
-    let (own, zone) = if primary {
-        let zone = "type primary; file \"zone\"; allow-update { key ha; }; notify explicit; \
-                    also-notify { 10.0.0.2; }; notify-delay 0;";
-        ("10.0.0.1", zone)
-    } else {
-        ("10.0.0.2", "type secondary; file \"zone\"; primaries { 10.0.0.1; }; notify no;")
+fn bind(key: &Path, folder: &str, role: Role) -> String {
+    let (own, zone) = match role {
+        Role::Primary => (
+            "10.0.0.1",
+            "type primary; file \"zone\"; allow-update { key ha; }; notify explicit; also-notify { \
+             10.0.0.2; }; notify-delay 0;"
+                .to_owned(),
+        ),
+        Role::Secondary { forwards } => {
+            let whose = if forwards { "any" } else { "none" };
+            let zone = format!(
+                "type secondary; file \"zone\"; primaries {{ 10.0.0.1; }}; notify no; \
+                 allow-update-forwarding {{ {whose}; }};"
+            );
+            ("10.0.0.2", zone)
+        }
     };
     format!(
         "include \"{}\";\ncontrols {{}};\noptions {{ directory \"{folder}\"; pid-file none; \
@@ -262,17 +278,21 @@ fn bind(key: &Path, folder: &str, primary: bool) -> String {
     )
 }
 
-fn knot(folder: &str, primary: bool) -> String {
-    let (own, zone) = if primary {
-        ("10.0.0.1", "    acl: [update, transfer]\n    notify: second\n")
-    } else {
-        ("10.0.0.2", "    acl: notify\n    master: first\n")
+fn knot(folder: &str, role: Role) -> String {
+    let (own, zone) = match role {
+        Role::Primary => ("10.0.0.1", "    acl: [update, transfer]\n    notify: second\n"),
+        Role::Secondary { forwards: true } => {
+            ("10.0.0.2", "    acl: [notify, update]\n    master: first\n")
+        }
+        Role::Secondary { forwards: false } => ("10.0.0.2", "    acl: notify\n    master: first\n"),
     };
     format!(
-        "server:\n    rundir: {folder}\n    listen: {own}@53\nlog:\n  - target: stderr\n    any: info\n\
+        "server:\n    rundir: {folder}\n    listen: {own}@53\n\
+         log:\n  - target: stderr\n    any: info\n\
          database:\n    storage: {folder}\n\
          key:\n  - id: ha\n    algorithm: hmac-sha256\n    secret: {SECRET}\n\
-         remote:\n  - id: first\n    address: 10.0.0.1@53\n  - id: second\n    address: 10.0.0.2@53\n\
+         remote:\n  - id: first\n    address: 10.0.0.1@53\n\
+         \x20 - id: second\n    address: 10.0.0.2@53\n\
          acl:\n  - id: update\n    key: ha\n    action: update\n\
          \x20 - id: transfer\n    address: 10.0.0.2\n    action: transfer\n\
          \x20 - id: notify\n    address: 10.0.0.1\n    action: notify\n\
