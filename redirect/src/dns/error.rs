@@ -30,8 +30,8 @@ pub enum DnsError {
     },
     /// It leads to something else.
     #[error(
-        "{name} was not changed: it is of service {service} of cluster {cluster}; give this service \
-         another name, or remove _stead.{name} from the zone if that service is gone"
+        "{name} was not changed: it is of service {service} of cluster {cluster}; give this \
+         service another name, or remove _stead.{name} from the zone if that service is gone"
     )]
     Foreign {
         /// The name.
@@ -166,8 +166,8 @@ pub enum Fault {
     },
     /// BADTIME (RFC 8945 section 5.2.3).
     #[error(
-        "does not believe our clock: it has {server} seconds since 1970 and we have {ours}; set the \
-         clocks of both by the same source"
+        "does not believe our clock: it has {server} seconds since 1970 and we have {ours}; set \
+         the clocks of both by the same source"
     )]
     BadTime {
         /// Its clock; 0 if it did not say so.
@@ -177,8 +177,8 @@ pub enum Fault {
     },
     /// The answer is somebody else's, or of another time.
     #[error(
-        "gave an answer whose signature is wrong or too old: somebody between changes answers, or a \
-         clock is wrong"
+        "gave an answer whose signature is wrong or too old: somebody between changes answers, or \
+         a clock is wrong"
     )]
     AnswerSignature,
     /// The answer has no signature.

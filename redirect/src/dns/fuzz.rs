@@ -96,3 +96,14 @@ fn what_a_request_asks_is_no_answer_to_it() {
     let echo = request.bytes().to_vec();
     assert!(request.read(&echo).is_err());
 }
+
+/// The library that looks at signatures adds these numbers up before it counts.
+#[test]
+fn numbers_of_records_that_no_message_holds_are_refused() {
+    let key = Key::parse(KEY).expect("a key");
+    let mut request = Request::question(&name("a.b"), Kind::A, true, Some(&key)).expect("asked");
+    let mut bytes = request.bytes().to_vec();
+    bytes[2] |= 0x80;
+    bytes[6..10].fill(0xff);
+    assert!(request.read(&bytes).is_err());
+}

@@ -1,4 +1,4 @@
-//! Name servers: where a service is, written by dynamic updates (RFC 2136) and looked at afterwards.
+//! Name servers: where a service is, written by dynamic updates (RFC 2136) and looked at after.
 //!
 //! What it is for: a service that moves to another network takes another address with it, and its
 //! name has to say so. [`update`] writes the records of one name into its zone, signed (TSIG, RFC

@@ -3,6 +3,7 @@
 mod cached;
 mod crossing;
 mod failing;
+mod forged;
 mod meddler;
 mod pace;
 mod site;

@@ -106,8 +106,8 @@ impl Site {
         let spec = LinkSpec::new("eth0").addr("10.0.0.3".parse().expect("an address"), 24);
         self.bed.connect(&host, &self.switch, spec).expect("a cable");
         let text = "server:\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n directory: \"/\"\n \
-             interface: 10.0.0.3\n access-control: 10.0.0.0/24 allow\n module-config: \"iterator\"\n \
-             use-syslog: no\n local-zone: \"test.\" nodefault\n\
+             interface: 10.0.0.3\n access-control: 10.0.0.0/24 allow\n \
+             module-config: \"iterator\"\n use-syslog: no\n local-zone: \"test.\" nodefault\n\
              remote-control:\n control-enable: no\n\
              stub-zone:\n name: \"site.test\"\n stub-addr: 10.0.0.1\n";
         let file = self.folder.path().join("unbound.conf");
@@ -287,10 +287,12 @@ fn knot(folder: &str, role: Role) -> String {
         Role::Secondary { forwards: false } => ("10.0.0.2", "    acl: notify\n    master: first\n"),
     };
     format!(
-        "server:\n    rundir: {folder}\n    listen: {own}@53\nlog:\n  - target: stderr\n    any: info\n\
+        "server:\n    rundir: {folder}\n    listen: {own}@53\n\
+         log:\n  - target: stderr\n    any: info\n\
          database:\n    storage: {folder}\n\
          key:\n  - id: ha\n    algorithm: hmac-sha256\n    secret: {SECRET}\n\
-         remote:\n  - id: first\n    address: 10.0.0.1@53\n  - id: second\n    address: 10.0.0.2@53\n\
+         remote:\n  - id: first\n    address: 10.0.0.1@53\n\
+         \x20 - id: second\n    address: 10.0.0.2@53\n\
          acl:\n  - id: update\n    key: ha\n    action: update\n\
          \x20 - id: transfer\n    address: 10.0.0.2\n    action: transfer\n\
          \x20 - id: notify\n    address: 10.0.0.1\n    action: notify\n\
