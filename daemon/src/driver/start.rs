@@ -133,6 +133,7 @@ async fn daemon(
     let departure = departure::start(handle.clone(), paths.departed(), words);
     let devices = rehearsals.devices();
     let performers = Performers {
+        me: identity.node,
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
         layers: Layers::new(identity.node, observers(identity.node, &peers), results.clone()),

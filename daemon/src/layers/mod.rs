@@ -25,6 +25,7 @@ pub mod documents;
 pub mod names;
 pub mod observe;
 pub mod routes;
+pub mod trace;
 
 use std::time::Duration;
 

@@ -15,12 +15,13 @@ use stead_core::redirect::{Layer, Seen};
 use stead_core::state::State;
 use stead_core::state::config::ServiceAddress;
 use stead_linux::netlink::{Mac, Netlink};
-use stead_linux::packet::{PacketSocket, Wanted};
+use stead_linux::packet::{PacketSocket, Wanted as Frames};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
 use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
+use super::trace::{Place, Wanted, trace};
 use super::{Questions, names};
 use crate::chain::chain;
 use crate::points::{answer, question};
@@ -62,6 +63,13 @@ pub enum Question {
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// What each place on the way to a service says there.
+    Trace {
+        /// The service.
+        service: ServiceId,
+        /// What leads to it.
+        wanted: Wanted,
+    },
 }
 
 /// What it saw.
@@ -73,6 +81,8 @@ pub enum Sight {
     Other(String),
     /// It can't look there, and why.
     Blind(String),
+    /// What each place says.
+    Places(Vec<Place>),
 }
 
 /// The way to the other nodes.
@@ -135,6 +145,23 @@ impl Observers {
         Self(others)
     }
 
+    /// What each place on the way to a service says on that node.
+    pub async fn trace(
+        &self,
+        node: NodeId,
+        service: ServiceId,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Vec<Place>, String> {
+        let question = Question::Trace { service, wanted };
+        let look = self.0.look(node, question, deadline);
+        match timeout_at(deadline, look).await.ok().flatten() {
+            Some(Sight::Places(places)) => Ok(places),
+            Some(Sight::Blind(why) | Sight::Other(why)) => Err(why),
+            Some(Sight::Holder) | None => Err("it did not answer in time".to_owned()),
+        }
+    }
+
     /// Asks a few of them; one that sees the holder is enough for each question.
     pub async fn ask(&self, state: &State, questions: Questions, deadline: Instant) -> Seen {
         if questions.is_empty() {
@@ -168,7 +195,7 @@ impl Observers {
                 Some(Sight::Blind(why)) => {
                     tracing::debug!("{} can't look: {why}", state.name(node));
                 }
-                None => {}
+                Some(Sight::Places(_)) | None => {}
             }
         }
         wrong.sort();
@@ -198,6 +225,10 @@ impl Eyes {
                 }
             }
             Question::Document { service, epoch } => self.document(&service, epoch),
+            Question::Trace { service, wanted } => {
+                let document = self.shelf.get(&service.0);
+                Sight::Places(trace(&wanted, document.as_deref()).await)
+            }
         }
     }
 
@@ -252,7 +283,7 @@ fn look_at_segment(all: &[ServiceAddress], address: IpAddr, macs: &[[u8; 6]]) ->
 
 /// Who answers for an address there.
 fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
-    let socket = PacketSocket::open(interface, Wanted::Neighbors)?;
+    let socket = PacketSocket::open(interface, Frames::Neighbors)?;
     let from = own_address(interface, address);
     let mut buffer = [0; 2_048];
     for _ in 0..TIMES {
@@ -292,8 +323,9 @@ fn in_table(interface: &str, address: IpAddr) -> Option<Mac> {
 async fn echo(address: IpAddr) -> Sight {
     match routing::observe(address, None, LOOK * 2).await {
         Ok(observed) if observed.answered => Sight::Holder,
+        // A node that no router tells anything is no client of theirs.
         Ok(observed) if observed.route.is_none() => {
-            Sight::Other(format!("has no route to {address}"))
+            Sight::Blind(format!("it has no route to {address}, nor one to everywhere"))
         }
         Ok(_) => Sight::Other(format!("has a route to {address}, and gets no answer by it")),
         Err(error) => Sight::Blind(chain(&error)),

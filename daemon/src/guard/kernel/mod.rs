@@ -54,6 +54,8 @@ struct Standing {
     refreshed: Instant,
     /// Its interface can carry it: up, with a carrier.
     usable: bool,
+    /// It is on no segment: its interface has no cable.
+    alone: bool,
     /// It stands there as well, to be announced: which interface, and with which prefix.
     announced: Option<(u32, u8)>,
 }
@@ -280,7 +282,8 @@ impl Kernel {
         let usable = link.up && (link.carrier || reach.alone);
         let index = link.index;
         let announced = self.announce(&spec, reach)?;
-        let standing = Standing { index, prefix, refreshed: now, usable, announced };
+        let alone = reach.alone;
+        let standing = Standing { index, prefix, refreshed: now, usable, alone, announced };
         self.standing.insert(address, standing);
         if !usable {
             return Err(format!("{address} can't be used: {} is down", link.name));
@@ -407,17 +410,17 @@ impl Kernel {
             }
             Event::Link { index, up, carrier, gone, .. } => {
                 self.rescan();
-                let usable = *up && *carrier && !*gone;
                 let changed: Vec<_> = self
                     .standing
                     .iter_mut()
-                    .filter(|(_, it)| it.index == *index && it.usable != usable)
-                    .map(|(address, it)| {
-                        it.usable = usable;
-                        (*address, *gone)
+                    .filter(|(_, it)| it.index == *index)
+                    .filter_map(|(address, it)| {
+                        let usable = *up && (*carrier || it.alone) && !*gone;
+                        let changed = std::mem::replace(&mut it.usable, usable) != usable;
+                        changed.then_some((*address, *gone, usable))
                     })
                     .collect();
-                for (address, gone) in changed {
+                for (address, gone, usable) in changed {
                     if gone {
                         self.standing.remove(&address);
                     }
