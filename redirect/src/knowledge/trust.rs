@@ -137,6 +137,12 @@ impl Trust {
         if self.cluster == kept.cluster && self.written == kept.written { kept } else { self }
     }
 
+    /// Whether a document has brought other keys than the operator wrote.
+    #[must_use]
+    pub fn has_rolled_on(&self) -> bool {
+        self.brought.is_some()
+    }
+
     /// The keys that are believed now.
     pub fn keys(&self) -> impl Iterator<Item = KeyDigest> {
         let keys = self.brought.as_ref().map_or(&self.written, |brought| &brought.signers);
