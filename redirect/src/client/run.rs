@@ -117,8 +117,7 @@ async fn turn(
             }
         };
         tokio::select! {
-            // An error means that the sender is gone, which ends it as well.
-            _ = ending.wait_for(|ending| *ending) => return,
+            () = over(ending) => return,
             Some(word) = heard.recv() => {
                 if agent.on_heard(word) {
                     knows.send_replace(agent.snapshot());
@@ -134,6 +133,11 @@ async fn turn(
         }
         write_at = write_at.or_else(|| Some(Instant::now() + GATHER));
     }
+}
+
+async fn over(ending: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which ends it as well.
+    let _ = ending.wait_for(|ending| *ending).await;
 }
 
 /// Writes the status. If that fails, it is old, which its time tells.

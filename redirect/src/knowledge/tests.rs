@@ -36,6 +36,10 @@ pub(super) fn document(sequence: u64) -> Document {
     }
 }
 
+pub(super) fn envelope(sequence: u64) -> Envelope {
+    Envelope::sign(&document(sequence), &ed25519()).unwrap()
+}
+
 fn expected(known: Option<Order>, seconds: i64) -> Expected<'static> {
     Expected { service: "web", known, now: at(seconds) }
 }

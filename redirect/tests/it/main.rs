@@ -1,1 +1,5 @@
 //! The layers against the real things: name servers, routing daemons, web and mail servers.
+
+mod client;
+mod knowledge;
+mod notify;
