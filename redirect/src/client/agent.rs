@@ -56,6 +56,7 @@ impl Agent {
             at: now,
             error: None,
             failures: 0,
+            tried: BTreeMap::new(),
         };
         let files = config.files.iter().map(|file| waiting(file.target.clone())).collect();
         Self { config, known, sources, services, files, notifier }

@@ -43,8 +43,13 @@ pub(super) async fn keep(
     let mut failures = 0_u32;
     loop {
         let snapshot = known.borrow_and_update().clone();
+        let mut tried = BTreeMap::new();
         let result = match wanted(&applier, &snapshot) {
-            Some(documents) => Some(applier.apply(documents).await),
+            Some(documents) => {
+                let orders = documents.iter().map(|(name, it)| (name.clone(), it.order));
+                tried = orders.collect();
+                Some(applier.apply(documents).await)
+            }
             None => None,
         };
         let (state, error, changed) = match &result {
@@ -56,7 +61,7 @@ pub(super) async fn keep(
         let failed = error.is_some();
         failures = if failed { failures.saturating_add(1) } else { 0 };
         let target = applier.settings().target.clone();
-        let status = FileStatus { target, state, at: Stamp::now(), error, failures };
+        let status = FileStatus { target, state, at: Stamp::now(), error, failures, tried };
         if outcomes.send(Outcome { number, status, changed }).await.is_err() {
             return;
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::knowledge::{Document, KeyDigest, Stamp};
+use crate::knowledge::{Document, KeyDigest, Order, Stamp};
 use crate::notify::WayState;
 
 /// The file in the folder for the state.
@@ -112,6 +112,8 @@ pub struct FileStatus {
     pub error: Option<String>,
     /// Attempts that failed, one after the other.
     pub failures: u32,
+    /// The documents of the last attempt, by service.
+    pub tried: BTreeMap<String, Order>,
 }
 
 /// All that an agent says of itself.

@@ -193,7 +193,6 @@ async fn what_was_replaced_and_never_read_is_read_after_a_crash() {
     agent.abort().await;
     assert_eq!(machine.read("target"), "server 10.0.0.2;\n");
     machine.write("healed", "");
-    fs::remove_file(machine.path("state/status.json")).expect("that of the dead one");
     let agent = Agent::start(&config);
     machine.stands(2, FileState::Current).await;
     assert_eq!(machine.read("seen"), "server 10.0.0.2;\n");

@@ -84,11 +84,13 @@ impl Machine {
         self.until("it knows", |status| sequence_of(status) == Some(sequence)).await
     }
 
-    /// Waits until the only file stands like this.
+    /// Waits until the only file stands like this, after an attempt with that document.
     pub(crate) async fn stands(&self, sequence: u64, state: FileState) -> Status {
         self.until("the file stands", |status| {
-            let file = status.files.first();
-            sequence_of(status) == Some(sequence) && file.is_some_and(|file| file.state == state)
+            status.files.first().is_some_and(|file| {
+                let tried = file.tried.get("web").map(|order| order.sequence);
+                tried == Some(sequence) && file.state == state
+            })
         })
         .await
     }
@@ -116,6 +118,8 @@ impl Agent {
     pub(crate) fn start(config: &Path) -> Self {
         let (ending, ends) = watch::channel(false);
         let config = config.to_owned();
+        // What another one said before would be taken for this one's word.
+        let _ = fs::remove_file(config.with_file_name("state").join("status.json"));
         let works = tokio::spawn(async move { run(&config, ends).await });
         Self { ending, works }
     }
