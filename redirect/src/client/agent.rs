@@ -175,7 +175,8 @@ impl Agent {
         match &now.error {
             Some(error) => {
                 let failures = now.failures;
-                tracing::error!(target_file = target, state = ?now.state, failures, error, "a file");
+                let state = now.state;
+                tracing::error!(file = target, ?state, failures, error, "a file is not current");
                 // Each story is told once: the attempts in between are in the status.
                 if before.error.is_none() {
                     let subject = format!("{target} could not be brought up to date");
@@ -184,7 +185,7 @@ impl Agent {
                 }
             }
             None if outcome.changed => {
-                tracing::info!(target_file = target, "a file is up to date");
+                tracing::info!(file = target, "a file is up to date");
                 if before.error.is_some() {
                     let subject = format!("{target} is up to date again");
                     let message = Message::new("file-current", subject.clone(), subject);

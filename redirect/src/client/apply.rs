@@ -185,7 +185,7 @@ impl Applier {
             move |source| ApplyError::File { step, path, source }
         };
         match fs::symlink_metadata(target) {
-            // To replace a link would leave what it leads to as it was, and programs that read that.
+            // To replace a link would leave what it leads to as it was, for those who read that.
             Ok(meta) if !meta.is_file() => {
                 let said = "it is no file, or a link: name the file itself as `target`";
                 return Err(failed("replace")(io::Error::other(said)));

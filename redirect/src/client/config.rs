@@ -203,7 +203,7 @@ impl From<FileTable> for FileSettings {
 /// watch = ["http://10.0.0.1:7420", "http://10.0.0.2:7420"]
 /// state = "/var/lib/stead-client"
 /// # token = "/etc/stead/client.token"                   # what the nodes ask for, if they do
-/// # poll = "5s"                                         # how often servers without streams are asked
+/// # poll = "5s"                                         # of servers that have no streams
 /// # services = ["mail"]                                 # followed beside those in files
 ///
 /// [[files]]

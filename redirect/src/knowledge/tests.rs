@@ -70,7 +70,8 @@ fn a_document_reads_as_it_is_written() {
     let body = envelope.text().lines().last().unwrap();
     assert_eq!(
         body,
-        "{\"version\":1,\"cluster\":{\"id\":\"00112233445566778899aabbccddeeff\",\"name\":\"shop\"},\
+        "{\"version\":1,\
+         \"cluster\":{\"id\":\"00112233445566778899aabbccddeeff\",\"name\":\"shop\"},\
          \"service\":\"web\",\"epoch\":7,\"sequence\":1,\"issued\":\"2026-07-25T17:20:00.000Z\",\
          \"state\":\"here\",\"node\":\"node1\",\"site\":null,\
          \"addresses\":[\"10.0.0.100\",\"fd00::100\"],\"names\":[\"web.example.com\"],\

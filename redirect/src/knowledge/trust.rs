@@ -116,7 +116,7 @@ pub struct Trust {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Brought {
-    /// The log index first: it is the cluster's, while an epoch is that of one service's assignment.
+    /// The log index first: it is the cluster's, while an epoch is of one service's assignment.
     sequence: u64,
     issued: Stamp,
     signers: BTreeSet<KeyDigest>,

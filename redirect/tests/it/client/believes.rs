@@ -146,7 +146,7 @@ async fn any_web_server_that_has_the_files_is_asked_now_and_then() {
     drop(free);
     let _server = WebServer::start(folder.path(), port);
     let url = format!("http://127.0.0.1:{port}");
-    let agent = Agent::start(&machine.configure(&[url.clone()], &[&key], ""));
+    let agent = Agent::start(&machine.configure(std::slice::from_ref(&url), &[&key], ""));
     let status = machine.knows(1).await;
     assert!(status.services["web"].from.starts_with(&url));
     say(2);

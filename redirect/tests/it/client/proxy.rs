@@ -85,7 +85,8 @@ async fn clients_of_a_proxy_are_led_to_where_the_service_is() {
     machine.write(
         "nginx.conf",
         &format!(
-            "daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n\
+            "daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\n\
+             error_log {folder}/error.log;\n\
              events {{}}\nhttp {{\n  access_log off;\n  client_body_temp_path {folder}/t1;\n  \
              proxy_temp_path {folder}/t2;\n  fastcgi_temp_path {folder}/t3;\n  \
              uwsgi_temp_path {folder}/t4;\n  scgi_temp_path {folder}/t5;\n  \
@@ -108,7 +109,10 @@ async fn clients_of_a_proxy_are_led_to_where_the_service_is() {
     // As long as it does not run yet there is nobody to tell.
     machine.script(
         "reload",
-        &format!("test -s nginx.pid || exit 0\n{NGINX} -t -c $PWD/nginx.conf && {NGINX} -s reload -c $PWD/nginx.conf"),
+        &format!(
+            "test -s nginx.pid || exit 0\n\
+             {NGINX} -t -c $PWD/nginx.conf && {NGINX} -s reload -c $PWD/nginx.conf"
+        ),
     );
     let says = |address, sequence| signed(&document("node1", address, sequence), &key);
     let node = Node::start(None).await.says(says("127.0.1.1", 1)).await;

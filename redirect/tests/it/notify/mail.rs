@@ -46,7 +46,8 @@ async fn a_mail_goes_to_a_server_as_people_have_it() {
     }
     let way = format!(
         "[[notify]]\nmail = {{ server = \"127.0.0.1\", port = {}, tls = \"none\", \
-         from = \"Stead <stead@example.com>\", to = [\"a@example.com\", \"B <b@example.com>\"] }}\n",
+         from = \"Stead <stead@example.com>\", \
+         to = [\"a@example.com\", \"B <b@example.com>\"] }}\n",
         at.port()
     );
     let notifier = Notifier::start(ways(&way), SOON);

@@ -114,7 +114,8 @@ async fn a_program_is_told_by_its_input_and_its_environment() {
     let folder = tempfile::tempdir().expect("a folder");
     let tell = script(
         folder.path(),
-        "cat > input; echo \"$STEAD_KIND|$STEAD_SUBJECT|$STEAD_FIELD_NODE|$STEAD_FIELD_FOR_WHOM|$1\" > said",
+        "cat > input; all=\"$STEAD_FIELD_NODE|$STEAD_FIELD_FOR_WHOM|$1\"\n\
+         echo \"$STEAD_KIND|$STEAD_SUBJECT|$all\" > said",
     );
     let way = format!("[[notify]]\nprogram = [{tell:?}, \"a b\"]\n");
     let notifier = Notifier::start(ways(&way), SOON);
