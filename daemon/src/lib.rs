@@ -2,7 +2,7 @@
 //!
 //! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
 //! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`]
-//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`journal`] as its memory for
+//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`layers`] (what clients beyond the segment learn by), [`journal`] as its memory for
 //! people and [`metrics`] as its numbers for machines. [`config`] reads what the operator wants,
 //! [`revisions`] keeps what was in force; [`ocf`] knows resource agents, [`fence`] switches
 //! machines off. [`demo`] is a whole cluster on one machine, out of the same processes.
@@ -33,6 +33,7 @@ pub mod guard;
 pub mod identity;
 pub mod journal;
 pub mod keeper;
+pub mod layers;
 pub mod metrics;
 pub mod ocf;
 pub mod paths;

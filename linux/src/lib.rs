@@ -21,6 +21,7 @@ pub mod realtime;
 pub mod reboot;
 pub mod seqpacket;
 pub mod shared;
+pub mod sysctl;
 pub mod tcp;
 pub mod udp;
 pub mod watchdog;

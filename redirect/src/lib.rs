@@ -12,12 +12,14 @@
 //! guard's gate and stands in the daemon; any decision.
 
 pub mod client;
+pub mod dns;
 mod growing;
 pub mod http;
 pub mod knowledge;
 pub mod lasting;
 pub mod notify;
 pub mod program;
+pub mod routing;
 pub mod secret;
 
 /// An error with its causes, on one line.

@@ -8,9 +8,9 @@ use stead_core::id::ServiceId;
 use stead_core::quorum::chain::{Chain, Module};
 use stead_core::state::config::{
     Agent, Config, ConfigLater, ConfigMore, ConfigNext, CopiesConfig, DeviceConfig, FenceAgent,
-    FencingConfig, NetworkConfig, NodeConfig, NodeFencing, NodeRules, Plug, Program, QuorumConfig,
-    ResourceConfig, ResourceTimes, RulesConfig, Safety, ServiceAddress, ServiceConfig, ServiceMore,
-    ServiceRules, Strength, Stuck,
+    FencingConfig, NameConfig, NamedService, NetworkConfig, NodeConfig, NodeFencing, NodeRules,
+    Plug, Program, QuorumConfig, RecordKind, RedirectConfig, ResourceConfig, ResourceTimes,
+    RulesConfig, Safety, ServiceAddress, ServiceConfig, ServiceMore, ServiceRules, Strength, Stuck,
 };
 use stead_core::time::Span;
 
@@ -69,6 +69,8 @@ pub struct Plan {
     pub needs: bool,
     /// Whether a quorum server breaks ties.
     pub register: bool,
+    /// Whether services have names, and clients are told where they are.
+    pub named: bool,
     /// Whether the services that have a program have copies of it everywhere.
     pub copies: bool,
     /// Whether machines have watchdogs that are relied on, and by what those count.
@@ -115,6 +117,7 @@ impl Plan {
             room: 0,
             needs: false,
             register: false,
+            named: false,
             copies: false,
             watchdogs: None,
             ride_out: Span::from_millis(300),
@@ -319,7 +322,8 @@ impl Plan {
     /// How machines are switched off, and whose watchdogs are relied on.
     fn fencing(&self) -> FencingConfig {
         if !self.devices && self.watchdogs.is_none() {
-            return FencingConfig { rules: self.rules(), ..FencingConfig::default() };
+            let (rules, redirect) = (self.rules(), self.redirect());
+            return FencingConfig { rules, redirect, ..FencingConfig::default() };
         }
         let agent = FenceAgent::Exec { command: vec!["/bin/fence".into()] };
         let device = DeviceConfig { agent, timeout: Span::from_millis(20_000), retries: 0 };
@@ -331,7 +335,34 @@ impl Plan {
             ((*name).to_string(), NodeFencing { levels, watchdog, ..NodeFencing::default() })
         };
         let nodes = NAMES.iter().take(self.nodes).map(node).collect();
-        FencingConfig { devices: devices.collect(), nodes, rules: self.rules() }
+        FencingConfig {
+            devices: devices.collect(),
+            nodes,
+            rules: self.rules(),
+            redirect: self.redirect(),
+        }
+    }
+
+    /// Names of services, and documents for their clients.
+    fn redirect(&self) -> RedirectConfig {
+        if !self.named {
+            return RedirectConfig::default();
+        }
+        let name = |number: usize| NameConfig {
+            name: format!("s{number}.example"),
+            kind: RecordKind::Addresses,
+            ttl: None,
+            adopt: false,
+        };
+        let named = |number| {
+            let names = vec![name(number)];
+            (service(number), NamedService { names, ..NamedService::default() })
+        };
+        RedirectConfig {
+            services: (0..self.services).map(named).collect(),
+            documents: Some(7_745),
+            ..RedirectConfig::default()
+        }
     }
 
     /// How much there is of each machine beside the copies, which nothing moves, and who goes

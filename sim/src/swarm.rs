@@ -99,6 +99,7 @@ impl Seed {
             room: 0,
             needs: false,
             register: false,
+            named: false,
             copies: false,
             watchdogs: None,
             probe: Span::from_millis(40),
@@ -145,6 +146,8 @@ impl Seed {
         // Machines that may be too small for all that some of them would have to carry.
         let room = if rng.below(3) == 0 { rng.between(2, 7) } else { 0 };
         let plan = Plan { room, ..plan };
+        // Services that clients find by name.
+        let plan = Plan { named: rng.below(3) == 0, ..plan };
         Self { plan, mix, faults }
     }
 }

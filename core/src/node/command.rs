@@ -7,7 +7,7 @@ use crate::lease::Order;
 use crate::notice::Notice;
 use crate::quorum::ask::Question;
 use crate::quorum::vote::TieVote;
-use crate::redirect::Probing;
+use crate::redirect::{Layer, Probing, Verb};
 use crate::resource::Care;
 use crate::state::{Cause, Change};
 
@@ -80,6 +80,18 @@ pub enum Command {
         service: ServiceId,
         /// Under which assignment.
         epoch: Epoch,
+    },
+    /// Do a step by one layer: announce beyond the segment, announce on it anew, or have another
+    /// node look ([`super::Event::Redirected`]).
+    Redirect {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// By which layer.
+        layer: Layer,
+        /// What.
+        verb: Verb,
     },
     /// Announce the service's addresses no longer.
     Quiet {

@@ -345,6 +345,7 @@ impl Node {
             | Event::Fenced { .. }
             | Event::Probed { .. }
             | Event::Announced { .. }
+            | Event::Redirected { .. }
             | Event::Started { .. }
             | Event::Restarting { .. }
             | Event::Unwell { .. }

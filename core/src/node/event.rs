@@ -7,6 +7,7 @@ use super::vouch::Word;
 use crate::id::{Epoch, Index, NodeId, ServiceId, Term};
 use crate::lease::{LogTail, Report, VoterSets};
 use crate::quorum::ask::Answer;
+use crate::redirect::{Layer, Seen, Verb};
 use crate::state::{Change, FenceSaid, Outcome, State};
 use crate::time::Span;
 
@@ -77,6 +78,19 @@ pub enum Event {
         service: ServiceId,
         /// Under which assignment.
         epoch: Epoch,
+    },
+    /// A step by one layer is done, or was not.
+    Redirected {
+        /// Of which service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+        /// By which layer.
+        layer: Layer,
+        /// What.
+        verb: Verb,
+        /// What came of it.
+        seen: Seen,
     },
     /// The program runs, or could not be started.
     Started {

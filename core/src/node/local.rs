@@ -21,7 +21,7 @@ use super::{Command, Hook, Node, Purpose};
 use crate::id::{Epoch, ServiceId};
 use crate::notice::Notice;
 use crate::placement;
-use crate::redirect::Probing;
+use crate::redirect::{Probing, Steps};
 use crate::resource::Care;
 use crate::state::{Cause, Change, Holder, Reached, Stage};
 use crate::time::{Instant, Span};
@@ -95,6 +95,8 @@ pub(super) struct Local {
     pub(super) known_to_work: Option<u64>,
     /// What may be here of it outlives the lease.
     pub(super) binds: bool,
+    /// What clients are told of it, layer by layer.
+    pub(super) steps: Steps,
 }
 
 impl Local {
@@ -116,6 +118,7 @@ impl Local {
             worked: false,
             known_to_work: None,
             binds: false,
+            steps: Steps::default(),
         }
     }
 
@@ -142,7 +145,7 @@ impl Local {
 
     /// Whether it runs, and its addresses are held.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.phase == Phase::Running && self.unheld.is_none()
+        self.phase == Phase::Running && self.unheld.is_none() && self.steps.is_at_rest()
     }
 
     /// Whether it is on its way up, or there.
@@ -279,6 +282,7 @@ impl Node {
         let mut local = Local::new(epoch, Phase::Probing(None), origin);
         local.addresses = self.assigned_addresses(service);
         local.binds = self.binds(service);
+        local.steps = self.steps_here(service);
         let recent = self.state.timers.ordinary_lease();
         if self.probed.remove(service).is_some_and(|at| now.since(at) < recent) {
             local.phase = Phase::Claiming;

@@ -45,6 +45,7 @@ mod copies;
 mod election;
 mod event;
 mod fence;
+mod layers;
 mod local;
 mod network;
 mod orders;
@@ -212,6 +213,7 @@ impl Node {
             Event::Fenced { node, number, said } => self.on_fenced(now, node, number, said),
             Event::Probed { .. }
             | Event::Announced { .. }
+            | Event::Redirected { .. }
             | Event::Started { .. }
             | Event::Restarting { .. }
             | Event::Unwell { .. }
@@ -236,6 +238,7 @@ impl Node {
         self.keep_alive(now);
         self.reconcile(now);
         self.reconcile_copies(now);
+        self.redirect_clients(now);
         self.tell_guard(now);
         self.tell_watchdog();
         self.send_observation();
@@ -255,7 +258,7 @@ impl Node {
         let next = tick.min(self.coordinator_deadline(now)).min(self.local_deadline(now));
         let next = next.min(self.probing_deadline(now)).min(self.tie_deadline(now));
         let next = next.min(self.quarantine_deadline(now)).min(self.copies_deadline(now));
-        let next = next.min(self.fence_deadline(now));
+        let next = next.min(self.fence_deadline(now)).min(self.steps_deadline());
         next.max(now)
     }
 
@@ -371,6 +374,7 @@ impl Node {
                 self.coordinator_applied(&change);
                 self.fences_applied(now, &change);
                 self.on_cleared(now, &change);
+                self.steps_applied(&change);
                 // What was committed before this run is history; the journal has it already.
                 if self.ready {
                     self.account_for(now, &change);

@@ -10,7 +10,7 @@ use crate::id::{Epoch, NodeId, ServiceId};
 use crate::lease::PeerReport;
 use crate::notice::Notice;
 use crate::placement;
-use crate::redirect::Probing;
+use crate::redirect::{Layer, Probing, Seen, Verb};
 use crate::resource::Care;
 use crate::state::{Cause, ProofRecord, Reached};
 use crate::time::{Instant, Span};
@@ -39,6 +39,7 @@ impl Node {
                 let mut local = Local::new(epoch, Phase::Running, now);
                 local.addresses = addresses;
                 local.binds = self.binds(&service);
+                local.steps = self.steps_here(&service);
                 (local.care, local.worked) = (None, true);
                 self.local.insert(service, local);
             } else {
@@ -73,6 +74,13 @@ impl Node {
             }
             Event::Announced { service, epoch } => {
                 self.reached(now, &service, epoch, Reached::Announced);
+                for layer in [Layer::Mac, Layer::Arp] {
+                    let step = (layer, Verb::Announce);
+                    self.take_step(now, &service, epoch, step, Seen::Nobody);
+                }
+            }
+            Event::Redirected { service, epoch, layer, verb, seen } => {
+                self.take_step(now, &service, epoch, (layer, verb), seen);
             }
             Event::Started { service, epoch, failed } => {
                 self.on_started(now, &service, epoch, failed);

@@ -32,6 +32,10 @@ pub(super) enum Purpose {
     Copy(ServiceId),
     /// What may be relied on of this node's watchdog.
     Watch,
+    /// That clients may be told where a service is.
+    Told(ServiceId),
+    /// That what name servers say of a service may be kept as usual again.
+    Lowered(ServiceId),
     /// This node's stages of an incident.
     Observation,
 }

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::Node;
 use crate::id::{NodeId, ServiceId};
-use crate::notice::Notice;
-use crate::state::{Change, Scope, Visit};
+use crate::notice::{Notice, RedirectNews};
+use crate::state::{Change, RegisterChange, Scope, Visit};
 
 impl Node {
     fn visit_in_words(&self, service: &ServiceId, visit: Option<Visit>) -> Notice {
@@ -69,7 +69,18 @@ impl Node {
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             Change::Times { open } => Notice::Times(open.iter().cloned().collect()),
             Change::Visit { service, visit } => self.visit_in_words(service, *visit),
+            Change::Register(RegisterChange::Reserve { what, reservation }) => {
+                Notice::Reserved(what.to_string(), Some(reservation.in_words()))
+            }
+            Change::Register(RegisterChange::Release { what }) => {
+                Notice::Reserved(what.to_string(), None)
+            }
+            Change::Register(RegisterChange::Lower { service, lowered }) => {
+                let news = RedirectNews::Lowered(lowered.is_some());
+                Notice::Redirect(service.clone(), news)
+            }
             // The holder says it itself.
+            Change::Register(RegisterChange::Told { .. }) => return,
             Change::Grant { .. }
             | Change::Stop { .. }
             | Change::AddToken { .. }

@@ -2,17 +2,19 @@
 //!
 //! Happy path: the machine says that something happened ([`Notice`]), and this says how much that
 //! matters and in which words. Names are in it, no numbers of nodes: who reads it later may know
-//! another configuration. What there is to tell of fencing has a file of its own.
+//! another configuration. What there is to tell of fencing and of redirecting has files of its own.
 //!
 //! Absent on purpose: the wall clock, and whatever is nobody's business beyond this node.
 
 mod fence;
+mod redirect;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 pub use fence::FenceNews;
+pub use redirect::RedirectNews;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Grant, ServiceId, Term};
@@ -110,6 +112,10 @@ pub enum Notice {
     Departing(String),
     /// The network can't be told that an address is here.
     AnnounceFailed(ServiceId, String),
+    /// Clients of a service are led here, or not yet.
+    Redirect(ServiceId, RedirectNews),
+    /// Something is kept for somebody, in words, or no longer.
+    Reserved(String, Option<String>),
     /// A reference point does not answer this node any more.
     PointLost(String),
     /// A reference point that was lost answers this node again.
@@ -180,6 +186,7 @@ impl Notice {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Fence(_, news) => news.severity(),
+            Self::Redirect(_, news) => news.severity(),
             Self::GuardLost
             | Self::LeaseLost
             | Self::ClockDistrusted
@@ -234,6 +241,7 @@ impl Notice {
             | Self::Configured(_)
             | Self::Times(_)
             | Self::Visit(..)
+            | Self::Reserved(..)
             | Self::Standby(..)
             | Self::Membership(..)
             | Self::ClientsTold(..)
@@ -318,6 +326,9 @@ impl fmt::Display for Notice {
             }
             Self::ClientsTold(service, count) => clients_told(f, service, *count),
             Self::AnnounceFailed(service, detail) => write!(f, "{service}: {detail}"),
+            Self::Redirect(service, news) => write!(f, "{service}: {news}"),
+            Self::Reserved(what, Some(why)) => write!(f, "{what} is reserved, {why}"),
+            Self::Reserved(what, None) => write!(f, "{what} is reserved no longer"),
             Self::PointLost(point) => {
                 write!(f, "the reference point {point} does not answer this node")
             }

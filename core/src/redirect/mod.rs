@@ -1,81 +1,84 @@
-//! When a new holder tells the segment that an address is here now.
+//! Leading clients to the new holder: five layers, each a place where one thing is translated into
+//! another and a move can be made known.
 //!
-//! Neighbours drop a second change of an entry within their lock time (Linux: `locktime`, one
-//! second), some ignore one of the two forms of a gratuitous ARP, and a single frame may be lost.
-//! So the first announcement leaves at once in both forms, more follow inside the first second for
-//! what was lost, then beyond the lock time, then slowly for ever, for neighbours that missed all
-//! of it (`docs/concepts`).
+//! | layer | translates | how a move is made known | when |
+//! |---|---|---|---|
+//! | [`Layer::Mac`] | MAC to switch port | frames from the MAC, behind its new port | at once |
+//! | [`Layer::Arp`] | address to MAC | gratuitous ARP, unsolicited neighbour advertisements | at once |
+//! | [`Layer::Route`] | address to gateway | a route that the routing daemon announces | at once |
+//! | [`Layer::Dns`] | name to address | an update of the zone | once the program runs |
+//! | [`Layer::Knowledge`] | what a client wants to name or address | a signed document | last |
 //!
-//! The daemon performs it (`daemon/src/redirect`); conflict probes have their timing here too.
+//! All layers have the same verbs: *claim*, *announce*, *release*, *verify*. To claim and to
+//! release is the guard's part on the lower three: the address, with its MAC or its route, is there
+//! while the lease is, and the kernel takes it away without anybody's help. The upper two claim
+//! nothing: what they say is said under the epoch of an assignment, and an older one is refused
+//! where it is written.
+//!
+//! [`segment`] says how neighbours are told. [`Steps`] says what is done for one service when, by
+//! all layers together: lower ones first, since those that a client keeps for long should only
+//! learn of a holder that works. After each announcement an observer, another node, looks whether
+//! that layer leads to the holder by now; where it does not, that is told, and announced again.
+//!
+//! Failures: a layer that fails is tried again, ever more slowly, and holds up no other layer.
+//!
+//! Absent on purpose: how any of it is done (`redirect`, `daemon/src/redirect`).
 
-use crate::time::Span;
+pub mod segment;
+mod steps;
 
-/// When the announcements after the first are due, counted from the first.
-const SPACED: [Span; 8] = [
-    Span::from_millis(5),
-    Span::from_millis(50),
-    Span::from_millis(200),
-    Span::from_millis(500),
-    // Beyond the lock time of one second, three times.
-    Span::from_millis(1_100),
-    Span::from_millis(2_300),
-    Span::from_millis(3_500),
-    Span::from_millis(10_000),
-];
+use core::fmt;
 
-/// The time between announcements when all spaced ones are out.
-pub const REFRESH: Span = Span::from_millis(60_000);
+use serde::{Deserialize, Serialize};
 
-/// When the announcement of that number is due, counted from the first (number 0).
-#[must_use]
-pub fn announcement(number: u32) -> Span {
-    let Some(spaced) = number.checked_sub(1) else { return Span::ZERO };
-    let spaced = spaced as usize;
-    match SPACED.get(spaced) {
-        Some(span) => *span,
-        None => {
-            let last = SPACED[SPACED.len() - 1];
-            last + REFRESH.times((spaced - SPACED.len() + 1) as u64)
+pub use segment::{Probing, REFRESH, announcement};
+pub use steps::{News, Seen, StepView, Steps, Told};
+
+/// A place where clients' traffic can be led elsewhere, from the lowest up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// Which switch port a MAC is behind.
+    Mac,
+    /// Which MAC an address has, on its own segment.
+    Arp,
+    /// Which gateway leads to an address.
+    Route,
+    /// Which address a name has.
+    Dns,
+    /// Which name or address a client uses.
+    Knowledge,
+}
+
+impl Layer {
+    /// All of them, from the lowest up.
+    pub const ALL: [Self; 5] = [Self::Mac, Self::Arp, Self::Route, Self::Dns, Self::Knowledge];
+
+    /// Its name in the configuration and everywhere else.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mac => "mac",
+            Self::Arp => "arp",
+            Self::Route => "route",
+            Self::Dns => "dns",
+            Self::Knowledge => "knowledge",
         }
     }
 }
 
-/// How an address is probed for a conflict before it is claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probing {
-    /// How many probes.
-    pub count: u32,
-    /// The time between two.
-    pub interval: Span,
-    /// How long an answer is waited for after the last.
-    pub wait: Span,
-}
-
-impl Probing {
-    /// Under a proof: one probe, one heartbeat interval.
-    #[must_use]
-    pub fn under_proof(heartbeat: Span) -> Self {
-        Self { count: 1, interval: Span::ZERO, wait: heartbeat }
-    }
-
-    /// The first assignment of an address: nobody waits for it yet, so it gets the numbers of RFC
-    /// 5227, section 1.1 (PROBE_NUM, PROBE_MIN, ANNOUNCE_WAIT).
-    #[must_use]
-    pub fn first() -> Self {
-        Self { count: 3, interval: Span::from_millis(1_000), wait: Span::from_millis(2_000) }
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn announcements_only_get_rarer_after_the_lock_time() {
-        assert_eq!(announcement(0), Span::ZERO);
-        let times: alloc::vec::Vec<_> = (0..20).map(announcement).collect();
-        assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(announcement(9), Span::from_millis(70_000));
-        assert_eq!(announcement(10), Span::from_millis(130_000));
-    }
+/// What is done by a layer, on its node, beyond what the guard does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// Say that the service is here.
+    Announce,
+    /// Have somebody else look whether clients come here.
+    Verify,
 }

@@ -75,6 +75,7 @@ impl State {
             Change::WatchdogElapsed { node, number } => self.watchdog_elapsed(node, number),
             Change::Times { open } => self.set_times(open),
             Change::Visit { service, visit } => self.visit(service, visit),
+            Change::Register(change) => self.change_register(change),
         }
     }
 
@@ -107,6 +108,7 @@ impl State {
         if let Some(service) = self.maintained_change(&config) {
             return Err(Refusal::InMaintenance(service));
         }
+        self.refuse_reserved(&config)?;
         self.some_vote(|_, name| config.later.satellites.contains(name))?;
         let timers = self.with_lease(derive(&config)?);
         if timers != self.timers {
@@ -141,6 +143,7 @@ impl State {
         let changed: Vec<_> = changed.cloned().collect();
         self.config = Some(config);
         self.revision += 1;
+        self.give_macs();
         self.describe_copies(&changed);
         // What runs by an old description is stopped and started by the new one, in place.
         for service in changed {
@@ -163,6 +166,7 @@ impl State {
             || known.resources(service) != config.resources(service)
             || look(known).unwrap_or_default() != look(config).unwrap_or_default()
             || known.copies(service) != config.copies(service)
+            || known.ways(service) != config.ways(service)
     }
 
     /// Whether it is described otherwise. Where it would rather be changes nothing of what runs;
@@ -325,7 +329,10 @@ impl State {
                 Some(_) => self.bind(&service),
                 None => self.unbind(&service),
             }
-            let addresses = self.configured_addresses(&service);
+            let addresses = match to {
+                Some(to) => self.addresses_on(&service, to),
+                None => self.configured_addresses(&service),
+            };
             if let Some(assignment) = self.assignments.get_mut(&service) {
                 assignment.epoch = epoch;
                 assignment.addresses = addresses;
@@ -351,8 +358,7 @@ impl State {
             return Err(Refusal::NoCopy(node));
         }
         let epoch = self.epoch.next();
-        let (busy, addresses) =
-            (self.is_address_busy(&service), self.configured_addresses(&service));
+        let (busy, addresses) = (self.is_address_busy(&service), self.addresses_on(&service, node));
         let assignment = self.assignments.get_mut(&service).ok_or(Refusal::NoSuchService)?;
         if assignment.epoch != base || assignment.holder.node().is_some() || busy {
             return Err(Refusal::Stale);

@@ -10,12 +10,14 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RulesConfig};
+use super::config::{
+    Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RedirectConfig, RulesConfig,
+};
 use super::incident::{Cause, Stage};
 use super::refusal::Refusal;
 use super::{
     AttributeScope, Confirmation, CopyStep, FenceChange, Maintenance, Override, QuorumServer,
-    Scope, Visit, WatchdogWord,
+    RegisterChange, Scope, Visit, WatchdogWord,
 };
 use crate::id::{ClusterId, Epoch, Grant, Incarnation, NodeId, ServiceId, Term};
 use crate::quorum::chain::Module;
@@ -262,6 +264,8 @@ pub enum Change {
         /// Where, and until when.
         visit: Option<Visit>,
     },
+    /// Something about the registers, or what clients are told.
+    Register(RegisterChange),
 }
 
 /// The version of the protocol between members that 0.2 speaks, and all that it can read.
@@ -276,6 +280,8 @@ pub const PROTOCOL_0_5: u16 = 4;
 pub const PROTOCOL_0_6: u16 = 5;
 /// The version in which they may hold what 0.6 knows nothing of.
 pub const PROTOCOL_0_7: u16 = 6;
+/// The version in which they may hold what 0.7 knows nothing of.
+pub const PROTOCOL_0_8: u16 = 7;
 
 impl Change {
     /// The number of the register that is used up with it.
@@ -293,6 +299,10 @@ impl Change {
     #[must_use]
     pub fn protocol(&self) -> u16 {
         match self {
+            Self::Register(_) => PROTOCOL_0_8,
+            Self::Observe { stages, .. } if stages.iter().any(|it| it.reached.is_of_0_8()) => {
+                PROTOCOL_0_8
+            }
             Self::Times { .. } | Self::Visit { .. } => PROTOCOL_0_7,
             Self::Fence(_)
             | Self::Takeover(Takeover { proof: ProofRecord::Fenced, .. })
@@ -330,7 +340,9 @@ impl Change {
                 let chain = later.quorum.chain.modules();
                 let rules = &later.fencing.rules;
                 let any = self.config().is_some_and(Config::prefers_labels);
-                if *rules != RulesConfig::default() || any {
+                if later.fencing.redirect != RedirectConfig::default() {
+                    PROTOCOL_0_8
+                } else if *rules != RulesConfig::default() || any {
                     PROTOCOL_0_7
                 } else if later.fencing != FencingConfig::default()
                     || chain.contains(&Module::Fence)

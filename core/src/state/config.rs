@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 
 pub use super::devices::{AfterFence, DeviceConfig, FenceAgent, FencingConfig, NodeFencing, Plug};
 pub use super::expects::{Expectation, Expected, Fate};
+pub use super::prefix::{AddressRange, Prefix};
+pub use super::redirect::{
+    AddressLayers, Caching, NameConfig, NamedService, RecordKind, RedirectConfig, Routing,
+    ZoneConfig,
+};
 pub use super::rules::{
     During, NodeRules, Place, RulesConfig, SITE, ServiceRules, Strength, TimeConfig,
 };
@@ -368,15 +373,7 @@ impl NetworkConfig {
     /// Whether an address lies in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (own, other, width): (u128, u128, u32) = match (self.network, address) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                (u128::from(own.to_bits()), u128::from(other.to_bits()), 32)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits(), 128),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
-        };
-        let host_bits = width.saturating_sub(u32::from(self.prefix));
-        (own ^ other).checked_shr(host_bits).unwrap_or(0) == 0
+        Prefix { network: self.network, length: self.prefix }.contains(address)
     }
 }
 

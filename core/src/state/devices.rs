@@ -13,6 +13,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::redirect::RedirectConfig;
 use super::rules::RulesConfig;
 use crate::tail::Tailed;
 use crate::time::Span;
@@ -27,23 +28,30 @@ pub struct FencingConfig {
     /// What 0.6 knows nothing of.
     #[serde(skip)]
     pub rules: RulesConfig,
+    /// What 0.7 knows nothing of.
+    #[serde(skip)]
+    pub redirect: RedirectConfig,
 }
 
 impl Tailed for FencingConfig {
     type More = RulesConfig;
-    type Later = ();
+    type Later = RedirectConfig;
 
     fn more(&self) -> RulesConfig {
         self.rules.clone()
     }
 
-    fn later(&self) {}
+    fn later(&self) -> RedirectConfig {
+        self.redirect.clone()
+    }
 
     fn add(&mut self, more: RulesConfig) {
         self.rules = more;
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: RedirectConfig) {
+        self.redirect = later;
+    }
 }
 
 /// What can cut nodes off.

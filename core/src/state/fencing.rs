@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::Applied;
 use super::config::Config;
 use super::watchdog::Watchdog;
-use super::{CycleEnd, Cycles, Outcome, Refusal, Rehearsal, State, StateTimes};
+use super::{CycleEnd, Cycles, Outcome, Refusal, Rehearsal, State, StateRedirect, StateTimes};
 use crate::id::{Epoch, Incarnation, NodeId, Term};
 use crate::time::Span;
 
@@ -59,6 +59,9 @@ pub struct StateFencing {
     /// What 0.6 knows nothing of.
     #[serde(skip)]
     pub times: StateTimes,
+    /// What 0.7 knows nothing of.
+    #[serde(skip)]
+    pub redirect: StateRedirect,
 }
 
 /// Something about a node's being switched off.

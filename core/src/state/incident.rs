@@ -123,6 +123,18 @@ pub enum Reached {
     Started,
     /// The first monitor was good.
     Verified,
+    /// A layer beyond the segment was told that the service is here; which, stands in the detail.
+    Redirected,
+    /// An observer sees by a layer that the service is here; by which, stands in the detail.
+    Converged,
+}
+
+impl Reached {
+    /// Whether 0.7 knows nothing of it.
+    #[must_use]
+    pub fn is_of_0_8(self) -> bool {
+        self > Self::Verified
+    }
 }
 
 impl fmt::Display for Reached {
@@ -138,6 +150,8 @@ impl fmt::Display for Reached {
             Self::Announced => "announced",
             Self::Started => "started",
             Self::Verified => "verified",
+            Self::Redirected => "redirected",
+            Self::Converged => "converged",
         })
     }
 }
@@ -155,6 +169,8 @@ impl State {
         let known = |stages: &[Stage], new: &Stage| {
             stages.iter().any(|old| {
                 (&old.service, old.node, old.reached) == (&new.service, new.node, new.reached)
+                    // One of each layer.
+                    && (!new.reached.is_of_0_8() || old.detail == new.detail)
             })
         };
         for stage in stages {

@@ -23,7 +23,10 @@ mod fencing;
 mod grant;
 mod halt;
 mod incident;
+mod prefix;
+mod redirect;
 mod refusal;
+mod register;
 mod rehearsal;
 mod rest;
 mod rules;
@@ -46,9 +49,11 @@ pub use attributes::{
 };
 pub use change::{
     Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6,
-    PROTOCOL_0_7, ProofRecord, Takeover,
+    PROTOCOL_0_7, PROTOCOL_0_8, ProofRecord, Takeover,
 };
-use config::{Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RulesConfig};
+use config::{
+    Config, ConfigLater, ConfigMore, ConfigNext, FencingConfig, RedirectConfig, RulesConfig,
+};
 pub use copies::{Copied, CopyStage, CopyStep};
 pub use disarm::LONGEST_DISARMED;
 pub use fence::{CONFIRMATIONS_KEPT, Confirmation};
@@ -56,6 +61,10 @@ pub use fencing::{FENCES_KEPT, FenceBegun, FenceChange, FenceEnd, FenceSaid, Sta
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use refusal::Refusal;
+pub use register::{
+    Claimed, Lowered, MacAddress, RESERVATIONS_KEPT, RegisterChange, Registered, Reservation,
+    StateRedirect, Used,
+};
 pub use rehearsal::{Cycle, CycleEnd, Cycles, Rehearsal};
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;
@@ -66,6 +75,7 @@ pub use watchdog::{Watchdog, WatchdogWord};
 use crate::id::{ClusterId, Epoch, Grant, Index, NodeId, ServiceId, Term};
 use crate::lease::Admission;
 use crate::tail::Tailed;
+use crate::tailless;
 use crate::time::Span;
 use crate::timers::Timers;
 
@@ -264,22 +274,36 @@ pub struct StateEndRules {
     config: RulesConfig,
 }
 
+/// What stands behind that. Only members from 0.8 on read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEndRedirect {
+    own: StateRedirect,
+    config: RedirectConfig,
+}
+
+tailless!(RedirectConfig, StateEndRedirect);
+
 impl Tailed for StateEndLater {
     type More = StateEndRules;
-    type Later = ();
+    type Later = StateEndRedirect;
 
     fn more(&self) -> StateEndRules {
         StateEndRules { own: self.own.times.clone(), config: self.config.more() }
     }
 
-    fn later(&self) {}
+    fn later(&self) -> StateEndRedirect {
+        StateEndRedirect { own: self.own.redirect.clone(), config: self.config.later() }
+    }
 
     fn add(&mut self, more: StateEndRules) {
         self.own.times = more.own;
         self.config.add(more.config);
     }
 
-    fn add_later(&mut self, (): ()) {}
+    fn add_later(&mut self, later: StateEndRedirect) {
+        self.own.redirect = later.own;
+        self.config.add_later(later.config);
+    }
 }
 
 impl Tailed for StateEnd {

@@ -6,6 +6,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{ATTRIBUTES_KEPT, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME};
+use super::register::{RESERVATIONS_KEPT, Registered};
 use crate::id::{NodeId, ServiceId};
 use crate::time::Span;
 
@@ -64,6 +65,14 @@ pub enum Refusal {
     Fenced(NodeId),
     /// The node is being switched off and on for a trial.
     BeingCycled(NodeId),
+    /// It, or a part of it, is somebody else's: what, and whose.
+    Claimed(Registered, String),
+    /// It is not reserved.
+    NotReserved,
+    /// A name or a note is too long.
+    TextTooLong,
+    /// No more reservations are kept.
+    TooManyReservations,
 }
 
 impl fmt::Display for Refusal {
@@ -95,6 +104,17 @@ impl fmt::Display for Refusal {
                 f.write_str("that node is being fenced, or was and has not started anew")
             }
             Self::BeingCycled(_) => being_cycled(f),
+            Self::Claimed(what, whose) => {
+                write!(f, "{what} is taken ({whose}); `stead register` lists what is whose")
+            }
+            Self::NotReserved => f.write_str(
+                "it is not reserved; `stead register` lists what is. What a service uses is taken \
+                 out of the configuration",
+            ),
+            Self::TextTooLong => f.write_str("a name or a note has up to 255 bytes"),
+            Self::TooManyReservations => {
+                write!(f, "{RESERVATIONS_KEPT} are the most; release some")
+            }
             Self::TooManyAttributes => write!(f, "{ATTRIBUTES_KEPT} are the most; delete some"),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),

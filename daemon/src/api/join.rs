@@ -206,6 +206,10 @@ fn reason(refusal: &Refusal) -> String {
         | Refusal::NoCopy(_)
         | Refusal::AttributeTooLong
         | Refusal::TooManyAttributes
+        | Refusal::Claimed(..)
+        | Refusal::NotReserved
+        | Refusal::TextTooLong
+        | Refusal::TooManyReservations
         | Refusal::BeingCycled(_)
         | Refusal::Unsettled => refusal.to_string(),
     }

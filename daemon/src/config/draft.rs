@@ -17,6 +17,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 use toml::Spanned;
 
+use super::redirect::{self, Named, OfAddress, Pool, Redirect, Zone};
 use super::rules::{self, OfNode, OfService, Places};
 use super::timed::Time;
 use crate::fence::MetaData;
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     pub(super) quorum: Option<Quorum>,
     pub(super) devices: Vec<Device>,
     pub(super) expects: Vec<Expect>,
+    pub(super) zones: Vec<Zone>,
+    pub(super) redirect: Redirect,
 }
 
 /// The table `[cluster]`.
@@ -98,6 +101,9 @@ pub(super) struct NodeAddress {
 pub(super) struct Service {
     pub(super) name: Spanned<String>,
     pub(super) addresses: Vec<Spanned<ServiceAddress>>,
+    /// What is said of each of them, in the same order.
+    pub(super) said: Vec<OfAddress>,
+    pub(super) named: Named,
     pub(super) program: Option<Program>,
     pub(super) monitor: Option<Monitor>,
     pub(super) prefer: Places,
@@ -139,6 +145,7 @@ pub(super) struct Network {
     /// None if what stands there is no prefix.
     pub(super) prefix: Option<Spanned<(IpAddr, u8)>>,
     pub(super) interface: Option<String>,
+    pub(super) pool: Option<Pool>,
     pub(super) gateway: bool,
     pub(super) addresses: Vec<Spanned<IpAddr>>,
     /// Whether something stands where points are named that can't be read: it was told already.
@@ -148,7 +155,9 @@ pub(super) struct Network {
 impl Draft {
     /// The configuration, once there are no problems.
     pub(super) fn config(self) -> Config {
-        let rules = rules::config(&self);
+        let redirect = redirect::config(&self);
+        let mut rules = rules::config(&self);
+        redirect::add_implied(&redirect, &self, &mut rules);
         let satellites = self.nodes.iter().filter(|node| node.is_satellite());
         let satellites = satellites.map(|node| node.name.get_ref().clone()).collect();
         let more = self.services.iter().map(Service::more);
@@ -178,6 +187,7 @@ impl Draft {
                     devices: self.devices.into_iter().filter_map(device).collect(),
                     nodes: fenced.collect(),
                     rules,
+                    redirect,
                 },
             },
         }

@@ -24,6 +24,8 @@ pub(super) const FILE: &[Key] = keys! {
     "nodes": "[nodes.node1]",
     "services": "[services.web]",
     "networks": "[networks.front]",
+    "zones": "[zones.shop]",
+    "redirect": "[redirect]",
     "times": "[times.night]",
     "quorum": "[quorum]",
     "fencing": "[fencing.devices.bmc1]",
@@ -74,6 +76,8 @@ pub(super) const SERVICE: &[Key] = keys! {
     "apart": "apart = [\"db2\"]",
     "apart-by": "apart-by = \"rack\"",
     "during": "[services.web.during.night]",
+    "names": "names = [\"www.shop.example\"]",
+    "clients": "clients = \"10min\"",
 };
 /// The keys of `[[services.NAME.resources]]`.
 pub(super) const RESOURCE: &[Key] = keys! {
@@ -112,6 +116,7 @@ pub(super) const NETWORK: &[Key] = keys! {
     "gateway": "gateway = true",
     "addresses": "addresses = [\"10.0.0.1\"]",
     "interface": "interface = \"eth0\"",
+    "pool": "pool = \"10.0.0.100-10.0.0.199\"",
 };
 /// The keys of `[quorum]`.
 pub(super) const QUORUM: &[Key] = keys! {
@@ -142,6 +147,39 @@ pub(super) const ADDRESS: &[Key] = keys! {
     "ip": "ip = \"10.0.0.100\"",
     "prefix": "prefix = 24",
     "interface": "interface = \"eth0\"",
+    "layers": "layers = [\"mac\"]",
+    "on": "on = [\"site=east\"]",
+};
+/// The keys of a name of a service that is more than a text.
+pub(super) const NAME: &[Key] = keys! {
+    "name": "name = \"www.shop.example\"",
+    "type": "type = \"alias\"",
+    "target": "target = \"{node}.shop.example\"",
+    "port": "port = 5060",
+    "alpn": "alpn = [\"h2\"]",
+    "ttl": "ttl = \"30s\"",
+    "adopt": "adopt = true",
+};
+/// The keys of `[zones.NAME]`.
+pub(super) const ZONE: &[Key] = keys! {
+    "domain": "domain = \"shop.example\"",
+    "servers": "servers = [\"10.0.0.53\", \"10.0.1.53\"]",
+    "key": "key = \"/etc/stead/secrets/dns.key\"",
+    "ttl": "ttl = \"60s\"",
+    "moving-ttl": "moving-ttl = \"5s\"",
+};
+/// The keys of `[redirect]`.
+pub(super) const REDIRECT: &[Key] = keys! {
+    "routing": "routing = \"bird\"",
+    "prefixes": "prefixes = [\"192.0.2.0/24\"]",
+    "documents": "documents = 7745",
+    "not-permitted": "not-permitted = { mac = \"network team\" }",
+};
+/// The keys of `routing` of `[redirect]`.
+pub(super) const ROUTING: &[Key] = keys! {
+    "daemon": "daemon = \"bird\"",
+    "control": "control = \"/run/bird/bird.ctl\"",
+    "include": "include = \"/etc/bird/stead.conf\"",
 };
 /// The keys of a program.
 pub(super) const PROGRAM: &[Key] = keys! {
@@ -186,7 +224,7 @@ pub(super) const DURING: &[Key] = keys! {
 };
 
 /// Where each key belongs, for one that stands in the wrong table.
-pub(super) const HOMES: [(&str, &[Key]); 18] = [
+pub(super) const HOMES: [(&str, &[Key]); 22] = [
     ("[cluster]", CLUSTER),
     ("[links.NAME]", LINK),
     ("[nodes.NAME]", NODE),
@@ -205,6 +243,10 @@ pub(super) const HOMES: [(&str, &[Key]); 18] = [
     ("a hook of [services.NAME]", HOOK),
     ("an entry of `addresses` in [services.NAME]", ADDRESS),
     ("[[expect]]", EXPECT),
+    ("[zones.NAME]", ZONE),
+    ("[redirect]", REDIRECT),
+    ("`routing` of [redirect]", ROUTING),
+    ("an entry of `names` in [services.NAME]", NAME),
 ];
 
 /// What to do about a key that the table doesn't know.

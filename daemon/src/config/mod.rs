@@ -43,6 +43,7 @@ mod network;
 mod parts;
 mod problem;
 mod quorum;
+mod redirect;
 mod render;
 mod resource;
 mod rule_checks;
@@ -81,6 +82,7 @@ pub use fencing::{DEFAULT_FENCE_RETRIES, DEFAULT_FENCE_TIMEOUT};
 pub use hooks::DEFAULT_HOOK_TIMEOUT;
 pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
+pub use redirect::{DEFAULT_MOVING_TTL, DEFAULT_TTL};
 pub use render::render;
 
 use problem::{Asking, Findings, Lists};

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::address;
 use super::draft::{Draft, Network};
 use super::problem::Findings;
+use super::redirect;
 use super::section::{Section, shown};
 use super::service::check_interface;
 
@@ -33,6 +34,7 @@ pub(super) fn network(
         at: section.at.clone(),
         prefix: prefix(section, findings),
         interface: interface.map(Spanned::into_inner),
+        pool: redirect::pool(section, findings),
         unclear: !all_read || gateway.is_none() && section.get("gateway").is_some(),
         gateway: gateway.is_some_and(Spanned::into_inner),
         addresses,
@@ -97,7 +99,8 @@ pub(super) fn check(draft: &Draft, owners: &BTreeMap<IpAddr, String>, findings: 
     for network in &draft.networks {
         let name = shown(network.name.get_ref());
         let points = usize::from(network.gateway) + network.addresses.len();
-        if points == 0 && !network.unclear {
+        // A network from which addresses are given out may be one that nobody watches.
+        if points == 0 && !network.unclear && network.pool.is_none() {
             let message = format!("the network {name} has no reference point");
             let help = "write  gateway = true  , or list machines on it that are no nodes:  \
                         addresses = [\"10.0.0.1\"]";

@@ -9,7 +9,7 @@ use stead_core::state::config::{
     ServiceAddress, ServiceConfig, ServiceMore, Stuck, USUAL_IMPORTANCE,
 };
 
-use super::{container, duration, expect_words, fence_words, rule_words, timed};
+use super::{container, duration, expect_words, fence_words, redirect, rule_words, timed};
 use crate::ocf;
 
 /// The text of a configuration. [`super::read`] makes the same configuration of it.
@@ -52,10 +52,11 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "\n[services.{name}]")?;
         let usual = ServiceMore::default();
         let more = config.more_of(name).unwrap_or(&usual);
-        write_service(out, service, &more.look)?;
+        write_service(out, config, service, &more.look)?;
+        redirect::write_names(out, config, name)?;
         write_more(out, more)?;
         if let Some(rules) = config.rules(name) {
-            rule_words::write_service(out, rules)?;
+            rule_words::write_service(out, config, name, rules)?;
         }
         let copies = config.copies(name);
         match copies.map(|copies| &copies.nodes) {
@@ -84,12 +85,15 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, network) in &config.more.networks {
         writeln!(out, "\n[networks.{name}]")?;
         write_network(out, network)?;
+        redirect::write_pool(out, config.redirect(), name)?;
     }
     if config.later.quorum != QuorumConfig::default() {
         writeln!(out, "\n[quorum]")?;
         write_quorum(out, &config.later.quorum)?;
     }
     fence_words::write_devices(out, &config.later.fencing)?;
+    redirect::write_zones(out, config.redirect())?;
+    redirect::write_redirect(out, config.redirect())?;
     expect_words::write_expects(out, config)
 }
 
@@ -158,8 +162,13 @@ fn asks(out: &mut String, command: &[String], probe: Option<&Probe>) -> fmt::Res
     }
 }
 
-fn write_service(out: &mut String, service: &ServiceConfig, look: &Look) -> fmt::Result {
-    let addresses = service.addresses.iter().map(address).collect::<Vec<_>>();
+fn write_service(
+    out: &mut String,
+    config: &Config,
+    service: &ServiceConfig,
+    look: &Look,
+) -> fmt::Result {
+    let addresses = service.addresses.iter().map(|it| address(config, it)).collect::<Vec<_>>();
     writeln!(out, "addresses = [{}]", addresses.join(", "))?;
     if !service.prefer.is_empty() {
         writeln!(out, "prefer = {}", list(&service.prefer))?;
@@ -293,15 +302,14 @@ fn write_how(out: &mut String, how: &ProcessHow) -> fmt::Result {
     Ok(())
 }
 
-fn address(address: &ServiceAddress) -> String {
+fn address(config: &Config, address: &ServiceAddress) -> String {
     let ServiceAddress { ip, prefix, interface } = address;
-    match interface {
-        None => format!("\"{ip}/{prefix}\""),
-        Some(interface) => {
-            let interface = quoted(interface);
-            format!("{{ ip = \"{ip}\", prefix = {prefix}, interface = {interface} }}")
-        }
+    let interface = interface.as_ref().map(|it| format!(", interface = {}", quoted(it)));
+    let more = interface.unwrap_or_default() + &redirect::write_address(config, address);
+    if more.is_empty() {
+        return format!("\"{ip}/{prefix}\"");
     }
+    format!("{{ ip = \"{ip}\", prefix = {prefix}{more} }}")
 }
 
 pub(super) fn list(texts: &[String]) -> String {

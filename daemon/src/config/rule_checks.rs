@@ -12,6 +12,7 @@ use super::draft::{Draft, Node, Service};
 use super::expects;
 use super::keys::nearest;
 use super::problem::Findings;
+use super::redirect;
 use super::rule_clashes::{self, and};
 use super::rule_crowds;
 use super::rules::Places;
@@ -93,6 +94,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         }
     }
     quantities(draft, &names, findings);
+    redirect::check(draft, &names, findings);
     expects::check(draft, &names, findings);
     if findings.errors() == 0 {
         rule_clashes::check(draft, &names, findings);
@@ -180,16 +182,21 @@ fn timed(draft: &Draft, names: &Names<'_>, service: &Service, findings: &mut Fin
 }
 
 /// A list of places: whose it is, under which key, and what it says of the service.
-struct Listed<'l> {
-    service: &'l str,
-    key: &'l str,
-    says: &'l str,
+pub(super) struct Listed<'l> {
+    pub(super) service: &'l str,
+    pub(super) key: &'l str,
+    pub(super) says: &'l str,
 }
 
 const PREFER: &str = "prefer";
 
 /// The nodes and labels of a list are there, and stand in it once.
-fn places(names: &Names<'_>, listed: &Listed<'_>, list: &Places, findings: &mut Findings) {
+pub(super) fn places(
+    names: &Names<'_>,
+    listed: &Listed<'_>,
+    list: &Places,
+    findings: &mut Findings,
+) {
     let Listed { service, key, says } = listed;
     let mut seen: BTreeMap<&Place, Range<usize>> = BTreeMap::new();
     for place in list {

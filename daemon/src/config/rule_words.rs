@@ -7,7 +7,7 @@ use stead_core::id::ServiceId;
 use stead_core::state::config::{Config, NodeRules, Place, ServiceRules, Strength};
 
 use super::render::{list, quoted, write_texts};
-use super::timed;
+use super::{redirect, timed};
 
 /// The keys of a node.
 pub(super) fn write_node(out: &mut String, rules: &NodeRules) -> fmt::Result {
@@ -17,7 +17,12 @@ pub(super) fn write_node(out: &mut String, rules: &NodeRules) -> fmt::Result {
 }
 
 /// The keys of a service.
-pub(super) fn write_service(out: &mut String, rules: &ServiceRules) -> fmt::Result {
+pub(super) fn write_service(
+    out: &mut String,
+    config: &Config,
+    service: &ServiceId,
+    rules: &ServiceRules,
+) -> fmt::Result {
     let ServiceRules { only, never, uses, together, apart, apart_by, failback_at, during: _ } =
         rules;
     if let Some(time) = failback_at {
@@ -30,7 +35,9 @@ pub(super) fn write_service(out: &mut String, rules: &ServiceRules) -> fmt::Resu
         }
     }
     write_amounts(out, "uses", uses)?;
-    write_others(out, "together", together)?;
+    let mut together = together.clone();
+    together.retain(|other, it| !redirect::is_implied(config, service, other, *it));
+    write_others(out, "together", &together)?;
     write_others(out, "apart", apart)?;
     apart_by.as_ref().map_or(Ok(()), |label| writeln!(out, "apart-by = {}", quoted(label)))
 }

@@ -8,6 +8,7 @@ use super::command::Command;
 use super::draft::Service;
 use super::keys;
 use super::problem::Findings;
+use super::redirect::{self, Named, OfAddress};
 use super::section::{Section, shown};
 use super::{DEFAULT_STOP_TIMEOUT, address, copies, hooks, monitor, resource, rules, timed};
 
@@ -26,10 +27,15 @@ pub(super) fn service(
     let (monitor, look) = monitor::monitor(section, findings);
     let importance = section.number("importance", MOST_IMPORTANT, findings);
     let (resources, promotable) = parts(section, findings);
+    let (addresses, said) = addresses(section, findings);
+    let names = redirect::names(section, findings);
+    let clients = redirect::clients(section, findings);
     Service {
         copies: copies::copies(section, findings),
         promotable,
-        addresses: addresses(section, findings),
+        addresses,
+        said,
+        named: Named { names, clients },
         program: program(section, findings),
         monitor,
         look,
@@ -44,21 +50,28 @@ pub(super) fn service(
     }
 }
 
-fn addresses(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<ServiceAddress>> {
+/// The addresses, and what is said of each beside where it is.
+fn addresses(
+    section: &Section<'_, '_>,
+    findings: &mut Findings,
+) -> (Vec<Spanned<ServiceAddress>>, Vec<OfAddress>) {
     if section.get("addresses").is_none() {
         section.missing("addresses", findings);
     }
-    let Some(list) = section.list("addresses", findings) else { return Vec::new() };
+    let Some(list) = section.list("addresses", findings) else { return Default::default() };
     if list.is_empty() {
         let message = format!("`addresses` of {} is empty", section.place);
         let help = "a service is reached at its addresses: give it one, or remove the service";
         findings.error(&section.at("addresses"), message, help);
     }
-    let mut addresses = Vec::new();
+    let (mut addresses, mut all_said) = (Vec::new(), Vec::new());
     for entry in list {
         let address = match (entry.get_ref().as_str(), entry.get_ref().as_table()) {
             (Some(text), _) => match address::parse_service(text) {
-                Ok((ip, prefix)) => Some(ServiceAddress { ip, prefix, interface: None }),
+                Ok((ip, prefix)) => {
+                    let address = ServiceAddress { ip, prefix, interface: None };
+                    Some((address, OfAddress::default()))
+                }
                 Err(wrong) => {
                     findings.error(&entry.span(), wrong.message, wrong.help);
                     None
@@ -71,18 +84,21 @@ fn addresses(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<Spanned<
                 None
             }
         };
-        addresses.extend(address.map(|address| Spanned::new(entry.span(), address)));
+        if let Some((address, said)) = address {
+            addresses.push(Spanned::new(entry.span(), address));
+            all_said.push(said);
+        }
     }
-    addresses
+    (addresses, all_said)
 }
 
-/// Reads `{ ip = ..., prefix = ..., interface = ... }`.
+/// Reads `{ ip = ..., prefix = ..., interface = ... }`, and by which layers it is found.
 fn long_address(
     section: &Section<'_, '_>,
     entry: &Spanned<DeValue<'_>>,
     table: &DeTable<'_>,
     findings: &mut Findings,
-) -> Option<ServiceAddress> {
+) -> Option<(ServiceAddress, OfAddress)> {
     let place = format!("an address of {}", section.place);
     let table = Section::new(table, entry.span(), place, keys::ADDRESS, findings);
     for key in ["ip", "prefix"] {
@@ -90,6 +106,7 @@ fn long_address(
             table.missing(key, findings);
         }
     }
+    let said = redirect::of_address(&table, findings);
     let interface = table.text("interface", findings);
     if let Some(interface) = &interface {
         check_interface(interface, findings);
@@ -104,7 +121,8 @@ fn long_address(
     });
     match checked {
         Ok((ip, prefix)) => {
-            Some(ServiceAddress { ip, prefix, interface: interface.map(Spanned::into_inner) })
+            let interface = interface.map(Spanned::into_inner);
+            Some((ServiceAddress { ip, prefix, interface }, said))
         }
         Err((at, wrong)) => {
             findings.error(&at, wrong.message, wrong.help);

@@ -9,7 +9,7 @@ use super::problem::Findings;
 use super::section::{FILE_PLACE, Section, shown};
 use super::{
     DEFAULT_DAEMON_GRACE, DEFAULT_PORT, address, copies, expects, fenced, fencing, keys, name,
-    network, quorum, rules, service, timed,
+    network, quorum, redirect, rules, service, timed,
 };
 
 /// Reads every table, and notes what can't be read.
@@ -26,6 +26,9 @@ pub(super) fn draft(file: &DeTable<'_>, findings: &mut Findings) -> Draft {
         devices: single(&file, "fencing", keys::FENCING, findings, fencing::devices)
             .unwrap_or_default(),
         expects: expects::expects(&file, findings),
+        zones: named(&file, "zones", keys::ZONE, findings, redirect::zone),
+        redirect: single(&file, "redirect", keys::REDIRECT, findings, redirect::redirect)
+            .unwrap_or_default(),
     };
     copies::spread(&mut draft);
     draft
@@ -96,7 +99,7 @@ pub(super) fn named<T>(
     findings: &mut Findings,
     read: impl Fn(Spanned<String>, &Section<'_, '_>, &mut Findings) -> T,
 ) -> Vec<T> {
-    let required = !["services", "networks", "devices", "times", "during"].contains(&kind)
+    let required = !["services", "networks", "devices", "times", "during", "zones"].contains(&kind)
         && !file.mistyped(kind);
     let absent = |at, findings: &mut Findings| {
         let example = file.example(kind);

@@ -278,6 +278,7 @@ mod tests {
             loopback: false,
             mtu: 1_500,
             port_of: None,
+            parent: None,
             kind: None,
         };
         let own = |addr, prefix| Address {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use stead_core::id::NodeId;
+use stead_core::redirect::Layer;
 use stead_core::state::State;
 use stead_core::state::config::Config;
 use stead_core::time::Span;
 use stead_log::transport::{KeyHash, Member};
 
-use crate::guard::ipc::{Network, Place};
+use crate::guard::ipc::{Network, Place, Reach};
 use crate::identity::KnownMember;
 
 /// Where a node of that name listens, link by link in the order of their names.
@@ -41,13 +42,42 @@ pub(super) fn for_guard(state: &State, me: NodeId, told: Option<&Network>) -> Op
             places.push(before.cloned().unwrap_or_else(|| alone(*address)));
         }
     }
+    let reaches = reaches(state, config);
     Some(Network {
+        reaches: reaches
+            .filter(|(address, _)| places.iter().any(|it| it.address == *address))
+            .collect(),
         links: addresses(config, &own.name),
         peers,
         places,
         // Whole seconds, and room for a few renewals that come late.
         lifetime: state.timers.ordinary_lease().times(2) + Span::from_millis(1_000),
     })
+}
+
+/// What addresses are beyond an address on a card.
+fn reaches<'a>(state: &'a State, config: &'a Config) -> impl Iterator<Item = (IpAddr, Reach)> + 'a {
+    let macs = &state.redirect().macs;
+    let all = config
+        .services
+        .iter()
+        .flat_map(|(service, it)| it.addresses.iter().map(move |address| (service, address.ip)));
+    all.map(move |(service, address)| {
+        let layers = config.layers_of(address);
+        let mac = layers.contains(&Layer::Mac).then(|| macs.get(service).copied()).flatten();
+        let route = config.announced_as(address);
+        (address, Reach { mac, route, alone: *layers == [Layer::Route] })
+    })
+    .filter(|(_, form)| *form != Reach::default())
+}
+
+/// The network as a guard can take it that knows of no reaches: what would need one is not there, so
+/// that nothing stands otherwise than it should.
+pub(super) fn without_reaches(network: &Network) -> Network {
+    let mut network = network.clone();
+    let reaches = std::mem::take(&mut network.reaches);
+    network.places.retain(|place| !reaches.contains_key(&place.address));
+    network
 }
 
 /// An address of which nothing more is known.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stead_core::id::{Index, NodeId};
 use stead_core::node::Fate;
 use stead_core::state::config::{ConfigLater, ConfigMore};
-use stead_core::state::{Change, Outcome};
+use stead_core::state::{Change, Outcome, PROTOCOL_0_8};
 use stead_core::tail::Tailed;
 use stead_log::network::{CallError, Service};
 use stead_log::transport::Peers;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::machine::{decode, encode, told};
 use super::view::View;
 use crate::connections::{Known, Others, Taken, Told};
+use crate::layers::observe::{self, Eyes, Question, Sight};
 
 /// How often a proposal that nobody took is tried again before its deadline.
 const RETRY: Duration = Duration::from_millis(20);
@@ -32,6 +33,8 @@ pub(super) enum Request {
     Propose { change: Change, deadline_ms: u64 },
     /// The asker's clients. Only for who understands it: see [`Daemons`].
     Connections(Told),
+    /// Look whether a layer leads to the asker. Only for who understands it, as well.
+    Look(Question),
 }
 
 impl Tailed for Request {
@@ -41,28 +44,28 @@ impl Tailed for Request {
     fn more(&self) -> ConfigMore {
         match self {
             Self::Propose { change, .. } => change.more(),
-            Self::Connections(_) => ConfigMore::default(),
+            Self::Connections(_) | Self::Look(_) => ConfigMore::default(),
         }
     }
 
     fn later(&self) -> ConfigLater {
         match self {
             Self::Propose { change, .. } => change.later(),
-            Self::Connections(_) => ConfigLater::default(),
+            Self::Connections(_) | Self::Look(_) => ConfigLater::default(),
         }
     }
 
     fn add(&mut self, more: ConfigMore) {
         match self {
             Self::Propose { change, .. } => change.add(more),
-            Self::Connections(_) => {}
+            Self::Connections(_) | Self::Look(_) => {}
         }
     }
 
     fn add_later(&mut self, later: ConfigLater) {
         match self {
             Self::Propose { change, .. } => change.add_later(later),
-            Self::Connections(_) => {}
+            Self::Connections(_) | Self::Look(_) => {}
         }
     }
 }
@@ -79,6 +82,8 @@ pub(super) enum Answer {
     NotUnderstood(String),
     /// What became of the clients.
     Connections(Taken),
+    /// What was seen.
+    Seen(Sight),
 }
 
 stead_core::tailless!(Answer);
@@ -90,14 +95,16 @@ pub(super) struct Proposer {
     log: Arc<OnceLock<Arc<Log>>>,
     view: Arc<OnceLock<watch::Receiver<Arc<View>>>>,
     clients: Known,
+    /// What this node sees when another one asks.
+    eyes: Eyes,
 }
 
 /// What became of a proposal, with the reason in words where it is not known to be committed.
 pub(super) type Proposed = (Fate, String);
 
 impl Proposer {
-    pub(super) fn new(me: NodeId, clients: Known) -> Self {
-        Self { me, log: Arc::default(), view: Arc::default(), clients }
+    pub(super) fn new(me: NodeId, clients: Known, eyes: Eyes) -> Self {
+        Self { me, log: Arc::default(), view: Arc::default(), clients, eyes }
     }
 
     /// From now on there is a picture, and with it a state.
@@ -198,7 +205,9 @@ async fn propose_there(
         Ok(Answer::Committed(index, outcome)) => (Fate::Committed(index, outcome), String::new()),
         Ok(Answer::Unknown(detail)) => (Fate::Unknown, detail),
         Ok(Answer::Lost(detail) | Answer::NotUnderstood(detail)) => (Fate::Lost, detail),
-        Ok(Answer::Connections(_)) => (Fate::Unknown, "an answer to something else".to_owned()),
+        Ok(Answer::Connections(_) | Answer::Seen(_)) => {
+            (Fate::Unknown, "an answer to something else".to_owned())
+        }
         Err(error) => (Fate::Unknown, error.to_string()),
     }
 }
@@ -222,6 +231,13 @@ impl Service for Proposer {
                     let taken = state.map(|state| proposer.clients.take(from, clients, &state));
                     Answer::Connections(taken.unwrap_or(Taken::Behind))
                 }
+                Ok(Request::Look(question)) => {
+                    let state = proposer.view.get().map(|view| view.borrow().state.clone());
+                    Answer::Seen(match state {
+                        Some(state) => proposer.eyes.look(&state, question).await,
+                        None => Sight::Blind("this node has only just started".to_owned()),
+                    })
+                }
                 Err(error) => Answer::NotUnderstood(error.to_string()),
             };
             told("the answer to another daemon", &answer)
@@ -232,19 +248,22 @@ impl Service for Proposer {
 /// The first version of the protocol whose daemons take [`Request::Connections`].
 const CONNECTIONS_SINCE: u16 = 2;
 
-/// The other daemons, to be told of this one's clients.
+/// The first version of the protocol whose daemons take [`Request::Look`].
+const LOOK_SINCE: u16 = PROTOCOL_0_8;
+
+/// The other daemons, to be told of this one's clients, and to be asked what they see.
 pub(super) struct Daemons {
     pub(super) me: NodeId,
     pub(super) peers: Arc<Peers>,
 }
 
-impl Others for Daemons {
-    /// Those that are known to understand it. To know that takes a connection.
-    fn able(&self) -> Vec<NodeId> {
+impl Daemons {
+    /// Those that are known to speak that version. To know that takes a connection.
+    fn able_since(&self, version: u16) -> Vec<NodeId> {
         let connected = self.peers.connected();
         let able = |node: &NodeId| {
             let its = connected.iter().find(|it| it.node == *node);
-            its.map(|it| it.version >= CONNECTIONS_SINCE)
+            its.map(|it| it.version >= version)
         };
         let others = self.peers.members().nodes().into_iter().filter(|node| *node != self.me);
         let mut ready = Vec::new();
@@ -257,6 +276,40 @@ impl Others for Daemons {
         }
         ready
     }
+}
+
+impl observe::Others for Daemons {
+    fn able(&self) -> Vec<NodeId> {
+        self.able_since(LOOK_SINCE)
+    }
+
+    fn look(
+        &self,
+        node: NodeId,
+        question: Question,
+        deadline: tokio::time::Instant,
+    ) -> Boxed<'static, Option<Sight>> {
+        let peers = self.peers.clone();
+        Box::pin(async move {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let request = encode(&Request::Look(question)).ok()?;
+            let answer = peers.call(node, request, left).await.ok()?;
+            match decode(&answer).ok()? {
+                Answer::Seen(sight) => Some(sight),
+                Answer::Committed(..)
+                | Answer::Unknown(_)
+                | Answer::Lost(_)
+                | Answer::NotUnderstood(_)
+                | Answer::Connections(_) => None,
+            }
+        })
+    }
+}
+
+impl Others for Daemons {
+    fn able(&self) -> Vec<NodeId> {
+        self.able_since(CONNECTIONS_SINCE)
+    }
 
     async fn tell(&self, node: NodeId, told: Told, deadline: Duration) -> Option<Taken> {
         let request = encode(&Request::Connections(told)).ok()?;
@@ -266,6 +319,7 @@ impl Others for Daemons {
             Answer::Committed(..)
             | Answer::Unknown(_)
             | Answer::Lost(_)
+            | Answer::Seen(_)
             | Answer::NotUnderstood(_) => None,
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::{Command, Event, Fate, Hook};
 use stead_core::notice::Notice;
-use stead_core::state::config::{ServiceConfig, ServiceMore};
+use stead_core::redirect::{Layer, Seen, Verb};
+use stead_core::state::config::{ServiceAddress, ServiceConfig, ServiceMore};
 use stead_core::state::{Cause, Change, State};
 use stead_core::time::Instant;
 use stead_linux::clock::boottime;
@@ -27,6 +28,7 @@ use crate::departure::Departure;
 use crate::executor::Others;
 use crate::guard::ipc::ToGuard;
 use crate::journal::Journal;
+use crate::layers::Layers;
 use crate::redirect::{self, Redirect, Target};
 use crate::tie_breaker::TieBreaker;
 
@@ -45,6 +47,7 @@ pub(super) struct Performers {
     pub(super) guard: Option<Door>,
     pub(super) programs: Programs,
     pub(super) redirect: Redirect,
+    pub(super) layers: Layers,
     pub(super) resets: Resets,
     pub(super) ties: TieBreaker,
     pub(super) elections: Elections,
@@ -90,7 +93,19 @@ impl Performers {
             Command::Probe { service, epoch, probing } => {
                 self.probe(state, service, epoch, probing);
             }
-            Command::Announce { service, epoch } => self.announce(state, service, epoch),
+            Command::Announce { service, epoch } => {
+                self.announce(state, service.clone(), epoch);
+                self.resets.begin(service, epoch);
+            }
+            Command::Redirect {
+                service,
+                epoch,
+                layer: Layer::Mac | Layer::Arp,
+                verb: Verb::Announce,
+            } => self.announce(state, service, epoch),
+            Command::Redirect { service, epoch, layer, verb } => {
+                self.layers.step(state, service, epoch, (layer, verb));
+            }
             Command::Quiet { service } => {
                 self.redirect.quiet(&service);
                 self.resets.end(&service);
@@ -188,8 +203,9 @@ impl Performers {
         state.config.as_ref()?.services.get(service)
     }
 
-    /// The service's addresses with the interfaces that they belong on here.
-    fn targets(state: &State, service: &ServiceId) -> Result<Vec<Target>, String> {
+    /// The service's addresses on the segment, with the interfaces that they belong on here. What
+    /// has a MAC of its own is asked about on the card, and announced by its own interface.
+    fn targets(state: &State, service: &ServiceId, own_macs: bool) -> Result<Vec<Target>, String> {
         // What was assigned counts: the configuration may have changed while the holder stops.
         let assigned = state.assignments.get(service).map(|it| it.addresses.clone());
         let assigned = assigned.filter(|it| !it.is_empty());
@@ -197,8 +213,21 @@ impl Performers {
         let all = state.config.iter().flat_map(|config| config.services.values());
         let all: Vec<_> = all.flat_map(|it| &it.addresses).collect();
         let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
-        let target = |address| redirect::target(address, &moving).map_err(|error| chain(&error));
-        all.into_iter().filter(|it| assigned.contains(&it.ip)).map(target).collect()
+        let layers = |it: &ServiceAddress| {
+            state.config.as_ref().map_or(&[][..], |config| config.layers_of(it.ip))
+        };
+        let mac = state.redirect().macs.get(service).filter(|_| own_macs);
+        let target = |it: &ServiceAddress| {
+            let target = redirect::target(it, &moving).map_err(|error| chain(&error))?;
+            match mac.filter(|_| layers(it).contains(&Layer::Mac)) {
+                Some(mac) => target.by_mac(*mac).map_err(|error| chain(&error)),
+                None => Ok(target),
+            }
+        };
+        let here = |it: &&ServiceAddress| {
+            assigned.contains(&it.ip) && layers(it).iter().any(|layer| *layer < Layer::Route)
+        };
+        all.into_iter().filter(here).map(target).collect()
     }
 
     fn probe(
@@ -208,7 +237,7 @@ impl Performers {
         epoch: Epoch,
         probing: stead_core::redirect::Probing,
     ) {
-        match Self::targets(state, &service) {
+        match Self::targets(state, &service, false) {
             Ok(targets) => self.redirect.probe(service, epoch, targets, probing),
             Err(detail) => {
                 let conflict = Some(detail);
@@ -218,12 +247,23 @@ impl Performers {
     }
 
     fn announce(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
-        match Self::targets(state, &service) {
-            Ok(targets) => {
-                self.redirect.announce(service.clone(), epoch, targets);
-                self.resets.begin(service, epoch);
+        match Self::targets(state, &service, true) {
+            Ok(targets) => self.redirect.announce(service, epoch, targets),
+            Err(detail) => {
+                self.notice(&Notice::AnnounceFailed(service.clone(), detail.clone()));
+                for layer in [Layer::Mac, Layer::Arp] {
+                    let (service, seen) = (service.clone(), Seen::No(detail.clone()));
+                    let verb = Verb::Announce;
+                    // Nobody listens any more only when the daemon ends.
+                    drop(self.results.send(Event::Redirected {
+                        service,
+                        epoch,
+                        layer,
+                        verb,
+                        seen,
+                    }));
+                }
             }
-            Err(detail) => self.notice(&Notice::AnnounceFailed(service, detail)),
         }
     }
 
@@ -267,6 +307,7 @@ impl Performers {
     /// Tells those that go by it how the state is now.
     pub(super) fn follow(&mut self, state: &State) {
         self.ties.follow(state);
+        self.layers.follow(state);
         self.tell_others(state);
     }
 

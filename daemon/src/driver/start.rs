@@ -11,6 +11,7 @@ use stead_linux::durable::write_atomically;
 use stead_linux::lock::Lock;
 use stead_log::transport::{Identity as Key, Members, PROTOCOL, Peers, PeersOptions};
 use stead_log::{Disk, Log, OpenError, Options, Snapshots, StoreError, Timers};
+use stead_redirect::knowledge;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -35,6 +36,8 @@ use crate::ending::asked_to_end;
 use crate::fence::Devices;
 use crate::identity::{self, Identity};
 use crate::journal::Journal;
+use crate::layers::observe::{Eyes, Observers};
+use crate::layers::{Layers, documents};
 use crate::metrics::{self, Metrics};
 use crate::paths::Paths;
 use crate::redirect::Redirect;
@@ -99,7 +102,8 @@ async fn daemon(
 
     let members = Members::new(network::known(&identity.members));
     let clients = Known::default();
-    let proposer = Proposer::new(identity.node, clients.clone());
+    let eyes = Eyes::default();
+    let proposer = Proposer::new(identity.node, clients.clone(), eyes.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let node = Node::new(identity.node, State::default());
@@ -113,6 +117,7 @@ async fn daemon(
     let serve = |address| metrics::listen::serve(address, numbers.clone(), ended.clone());
     drop(listen.map(serve).map(tokio::spawn));
     let looks = (handle.clone(), journal.clone(), numbers);
+    tell_where(&key, &handle, &eyes, &ended);
     let (served, rehearsals) = open_api(paths, &key, looks, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
@@ -130,6 +135,7 @@ async fn daemon(
     let performers = Performers {
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
+        layers: Layers::new(identity.node, observers(identity.node, &peers), results.clone()),
         peers,
         proposer,
         guard: None,
@@ -321,6 +327,18 @@ fn tell_clients(
     let others = Arc::new(Daemons { me, peers: peers.clone() });
     connections::tell(me, handle.clone(), clients, &resets, others);
     resets
+}
+
+/// From now on documents for clients are made and served, where the configuration wants that.
+fn tell_where(key: &Key, handle: &Handle, eyes: &Eyes, ending: &watch::Receiver<bool>) {
+    match knowledge::Key::new(key.signer()) {
+        Ok(key) => documents::start(handle.clone(), key, eyes.shelf.clone(), ending.clone()),
+        Err(error) => tracing::warn!("clients can't be told where services are: {}", chain(&error)),
+    }
+}
+
+fn observers(me: NodeId, peers: &Arc<Peers>) -> Observers {
+    Observers::new(Arc::new(Daemons { me, peers: peers.clone() }))
 }
 
 /// Asked to end, and not in the middle of a departure.

@@ -28,7 +28,7 @@ use super::perform::Performers;
 use super::view::{TieView, View};
 use crate::chain::chain;
 use crate::guard::Rejected;
-use crate::guard::ipc::{FromGuard, Hello, Network, ToGuard, UNDERSTOOD};
+use crate::guard::ipc::{FromGuard, Hello, Network, REACHES_UNDERSTOOD, ToGuard, UNDERSTOOD};
 use crate::identity::Identity;
 use crate::points::{Points, Wanted};
 
@@ -209,6 +209,10 @@ impl Task {
         match said {
             FromGuard::Hello(hello) => {
                 self.hello = Some(hello);
+                if self.told.as_ref().is_some_and(|told| !told.reaches.is_empty()) {
+                    self.told_this_guard = false;
+                    self.tell_network();
+                }
                 self.tell_points();
             }
             FromGuard::Report(report) => {
@@ -359,7 +363,10 @@ impl Task {
         let network = network::for_guard(self.node.state(), self.identity.node, told);
         let news = |network: &Network| !self.told_this_guard || told != Some(network);
         let Some(network) = network.filter(news) else { return };
-        self.performers.tell_guard(&ToGuard::Network(network.clone()));
+        // Until a guard has said what it understands it may be an older one.
+        let knows = self.hello.as_ref().is_some_and(|it| it.more.understands >= REACHES_UNDERSTOOD);
+        let for_it = if knows { network.clone() } else { network::without_reaches(&network) };
+        self.performers.tell_guard(&ToGuard::Network(for_it));
         self.told = Some(network);
         self.told_this_guard = true;
     }

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, Term};
 use stead_core::lease::{Order, Report, ReportLater, ReportTail};
+use stead_core::state::MacAddress;
+use stead_core::state::config::Prefix;
 use stead_core::tail::Tailed;
 use stead_core::time::Span;
 
@@ -45,6 +47,55 @@ pub struct Network {
     pub places: Vec<Place>,
     /// How long a held address may outlive its last refreshing in the kernel.
     pub lifetime: Span,
+    /// What addresses are beyond an address on a card; only of those that are. Guards of before
+    /// 0.8 don't know of it.
+    #[serde(skip)]
+    pub reaches: BTreeMap<IpAddr, Reach>,
+}
+
+/// What an address is beyond an address on the node's own card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// It has a MAC of its own.
+    pub mac: Option<MacAddress>,
+    /// It is announced as that prefix by a routing daemon.
+    pub route: Option<Prefix>,
+    /// It is on no segment: it stands on an interface without a cable.
+    pub alone: bool,
+}
+
+/// The tail of what a daemon says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToGuardTail {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Behind a network.
+    Reaches(BTreeMap<IpAddr, Reach>),
+}
+
+impl Tailed for ToGuard {
+    type More = ToGuardTail;
+    type Later = ();
+
+    fn more(&self) -> ToGuardTail {
+        match self {
+            Self::Network(network) if !network.reaches.is_empty() => {
+                ToGuardTail::Reaches(network.reaches.clone())
+            }
+            Self::Network(_) | Self::Order(_) => ToGuardTail::Nothing,
+        }
+    }
+
+    fn later(&self) {}
+
+    fn add(&mut self, more: ToGuardTail) {
+        if let (Self::Network(network), ToGuardTail::Reaches(reaches)) = (self, more) {
+            network.reaches = reaches;
+        }
+    }
+
+    fn add_later(&mut self, (): ()) {}
 }
 
 /// Where an address belongs on this node.
@@ -100,11 +151,14 @@ pub struct Hello {
 
 /// What guards of 0.3 understand that earlier ones don't ([`HelloMore::understands`]).
 pub const UNDERSTOOD: u8 = 3;
+/// What guards of 0.8 understand as well: [`Network::reaches`].
+pub const REACHES_UNDERSTOOD: u8 = 4;
 
 /// The tail of a hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloMore {
-    /// Which orders it understands: zero, those of 0.2; [`UNDERSTOOD`], those of 0.3 as well.
+    /// Which orders it understands: zero, those of 0.2; [`UNDERSTOOD`], those of 0.3 as well;
+    /// [`REACHES_UNDERSTOOD`], those of 0.8 as well.
     pub understands: u8,
     /// Why the gate has not the better form, if it hasn't and nobody asked for that.
     pub gate_reason: Option<String>,
@@ -169,8 +223,6 @@ impl Tailed for FromGuard {
         }
     }
 }
-
-stead_core::tailless!(ToGuard);
 
 /// A message that can't be understood.
 #[derive(Debug, thiserror::Error)]

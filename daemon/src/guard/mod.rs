@@ -31,5 +31,6 @@ mod run;
 mod seal;
 pub(crate) mod watchdog;
 
+pub use kernel::reach;
 pub use run::{GuardError, run};
 pub use seal::Rejected;

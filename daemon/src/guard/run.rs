@@ -301,7 +301,7 @@ impl Guard {
     }
 
     fn on_network(&mut self, network: &ipc::Network) {
-        self.kernel.set_places(&network.places, network.lifetime);
+        self.kernel.set_places(network);
         self.links.set(network, &self.poller);
     }
 
@@ -448,6 +448,6 @@ fn hello(kernel: &Kernel) -> Hello {
         realtime,
         locked,
         slack: kernel.slack(),
-        more: HelloMore { understands: ipc::UNDERSTOOD, gate_reason: kernel.fallback() },
+        more: HelloMore { understands: ipc::REACHES_UNDERSTOOD, gate_reason: kernel.fallback() },
     }
 }

@@ -247,7 +247,10 @@ fn serves(reached: Reached) -> bool {
         | Reached::Proven
         | Reached::Decided
         | Reached::Stopped
-        | Reached::Learned => false,
+        | Reached::Learned
+        // For clients beyond the segment, who may be none: they have a metric of their own.
+        | Reached::Redirected
+        | Reached::Converged => false,
     }
 }
 

@@ -84,6 +84,8 @@ kinds! {
     QuarantineOver(..): "quarantine-over" "5e90a2c7d84b4f1a8c63f7192be0d4a5";
     Times(..): "times" "4d2b8f61c07e4a3f95b1e8d6702fac14";
     Visit(..): "visit" "b07e1d93f5264c8aa2d47f6e18c3905b";
+    Redirect(..): "redirect" "d25a3c9e7b1f4e08a6c45b9f1e72d083";
+    Reserved(..): "reserved" "6f0b8e42d91c4a7db35e27c8a0914f6d";
     Disarmed(..): "disarmed" "9c1e4b7a0d5f4e2fa86b31c7d2950f4e";
     Armed(..): "armed" "3f7a92d1c6e848b5b04d7e15a9c3682d";
     StaysWith(..): "stays-with" "30d6e8fe09374a89ac43f626c5afe689";
@@ -155,6 +157,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         | Notice::RegisterDistrusted
         | Notice::RegisterTrusted
         | Notice::Times(_)
+        | Notice::Reserved(..)
         | Notice::Departing(_) => none,
         Notice::CoordinatorSilent(node)
         | Notice::Campaign(node)
@@ -189,6 +192,7 @@ pub(super) fn fields(notice: &Notice) -> Fields<'_> {
         }
         Notice::Nowhere(service)
         | Notice::Visit(service, _)
+        | Notice::Redirect(service, _)
         | Notice::Conflict(service, _)
         | Notice::AnnounceFailed(service, _)
         | Notice::Started(service)

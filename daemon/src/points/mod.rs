@@ -49,6 +49,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use once::{Found, look};
+pub(crate) use port::{answer, question};
 
 /// What is to be asked.
 #[derive(Clone, Debug, Default, PartialEq)]

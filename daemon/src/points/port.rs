@@ -71,7 +71,7 @@ impl Port {
 }
 
 /// The frame that asks.
-pub(super) fn question(mac: Mac, target: IpAddr, from: Option<IpAddr>, to: Option<Mac>) -> Vec<u8> {
+pub(crate) fn question(mac: Mac, target: IpAddr, from: Option<IpAddr>, to: Option<Mac>) -> Vec<u8> {
     match (target, from) {
         (IpAddr::V4(target), Some(IpAddr::V4(from))) => {
             arp::request(mac, from, target, to.unwrap_or(Mac::BROADCAST))
@@ -88,7 +88,7 @@ pub(super) fn question(mac: Mac, target: IpAddr, from: Option<IpAddr>, to: Optio
 }
 
 /// Who answers by this frame, if it answers a question of `own`.
-pub(super) fn answer(bytes: &[u8], own: Mac) -> Option<(IpAddr, Mac)> {
+pub(crate) fn answer(bytes: &[u8], own: Mac) -> Option<(IpAddr, Mac)> {
     let frame = Frame::parse(bytes)?;
     if frame.source == own {
         return None;

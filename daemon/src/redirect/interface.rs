@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use stead_core::state::MacAddress;
 use stead_core::state::config::ServiceAddress;
 use stead_linux::netlink::{Netlink, NetlinkError};
 use thiserror::Error;
 
 use super::Target;
+use crate::guard::reach::mac_device;
 
 /// No interface for an address; nothing was changed.
 #[derive(Debug, Error)]
@@ -59,6 +61,17 @@ pub fn interface_for(
 /// [`InterfaceError`]
 pub fn target(address: &ServiceAddress, moving: &[IpAddr]) -> Result<Target, InterfaceError> {
     Ok(Target { address: address.ip, interface: interface_for(address, moving)? })
+}
+
+impl Target {
+    /// The same address on the interface with that MAC, on top of the one that it would be on.
+    ///
+    /// # Errors
+    /// [`InterfaceError::Netlink`]
+    pub fn by_mac(self, mac: MacAddress) -> Result<Self, InterfaceError> {
+        let parent = Netlink::open()?.link_named(&self.interface)?.index;
+        Ok(Self { interface: mac_device(mac, parent), ..self })
+    }
 }
 
 /// Whether the network of `own` contains `other`.

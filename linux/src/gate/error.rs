@@ -20,6 +20,9 @@ pub enum GateError {
     /// The instance's name has other characters than a-z, 0-9 and hyphen, is empty or too long.
     #[error("{0:?} can't name a gate: 1 to 32 of a-z, 0-9 and hyphen")]
     Name(String),
+    /// No device can have that name.
+    #[error("{0:?} can't name a device: 1 to 15 bytes without `/`; nothing was changed")]
+    Device(String),
     /// The kernel said no.
     #[error("the packet filter refused to {step}{}; nothing was changed", in_words(.detail))]
     Refused {

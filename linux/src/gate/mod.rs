@@ -8,6 +8,21 @@
 //! to it; going out, ARP and neighbour advertisements that claim it and IP packets from it. All
 //! other addresses pass untouched. The guard of a node uses it; nothing else does.
 //!
+//! # Strict devices
+//! A MAC that belongs to services, on a macvlan, must leave by one port of the segment alone: the
+//! switches learn it from any frame, whatever is in it. But the kernel speaks of its own accord:
+//! listener reports and IGMP when an address or a group comes or goes, router solicitations,
+//! duplicate address detection. Out of a device that is *strict* ([`Gate::be_strict_on`]) goes only
+//! what an open address sends: an ARP packet by its sender, an IP packet by its source, a neighbour
+//! advertisement by its target too. All else is dropped, whatever the protocol: also what comes
+//! from an address that is not managed, or from none. So with the last address the MAC falls
+//! silent, by the same clock. What comes in is judged as elsewhere. A successor takes the names
+//! over.
+//!
+//! Such a device needs a link-local address among the managed ones, opened with the others, if it
+//! serves IPv6: in its name the kernel asks again for neighbours that it knows (without it, it
+//! forgets them and loses a packet each time) and tells switches that snoop which groups it is in.
+//!
 //! # Two forms, one gate
 //! `ebpf` holds the deadline itself, in memory that the guard shares with the kernel: opening is
 //! one store, and however late that store is, it can't lengthen anything. `nft` holds timeouts,
@@ -15,7 +30,8 @@
 //! privileges allow it and says by [`Gate::fallback`] why it did not. Both drop the same packets.
 //!
 //! The table of the second form exists in both: without hooks it only remembers which addresses are
-//! managed. So each form takes over from the other, and from versions that know one of them alone.
+//! managed and which devices strict. So each form takes over from the other, and from versions that
+//! know one of them alone, or no strict devices: those find the addresses where they always were.
 //!
 //! # Failures
 //! What is refused changed nothing, and all else leaves addresses shut. Somebody who takes the
@@ -25,9 +41,10 @@
 //!
 //! # Deliberately absent
 //! Interfaces that are not given are not watched, neither is the loopback: give every interface on
-//! which the address could be asked for. No difference between a packet of this node and one that
-//! it forwards for another holder: a node of the cluster is not its router, and where the address
-//! stands on a bridge, the bridge is hooked, not its ports. A frame sent with
+//! which the address could be asked for. A strict device that a version without them takes over is
+//! to it like any other: take it away before going back to one. No difference between a packet of
+//! this node and one that it forwards for another holder: a node of the cluster is not its router,
+//! and where the address stands on a bridge, the bridge is hooked, not its ports. A frame sent with
 //! `PACKET_QDISC_BYPASS` passes by every egress hook; nothing in stead does that.
 
 mod ebpf;
@@ -48,10 +65,12 @@ use nix::net::if_::if_nametoindex;
 
 use ebpf::Filters;
 pub use error::GateError;
-use nft::Table;
+use nft::{Memory, Table};
 
 /// Names of instances are at most this long.
 pub const INSTANCE_LENGTH: usize = 32;
+/// Names of devices are at most this long (`IFNAMSIZ`, without its closing zero).
+const DEVICE_LENGTH: usize = 15;
 
 /// The two forms of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,8 +116,10 @@ pub struct Watched {
 
 /// The gate of one guard. Dropping it leaves it in place: what is open shuts at its deadline.
 pub struct Gate {
-    /// What is to be managed, whether or not all parts know it yet.
-    managed: BTreeSet<IpAddr>,
+    /// What is to be managed and strict, whether or not all parts know it yet.
+    wanted: Memory,
+    /// The devices that are to be watched.
+    devices: Vec<String>,
     table: Table,
     /// In the eBPF form; the table has no hooks then, save on devices that refuse the filters.
     filters: Option<Filters>,
@@ -107,9 +128,9 @@ pub struct Gate {
 
 impl Gate {
     /// Installs the gate of `instance` on `devices`, all addresses shut, in place of whatever an
-    /// earlier process of that instance left; its managed addresses are taken over. In the eBPF
-    /// form if that is to be had. Devices that do not exist (yet) are left out: see
-    /// [`Gate::watch`].
+    /// earlier process of that instance left; its managed addresses and strict devices are taken
+    /// over. In the eBPF form if that is to be had. Devices that do not exist (yet) are left out:
+    /// see [`Gate::watch`].
     ///
     /// # Errors
     /// See [`GateError`]; nothing was opened.
@@ -129,24 +150,24 @@ impl Gate {
     /// # Errors
     /// See [`GateError`]; nothing was opened. [`GateError::Ebpf`] where that form is not to be had.
     pub fn install_form(form: Form, instance: &str, devices: &[&str]) -> Result<Self, GateError> {
+        let wanted = nft::left_behind(instance)?;
         let devices = owned(devices);
+        let hooks = hooks(&devices, &wanted.strict);
         let (table, filters) = match form {
             Form::Ebpf => {
-                let managed = nft::left_behind(instance)?;
-                let filters = Filters::install(instance, &devices, &managed)?;
+                let filters = Filters::install(instance, &hooks, &wanted)?;
                 // From here on the filters drop what is managed, so the table may lose its hooks.
-                let mut table = Table::install(instance, &[])?;
+                let mut table = Table::install(instance, &[], &wanted)?;
                 table.keep_watch()?;
                 (table, Some(filters))
             }
             Form::Nftables => {
-                let table = Table::install(instance, &devices)?;
+                let table = Table::install(instance, &hooks, &wanted)?;
                 ebpf::remove_leftovers(instance)?;
                 (table, None)
             }
         };
-        let managed = table.managed().collect();
-        Ok(Self { managed, table, filters, fallback: None })
+        Ok(Self { wanted, devices, table, filters, fallback: None })
     }
 
     /// The form in force.
@@ -180,38 +201,74 @@ impl Gate {
     /// See [`GateError`]; nothing was opened, and not everything is in place: no managed address
     /// may stand on a device before this has worked.
     pub fn repair(&mut self) -> Result<Watched, GateError> {
+        let hooks = hooks(&self.devices, &self.wanted.strict);
         match &mut self.filters {
             Some(filters) => {
                 filters.shut_all();
-                let watched = filters.repair(&self.managed)?;
-                self.table.repair(&self.managed)?;
-                self.table.watch(&watched.refused)?;
+                let watched = filters.repair(&hooks, &self.wanted)?;
+                self.table.repair(&self.wanted, &watched.refused)?;
                 Ok(watched)
             }
-            None => Ok(Watched { missing: self.table.repair(&self.managed)?, refused: Vec::new() }),
+            None => {
+                let missing = self.table.repair(&self.wanted, &hooks)?;
+                Ok(Watched { missing, refused: Vec::new() })
+            }
         }
     }
 
-    /// Hooks exactly these devices, and says which of them could not be. To be called again when
-    /// one appears or is renamed, before it gets an address; calling it too often does no harm.
+    /// Hooks exactly these devices, and the strict ones, and says which of them could not be. To be
+    /// called again when one appears or is renamed, before it gets an address; calling it too often
+    /// does no harm.
     ///
     /// # Errors
-    /// See [`GateError`].
+    /// See [`GateError`]. What was not done is done by [`Gate::repair`].
     pub fn watch(&mut self, devices: &[&str]) -> Result<Watched, GateError> {
-        let devices = owned(devices);
+        self.devices = owned(devices);
+        self.hook()
+    }
+
+    /// The names of the devices on which the gate is strict, whether they are there or not.
+    pub fn strict(&self) -> impl Iterator<Item = &str> {
+        self.wanted.strict.iter().map(String::as_str)
+    }
+
+    /// Is strict on exactly these devices, of those that there are or will be: see the page. They
+    /// are watched without being named to [`Gate::watch`]. A new device is hooked only by the next
+    /// call of that or of this, and speaks as soon as it is up: create it, call one of them, see
+    /// that it is neither missing nor refused, and only then turn it on.
+    ///
+    /// # Errors
+    /// [`GateError::Device`]: nothing was changed. See [`GateError`] for others; what was not done
+    /// is done by [`Gate::repair`].
+    pub fn be_strict_on(&mut self, devices: &[&str]) -> Result<Watched, GateError> {
+        let fits =
+            |name: &&str| (1..=DEVICE_LENGTH).contains(&name.len()) && !name.contains(['/', '\0']);
+        if let Some(bad) = devices.iter().find(|name| !fits(name)) {
+            return Err(GateError::Device((*bad).to_owned()));
+        }
+        self.wanted.strict = owned(devices).into_iter().collect();
+        self.hook()
+    }
+
+    fn hook(&mut self) -> Result<Watched, GateError> {
+        let strict = &self.wanted.strict;
+        let hooks = hooks(&self.devices, strict);
         match &mut self.filters {
             Some(filters) => {
-                let watched = filters.watch(&devices)?;
-                self.table.watch(&watched.refused)?;
+                let watched = filters.watch(&hooks, strict)?;
+                self.table.watch(&watched.refused, strict)?;
                 Ok(watched)
             }
-            None => Ok(Watched { missing: self.table.watch(&devices)?, refused: Vec::new() }),
+            None => {
+                let missing = self.table.watch(&hooks, strict)?;
+                Ok(Watched { missing, refused: Vec::new() })
+            }
         }
     }
 
     /// The addresses under the gate.
     pub fn managed(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.managed.iter().copied()
+        self.wanted.managed.iter().copied()
     }
 
     /// Puts exactly these addresses under the gate. New ones are shut at once; those that are no
@@ -220,11 +277,11 @@ impl Gate {
     /// # Errors
     /// See [`GateError`]; nothing was opened. What was not done is done by [`Gate::repair`].
     pub fn manage(&mut self, addrs: &[IpAddr]) -> Result<(), GateError> {
-        self.managed = addrs.iter().copied().collect();
+        self.wanted.managed = addrs.iter().copied().collect();
         if let Some(filters) = &mut self.filters {
-            filters.manage(&self.managed)?;
+            filters.manage(&self.wanted.managed)?;
         }
-        self.table.manage(&self.managed)
+        self.table.manage(&self.wanted.managed)
     }
 
     /// Opens addresses until `deadline` (microseconds of [`crate::clock::boottime`]) and never
@@ -268,14 +325,16 @@ impl Gate {
         }
     }
 
-    /// Ends in order: leaves everything shut, in the form that every version can take over.
+    /// Ends in order: leaves everything shut, strict devices included, in the form that every
+    /// version can take over.
     ///
     /// # Errors
     /// See [`GateError`]; the addresses are shut all the same.
     pub fn leave(mut self) -> Result<(), GateError> {
         self.shut_all()?;
         if let Some(mut filters) = self.filters {
-            self.table.watch(filters.devices())?;
+            let strict = &self.wanted.strict;
+            self.table.watch(&hooks(&self.devices, strict), strict)?;
             filters.remove()?;
         }
         Ok(())
@@ -310,12 +369,17 @@ fn name_of(instance: &str) -> Result<String, GateError> {
     if fits { Ok(format!("stead-{instance}")) } else { Err(GateError::Name(instance.to_owned())) }
 }
 
+/// The devices that have to be hooked: a strict one has to be whether or not somebody asked.
+fn hooks(devices: &[String], strict: &BTreeSet<String>) -> Vec<String> {
+    let all: BTreeSet<&String> = devices.iter().chain(strict).collect();
+    all.into_iter().cloned().collect()
+}
+
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// The devices that are there, and those that are not.
 fn sort_out(devices: &[String]) -> (Vec<String>, Vec<String>) {
-    let unique: BTreeSet<&String> = devices.iter().collect();
-    unique.into_iter().cloned().partition(|device| if_nametoindex(device.as_str()).is_ok())
+    devices.iter().cloned().partition(|device| if_nametoindex(device.as_str()).is_ok())
 }

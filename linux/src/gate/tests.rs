@@ -74,6 +74,27 @@ fn a_table_that_has_forgotten_an_address_is_noticed_by_filters() {
     assert_repaired(&ns, &mut gate, &ADDRESSES);
 }
 
+/// So are the names of strict devices, and where they are hooked comes back.
+#[test]
+fn a_table_that_has_forgotten_a_strict_device_is_noticed_and_mended() {
+    for (form, words) in [
+        (Form::Ebpf, "flush set netdev stead-robbed strict"),
+        (Form::Ebpf, "delete table netdev stead-robbed"),
+        (Form::Nftables, "delete table netdev stead-robbed"),
+    ] {
+        let (ns, mut gate) = opened(form);
+        ns.run(|| gate.be_strict_on(&["lo"])).expect("inside").expect("strict");
+        open(&mut gate, &ADDRESSES).expect("opened");
+        rob(&ns, &mut gate, words);
+        let told = open(&mut gate, &ADDRESSES);
+        assert!(matches!(told, Err(GateError::Gone)), "{form}, {words}: {told:?}");
+        assert_repaired(&ns, &mut gate, &ADDRESSES);
+        let list = nft(&ns, "list table netdev stead-robbed");
+        assert!(list.contains("elements = { \"lo\" }"), "{form}, {words}: {list}");
+        assert_eq!(list.contains("jump strict"), form == Form::Nftables, "{form}, {words}: {list}");
+    }
+}
+
 #[test]
 fn what_could_not_be_managed_is_managed_after_the_repair() {
     for form in Form::ALL {

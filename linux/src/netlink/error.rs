@@ -67,6 +67,11 @@ impl NetlinkError {
         )
     }
 
+    /// The kernel has nothing of that kind: no such type of interface, no such feature.
+    pub fn unsupported(&self) -> bool {
+        self.errno() == Some(Errno::EOPNOTSUPP)
+    }
+
     /// The process lacks the right (CAP_NET_ADMIN in this network namespace).
     pub fn not_permitted(&self) -> bool {
         matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))

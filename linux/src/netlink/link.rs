@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoMacVlan, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-    LinkProtoInfoBridge, MacVlanMode,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoVeth,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -33,6 +33,9 @@ pub struct Link {
     pub mtu: u32,
     /// Index of the bridge (or other controller) that it is a port of.
     pub port_of: Option<u32>,
+    /// Index of the interface that it stands on (a macvlan's), or of its peer (a veth's); in that
+    /// one's own network namespace, which may be another.
+    pub parent: Option<u32>,
     /// "veth", "bridge", "macvlan", ...; `None` for hardware.
     pub kind: Option<String>,
 }
@@ -53,6 +56,15 @@ pub enum MacvlanMode {
     Bridge,
     /// Siblings never reach each other.
     Private,
+}
+
+/// How an interface gets its link-local IPv6 address when it is turned on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressGeneration {
+    /// It gets one that is formed of its MAC (RFC 4291, appendix A).
+    Mac,
+    /// It gets none.
+    None,
 }
 
 /// The far end of a veth pair.
@@ -145,6 +157,23 @@ impl Netlink {
         self.create(name, mac, Some(parent), info)
     }
 
+    /// Creates a dummy: an interface that swallows what is sent to it and has carrier while it is
+    /// up. [`NetlinkError::unsupported`] if this kernel has none.
+    pub fn create_dummy(&mut self, name: &str) -> Result<Link, NetlinkError> {
+        self.create(name, None, None, vec![LinkInfo::Kind(InfoKind::Dummy)])
+    }
+
+    /// Creates an interface for addresses and routes that lead to no cable: a dummy or, where the
+    /// kernel has none, a bridge without ports. Either is [`Link::running`] as soon as it is up, so
+    /// routing daemons take it for connected. (A bridge loses its carrier when its first port comes
+    /// and has none: so give it none.)
+    pub fn create_stub(&mut self, name: &str) -> Result<Link, NetlinkError> {
+        match self.create_dummy(name) {
+            Err(error) if error.unsupported() => self.create_bridge(name, None),
+            done => done,
+        }
+    }
+
     fn create(
         &mut self,
         name: &str,
@@ -182,6 +211,23 @@ impl Netlink {
         let mut link = message(index);
         link.header.change_mask = LinkFlags::Up;
         self.set(format_args!("turn off interface {index}"), link)
+    }
+
+    /// Says how an interface gets its link-local IPv6 address. It takes effect when the interface
+    /// is turned on, so it belongs between creating one and [`Netlink::set_up`]: an address that
+    /// was formed stays. Refused (EAFNOSUPPORT) where the interface has no IPv6.
+    pub fn set_address_generation(
+        &mut self,
+        index: u32,
+        how: AddressGeneration,
+    ) -> Result<(), NetlinkError> {
+        let mode = match how {
+            AddressGeneration::Mac => In6AddrGenMode::Eui64,
+            AddressGeneration::None => In6AddrGenMode::None,
+        };
+        let inet6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]);
+        let what = LinkAttribute::AfSpecUnspec(vec![inet6]);
+        self.set_one(format_args!("set how interface {index} forms addresses"), index, what)
     }
 
     /// Renames an interface.
@@ -281,6 +327,7 @@ impl Link {
             loopback: flags.contains(LinkFlags::Loopback),
             mtu: 0,
             port_of: None,
+            parent: None,
             kind: None,
         };
         for attribute in &message.attributes {
@@ -292,6 +339,8 @@ impl Link {
                 link.mtu = *mtu;
             } else if let LinkAttribute::Controller(index) = attribute {
                 link.port_of = Some(*index).filter(|&index| index != 0);
+            } else if let LinkAttribute::Link(index) = attribute {
+                link.parent = Some(*index).filter(|&index| index != 0);
             } else if let LinkAttribute::LinkInfo(infos) = attribute {
                 link.kind = infos.iter().find_map(kind);
             }

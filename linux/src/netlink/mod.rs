@@ -1,4 +1,5 @@
-//! Links, addresses, routes and neighbours, asked of and told to the kernel over rtnetlink.
+//! Links, addresses, routes, neighbours and the stations of bridges, asked of and told to the
+//! kernel over rtnetlink.
 //!
 //! Synchronous on purpose: the guard is one thread that must know, when a call returns, whether the
 //! address is there or not, and it must not carry an async runtime to learn it. Messages are built
@@ -18,6 +19,7 @@
 //! Interfaces are named by index; names are looked up by [`Netlink::link_named`].
 
 mod address;
+mod bridge;
 mod error;
 #[cfg(test)]
 mod fuzz;
@@ -30,12 +32,14 @@ mod socket;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use address::{Address, AddressSpec, Lifetime};
+pub use bridge::Station;
 pub use error::NetlinkError;
-pub use link::{Link, MacvlanMode, PortState, VethPeer};
+pub use link::{AddressGeneration, Link, MacvlanMode, PortState, VethPeer};
 pub use monitor::{Event, Monitor};
-pub use neighbour::{Neighbour, NeighbourState};
+pub use neighbour::{Ages, Neighbour, NeighbourState};
 pub use route::{Destination, Route};
 pub(crate) use socket::Frames;
 pub use socket::Netlink;
@@ -89,6 +93,12 @@ impl FromStr for Mac {
         }
         if parts.next().is_some() { Err(bad()) } else { Ok(Mac(octets)) }
     }
+}
+
+/// So many of the kernel's clock ticks, as it counts them to us (USER_HZ).
+fn ticks(count: u32) -> Duration {
+    const PER_SECOND: u64 = 100;
+    Duration::from_millis(u64::from(count) * (1_000 / PER_SECOND))
 }
 
 /// The address family of an IP address, in the words of the message library.

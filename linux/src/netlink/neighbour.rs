@@ -1,25 +1,55 @@
 //! The neighbour caches: which Ethernet address the kernel sends to for an IP address.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState as State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::{Mac, Netlink, NetlinkError, family_of};
+use super::{Mac, Netlink, NetlinkError, family_of, ticks};
 
-/// How far the kernel trusts a neighbour entry.
+/// How far the kernel trusts a neighbour entry (`NUD_*` of linux/neighbour.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NeighbourState {
-    /// Confirmed lately, or being confirmed: the entry is used.
-    Usable,
-    /// Not yet answered.
+    /// Confirmed lately: the entry is used.
+    Reachable,
+    /// Not confirmed for a while, or told by the neighbour unasked: used, and then asked about.
+    Stale,
+    /// Used a moment ago; asked about unless somebody confirms it soon.
+    Delay,
+    /// Being asked about; used meanwhile.
+    Probe,
+    /// Never answered yet: packets wait.
     Incomplete,
-    /// Never answered.
+    /// Did not answer.
     Failed,
-    /// Set by hand, or needs no resolution.
+    /// Set by hand.
     Permanent,
+    /// Needs no resolution, or something that this list does not know.
+    Other,
+}
+
+impl NeighbourState {
+    /// Packets go to the entry's MAC.
+    pub fn is_used(self) -> bool {
+        match self {
+            Self::Reachable | Self::Stale | Self::Delay | Self::Probe | Self::Permanent => true,
+            Self::Incomplete | Self::Failed | Self::Other => false,
+        }
+    }
+}
+
+/// How long ago what happened to an entry, to a hundredth of a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ages {
+    /// The neighbour answered, or traffic showed that it hears us.
+    pub confirmed: Duration,
+    /// A packet was sent by it.
+    pub used: Duration,
+    /// Its state or its MAC was set.
+    pub updated: Duration,
 }
 
 /// One entry of the neighbour cache.
@@ -33,6 +63,8 @@ pub struct Neighbour {
     pub mac: Option<Mac>,
     /// How far it is trusted.
     pub state: NeighbourState,
+    /// How old it is, where the kernel says so.
+    pub ages: Option<Ages>,
 }
 
 impl Netlink {
@@ -47,6 +79,13 @@ impl Netlink {
             }
         }
         Ok(neighbours)
+    }
+
+    /// The neighbours that the kernel knows on one interface.
+    pub fn neighbours_of(&mut self, index: u32) -> Result<Vec<Neighbour>, NetlinkError> {
+        let mut all = self.neighbours()?;
+        all.retain(|neighbour| neighbour.index == index);
+        Ok(all)
     }
 
     /// Forgets what is known about one neighbour.
@@ -66,7 +105,16 @@ impl Netlink {
     /// Forgets all learned neighbours of an interface; entries set by hand stay.
     pub fn flush_neighbours(&mut self, index: u32) -> Result<(), NetlinkError> {
         for neighbour in self.neighbours()? {
-            if neighbour.index != index || neighbour.state == NeighbourState::Permanent {
+            let by_hand = match neighbour.state {
+                NeighbourState::Permanent | NeighbourState::Other => true,
+                NeighbourState::Reachable
+                | NeighbourState::Stale
+                | NeighbourState::Delay
+                | NeighbourState::Probe
+                | NeighbourState::Incomplete
+                | NeighbourState::Failed => false,
+            };
+            if neighbour.index != index || by_hand {
                 continue;
             }
             match self.delete_neighbour(index, neighbour.addr) {
@@ -79,13 +127,14 @@ impl Netlink {
     }
 }
 
-fn read(message: &NeighbourMessage) -> Option<Neighbour> {
+pub(super) fn read(message: &NeighbourMessage) -> Option<Neighbour> {
     let family = message.header.family;
     if family != AddressFamily::Inet && family != AddressFamily::Inet6 {
         return None;
     }
     let mut addr = None;
     let mut mac = None;
+    let mut ages = None;
     for attribute in &message.attributes {
         if let NeighbourAttribute::Destination(NeighbourAddress::Inet(found)) = attribute {
             addr = Some(IpAddr::V4(*found));
@@ -93,17 +142,29 @@ fn read(message: &NeighbourMessage) -> Option<Neighbour> {
             addr = Some(IpAddr::V6(*found));
         } else if let NeighbourAttribute::LinkLayerAddress(octets) = attribute {
             mac = Mac::from_slice(octets);
+        } else if let NeighbourAttribute::CacheInfo(info) = attribute {
+            ages = Some(Ages {
+                confirmed: ticks(info.confirmed),
+                used: ticks(info.used),
+                updated: ticks(info.updated),
+            });
         }
     }
-    let state = message.header.state;
-    let state = if state == State::Incomplete {
-        NeighbourState::Incomplete
-    } else if state == State::Failed {
-        NeighbourState::Failed
-    } else if state == State::Permanent || state == State::Noarp {
-        NeighbourState::Permanent
-    } else {
-        NeighbourState::Usable
-    };
-    Some(Neighbour { index: message.header.ifindex, addr: addr?, mac, state })
+    let state = state_of(message.header.state);
+    Some(Neighbour { index: message.header.ifindex, addr: addr?, mac, state, ages })
+}
+
+fn state_of(state: State) -> NeighbourState {
+    // The library's list may grow, so it can't be matched without a rest.
+    let known = [
+        (State::Reachable, NeighbourState::Reachable),
+        (State::Stale, NeighbourState::Stale),
+        (State::Delay, NeighbourState::Delay),
+        (State::Probe, NeighbourState::Probe),
+        (State::Incomplete, NeighbourState::Incomplete),
+        (State::Failed, NeighbourState::Failed),
+        (State::Permanent, NeighbourState::Permanent),
+    ];
+    let found = known.into_iter().find(|(theirs, _)| *theirs == state);
+    found.map_or(NeighbourState::Other, |(_, ours)| ours)
 }

@@ -1,4 +1,13 @@
 //! Routes of the main table.
+//!
+//! A route says who made it: its protocol, a number that routing daemons look at and that is shown
+//! by `ip route` ("proto"). What ends by itself:
+//! - an IPv4 route goes with the last address of its interface, and with its preferred source, at
+//!   once, also when that ends by its lifetime;
+//! - an IPv6 route goes with neither. (A preferred source that goes is cleared from it, and the
+//!   route stays.) So it may have an end of its own: [`Route::expires`]. From then on no packet is
+//!   sent by it, but it is listed until the kernel clears away, every `net.ipv6.route.gc_interval`
+//!   seconds (30 unless set) at the latest, and only then is its removal told.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,6 +18,7 @@ use netlink_packet_route::route::{
     RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 
 use super::{Netlink, NetlinkError, family_of};
 
@@ -53,12 +63,34 @@ pub struct Route {
     pub metric: u32,
     /// The gateway is taken to be on the link although no address says so.
     pub on_link: bool,
+    /// Who made it (`RTPROT_*` of linux/rtnetlink.h).
+    pub protocol: u8,
+    /// IPv6 only: after how many seconds it ends; `None`: never. In a list: the whole seconds that
+    /// are left of it. (At the moment of its end the kernel says for a hundredth of a second what
+    /// it says of a route without one.)
+    pub expires: Option<u32>,
 }
 
 impl Route {
+    /// What an administrator made by hand (`RTPROT_STATIC`).
+    pub const STATIC: u8 = 4;
+
+    fn new(to: Destination, gateway: Option<IpAddr>, index: Option<u32>) -> Route {
+        Route {
+            to,
+            gateway,
+            index,
+            source: None,
+            metric: 0,
+            on_link: false,
+            protocol: Route::STATIC,
+            expires: None,
+        }
+    }
+
     /// A route by way of a gateway.
     pub fn via(to: Destination, gateway: IpAddr) -> Route {
-        Route { to, gateway: Some(gateway), index: None, source: None, metric: 0, on_link: false }
+        Route::new(to, Some(gateway), None)
     }
 
     /// The default route by way of a gateway, of the gateway's family.
@@ -68,7 +100,20 @@ impl Route {
 
     /// A network that is reached directly on an interface.
     pub fn direct(to: Destination, index: u32) -> Route {
-        Route { to, gateway: None, index: Some(index), source: None, metric: 0, on_link: false }
+        Route::new(to, None, Some(index))
+    }
+
+    /// The same route, made by `protocol`.
+    pub fn made_by(mut self, protocol: u8) -> Route {
+        self.protocol = protocol;
+        self
+    }
+
+    /// The same route with an end after so many seconds (at least 1). Meant for IPv6; the kernel
+    /// knows no such thing for IPv4, and heeds it not.
+    pub fn for_seconds(mut self, seconds: u32) -> Route {
+        self.expires = Some(seconds);
+        self
     }
 }
 
@@ -79,7 +124,8 @@ impl Netlink {
         self.change(format_args!("add a route to {}", route.to), new, NLM_F_CREATE | NLM_F_EXCL)
     }
 
-    /// Adds a route in place of the one to the same destination with the same metric.
+    /// Adds a route in place of the one to the same destination with the same metric. It begins
+    /// anew: with the end that it has now, or with none.
     pub fn replace_route(&mut self, route: &Route) -> Result<(), NetlinkError> {
         let new = RouteNetlinkMessage::NewRoute(write(route));
         self.change(
@@ -89,10 +135,56 @@ impl Netlink {
         )
     }
 
-    /// Removes a route; [`NetlinkError::not_there`] if there is none like it.
+    /// Removes a route; [`NetlinkError::not_there`] if there is none like it: to the same place, by
+    /// the same way and protocol.
     pub fn delete_route(&mut self, route: &Route) -> Result<(), NetlinkError> {
         let old = RouteNetlinkMessage::DelRoute(write(route));
         self.change(format_args!("remove the route to {}", route.to), old, 0)
+    }
+
+    /// Removes all routes that `protocol` made, and says how many there were. One that goes by
+    /// itself meanwhile is no failure.
+    pub fn delete_routes_of(&mut self, protocol: u8) -> Result<usize, NetlinkError> {
+        let mut count = 0;
+        for route in self.routes()? {
+            if route.protocol != protocol {
+                continue;
+            }
+            match self.delete_route(&route) {
+                Ok(()) => count += 1,
+                Err(error) if error.not_there() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    /// The route by which a packet to this address would leave, whatever table it stands in; the
+    /// first hop of several. `None` if by none, or if the address is this host's own.
+    pub fn route_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {
+        let mut ask = RouteMessage::default();
+        ask.header.address_family = family_of(address);
+        ask.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+        // The route itself, not what comes of it for this address.
+        ask.header.flags |= RouteFlags::FibMatch;
+        ask.attributes.push(RouteAttribute::Destination(address.into()));
+        let ask = RouteNetlinkMessage::GetRoute(ask);
+        let found = match self.get(format_args!("look up the route to {address}"), ask) {
+            Ok(found) => found,
+            Err(NetlinkError::Refused {
+                errno: Errno::ENETUNREACH | Errno::EHOSTUNREACH, ..
+            }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        for message in found {
+            if let RouteNetlinkMessage::NewRoute(mut message) = message {
+                message.header.table = RouteHeader::RT_TABLE_MAIN;
+                return Ok(read(&message).into_iter().next());
+            }
+        }
+        Ok(None)
     }
 
     /// The unicast routes of the main table, of both families; each next hop of several as a
@@ -116,7 +208,7 @@ fn write(route: &Route) -> RouteMessage {
     header.address_family = family_of(route.to.addr);
     header.destination_prefix_length = route.to.prefix;
     header.table = RouteHeader::RT_TABLE_MAIN;
-    header.protocol = RouteProtocol::Static;
+    header.protocol = RouteProtocol::from(route.protocol);
     header.kind = RouteType::Unicast;
     header.scope = match route.gateway {
         Some(_) => RouteScope::Universe,
@@ -140,10 +232,14 @@ fn write(route: &Route) -> RouteMessage {
     if route.metric != 0 {
         message.attributes.push(RouteAttribute::Priority(route.metric));
     }
+    if let Some(seconds) = route.expires {
+        // 0 would be "at no time" to the kernel, which is never.
+        message.attributes.push(RouteAttribute::Expires(seconds.max(1)));
+    }
     message
 }
 
-fn read(message: &RouteMessage) -> Vec<Route> {
+pub(super) fn read(message: &RouteMessage) -> Vec<Route> {
     let Some(route) = read_one(message) else { return Vec::new() };
     let several = message.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::MultiPath(hops) = attribute { Some(hops) } else { None }
@@ -176,14 +272,9 @@ fn read_one(message: &RouteMessage) -> Option<Route> {
     if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
         return None;
     }
-    let mut route = Route {
-        to: Destination { prefix: header.destination_prefix_length, addr: like },
-        gateway: None,
-        index: None,
-        source: None,
-        metric: 0,
-        on_link: header.flags.contains(RouteFlags::Onlink),
-    };
+    let to = Destination { prefix: header.destination_prefix_length, addr: like };
+    let mut route = Route::new(to, None, None).made_by(header.protocol.into());
+    route.on_link = header.flags.contains(RouteFlags::Onlink);
     for attribute in &message.attributes {
         if let RouteAttribute::Destination(to) = attribute {
             route.to.addr = ip(to)?;
@@ -195,9 +286,20 @@ fn read_one(message: &RouteMessage) -> Option<Route> {
             route.source = ip(source);
         } else if let RouteAttribute::Priority(metric) = attribute {
             route.metric = *metric;
+        } else if let RouteAttribute::CacheInfo(info) = attribute {
+            route.expires = left(info.expires);
         }
     }
     Some(route)
+}
+
+/// The whole seconds in what is left of a route, in clock ticks: none at all where it has no end.
+/// One that has ended and was not cleared away yet has none left.
+fn left(ticks: u32) -> Option<u32> {
+    // The kernel tells the difference as a signed number.
+    let ticks = ticks.cast_signed();
+    let seconds = super::ticks(ticks.max(0).cast_unsigned()).as_secs();
+    (ticks != 0).then(|| u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {

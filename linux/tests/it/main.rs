@@ -10,4 +10,6 @@ mod netlink;
 mod packet;
 mod pair;
 mod process;
+mod routes;
+mod stations;
 mod tcp;

@@ -187,6 +187,12 @@ impl Identity {
         Self::with_certificate(certificate.der().to_vec(), key.serialize_der())
     }
 
+    /// The key itself, to sign what others shall believe by it.
+    #[must_use]
+    pub fn signer(&self) -> Arc<dyn rustls::sign::SigningKey> {
+        self.certified.key.clone()
+    }
+
     /// What the others know this node by.
     #[must_use]
     pub fn key(&self) -> KeyHash {

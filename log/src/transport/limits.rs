@@ -7,7 +7,7 @@ use crate::network::Lane;
 /// The versions of the protocol that this build speaks: oldest and newest. 1 is that of stead 0.1
 /// and 0.2. In 2 what is replicated may hold things that those don't know, and in 3 what 0.3 does
 /// not know.
-pub const PROTOCOL: (u16, u16) = (1, 6);
+pub const PROTOCOL: (u16, u16) = (1, 7);
 
 /// A hello and its answer: names and numbers only.
 pub(super) const HELLO_BYTES: usize = 1 << 10;

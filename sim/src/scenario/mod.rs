@@ -25,6 +25,7 @@
 //! | `devices` | every machine has a fence device |
 //! | `fence-ties` | the same, and a half goes on once it has had the rest switched off |
 //! | `copies` | services with a program have a copy on each machine, promoted on one |
+//! | `named` | services have names, and clients are told where they are |
 //! | `seed N`, `rough` | what chance decides by; bad weather, clocks that drift, slow hands |
 //! | `start-behind N` | how much that is committed a starting daemon's snapshot does not have |
 //! | `snapshot-gap N`, `unsettled` | when snapshots are sent; the script begins with the machines |

@@ -142,6 +142,7 @@ impl Script {
             "needs" => plan.needs = true,
             "room" => plan.room = upto(words, 1_000)? as u64,
             "copies" => plan.copies = true,
+            "named" => plan.named = true,
             "watchdogs" if words.is_done() => plan.watchdogs = Some(Dogs::Outside),
             "watchdogs" => {
                 let outside = words.either("outside", "inside")?;
@@ -269,6 +270,9 @@ impl fmt::Display for Script {
         }
         if plan.copies {
             writeln!(f, "copies")?;
+        }
+        if plan.named {
+            writeln!(f, "named")?;
         }
         if let Some(dogs) = plan.watchdogs {
             let inside = if dogs == Dogs::Inside { " inside" } else { "" };

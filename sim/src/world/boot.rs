@@ -65,6 +65,7 @@ impl World {
             net: Net::new(plan.nodes, plan.links, plan.rough),
             lan: Lan::new(plan.nodes, plan.services, plan.points),
             register: plan.register.then(|| Server::new(plan.nodes, stream(7))),
+            names: BTreeMap::new(),
             judges: Judges::default(),
             cover: Cover::default(),
             chaos: None,

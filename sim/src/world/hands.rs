@@ -54,6 +54,9 @@ impl World {
             }
             Command::Announce { service, epoch } => self.announce(host, run, service, epoch, 0),
             Command::Quiet { service } => self.quiet(host, &service),
+            Command::Redirect { service, epoch, layer, verb } => {
+                self.redirect(host, service, epoch, (layer, verb));
+            }
             Command::Start { service, epoch } if self.has_parts(&service) => {
                 self.ask_task(host, &service, Ask::Start(epoch));
             }
@@ -148,7 +151,13 @@ impl World {
         self.performed_after(host, service, time, event);
     }
 
-    fn performed_after(&mut self, host: usize, service: &ServiceId, time: u64, event: Event) {
+    pub(super) fn performed_after(
+        &mut self,
+        host: usize,
+        service: &ServiceId,
+        time: u64,
+        event: Event,
+    ) {
         let it = &self.hosts[host];
         let token = it.daemon.as_ref().and_then(|daemon| daemon.tokens.get(service).copied());
         let (run, token) = (it.daemon_run, token.unwrap_or(0));
@@ -215,6 +224,7 @@ impl World {
             | Event::Restored(_)
             | Event::Proposed { .. }
             | Event::Announced { .. }
+            | Event::Redirected { .. }
             | Event::Restarting { .. }
             | Event::Unwell { .. }
             | Event::HookFailed { .. }

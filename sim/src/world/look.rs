@@ -82,7 +82,10 @@ impl World {
                 let out = |it: &usize| self.is_crowded_out(state, &self.plan.service(*it), &all);
                 !out(number) && !self.plan.stands_on(*number).iter().any(out)
             })
-            .find_map(|number| self.service_unserved(state, number))
+            .find_map(|number| {
+                let unserved = self.service_unserved(state, number);
+                unserved.or_else(|| self.led_astray(state, &self.plan.service(number)))
+            })
             .or_else(|| services().find_map(|number| self.copy_missing(state, number)))
     }
 

@@ -31,6 +31,7 @@ mod devices;
 mod guard;
 mod hands;
 mod keeper;
+mod layers;
 mod look;
 mod machine;
 mod power;
@@ -176,6 +177,8 @@ pub struct World {
     pub lan: Lan,
     /// The quorum server, if there is one.
     pub register: Option<Server>,
+    /// Under which epoch name servers were last told where a service is.
+    pub names: BTreeMap<ServiceId, Epoch>,
     /// The judges.
     pub judges: Judges,
     /// How often each fault met each phase of the protocol.

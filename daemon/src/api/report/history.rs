@@ -127,6 +127,8 @@ impl History {
             | Notice::RoundTripExceeded(..)
             | Notice::Times(_)
             | Notice::Visit(..)
+            | Notice::Redirect(..)
+            | Notice::Reserved(..)
             | Notice::Disarmed(..)
             | Notice::Halted(..)
             | Notice::ServicesStopped(..)

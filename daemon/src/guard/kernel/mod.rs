@@ -8,6 +8,7 @@
 //! The end of the lease also stands in a page that the keepers of programs watch ([`LeasePage`]).
 
 mod gate;
+pub mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use stead_linux::clock::boottime;
 use stead_linux::gate::{Form, Gate, GateError};
 use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkError};
 
-use super::ipc::Place;
+use super::ipc::{Network, Place, Reach};
 use crate::chain::chain;
 use crate::keeper::page::LeasePage;
 use gate::{devices, install};
@@ -53,6 +54,15 @@ struct Standing {
     refreshed: Instant,
     /// Its interface can carry it: up, with a carrier.
     usable: bool,
+    /// It stands there as well, to be announced: which interface, and with which prefix.
+    announced: Option<(u32, u8)>,
+}
+
+/// Where an address is put.
+struct Spot {
+    link: Link,
+    /// Another address there brings the way to its network.
+    covered: bool,
 }
 
 /// The guard's hands in the kernel.
@@ -64,6 +74,9 @@ pub(super) struct Kernel {
     pub(super) monitor: Monitor,
     devices: BTreeMap<u32, String>,
     places: BTreeMap<IpAddr, Place>,
+    reaches: BTreeMap<IpAddr, Reach>,
+    /// The interfaces with a MAC of their own that are there.
+    mac_devices: BTreeSet<String>,
     lifetime: Span,
     standing: BTreeMap<IpAddr, Standing>,
     wanted: (Vec<IpAddr>, Instant),
@@ -104,6 +117,8 @@ impl Kernel {
             monitor,
             devices,
             places: BTreeMap::new(),
+            reaches: BTreeMap::new(),
+            mac_devices: BTreeSet::new(),
             lifetime: FIRST_LIFETIME,
             standing: BTreeMap::new(),
             wanted: (Vec::new(), Instant::START),
@@ -119,6 +134,8 @@ impl Kernel {
         };
         let left: Vec<_> = kernel.gate.managed().collect();
         kernel.clear(&left)?;
+        reach::clear(&mut kernel.netlink)?;
+        kernel.gate.be_strict_on(&[])?;
         Ok(kernel)
     }
 
@@ -138,16 +155,20 @@ impl Kernel {
     }
 
     /// Takes the places of all service addresses. Those of no service are let go.
-    pub(super) fn set_places(&mut self, places: &[Place], lifetime: Span) {
-        self.lifetime = lifetime.max(FIRST_LIFETIME);
-        let places: BTreeMap<_, _> = places.iter().map(|it| (it.address, it.clone())).collect();
-        if places == self.places {
+    pub(super) fn set_places(&mut self, network: &Network) {
+        self.lifetime = network.lifetime.max(FIRST_LIFETIME);
+        let places: BTreeMap<_, _> =
+            network.places.iter().map(|it| (it.address, it.clone())).collect();
+        let reaches = network.reaches.clone();
+        if (&places, &reaches) == (&self.places, &self.reaches) {
             return;
         }
-        let gone: Vec<_> =
-            self.standing.keys().copied().filter(|it| !places.contains_key(it)).collect();
+        // What is now to stand otherwise goes first; it comes back with the next order.
+        let gone =
+            |it: &IpAddr| !places.contains_key(it) || reaches.get(it) != self.reaches.get(it);
+        let gone: Vec<_> = self.standing.keys().copied().filter(gone).collect();
         self.drop_addresses(&gone);
-        self.places = places;
+        (self.places, self.reaches) = (places, reaches);
         let managed: Vec<_> = self.places.keys().copied().collect();
         if let Err(error) = self.gate.manage(&managed) {
             self.gate_failed(&error);
@@ -237,7 +258,8 @@ impl Kernel {
     fn stand(&mut self, address: IpAddr, now: Instant) -> Result<(), String> {
         let place = self.places.get(&address).cloned();
         let place = place.ok_or_else(|| format!("{address} is in no service's configuration"))?;
-        let (link, covered) = self.link_for(&place)?;
+        let reach = self.reaches.get(&address).copied().unwrap_or_default();
+        let Spot { link, covered } = self.spot(&place, reach)?;
         if self.refused.contains(&link.name) {
             return Err(format!(
                 "{address} can't be served: the lease gate can't work on {}, where something else \
@@ -246,19 +268,48 @@ impl Kernel {
             ));
         }
         let seconds = u32::try_from(self.lifetime.0.div_ceil(1_000_000)).unwrap_or(u32::MAX);
-        let mut spec = AddressSpec::new(address, place.prefix).for_seconds(seconds);
+        // What is on no segment stands as it is announced.
+        let alone = reach.route.filter(|_| reach.alone);
+        let prefix = alone.map_or(place.prefix, |it| it.length);
+        let mut spec = AddressSpec::new(address, prefix).for_seconds(seconds);
         // Never chosen as the source of what this node begins by itself.
         spec.preferred_seconds = Some(0);
         spec.no_prefix_route = covered;
         self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
-        let usable = link.up && link.carrier;
-        let (index, prefix) = (link.index, place.prefix);
-        self.standing.insert(address, Standing { index, prefix, refreshed: now, usable });
+        // What is on no segment needs no cable.
+        let usable = link.up && (link.carrier || reach.alone);
+        let index = link.index;
+        let announced = self.announce(&spec, reach)?;
+        let standing = Standing { index, prefix, refreshed: now, usable, announced };
+        self.standing.insert(address, standing);
         if !usable {
             return Err(format!("{address} can't be used: {} is down", link.name));
         }
         self.broken.remove(&address);
         Ok(())
+    }
+
+    /// Puts an address where a routing daemon sees it, if one shall.
+    fn announce(&mut self, spec: &AddressSpec, reach: Reach) -> Result<Option<(u32, u8)>, String> {
+        let Some(prefix) = reach.route.filter(|_| !reach.alone) else { return Ok(None) };
+        let link = self.stub()?;
+        let mut spec = *spec;
+        (spec.prefix, spec.no_prefix_route) = (prefix.length, false);
+        self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
+        Ok(Some((link.index, prefix.length)))
+    }
+
+    /// The interface on which an address belongs that is reached so.
+    fn spot(&mut self, place: &Place, reach: Reach) -> Result<Spot, String> {
+        if reach.alone {
+            return Ok(Spot { link: self.stub()?, covered: false });
+        }
+        let (link, covered) = self.link_for(place)?;
+        let Some(mac) = reach.mac else { return Ok(Spot { link, covered }) };
+        if !(link.up && link.carrier) {
+            return Err(format!("{} can't be used: {} is down", place.address, link.name));
+        }
+        Ok(Spot { link: self.mac_link(mac, &link)?, covered: true })
     }
 
     /// The interface of a place, and whether this node has an address of its own in that network
@@ -301,13 +352,17 @@ impl Kernel {
     fn take_away(&mut self, addresses: &[IpAddr]) {
         for address in addresses {
             let Some(standing) = self.standing.remove(address) else { continue };
-            let deleted = self.netlink.delete_address(standing.index, *address, standing.prefix);
-            if let Err(error) = deleted
-                && !error.not_there()
-            {
-                self.troubles.push(format!("{address} can't be removed: {}", chain(&error)));
+            let spots = [Some((standing.index, standing.prefix)), standing.announced];
+            for (index, prefix) in spots.into_iter().flatten() {
+                let deleted = self.netlink.delete_address(index, *address, prefix);
+                if let Err(error) = deleted
+                    && !error.not_there()
+                {
+                    self.troubles.push(format!("{address} can't be removed: {}", chain(&error)));
+                }
             }
         }
+        self.drop_mac_links();
     }
 
     /// Removes addresses wherever they stand: what a former guard left.

@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use stead::api::join::{self, JoinAnswer, JoinRequest, Welcome};
 use stead::api::message::{self, Answer, Request};
 use stead::api::token::Token;
-use stead::guard::ipc::{self, FromGuard, Hello, Network, Place, ToGuard};
+use stead::guard::ipc::{self, FromGuard, Hello, Network, Place, Reach, ToGuard};
 use stead::identity::{Identity, KnownMember};
 use stead_core::id::{ClusterId, Epoch, Index, NodeId, Term};
 use stead_core::lease::{Holding, Order};
+use stead_core::state::MacAddress;
 use stead_core::time::{Instant, Span};
 use stead_fuzz::{Draw, Sample, target};
 
@@ -40,6 +41,10 @@ fn orders() -> Vec<Sample> {
             interface: Some("eth0".to_owned()),
         }],
         lifetime: Span::from_millis(2_000),
+        reaches: BTreeMap::from([(
+            "10.0.0.100".parse().expect("an address"),
+            Reach { mac: Some(MacAddress([2, 0, 0, 0, 0, 1])), route: None, alone: false },
+        )]),
     };
     let holding = Holding { address: "10.0.0.100".parse().expect("an address"), epoch: Epoch(7) };
     let lead = Order::Lead {

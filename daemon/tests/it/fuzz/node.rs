@@ -58,6 +58,7 @@ impl Daemon {
                 | Command::Shrink { .. }
                 | Command::Probe { .. }
                 | Command::Announce { .. }
+                | Command::Redirect { .. }
                 | Command::Quiet { .. }
                 | Command::Care { .. }
                 | Command::Forget { .. }
@@ -124,7 +125,12 @@ impl Daemon {
         let epoch = self.node.state().assignments.get(&service).map(|it| it.epoch);
         let epoch = Epoch(draw.near(epoch.unwrap_or_default().0));
         let failed = (draw.byte() > 160).then(|| "it fails".to_owned());
-        match draw.below(8) {
+        match draw.below(9) {
+            8 => {
+                let (layer, verb) = super::layers::step(draw);
+                let seen = failed.map_or_else(|| Seen::Yes("node2".to_owned()), Seen::No);
+                Event::Redirected { service, epoch, layer, verb, seen }
+            }
             0 => Event::Probed { service, epoch, conflict: failed },
             1 => Event::Announced { service, epoch },
             2 => Event::Started { service, epoch, failed },

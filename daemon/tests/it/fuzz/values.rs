@@ -363,6 +363,7 @@ fn fencing(draw: &mut Draw<'_>) -> FencingConfig {
         devices: several(draw, &mut device).into_iter().collect(),
         nodes: several(draw, &mut node).into_iter().collect(),
         rules: maybe(draw, super::rules::rules).unwrap_or_default(),
+        redirect: maybe(draw, super::layers::redirect).unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! # How it works
 //! On each side of each device hangs one filter named `stead-<instance>` (`tc filter show dev DEV
-//! ingress`), with a program that we assemble ourselves (`asm`, `program`); all of them share two
+//! ingress`), with a program that we assemble ourselves (`asm`, `program`): one for what comes in,
+//! one for what goes out, another for what goes out of a strict device. All of them share two
 //! maps. One leads from a managed address to a slot, the other from a slot to a deadline in
 //! nanoseconds of `CLOCK_BOOTTIME`, the clock that the programs read too. The second one is mapped
 //! into the guard's memory: to open an address is one store of eight bytes, to shut it as well.
@@ -24,7 +25,7 @@
 //! kernel tells of every change, and the next call looks whether ours are still there.
 //!
 //! # Deliberately absent
-//! No clang, no skeleton, no loader crate: two programs of two hundred instructions. A `clsact`
+//! No clang, no skeleton, no loader crate: three programs of less than 300 instructions. A `clsact`
 //! qdisc that we made stays when our filters go, since another may use it by then. What a program
 //! before ours redirects or accepts (`XDP`, a filter of the same priority that came later) is not
 //! seen.
@@ -44,7 +45,7 @@ use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 
-use super::{GateError, Watched, name_of, sort_out};
+use super::{GateError, Memory, Watched, name_of, sort_out};
 use crate::clock;
 use bpf::{Map, Program, Slots};
 use program::{CLOCK, DROPS, Direction, KEY, Maps};
@@ -62,18 +63,51 @@ const CLOCKS_APART: u64 = 1_000_000;
 /// The shortest frame that the kernel runs a program on.
 const SHORTEST_FRAME: usize = 64;
 
+/// A program, and the kernel's number of it.
+struct Loaded {
+    program: Program,
+    id: u32,
+}
+
+impl Loaded {
+    fn new(code: &[asm::Instruction]) -> Result<Self, GateError> {
+        let program = Program::load(code)?;
+        Ok(Self { id: program.id()?, program })
+    }
+}
+
+struct Programs {
+    incoming: Loaded,
+    outgoing: Loaded,
+    /// For what goes out of a strict device.
+    strict: Loaded,
+}
+
+impl Programs {
+    fn load(maps: Maps<'_>) -> Result<Self, GateError> {
+        Ok(Self {
+            incoming: Loaded::new(&program::gate(Direction::In, maps))?,
+            outgoing: Loaded::new(&program::gate(Direction::Out, maps))?,
+            strict: Loaded::new(&program::strict_gate(maps))?,
+        })
+    }
+
+    /// The two of a device.
+    fn of(&self, strict: bool) -> [(Direction, &Loaded); 2] {
+        let outgoing = if strict { &self.strict } else { &self.outgoing };
+        [(Direction::In, &self.incoming), (Direction::Out, outgoing)]
+    }
+}
+
 /// The filters of one guard. Dropping it leaves them in place, with the deadlines they have.
 pub(super) struct Filters {
     name: String,
     tc: Tc,
     addresses: Map,
     slots: Slots,
-    /// For packets that come in, and for those that go out.
-    programs: [Program; 2],
-    ids: [u32; 2],
-    devices: Vec<String>,
-    /// The devices that have our filters, by number.
-    hooked: BTreeSet<u32>,
+    programs: Programs,
+    /// The devices that have our filters, by number, and whether they are strict.
+    hooked: BTreeMap<u32, bool>,
     /// Of these it is not known whether they still have them; `None`: of any.
     suspect: Option<BTreeSet<u32>>,
     taken: BTreeMap<IpAddr, u32>,
@@ -81,15 +115,15 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Puts filters on the devices, in place of those that an earlier process left. Addresses in
-    /// `managed` are shut.
+    /// Puts filters on the devices, in place of those that an earlier process left. What is managed
+    /// by `memory` is shut.
     ///
     /// # Errors
     /// See [`GateError`]. Where there were no filters before there are none now.
     pub(super) fn install(
         instance: &str,
         devices: &[String],
-        managed: &BTreeSet<IpAddr>,
+        memory: &Memory,
     ) -> Result<Self, GateError> {
         let name = name_of(instance)?;
         let tc = Tc::open().map_err(|source| GateError::Ebpf {
@@ -100,25 +134,21 @@ impl Filters {
         let addresses = Map::hash::<KEY>(SLOTS)?;
         let slots = Slots::new(SLOTS)?;
         let maps = Maps { addresses: addresses.as_fd(), slots: slots.as_fd() };
-        let load = |side| Program::load(&program::gate(side, maps));
-        let programs = [load(Direction::In)?, load(Direction::Out)?];
-        let ids = [programs[0].id()?, programs[1].id()?];
+        let programs = Programs::load(maps)?;
         let mut filters = Self {
             name,
             tc,
             addresses,
             slots,
             programs,
-            ids,
-            devices: Vec::new(),
-            hooked: BTreeSet::new(),
+            hooked: BTreeMap::new(),
             suspect: None,
             taken: BTreeMap::new(),
             free: (FIRST..SLOTS).rev().collect(),
         };
         filters.compare_clocks()?;
-        filters.manage(managed)?;
-        filters.take_over(devices)?;
+        filters.manage(&memory.managed)?;
+        filters.take_over(devices, &memory.strict)?;
         Ok(filters)
     }
 
@@ -141,15 +171,20 @@ impl Filters {
     }
 
     /// Hooks the devices. If one can't be, those that were free before are free again.
-    fn take_over(&mut self, devices: &[String]) -> Result<(), GateError> {
+    fn take_over(
+        &mut self,
+        devices: &[String],
+        strict: &BTreeSet<String>,
+    ) -> Result<(), GateError> {
         let mut new = Vec::new();
         let mut result = Ok(());
-        for index in sort_out(devices).0.iter().filter_map(|it| index_of(it)) {
+        for device in sort_out(devices).0 {
+            let Some(index) = index_of(&device) else { continue };
             let there = self.tc.filters(&self.name, index, Direction::In)?;
             if there.is_empty() {
                 new.push(index);
             }
-            result = self.hook(index);
+            result = self.hook(index, strict.contains(&device));
             if result.is_err() {
                 break;
             }
@@ -161,53 +196,59 @@ impl Filters {
             return result;
         }
         // Also what an earlier process hooked: whatever has our name and is not wanted goes.
-        self.hooked = self.tc.devices()?.into_iter().collect();
-        self.watch(devices).map(drop)
+        for index in self.tc.devices()? {
+            self.hooked.entry(index).or_insert(false);
+        }
+        self.watch(devices, strict).map(drop)
     }
 
-    fn hook(&mut self, index: u32) -> Result<(), GateError> {
-        for (side, program) in Direction::BOTH.into_iter().zip(&self.programs) {
-            self.tc.hook(&self.name, index, side, program.as_fd())?;
+    fn hook(&mut self, index: u32, strict: bool) -> Result<(), GateError> {
+        for (side, loaded) in self.programs.of(strict) {
+            self.tc.hook(&self.name, index, side, loaded.program.as_fd())?;
         }
-        self.hooked.insert(index);
+        self.hooked.insert(index, strict);
         Ok(())
     }
 
-    /// Whether both sides of a device have our filters, with our programs.
-    fn intact(&mut self, index: u32) -> Result<bool, GateError> {
-        for (side, id) in Direction::BOTH.into_iter().zip(self.ids) {
+    /// Whether both sides of a device have our filters, with the programs that they ought to have.
+    fn intact(&mut self, index: u32, strict: bool) -> Result<bool, GateError> {
+        for (side, loaded) in self.programs.of(strict) {
             let filters = self.tc.filters(&self.name, index, side)?;
-            if !filters.iter().any(|filter| filter.program == id) {
+            if !filters.iter().any(|filter| filter.program == loaded.id) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Hooks exactly these devices.
+    /// Hooks exactly these devices, and is strict on those that are named so.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub(super) fn watch(&mut self, devices: &[String]) -> Result<Watched, GateError> {
+    pub(super) fn watch(
+        &mut self,
+        devices: &[String],
+        strict: &BTreeSet<String>,
+    ) -> Result<Watched, GateError> {
         self.note_changes();
         let (present, missing) = sort_out(devices);
         let mut refused = Vec::new();
-        let mut wanted = BTreeSet::new();
+        let mut wanted = BTreeMap::new();
         for device in present {
             // One that has just gone again is told as missing the next time.
             let Some(index) = index_of(&device) else { continue };
-            let sure = self.hooked.contains(&index) && self.is_sure(index);
-            if sure || self.intact(index)? || self.hook(index).is_ok() {
-                wanted.insert(index);
+            let strict = strict.contains(&device);
+            let sure = self.hooked.get(&index) == Some(&strict) && self.is_sure(index);
+            if sure || self.intact(index, strict)? || self.hook(index, strict).is_ok() {
+                wanted.insert(index, strict);
             } else if self.tc.exists(index)? {
                 refused.push(device);
             }
         }
-        for index in self.hooked.difference(&wanted) {
+        for index in self.hooked.keys().filter(|index| !wanted.contains_key(index)) {
             self.tc.unhook(&self.name, *index)?;
         }
         self.hooked = wanted;
-        self.devices = devices.to_vec();
         self.suspect = Some(BTreeSet::new());
         Ok(Watched { missing, refused })
     }
@@ -227,24 +268,22 @@ impl Filters {
         self.suspect.as_ref().is_some_and(|suspect| !suspect.contains(&index))
     }
 
-    /// The devices that were asked for.
-    pub(super) fn devices(&self) -> &[String] {
-        &self.devices
-    }
-
     /// Puts filters and addresses back, all shut.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub(super) fn repair(&mut self, managed: &BTreeSet<IpAddr>) -> Result<Watched, GateError> {
+    pub(super) fn repair(
+        &mut self,
+        devices: &[String],
+        memory: &Memory,
+    ) -> Result<Watched, GateError> {
         self.shut_all();
         self.suspect = None;
-        self.manage(managed)?;
+        self.manage(&memory.managed)?;
         for (addr, slot) in &self.taken {
             self.addresses.put(&key(*addr), *slot)?;
         }
-        let devices = self.devices.clone();
-        self.watch(&devices)
+        self.watch(devices, &memory.strict)
     }
 
     /// Puts exactly these addresses under the gate; new ones are shut.
@@ -301,8 +340,8 @@ impl Filters {
     /// Whether all filters are where they were, save on devices that are gone.
     fn look_after_filters(&mut self) -> Result<(), GateError> {
         self.note_changes();
-        for index in self.hooked.clone() {
-            if self.is_sure(index) || self.intact(index)? {
+        for (index, strict) in self.hooked.clone() {
+            if self.is_sure(index) || self.intact(index, strict)? {
                 continue;
             }
             if self.tc.exists(index)? {

@@ -1,4 +1,4 @@
-//! What the kernel does with each packet: the gate's two programs, and a small one that tells time.
+//! What the kernel does with each packet: the gate's programs, and a small one that tells time.
 
 use std::os::fd::BorrowedFd;
 
@@ -76,7 +76,18 @@ const SLOT_AT: i16 = -36;
 /// must learn it. If it was a question after all, the answer is dropped on the way out. Going out,
 /// questions about a managed address pass (probes, or this node as a client).
 pub(super) fn gate(direction: Direction, maps: Maps<'_>) -> Vec<Instruction> {
+    judge(direction, Gate::new(maps))
+}
+
+/// The gate for what goes out of a strict device: what an open address sends passes, and nothing
+/// else, of whatever protocol.
+pub(super) fn strict_gate(maps: Maps<'_>) -> Vec<Instruction> {
     let mut gate = Gate::new(maps);
+    (gate.stranger, gate.lacking) = (Stranger::Drops, gate.drop);
+    judge(Direction::Out, gate)
+}
+
+fn judge(direction: Direction, mut gate: Gate<'_>) -> Vec<Instruction> {
     let (arp, v4, v6) = (gate.asm.label(), gate.asm.label(), gate.asm.label());
     let asm = &mut gate.asm;
     asm.set(R6, Of(R1));
@@ -85,7 +96,7 @@ pub(super) fn gate(direction: Direction, maps: Maps<'_>) -> Vec<Instruction> {
         let protocol = i32::from(u16::from_ne_bytes(protocol));
         asm.jump_if(R7, When::Equal, Number(protocol), label);
     }
-    gate.asm.jump(gate.pass);
+    gate.asm.jump(gate.lacking);
 
     gate.asm.place(arp);
     gate.load_v4(14);
@@ -106,6 +117,8 @@ pub(super) fn gate(direction: Direction, maps: Maps<'_>) -> Vec<Instruction> {
     let allowed = gate.asm.label();
     gate.drop_if_shut(allowed);
     gate.asm.place(allowed);
+    // Whose packet it is has been judged: what it lacks now is no claim.
+    gate.lacking = gate.pass;
     gate.find_icmp();
     // From here on the eighth register says where the message begins.
     gate.load(Of(R8), BYTES_AT, 1);
@@ -146,12 +159,23 @@ fn look_up(asm: &mut Asm, map: BorrowedFd<'_>, key: i16) {
     asm.call(Helper::MapLookup);
 }
 
+/// What becomes of an address that is not managed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stranger {
+    Passes,
+    Drops,
+}
+
 /// The program in the making, and the places all its ways lead to.
 struct Gate<'a> {
     asm: Asm,
     maps: Maps<'a>,
+    stranger: Stranger,
     pass: Label,
     drop: Label,
+    /// For a packet that has not got what is asked for: elsewhere it passes, since nobody can
+    /// answer it and it claims nothing.
+    lacking: Label,
     /// Judges by the key on the stack.
     judge: Label,
 }
@@ -160,11 +184,10 @@ impl<'a> Gate<'a> {
     fn new(maps: Maps<'a>) -> Self {
         let mut asm = Asm::default();
         let (pass, drop, judge) = (asm.label(), asm.label(), asm.label());
-        Self { asm, maps, pass, drop, judge }
+        Self { asm, maps, stranger: Stranger::Passes, pass, drop, lacking: pass, judge }
     }
 
-    /// Loads bytes of the packet onto the stack. A packet that has not got them passes: nobody can
-    /// answer it, and it claims nothing.
+    /// Loads bytes of the packet onto the stack.
     fn load(&mut self, offset: Value, to: i16, length: i32) {
         let (there, whole) = (self.asm.label(), self.asm.label());
         self.load_once(offset, to, length);
@@ -178,7 +201,7 @@ impl<'a> Gate<'a> {
         asm.place(whole);
         asm.call(Helper::SkbPullData);
         self.load_once(offset, to, length);
-        self.asm.jump_if(R0, When::NotEqual, Number(0), self.pass);
+        self.asm.jump_if(R0, When::NotEqual, Number(0), self.lacking);
         self.asm.place(there);
     }
 
@@ -207,11 +230,16 @@ impl<'a> Gate<'a> {
         look_up(&mut self.asm, self.maps.addresses, KEY_AT);
     }
 
-    /// Goes on at `otherwise` unless the key is managed and its deadline has passed.
+    /// Goes on at `otherwise` unless the key is managed and its deadline has passed, or it is not
+    /// managed and strangers are dropped.
     fn drop_if_shut(&mut self, otherwise: Label) {
         self.look_up();
+        let unmanaged = match self.stranger {
+            Stranger::Passes => otherwise,
+            Stranger::Drops => self.drop,
+        };
         let asm = &mut self.asm;
-        asm.jump_if(R0, When::Equal, Number(0), otherwise);
+        asm.jump_if(R0, When::Equal, Number(0), unmanaged);
         asm.load(Size::Word, R1, R0, 0);
         asm.store(Size::Word, Stack, SLOT_AT, Of(R1));
         look_up(asm, self.maps.slots, SLOT_AT);

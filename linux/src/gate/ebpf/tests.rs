@@ -28,8 +28,8 @@ const WHOLE_V6: usize = 54;
 fn filters(instance: &str) -> (NetNs, Filters) {
     let ns = NetNs::create().expect("these tests need root");
     let managed: Vec<IpAddr> = vec![SHUT4.into(), SHUT6.into(), OPEN4.into(), OPEN6.into()];
-    let set = managed.iter().copied().collect();
-    let filters = ns.run(|| Filters::install(instance, &[], &set)).expect("inside");
+    let memory = Memory { managed: managed.iter().copied().collect(), strict: BTreeSet::default() };
+    let filters = ns.run(|| Filters::install(instance, &[], &memory)).expect("inside");
     let mut filters = filters.expect("filters");
     filters.open_until(&managed[2..], u64::MAX).expect("opened");
     (ns, filters)
@@ -39,16 +39,40 @@ fn shut(addr: Option<IpAddr>) -> bool {
     addr.is_some_and(|addr| addr == SHUT4 || addr == SHUT6)
 }
 
+fn open(addr: Option<IpAddr>) -> bool {
+    addr.is_some_and(|addr| addr == OPEN4 || addr == OPEN6)
+}
+
+fn v4_at(packet: &[u8], at: usize) -> Option<IpAddr> {
+    Some(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?.into())
+}
+
+fn v6_at(packet: &[u8], at: usize) -> Option<IpAddr> {
+    Some(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?.into())
+}
+
+/// What a strict device lets out, by the page of the gate.
+fn strict_opinion(frame: &[u8]) -> i32 {
+    let Some((ether_type, packet)) = frame.get(12..14).zip(frame.get(14..)) else { return DROP };
+    let passes = match ether_type {
+        [0x08, 0x06] => open(v4_at(packet, 14)),
+        [0x08, 0x00] => open(v4_at(packet, 12)),
+        [0x86, 0xdd] => {
+            let message = message(packet).filter(|at| packet.get(*at) == Some(&136));
+            let target = message.and_then(|at| v6_at(packet, at + 8));
+            open(v6_at(packet, 8)) && (target.is_none() || open(target))
+        }
+        _ => false,
+    };
+    if passes { PASS } else { DROP }
+}
+
 /// What `direction` has to say to a frame, by the page of the gate.
 fn opinion(frame: &[u8], direction: Direction) -> i32 {
     let Some((ether_type, packet)) = frame.get(12..14).zip(frame.get(14..)) else { return PASS };
     let coming = direction == Direction::In;
-    let v4 = |at: usize| -> Option<IpAddr> {
-        Some(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?.into())
-    };
-    let v6 = |at: usize| -> Option<IpAddr> {
-        Some(<[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?.into())
-    };
+    let v4 = |at: usize| v4_at(packet, at);
+    let v6 = |at: usize| v6_at(packet, at);
     let managed = |addr: Option<IpAddr>| shut(addr) || addr.is_some_and(|it| it == OPEN4);
     let drops = match ether_type {
         [0x08, 0x06] if coming => !managed(v4(14)) && shut(v4(24)),
@@ -100,6 +124,13 @@ fn extended(frame: &[u8], headers: &[(u8, &[u8])]) -> Vec<u8> {
     bytes
 }
 
+/// A frame with other bytes from there on.
+fn with(frame: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[at..at + bytes.len()].copy_from_slice(bytes);
+    frame
+}
+
 fn samples() -> Vec<stead_fuzz::Sample> {
     let mut all = Vec::new();
     let question = Message { kind: Kind::Request, id: 7, sequence: 9, data: b"stead" };
@@ -129,7 +160,15 @@ fn samples() -> Vec<stead_fuzz::Sample> {
             extended(&solicitation, &[(0, padding); 15]),
             extended(&solicitation, &[(0, padding); 17]),
         ];
-        for (number, frame) in frames.into_iter().chain(behind).enumerate() {
+        let strange = [
+            // An advertisement for another address than its own, a solicitation of routers, a
+            // frame of a switch's own.
+            with(&neighbor::announcement(MAC, v6, false), 62, &OPEN6.octets()),
+            with(&neighbor::announcement(MAC, OPEN6, false), 62, &v6.octets()),
+            with(&neighbor::announcement(MAC, v6, false), 54, &[133]),
+            with(&arp::announcement(MAC, v4), 12, &[0x88, 0xcc]),
+        ];
+        for (number, frame) in frames.into_iter().chain(behind).chain(strange).enumerate() {
             // The name only has to tell the files of a corpus apart.
             let name: &'static str = Box::leak(format!("{name}-{number}").into_boxed_str());
             all.push((name, frame));
@@ -138,19 +177,39 @@ fn samples() -> Vec<stead_fuzz::Sample> {
     all
 }
 
+/// Each program with what it ought to say to a frame.
+fn judged<'a>(filters: &'a Filters, frame: &[u8]) -> [(&'static str, &'a Program, i32); 3] {
+    let Programs { incoming, outgoing, strict } = &filters.programs;
+    [
+        ("in", &incoming.program, opinion(frame, Direction::In)),
+        ("out", &outgoing.program, opinion(frame, Direction::Out)),
+        ("strict", &strict.program, strict_opinion(frame)),
+    ]
+}
+
 #[test]
 fn the_programs_judge_as_the_page_says() {
     let (_ns, filters) = filters("opinion");
     let mut verdicts = BTreeSet::new();
     for (name, frame) in samples() {
-        for (program, side) in filters.programs.iter().zip(Direction::BOTH) {
+        for (which, program, wanted) in judged(&filters, &frame) {
             let verdict = program.try_on(&frame).expect("a verdict");
-            assert_eq!(verdict, opinion(&frame, side), "{name} {side:?}");
-            verdicts.insert((side == Direction::In, verdict));
+            assert_eq!(verdict, wanted, "{name} {which}");
+            verdicts.insert((which, verdict));
         }
     }
-    assert_eq!(verdicts.len(), 4, "each side has dropped and let pass");
+    assert_eq!(verdicts.len(), 6, "each program has dropped and let pass");
     assert!(filters.dropped() > 0);
+}
+
+#[test]
+fn the_programs_are_as_short_as_the_page_says() {
+    let (_ns, filters) = filters("short");
+    let maps = Maps { addresses: filters.addresses.as_fd(), slots: filters.slots.as_fd() };
+    for side in Direction::BOTH {
+        assert!(program::gate(side, maps).len() < 300);
+    }
+    assert!(program::strict_gate(maps).len() < 300);
 }
 
 #[test]
@@ -160,7 +219,7 @@ fn any_frame_gets_the_verdict_that_the_page_says() {
         if frame.len() < 15 || frame.len() > 1_500 {
             return false;
         }
-        for (program, side) in filters.programs.iter().zip(Direction::BOTH) {
+        for (which, program, wanted) in judged(&filters, frame) {
             let verdict = match program.try_on(frame) {
                 // Newer kernels try no program on a frame that is too short for its protocol.
                 Err(GateError::Ebpf { source, .. })
@@ -170,7 +229,7 @@ fn any_frame_gets_the_verdict_that_the_page_says() {
                 }
                 verdict => verdict.expect("a verdict"),
             };
-            assert_eq!(verdict, opinion(frame, side), "{side:?}");
+            assert_eq!(verdict, wanted, "{which}");
         }
         true
     });

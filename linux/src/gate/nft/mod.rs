@@ -2,12 +2,13 @@
 //!
 //! # How it works
 //! One table of family `netdev` named `stead-<instance>`: a base chain for ingress and egress of
-//! each device at priority -300, which jump to two shared chains; sets `managed4`, `managed6`
-//! without and `open4`, `open4b`, `open6`, `open6b` with timeouts. Each call is one batch in one
-//! `sendmsg`, applied by the kernel as a whole or not at all.
+//! each device at priority -300, which jump to shared chains: `ingress`, and `egress` or, on a
+//! strict device, `strict`; sets `managed4`, `managed6`, `strict` without and `open4`, `open4b`,
+//! `open6`, `open6b` with timeouts. Each call is one batch in one `sendmsg`, applied by the kernel
+//! as a whole or not at all.
 //!
 //! The eBPF form has this table too, with no device hooked: it is where a successor finds which
-//! addresses are managed, and what says that a guard still lives.
+//! addresses are managed and which devices strict, and what says that a guard still lives.
 //!
 //! *Re-arming.* Before Linux 6.12 the timeout of an element can't be changed, and deleting and
 //! adding it in one batch leaves a moment in which a packet on another processor may find neither.
@@ -44,6 +45,7 @@
 //! written here.
 
 mod plan;
+mod read;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,8 @@ use super::GateError;
 use super::wire::{self, Batch, Changes, Channel, Protocol};
 use crate::clock::{self, jiffy};
 use plan::Plan;
+use read::exists;
+pub(super) use read::{Memory, left_behind};
 use rules::{Element, Family};
 
 /// The shortest time for which an address can be opened: one tick of the slowest kernel.
@@ -81,36 +85,13 @@ pub(super) fn slack() -> Duration {
     HELD_UP + jiffy().unwrap_or(LONGEST_TICK)
 }
 
-/// What an earlier process of the instance left, for the eBPF form to take over: its managed
-/// addresses.
-///
-/// # Errors
-/// [`GateError::Owned`] where that process still lives.
-pub(super) fn left_behind(instance: &str) -> Result<BTreeSet<IpAddr>, GateError> {
-    let table = super::name_of(instance)?;
-    let channel = Channel::open(Protocol::Netfilter).map_err(GateError::Unreachable)?;
-    let mut table = Table::new(channel, table, &[]);
-    let query = rules::table_query(&table.table);
-    let found = match table.channel.query("look for the table", rules::GETTABLE, false, &query) {
-        Ok(found) => found,
-        Err(refusal) if refusal.is(libc::ENOENT) => return Ok(BTreeSet::new()),
-        Err(refusal) => return Err(refusal.into()),
-    };
-    // The kernel takes the mark away when the owner ends.
-    let flags = found.iter().flat_map(|answer| inside(answer, 2));
-    let flags = flags.filter_map(|flags| flags.try_into().ok().map(u32::from_be_bytes));
-    if flags.fold(0, |all, flags| all | flags) & rules::OWNED != 0 {
-        return Err(GateError::Owned);
-    }
-    Ok(table.remembered()?.unwrap_or_default())
-}
-
 /// The table of one guard. Dropping it leaves the table and its running timeouts in place.
 pub(super) struct Table {
     channel: Channel,
     table: String,
-    devices: Vec<String>,
     managed: BTreeMap<IpAddr, Ends>,
+    /// The names of the devices on which it is strict, hooked here or not.
+    strict: BTreeSet<String>,
     /// What the kernel tells of changes, where somebody wants to know.
     changes: Option<Changes>,
     /// Something was told, and nobody has looked yet.
@@ -118,23 +99,26 @@ pub(super) struct Table {
 }
 
 impl Table {
-    fn new(channel: Channel, table: String, devices: &[String]) -> Self {
-        let devices = devices.to_vec();
-        Self { channel, table, devices, managed: BTreeMap::new(), changes: None, suspect: false }
+    fn new(channel: Channel, table: String) -> Self {
+        let (managed, strict) = (BTreeMap::new(), BTreeSet::new());
+        Self { channel, table, managed, strict, changes: None, suspect: false }
     }
 
-    /// Installs the gate of `instance` on `devices`, all addresses shut, in place of whatever an
-    /// earlier process of that instance left; its managed addresses are taken over. Devices that do
-    /// not exist (yet) are left out: see [`Table::watch`].
+    /// Installs the gate of `instance` on `devices`, with what is in `memory` and all addresses
+    /// shut, in place of whatever an earlier process of that instance left. Devices that do not
+    /// exist (yet) are left out: see [`Table::watch`].
     ///
     /// # Errors
     /// See [`GateError`]; nothing was changed.
-    pub(super) fn install(instance: &str, devices: &[String]) -> Result<Self, GateError> {
+    pub(super) fn install(
+        instance: &str,
+        devices: &[String],
+        memory: &Memory,
+    ) -> Result<Self, GateError> {
         let table = super::name_of(instance)?;
         let channel = Channel::open(Protocol::Netfilter).map_err(GateError::Unreachable)?;
-        let mut gate = Self::new(channel, table, devices);
-        let managed = gate.remembered()?.unwrap_or_default();
-        gate.repair(&managed)?;
+        let mut gate = Self::new(channel, table);
+        gate.repair(memory, devices)?;
         Ok(gate)
     }
 
@@ -148,7 +132,7 @@ impl Table {
         Ok(())
     }
 
-    /// Whether the table still says what is managed.
+    /// Whether the table still says what is managed, and where it is strict.
     ///
     /// # Errors
     /// [`GateError::Gone`] if it does not.
@@ -161,33 +145,26 @@ impl Table {
             return Ok(());
         }
         let remembered = self.remembered()?.ok_or(GateError::Gone)?;
-        if !remembered.iter().eq(self.managed.keys()) {
+        let managed = remembered.managed.iter().eq(self.managed.keys());
+        if !managed || remembered.strict != self.strict {
             return Err(GateError::Gone);
         }
         self.suspect = false;
         Ok(())
     }
 
-    /// The managed addresses that stand in the table, if there is one.
-    fn remembered(&mut self) -> Result<Option<BTreeSet<IpAddr>>, GateError> {
-        if !exists(&mut self.channel, &self.table)? {
-            return Ok(None);
-        }
-        let mut managed = BTreeSet::new();
-        for family in Family::ALL {
-            managed.extend(self.elements(family)?);
-        }
-        Ok(Some(managed))
-    }
-
-    /// Puts the table back as it ought to be, with these addresses managed and shut, in one batch.
-    /// Says which of the devices are missing.
+    /// Puts the table back as it ought to be: what is in `memory` is managed and shut, or strict,
+    /// and these devices are hooked, in one batch. Says which of them are missing.
     ///
     /// # Errors
     /// See [`GateError`]; nothing was changed.
-    pub(super) fn repair(&mut self, managed: &BTreeSet<IpAddr>) -> Result<Vec<String>, GateError> {
+    pub(super) fn repair(
+        &mut self,
+        memory: &Memory,
+        devices: &[String],
+    ) -> Result<Vec<String>, GateError> {
         let leftover = exists(&mut self.channel, &self.table)?;
-        let (present, missing) = super::sort_out(&self.devices);
+        let (present, missing) = super::sort_out(devices);
         let mut result = Ok(());
         // Kernels before 6.9 know no lasting ownership, those before 5.12 no ownership at all.
         for flags in [rules::OWNED_AND_LASTING, 0] {
@@ -197,11 +174,12 @@ impl Table {
             }
             rules::create_table(&mut batch, &self.table, flags);
             for family in Family::ALL {
-                let members = lasting(managed.iter().copied(), family);
+                let members = lasting(memory.managed.iter().copied(), family);
                 rules::add(&mut batch, &self.table, family.managed(), &members);
             }
+            rules::add_strict(&mut batch, &self.table, memory.strict.iter());
             for device in &present {
-                rules::hook(&mut batch, &self.table, device);
+                rules::hook(&mut batch, &self.table, device, memory.strict.contains(device));
             }
             result = self.channel.commit(&batch);
             match &result {
@@ -212,44 +190,43 @@ impl Table {
         result.map_err(|refusal| {
             if refusal.is(libc::EPERM) && leftover { GateError::Owned } else { refusal.into() }
         })?;
-        self.managed = managed.iter().map(|addr| (*addr, [0; 2])).collect();
+        self.managed = memory.managed.iter().map(|addr| (*addr, [0; 2])).collect();
+        self.strict.clone_from(&memory.strict);
         Ok(missing)
     }
 
-    /// Hooks exactly these devices, and returns those that do not exist. To be called again when
-    /// one appears or is renamed, before it gets an address; calling it too often does no harm.
+    /// Hooks exactly these devices, is strict on those that are named so, and returns those that
+    /// do not exist. To be called again when one appears or is renamed, before it gets an address;
+    /// calling it too often does no harm.
     ///
     /// # Errors
     /// See [`GateError`]; nothing was changed.
-    pub(super) fn watch(&mut self, devices: &[String]) -> Result<Vec<String>, GateError> {
-        let wanted = devices.to_vec();
-        let (present, missing) = super::sort_out(&wanted);
+    pub(super) fn watch(
+        &mut self,
+        devices: &[String],
+        strict: &BTreeSet<String>,
+    ) -> Result<Vec<String>, GateError> {
+        let (present, missing) = super::sort_out(devices);
         let hooked = self.hooked()?;
-        let intact = |device: &str| {
-            rules::hook_names(device)
-                .iter()
-                .all(|name| hooked.get(name).is_some_and(|on| on == device))
+        let names = |device: &String| rules::hook_names(device, strict.contains(device));
+        let intact = |device: &String| {
+            names(device).iter().all(|name| hooked.get(name).is_some_and(|on| on == device))
         };
         let mut batch = Batch::default();
+        rules::add_strict(&mut batch, &self.table, strict.difference(&self.strict));
+        rules::delete_strict(&mut batch, &self.table, self.strict.difference(strict));
         for chain in hooked.keys() {
-            let kept = wanted
-                .iter()
-                .any(|device| intact(device) && rules::hook_names(device).contains(chain));
+            let kept = devices.iter().any(|it| intact(it) && names(it).contains(chain));
             if !kept {
                 rules::unhook(&mut batch, &self.table, chain);
             }
         }
         for device in present.iter().filter(|device| !intact(device)) {
-            rules::hook(&mut batch, &self.table, device);
+            rules::hook(&mut batch, &self.table, device, strict.contains(device));
         }
         self.commit(&batch)?;
-        self.devices = wanted;
+        self.strict.clone_from(strict);
         Ok(missing)
-    }
-
-    /// The addresses under the gate.
-    pub(super) fn managed(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.managed.keys().copied()
     }
 
     /// Puts exactly these addresses under the gate. New ones are shut at once; those that are no
@@ -403,44 +380,6 @@ impl Table {
             None => Ok(()),
         }
     }
-
-    /// The addresses in the managed set of an existing table.
-    fn elements(&mut self, family: Family) -> Result<Vec<IpAddr>, GateError> {
-        let query = rules::elements_query(&self.table, family.managed());
-        let answers =
-            self.channel.query("read the managed addresses", rules::GETSETELEM, true, &query);
-        let answers = match answers {
-            Ok(answers) => answers,
-            // Half a table: whoever made it so did not leave anything to take over.
-            Err(refusal) if refusal.is(libc::ENOENT) => return Ok(Vec::new()),
-            Err(refusal) => return Err(refusal.into()),
-        };
-        let lists = answers.iter().flat_map(|answer| inside(answer, 3));
-        let keys = lists
-            .flat_map(|list| wire::attributes(list).map(|(_, element)| element))
-            .flat_map(|element| inside(element, 1))
-            .flat_map(|key| inside(key, 1));
-        Ok(keys.filter_map(address).collect())
-    }
-
-    /// The base chains of the table and the device each one hangs on.
-    fn hooked(&mut self) -> Result<BTreeMap<String, String>, GateError> {
-        let query = rules::table_query(&self.table);
-        let answers = self.channel.query("list the hooks", rules::GETCHAIN, true, &query)?;
-        let mut hooked = BTreeMap::new();
-        for answer in &answers {
-            let string = |kind| inside(answer, kind).next().map(wire::text);
-            if string(1).as_deref() != Some(&self.table) {
-                continue;
-            }
-            let Some((chain, hook)) = string(3).zip(inside(answer, 4).next()) else { continue };
-            // One device is told alone, several (or none) as a list.
-            let single = inside(hook, 3).next();
-            let device = single.or_else(|| inside(hook, 4).flat_map(|list| inside(list, 1)).next());
-            hooked.insert(chain, device.map(wire::text).unwrap_or_default());
-        }
-        Ok(hooked)
-    }
 }
 
 /// Takes away what an earlier process of this instance left; says whether there was anything.
@@ -466,24 +405,6 @@ fn remove_table(channel: &mut Channel, table: &str) -> Result<(), GateError> {
         Err(refusal) if refusal.is(libc::EPERM) => Err(GateError::Owned),
         Err(refusal) => Err(refusal.into()),
     }
-}
-
-fn exists(channel: &mut Channel, table: &str) -> Result<bool, GateError> {
-    let query = rules::table_query(table);
-    match channel.query("look for the table", rules::GETTABLE, false, &query) {
-        Ok(_) => Ok(true),
-        Err(refusal) if refusal.is(libc::ENOENT) => Ok(false),
-        Err(refusal) => Err(refusal.into()),
-    }
-}
-
-fn inside(bytes: &[u8], wanted: u16) -> impl Iterator<Item = &[u8]> {
-    wire::attributes(bytes).filter(move |(kind, _)| *kind == wanted).map(|(_, value)| value)
-}
-
-fn address(key: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(key).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(key).map(IpAddr::from)).ok()
 }
 
 fn lasting(addrs: impl Iterator<Item = IpAddr>, family: Family) -> Vec<Element> {

@@ -33,6 +33,20 @@ const PRIORITY: i32 = -300;
 /// How many elements one message carries at most.
 const CHUNK: usize = 256;
 
+/// The set of the names of strict devices. Packets are not looked up in it: which chain a device's
+/// hook jumps to says the same. It is there for a successor.
+pub(super) const STRICT_DEVICES: &str = "strict";
+/// Key length in bytes, and the type number by which `nft list` shows it as an interface's name.
+const DEVICE_KEY: (u32, u32) = (DEVICE_NAME as u32, 41);
+/// What `nft list` reads beside a set: that its keys are not turned round
+/// (`NFTNL_UDATA_SET_KEYBYTEORDER`, four bytes, host order). The kernel only keeps it.
+const HOST_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
+/// The room of a device's name in the kernel, with its closing zero (`IFNAMSIZ`).
+const DEVICE_NAME: usize = 16;
+
 /// The two families; each has its own sets, since a set has one key length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
@@ -75,9 +89,10 @@ impl Family {
     }
 }
 
-/// Names of the two base chains of a device.
-pub(super) fn hook_names(device: &str) -> [String; 2] {
-    [format!("in {device}"), format!("out {device}")]
+/// Names of the two base chains of a device. They tell whether it is strict: so a device that
+/// becomes it is hooked anew, in one batch.
+pub(super) fn hook_names(device: &str, strict: bool) -> [String; 2] {
+    [format!("in {device}"), format!("{} {device}", if strict { "strict" } else { "out" })]
 }
 
 pub(super) fn table_query(table: &str) -> Attrs {
@@ -96,14 +111,16 @@ pub(super) fn delete_table(batch: &mut Batch, table: &str) {
 pub(super) fn create_table(batch: &mut Batch, table: &str, flags: u32) {
     let attrs = Attrs::new().text(1, table).be32(2, flags);
     batch.push("create the table", NEWTABLE, CREATE, attrs);
-    let mut id = 0;
-    for family in Family::ALL {
-        create_set(batch, table, family, family.managed(), 0, &mut id);
-        for slot in 0..2 {
-            create_set(batch, table, family, family.open(slot), 0x10, &mut id);
-        }
+    let sets = Family::ALL.into_iter().flat_map(|family| {
+        let open = [0, 1].map(|slot| (family.open(slot), family.key(), 0x10));
+        open.into_iter().chain([(family.managed(), family.key(), 0)])
+    });
+    for (id, set) in (1..).zip(sets.chain([(STRICT_DEVICES, DEVICE_KEY, 0)])) {
+        create_set(batch, table, set, id);
     }
-    for (chain, rules) in [("ingress", ingress_rules()), ("egress", egress_rules())] {
+    let chains =
+        [("ingress", ingress_rules()), ("egress", egress_rules()), ("strict", strict_rules())];
+    for (chain, rules) in chains {
         let attrs = Attrs::new().text(1, table).text(3, chain);
         batch.push("create a chain", NEWCHAIN, CREATE, attrs);
         for rule in rules {
@@ -115,27 +132,27 @@ pub(super) fn create_table(batch: &mut Batch, table: &str, flags: u32) {
 fn create_set(
     batch: &mut Batch,
     table: &str,
-    family: Family,
-    name: &str,
-    flags: u32,
-    id: &mut u32,
+    (name, (length, kind), flags): (&str, (u32, u32), u32),
+    id: u32,
 ) {
-    *id += 1;
-    let (length, kind) = family.key();
     let mut attrs = Attrs::new().text(1, table).text(2, name).be32(3, flags);
-    attrs = attrs.be32(4, kind).be32(5, length).be32(10, *id);
+    attrs = attrs.be32(4, kind).be32(5, length).be32(10, id);
+    if kind == DEVICE_KEY.1 {
+        attrs = attrs.bytes(13, &HOST_ORDER);
+    }
     batch.push("create a set", NEWSET, CREATE, attrs);
 }
 
 /// Hooks both directions of a device. Fails where the device is not there (ENOENT).
-pub(super) fn hook(batch: &mut Batch, table: &str, device: &str) {
+pub(super) fn hook(batch: &mut Batch, table: &str, device: &str, strict: bool) {
     let steps = ["hook the ingress of a device", "hook the egress of a device"];
-    for (number, (name, step)) in (0..).zip(hook_names(device).iter().zip(steps)) {
+    let targets = ["ingress", if strict { "strict" } else { "egress" }];
+    let names = hook_names(device, strict);
+    for (number, ((name, step), target)) in (0..).zip(names.iter().zip(steps).zip(targets)) {
         let hook = Attrs::new().be32(1, number);
         let hook = hook.bytes(2, &PRIORITY.to_be_bytes()).text(3, device);
         let attrs = Attrs::new().text(1, table).text(3, name).nest(4, &hook);
         batch.push(step, NEWCHAIN, CREATE, attrs.be32(5, 1).text(7, "filter"));
-        let target = if number == 0 { "ingress" } else { "egress" };
         push_rule(batch, table, name, Rule::default().verdict(JUMP, Some(target)));
     }
 }
@@ -147,14 +164,34 @@ pub(super) fn unhook(batch: &mut Batch, table: &str, chain: &str) {
 
 /// Adds elements; one that is there stays as it is or, from Linux 6.12, takes the new timeout.
 pub(super) fn add(batch: &mut Batch, table: &str, set: &str, elements: &[Element]) {
-    change(batch, ("add to a set", NEWSETELEM, CREATE), table, set, elements);
+    change(batch, ADD, table, set, &keyed(elements));
 }
 
 /// Deletes elements, also those that are not there: `DELSETELEM` alone would fail on one that ran
 /// out a moment ago, and its forgiving form exists only from Linux 6.3.
 pub(super) fn delete(batch: &mut Batch, table: &str, set: &str, elements: &[Element]) {
-    change(batch, ("add to a set", NEWSETELEM, CREATE), table, set, elements);
-    change(batch, ("delete from a set", DELSETELEM, 0), table, set, elements);
+    change(batch, ADD, table, set, &keyed(elements));
+    change(batch, DELETE, table, set, &keyed(elements));
+}
+
+/// Remembers devices as strict.
+pub(super) fn add_strict<'a>(
+    batch: &mut Batch,
+    table: &str,
+    devices: impl Iterator<Item = &'a String>,
+) {
+    change(batch, ADD, table, STRICT_DEVICES, &named(devices));
+}
+
+/// Forgets devices that are no longer strict.
+pub(super) fn delete_strict<'a>(
+    batch: &mut Batch,
+    table: &str,
+    devices: impl Iterator<Item = &'a String>,
+) {
+    let devices = named(devices);
+    change(batch, ADD, table, STRICT_DEVICES, &devices);
+    change(batch, DELETE, table, STRICT_DEVICES, &devices);
 }
 
 /// Empties a set.
@@ -169,22 +206,41 @@ pub(super) struct Element {
     pub(super) timeout: Option<Duration>,
 }
 
+/// An element as the kernel has it.
+type Keyed = (Vec<u8>, Option<Duration>);
+
+fn keyed(elements: &[Element]) -> Vec<Keyed> {
+    let key = |addr| match addr {
+        IpAddr::V4(addr) => addr.octets().to_vec(),
+        IpAddr::V6(addr) => addr.octets().to_vec(),
+    };
+    elements.iter().map(|element| (key(element.addr), element.timeout)).collect()
+}
+
+fn named<'a>(devices: impl Iterator<Item = &'a String>) -> Vec<Keyed> {
+    let key = |name: &String| {
+        let mut key = name.as_bytes().to_vec();
+        key.resize(DEVICE_NAME, 0);
+        key
+    };
+    devices.map(|name| (key(name), None)).collect()
+}
+
+const ADD: (&str, u16, u16) = ("add to a set", NEWSETELEM, CREATE);
+const DELETE: (&str, u16, u16) = ("delete from a set", DELSETELEM, 0);
+
 fn change(
     batch: &mut Batch,
     (step, kind, flags): (&'static str, u16, u16),
     table: &str,
     set: &str,
-    elements: &[Element],
+    elements: &[Keyed],
 ) {
     for chunk in elements.chunks(CHUNK) {
         let mut list = Attrs::new();
-        for element in chunk {
-            let key = match element.addr {
-                IpAddr::V4(addr) => Attrs::new().bytes(1, &addr.octets()),
-                IpAddr::V6(addr) => Attrs::new().bytes(1, &addr.octets()),
-            };
-            let mut attrs = Attrs::new().nest(1, &key);
-            if let Some(timeout) = element.timeout {
+        for (key, timeout) in chunk {
+            let mut attrs = Attrs::new().nest(1, &Attrs::new().bytes(1, key));
+            if let Some(timeout) = timeout {
                 let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 attrs = attrs.be64(4, millis);
             }
@@ -234,6 +290,28 @@ fn egress_rules() -> Vec<Rule> {
         Rule::protocol(IPV6).load(Base::Network, 8, 16).drop_if_shut(Family::V6),
         Rule::neighbor(NEIGHBOR_ADVERTISEMENT).drop_if_shut(Family::V6),
     ]
+}
+
+/// What leaves a strict device: what an open address sends, and nothing else, of whatever protocol.
+/// What has no address where one ought to be matches no rule but the last.
+fn strict_rules() -> Vec<Rule> {
+    let mut rules = vec![
+        Rule::neighbor(NEIGHBOR_ADVERTISEMENT)
+            .lookup(Family::V6.open(0), true)
+            .lookup(Family::V6.open(1), true)
+            .drop_counted(),
+    ];
+    for (protocol, offset, family) in
+        [(ARP, 14, Family::V4), (IPV4, 12, Family::V4), (IPV6, 8, Family::V6)]
+    {
+        let (length, _) = family.key();
+        for slot in 0..2 {
+            let sender = Rule::protocol(protocol).load(Base::Network, offset, length);
+            rules.push(sender.lookup(family.open(slot), false).verdict(RETURN, None));
+        }
+    }
+    rules.push(Rule::default().drop_counted());
+    rules
 }
 
 /// One rule: expressions that are tried in order until one does not match. All use register 1.
@@ -290,8 +368,11 @@ impl Rule {
         self.lookup(family.managed(), false)
             .lookup(family.open(0), true)
             .lookup(family.open(1), true)
-            .expression("counter", &Attrs::new())
-            .verdict(DROP, None)
+            .drop_counted()
+    }
+
+    fn drop_counted(self) -> Self {
+        self.expression("counter", &Attrs::new()).verdict(DROP, None)
     }
 }
 

@@ -7,7 +7,8 @@ use crate::namespace::NetNs;
 fn a_process_that_is_held_up_for_too_long_leaves_the_address_shut() {
     let ns = NetNs::create().expect("these tests need root");
     let addr = IpAddr::from([10, 0, 0, 100]);
-    let table = ns.run(|| Table::install("late", &["lo".to_owned()])).expect("inside");
+    let devices = ["lo".to_owned()];
+    let table = ns.run(|| Table::install("late", &devices, &Memory::default())).expect("inside");
     let mut table = table.expect("a table");
     table.manage(&BTreeSet::from([addr])).expect("managed");
     let deadline = clock::boottime() + 600_000_000;

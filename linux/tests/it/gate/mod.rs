@@ -2,6 +2,8 @@
 //! `nftables::` say which.
 
 mod guards;
+mod segment;
+mod strict;
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -180,7 +182,7 @@ fn rearming_under_traffic_loses_nothing(form: Form) {
         Form::Ebpf => assert_eq!(gate.dropped(), before),
         Form::Nftables => {
             let table = nft(&pair.node, &["list", "table", "netdev", "stead-rearm"]);
-            assert_eq!(table.matches("counter packets 0 bytes 0 drop").count(), 8, "{table}");
+            assert_eq!(table.matches("counter packets 0 bytes 0 drop").count(), 10, "{table}");
         }
     }
 }

@@ -1,0 +1,183 @@
+//! Addresses that are more than an address on the node's own card: with a MAC of their own, or
+//! with a route that a routing daemon announces.
+//!
+//! A MAC of its own is a macvlan interface that is there while the address is held, and not before
+//! or after: two ports with one MAC would have the switch send frames to and fro. The gate is
+//! *strict* on it, so that a guard that hangs sends nothing from it, whatever the kernel would. The
+//! card's own MAC and addresses never change.
+//!
+//! What a routing daemon announces stands on an interface without a cable, [`STUB`], with the
+//! length of the announced prefix: the daemon announces what stands there, and withdraws it when
+//! the address ends, be it by its lifetime. A route beside it could not do that: the kernel takes
+//! some away without a word, and others late (`redirect/src/routing`).
+
+use stead_core::state::MacAddress;
+use stead_linux::netlink::{AddressGeneration, Link, Mac, MacvlanMode, Netlink, NetlinkError};
+use stead_linux::sysctl::{self, Setting};
+
+use super::Kernel;
+use crate::chain::chain;
+
+/// The interface of what a routing daemon announces.
+pub const STUB: &str = "stead";
+/// How the names of interfaces with a MAC of their own begin.
+const MAC_DEVICES: &str = "stead-";
+
+/// The interface for a service's MAC on top of another one.
+#[must_use]
+pub fn mac_device(mac: MacAddress, parent: u32) -> String {
+    let [.., high, low] = mac.0;
+    format!("{MAC_DEVICES}{high:02x}{low:02x}-{parent:x}")
+}
+
+/// Removes what a former guard left: nothing of it may stand.
+pub(super) fn clear(netlink: &mut Netlink) -> Result<(), NetlinkError> {
+    for link in netlink.links()? {
+        if is_mac_device(&link) {
+            match netlink.delete_link(link.index) {
+                Err(error) if !error.not_there() => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_mac_device(link: &Link) -> bool {
+    link.name.starts_with(MAC_DEVICES) && link.kind.as_deref() == Some("macvlan")
+}
+
+impl Kernel {
+    /// The interface of what a routing daemon announces, made if it is not there.
+    pub(super) fn stub(&mut self) -> Result<Link, String> {
+        let link = match self.netlink.link_named(STUB) {
+            Err(error) if error.not_there() => self.netlink.create_stub(STUB),
+            found => found,
+        };
+        let link = link.map_err(|error| chain(&error))?;
+        if !link.up {
+            self.netlink.set_up(link.index).map_err(|error| chain(&error))?;
+            self.rescan();
+        }
+        // The first of several addresses in a network must not take the others along.
+        quietly(sysctl::write(STUB, Setting::PromoteSecondaries, 1));
+        self.netlink.link(link.index).map_err(|error| chain(&error))
+    }
+
+    /// The interface for a MAC on top of another one, made if it is not there: first shut, then
+    /// turned on.
+    pub(super) fn mac_link(&mut self, mac: MacAddress, parent: &Link) -> Result<Link, String> {
+        let name = mac_device(mac, parent.index);
+        match self.netlink.link_named(&name) {
+            Ok(link) if link.up && self.mac_devices.contains(&name) => return Ok(link),
+            Ok(link) => self.netlink.delete_link(link.index).map_err(|error| chain(&error))?,
+            Err(error) if error.not_there() => {}
+            Err(error) => return Err(chain(&error)),
+        }
+        answer_for_own_addresses_only(&parent.name);
+        let made =
+            self.netlink.create_macvlan(&name, parent.index, MacvlanMode::Bridge, Some(Mac(mac.0)));
+        let link = made.map_err(|error| chain(&error))?;
+        match self.turn_on(&link) {
+            Ok(link) => Ok(link),
+            Err(detail) => {
+                self.mac_devices.remove(&name);
+                drop(self.netlink.delete_link(link.index));
+                Err(detail)
+            }
+        }
+    }
+
+    fn turn_on(&mut self, link: &Link) -> Result<Link, String> {
+        match self.netlink.set_address_generation(link.index, AddressGeneration::None) {
+            // Without IPv6 there is nothing to be told.
+            Ok(()) | Err(NetlinkError::Refused { .. }) => {}
+            Err(error) => return Err(chain(&error)),
+        }
+        answer_for_own_addresses_only(&link.name);
+        // The way back to clients is the card's, where the node's own address is.
+        quietly(sysctl::write(&link.name, Setting::RpFilter, 2));
+        quietly(sysctl::write(&link.name, Setting::AcceptDad, 0));
+        quietly(sysctl::write(&link.name, Setting::AcceptRa, 0));
+        self.mac_devices.insert(link.name.clone());
+        self.be_strict()?;
+        self.netlink.set_up(link.index).map_err(|error| chain(&error))?;
+        self.netlink.link(link.index).map_err(|error| chain(&error))
+    }
+
+    /// Takes away the interfaces with a MAC of their own on which no address stands any more.
+    pub(super) fn drop_mac_links(&mut self) {
+        if self.mac_devices.is_empty() {
+            return;
+        }
+        let links = match self.netlink.links() {
+            Ok(links) => links,
+            Err(error) => return self.troubles.push(chain(&error)),
+        };
+        let used = |link: &Link| self.standing.values().any(|it| it.index == link.index);
+        let idle: Vec<_> = links.iter().filter(|it| is_mac_device(it) && !used(it)).collect();
+        for link in &idle {
+            let deleted = self.netlink.delete_link(link.index);
+            if let Err(error) = deleted
+                && !error.not_there()
+            {
+                let (name, why) = (&link.name, chain(&error));
+                self.troubles.push(format!("{name} can't be removed, but is shut: {why}"));
+                continue;
+            }
+            self.mac_devices.remove(&link.name);
+        }
+        if !idle.is_empty() {
+            let names: Vec<_> = links.iter().map(|it| it.name.as_str()).collect();
+            let gone = |name: &String| !names.contains(&name.as_str());
+            self.mac_devices.retain(|name| !gone(name));
+            if let Err(detail) = self.be_strict() {
+                self.troubles.push(detail);
+            }
+        }
+    }
+
+    fn be_strict(&mut self) -> Result<(), String> {
+        let names: Vec<_> = self.mac_devices.iter().cloned().collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        match self.gate.be_strict_on(&names) {
+            Ok(watched) => {
+                let refused = watched.refused.iter().find(|it| self.mac_devices.contains(*it));
+                let refused = refused.map(|it| format!("the lease gate can't work on {it}"));
+                refused.map_or(Ok(()), Err)
+            }
+            Err(error) => {
+                self.gate_failed(&error);
+                Err(chain(&error))
+            }
+        }
+    }
+}
+
+/// Without it the card would answer for the addresses of other interfaces, with its own MAC, and
+/// questions of this node would teach its MAC to neighbours in the place of the service's.
+fn answer_for_own_addresses_only(interface: &str) {
+    for (setting, wanted) in [(Setting::ArpIgnore, 1), (Setting::ArpAnnounce, 2)] {
+        if sysctl::read(interface, setting).is_ok_and(|it| it < wanted) {
+            quietly(sysctl::write(interface, setting, wanted));
+        }
+    }
+}
+
+/// What can't be set is so on machines without IPv6, or where /proc can't be written: what it is
+/// for is looked at by `stead doctor`.
+fn quietly(written: Result<(), sysctl::SysctlError>) {
+    drop(written);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_interfaces_fit() {
+        let mac = MacAddress([2, 0xaa, 0xbb, 0xcc, 0x12, 0xff]);
+        assert_eq!(mac_device(mac, 3), "stead-12ff-3");
+        assert!(mac_device(mac, 0xffff).len() <= 15);
+    }
+}

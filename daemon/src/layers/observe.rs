@@ -1,0 +1,301 @@
+//! What others see: a holder asks other nodes whether a layer leads to it, and answers them.
+//!
+//! Happy path: [`questions`] says what to ask about a layer, [`Observers::ask`] asks a few other
+//! nodes, each of which looks from where it is ([`Eyes::look`]). One that sees the service at its
+//! holder is enough; who can't look (another segment, another version) has no say. Failures: nobody
+//! who could look is no failure, and told apart from being seen elsewhere.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use stead_core::id::{Epoch, NodeId, ServiceId};
+use stead_core::redirect::{Layer, Seen};
+use stead_core::state::State;
+use stead_core::state::config::ServiceAddress;
+use stead_linux::netlink::{Mac, Netlink};
+use stead_linux::packet::{PacketSocket, Wanted};
+use stead_redirect::knowledge::{Shelf, Whereabouts};
+use stead_redirect::routing;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Questions, names};
+use crate::chain::chain;
+use crate::points::{answer, question};
+use crate::redirect::interface_for;
+
+/// How many other nodes are asked at most.
+const OBSERVERS: usize = 3;
+/// How long an observer waits for an answer on its segment, and to an echo.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it asks within that time.
+const TIMES: u32 = 3;
+
+/// What a node is asked to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Whose MAC an address has on the segment.
+    Segment {
+        /// The address.
+        address: IpAddr,
+        /// Those of the holder.
+        macs: Vec<[u8; 6]>,
+    },
+    /// Whether an address answers an echo.
+    Echo {
+        /// The address.
+        address: IpAddr,
+    },
+    /// What name servers say of a service on that node.
+    Names {
+        /// The service.
+        service: ServiceId,
+        /// Where it is.
+        holder: NodeId,
+    },
+    /// What clients are told.
+    Document {
+        /// The service.
+        service: ServiceId,
+        /// Under which assignment.
+        epoch: Epoch,
+    },
+}
+
+/// What it saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sight {
+    /// The holder.
+    Holder,
+    /// Something else, in words.
+    Other(String),
+    /// It can't look there, and why.
+    Blind(String),
+}
+
+/// The way to the other nodes.
+pub trait Others: Send + Sync + 'static {
+    /// Asks one of them; nothing if no answer came in time.
+    fn look(
+        &self,
+        node: NodeId,
+        question: Question,
+        deadline: Instant,
+    ) -> stead_log::Boxed<'static, Option<Sight>>;
+
+    /// Those that can be asked.
+    fn able(&self) -> Vec<NodeId>;
+}
+
+/// The other nodes, as observers.
+#[derive(Clone)]
+pub struct Observers(Arc<dyn Others>);
+
+/// What there is to ask about a layer of a service that a node holds.
+#[must_use]
+pub fn questions(
+    state: &State,
+    service: &ServiceId,
+    epoch: Epoch,
+    (holder, layer): (NodeId, Layer),
+) -> Questions {
+    let Some(config) = &state.config else { return Vec::new() };
+    let mac = state.redirect().macs.get(service).map(|it| it.0);
+    let addresses = state.addresses_on(service, holder);
+    let of_layer = addresses.iter().filter(|it| config.layers_of(**it).contains(&layer));
+    match layer {
+        Layer::Arp => {
+            let macs = own_macs();
+            of_layer.map(|it| Question::Segment { address: *it, macs: macs.clone() }).collect()
+        }
+        Layer::Mac => {
+            let macs: Vec<_> = mac.into_iter().collect();
+            let segment = |it: &IpAddr| Question::Segment { address: *it, macs: macs.clone() };
+            let echo = |it: &IpAddr| Question::Echo { address: *it };
+            of_layer.flat_map(|it| [segment(it), echo(it)]).collect()
+        }
+        Layer::Route => of_layer.map(|it| Question::Echo { address: *it }).collect(),
+        Layer::Dns => vec![Question::Names { service: service.clone(), holder }],
+        Layer::Knowledge => vec![Question::Document { service: service.clone(), epoch }],
+    }
+}
+
+/// The MACs of this node.
+fn own_macs() -> Vec<[u8; 6]> {
+    let links = Netlink::open().and_then(|mut netlink| netlink.links());
+    links.unwrap_or_default().into_iter().filter_map(|link| Some(link.mac?.0)).collect()
+}
+
+impl Observers {
+    /// Asks by that way.
+    #[must_use]
+    pub fn new(others: Arc<dyn Others>) -> Self {
+        Self(others)
+    }
+
+    /// Asks a few of them; one that sees the holder is enough for each question.
+    pub async fn ask(&self, state: &State, questions: Questions, deadline: Instant) -> Seen {
+        if questions.is_empty() {
+            return Seen::Yes("nobody has to".to_owned());
+        }
+        let mut by = Vec::new();
+        for question in questions {
+            match self.ask_one(state, question, deadline).await {
+                Seen::Yes(node) => by.push(node),
+                other @ (Seen::No(_) | Seen::Nobody) => return other,
+            }
+        }
+        by.sort();
+        by.dedup();
+        Seen::Yes(by.join(", "))
+    }
+
+    async fn ask_one(&self, state: &State, question: Question, deadline: Instant) -> Seen {
+        let mut asked = JoinSet::new();
+        for node in self.0.able().into_iter().take(OBSERVERS) {
+            let look = self.0.look(node, question.clone(), deadline);
+            asked.spawn(async move { (node, timeout_at(deadline, look).await.ok().flatten()) });
+        }
+        let mut wrong = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            // A task that panicked has told it.
+            let Ok((node, sight)) = answer else { continue };
+            match sight {
+                Some(Sight::Holder) => return Seen::Yes(state.name(node)),
+                Some(Sight::Other(what)) => wrong.push(format!("{} {what}", state.name(node))),
+                Some(Sight::Blind(why)) => {
+                    tracing::debug!("{} can't look: {why}", state.name(node));
+                }
+                None => {}
+            }
+        }
+        wrong.sort();
+        if wrong.is_empty() { Seen::Nobody } else { Seen::No(wrong.join("; ")) }
+    }
+}
+
+/// This node as an observer for others.
+#[derive(Clone, Default)]
+pub struct Eyes {
+    /// The documents that this node serves.
+    pub shelf: Shelf,
+}
+
+impl Eyes {
+    /// Looks.
+    pub async fn look(&self, state: &State, question: Question) -> Sight {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        match question {
+            Question::Segment { address, macs } => segment(state, address, macs).await,
+            Question::Echo { address } => echo(address).await,
+            Question::Names { service, holder } => {
+                match names::verify(state, &service, holder, deadline).await {
+                    Seen::Yes(_) => Sight::Holder,
+                    Seen::No(why) => Sight::Other(format!("hears that {why}")),
+                    Seen::Nobody => Sight::Blind("there are no names".to_owned()),
+                }
+            }
+            Question::Document { service, epoch } => self.document(&service, epoch),
+        }
+    }
+
+    fn document(&self, service: &ServiceId, epoch: Epoch) -> Sight {
+        let Some(envelope) = self.shelf.get(&service.0) else {
+            return Sight::Other("has no document of it yet".to_owned());
+        };
+        let document = envelope.document();
+        if document.order.epoch > epoch.0
+            || (document.order.epoch == epoch.0 && document.state == Whereabouts::Here)
+        {
+            return Sight::Holder;
+        }
+        let (says, of) = (document.state, document.order.epoch);
+        Sight::Other(format!("still says that it is {says} (epoch {of})"))
+    }
+}
+
+/// Asks the segment whose an address is, and compares what this node's own table says.
+async fn segment(state: &State, address: IpAddr, macs: Vec<[u8; 6]>) -> Sight {
+    let all = state.config.iter().flat_map(|config| config.services.values());
+    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
+    let look = spawn_blocking(move || look_at_segment(&all, address, &macs));
+    look.await.unwrap_or_else(|error| Sight::Blind(error.to_string()))
+}
+
+fn look_at_segment(all: &[ServiceAddress], address: IpAddr, macs: &[[u8; 6]]) -> Sight {
+    let Some(wanted) = all.iter().find(|it| it.ip == address) else {
+        return Sight::Blind(format!("{address} is in no service's configuration here"));
+    };
+    let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
+    let looked = interface_for(wanted, &moving).map_err(|error| chain(&error)).and_then(|name| {
+        let heard = ask(&name, address).map_err(|error| chain(&error))?;
+        Ok((heard, in_table(&name, address)))
+    });
+    let (heard, known) = match looked {
+        Ok(looked) => looked,
+        Err(why) => return Sight::Blind(why),
+    };
+    let is_holder = |mac: &Mac| macs.contains(&mac.0);
+    match (heard, known) {
+        (Some(mac), _) if !is_holder(&mac) => {
+            Sight::Other(format!("hears {mac} answer for {address}"))
+        }
+        (_, Some(mac)) if !is_holder(&mac) => {
+            Sight::Other(format!("has {mac} for {address} in its neighbour table still"))
+        }
+        (Some(_), _) => Sight::Holder,
+        (None, _) => Sight::Other(format!("hears nobody answer for {address}")),
+    }
+}
+
+/// Who answers for an address there.
+fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
+    let socket = PacketSocket::open(interface, Wanted::Neighbors)?;
+    let from = own_address(interface, address);
+    let mut buffer = [0; 2_048];
+    for _ in 0..TIMES {
+        socket.send(&question(socket.mac(), address, from, None))?;
+        let until = std::time::Instant::now() + LOOK / TIMES;
+        while std::time::Instant::now() < until {
+            match socket.receive(&mut buffer)? {
+                Some(frame) => {
+                    let who = answer(frame, socket.mac()).filter(|(it, _)| *it == address);
+                    if let Some((_, mac)) = who {
+                        return Ok(Some(mac));
+                    }
+                }
+                None => std::thread::sleep(Duration::from_micros(500)),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// An address of this node's own there, of the same family.
+fn own_address(interface: &str, like: IpAddr) -> Option<IpAddr> {
+    let mut netlink = Netlink::open().ok()?;
+    let index = netlink.link_named(interface).ok()?.index;
+    let own = netlink.addresses_of(index).ok()?;
+    own.iter().map(|it| it.addr).find(|it| it.is_ipv4() == like.is_ipv4())
+}
+
+/// What the kernel's table says, where it is in use.
+fn in_table(interface: &str, address: IpAddr) -> Option<Mac> {
+    let mut netlink = Netlink::open().ok()?;
+    let index = netlink.link_named(interface).ok()?.index;
+    let all = netlink.neighbours_of(index).ok()?;
+    all.iter().find(|it| it.addr == address && it.state.is_used()).and_then(|it| it.mac)
+}
+
+async fn echo(address: IpAddr) -> Sight {
+    match routing::observe(address, None, LOOK * 2).await {
+        Ok(observed) if observed.answered => Sight::Holder,
+        Ok(observed) if observed.route.is_none() => {
+            Sight::Other(format!("has no route to {address}"))
+        }
+        Ok(_) => Sight::Other(format!("has a route to {address}, and gets no answer by it")),
+        Err(error) => Sight::Blind(chain(&error)),
+    }
+}

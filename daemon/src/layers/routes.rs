@@ -1,0 +1,195 @@
+//! Routes: the routing daemon of this node is told what it may announce, and watched while it does.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stead_core::id::{NodeId, ServiceId};
+use stead_core::redirect::{Layer, Seen};
+use stead_core::state::State;
+use stead_core::state::config::{Config, Routing};
+use stead_redirect::routing::{self, Announce, Daemon, Prefix, Source, Trouble, Vtysh, Watched};
+use tokio::time::{Instant, sleep};
+
+use crate::chain::chain;
+use crate::guard::reach::STUB;
+
+/// Where Debian's BIRD listens.
+const BIRD: &str = "/run/bird/bird.ctl";
+/// The file of stead's own part of BIRD's configuration.
+const INCLUDE: &str = "/etc/bird/stead.conf";
+/// The time between two looks at a daemon that does not announce yet.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long it may take from the kernel to the neighbours before that is told.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The routing daemon, and what was seen of it last. Copies share that.
+#[derive(Clone, Default)]
+pub struct Routes(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// What it was told last to announce, or is being told.
+    told: Option<(Daemon, Announce)>,
+    /// How that went, if it did not go well.
+    trouble: Option<String>,
+    watched: Option<Watched>,
+}
+
+/// The daemon of a configuration.
+#[must_use]
+pub fn daemon(routing: &Routing) -> Daemon {
+    match routing {
+        Routing::Bird { control, include } => Daemon::Bird {
+            control: PathBuf::from(control.as_deref().unwrap_or(BIRD)),
+            include: PathBuf::from(include.as_deref().unwrap_or(INCLUDE)),
+        },
+        Routing::Frr { sockets } => {
+            Daemon::Frr(Vtysh { sockets: sockets.as_ref().map(PathBuf::from), ..Vtysh::debian() })
+        }
+    }
+}
+
+/// What the cluster may announce at all.
+#[must_use]
+pub fn may_announce(config: &Config) -> BTreeSet<Prefix> {
+    let addresses = config.services.values().flat_map(|it| &it.addresses);
+    let announced = addresses.filter_map(|it| config.announced_as(it.ip));
+    announced.filter_map(|it| Prefix::around(it.network, it.length)).collect()
+}
+
+/// The prefixes of one service on a node.
+fn of_service(state: &State, service: &ServiceId, node: NodeId) -> Vec<Prefix> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let addresses = state.addresses_on(service, node);
+    let announced = addresses.into_iter().filter_map(|it| config.announced_as(it));
+    let announced: BTreeSet<_> =
+        announced.filter_map(|it| Prefix::around(it.network, it.length)).collect();
+    announced.into_iter().collect()
+}
+
+impl Routes {
+    /// The daemon, as it was seen last.
+    #[must_use]
+    pub fn watched(&self) -> Option<Watched> {
+        self.lock().watched.clone()
+    }
+
+    /// Why it could not be told what it may announce, if so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    /// Tells the daemon what the cluster may announce, if that is new.
+    pub fn follow(&self, state: &State) {
+        let Some(config) = &state.config else { return };
+        let Some(routing) = &config.redirect().routing else { return };
+        let daemon = daemon(routing);
+        let Ok(announce) = Announce::new(may_announce(config), Source::Interface(STUB.to_owned()))
+        else {
+            return;
+        };
+        let wanted = Some((daemon, announce));
+        if self.lock().told == wanted {
+            return;
+        }
+        self.lock().told = wanted;
+        let this = self.clone();
+        tokio::spawn(async move { this.tell().await });
+    }
+
+    /// Tells it what it was to be told last.
+    async fn tell(&self) {
+        let told = self.lock().told.clone();
+        let Some((daemon, announce)) = told else { return };
+        let configured = daemon.configure(&announce).await;
+        let trouble = configured.err().map(|error| chain(&error));
+        if let Some(trouble) = &trouble {
+            tracing::warn!("{trouble}");
+        }
+        self.lock().trouble = trouble;
+    }
+
+    /// Waits until the daemon announces a service's prefixes to somebody.
+    pub async fn announced(
+        &self,
+        state: &State,
+        service: &ServiceId,
+        node: NodeId,
+        deadline: Instant,
+    ) -> Seen {
+        let Some(daemon) = self.lock().told.as_ref().map(|it| it.0.clone()) else {
+            return Seen::No("no routing daemon is configured".to_owned());
+        };
+        let prefixes = of_service(state, service, node);
+        let deadline = deadline.min(Instant::now() + PATIENCE);
+        loop {
+            let why = match self.look(&daemon, &prefixes).await {
+                Ok(watched) => match missing(&watched, &prefixes) {
+                    None => return Seen::Yes(neighbours(&watched, &prefixes)),
+                    Some(why) => why,
+                },
+                Err(why) => why,
+            };
+            if Instant::now() + AGAIN > deadline {
+                // Perhaps what it may announce never came to it: it was not there then.
+                self.tell().await;
+                return Seen::No(why);
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn look(&self, daemon: &Daemon, prefixes: &[Prefix]) -> Result<Watched, String> {
+        let watched = daemon.watch(prefixes).await.map_err(|error| chain(&error))?;
+        let mut known = self.lock();
+        let watched = match &known.watched {
+            Some(before) => watched.after(before),
+            None => watched,
+        };
+        known.watched = Some(watched.clone());
+        Ok(watched)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a prefix is not announced to anybody, if one is not.
+fn missing(watched: &Watched, prefixes: &[Prefix]) -> Option<String> {
+    let announced = |it: &Prefix| watched.exported.get(it).is_some_and(|to| !to.is_empty());
+    if prefixes.iter().all(announced) {
+        return None;
+    }
+    let troubles = watched.troubles(prefixes);
+    let silent =
+        |it: &&Trouble| !matches!(it, Trouble::WithoutBfd { .. } | Trouble::BfdDown { .. });
+    let words: Vec<_> = troubles.iter().filter(silent).map(ToString::to_string).collect();
+    Some(if words.is_empty() { "it is not announced yet".to_owned() } else { words.join("; ") })
+}
+
+fn neighbours(watched: &Watched, prefixes: &[Prefix]) -> String {
+    let all: BTreeSet<_> =
+        prefixes.iter().filter_map(|it| watched.exported.get(it)).flatten().cloned().collect();
+    all.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What keeps a node's routing from working, in sentences: for `status` and `advise`.
+pub async fn troubles(state: &State, node: NodeId) -> Vec<String> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let Some(routing) = &config.redirect().routing else { return Vec::new() };
+    let held: Vec<_> = state
+        .held_by(node)
+        .filter(|(service, _)| config.layers(service, &state.name(node)).contains(&Layer::Route))
+        .flat_map(|(service, _)| of_service(state, service, node))
+        .collect();
+    match daemon(routing).watch(&held).await {
+        Ok(watched) => watched.troubles(&held).iter().map(ToString::to_string).collect(),
+        Err(error) => vec![chain(&error)],
+    }
+}
+
+pub use routing::{expected_outage, sum};

@@ -1,0 +1,155 @@
+//! What FRR's JSON means. Keys that are not known are passed over: each version has more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{Bfd, Neighbour, Session};
+
+/// No timer is longer, in milliseconds (a day).
+const LONGEST_TIMER: u64 = 86_400_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Peer {
+    bgp_state: String,
+    admin_shut_down: Option<bool>,
+    bgp_timer_up_string: Option<String>,
+    bgp_timer_hold_time_msecs: Option<u64>,
+    last_notification_reason: Option<String>,
+    last_reset_due_to: Option<String>,
+    peer_bfd_info: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct BfdPeer {
+    peer: String,
+    status: String,
+    transmit_interval: Option<u64>,
+    detect_multiplier: Option<u64>,
+    remote_receive_interval: Option<u64>,
+}
+
+/// `FRRouting 8.4.4 (name) on Linux`: without what follows.
+pub fn version(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().take(2).collect();
+    match words[..] {
+        ["FRRouting", number] => format!("FRR {}", number.chars().take(20).collect::<String>()),
+        _ => "FRR".to_owned(),
+    }
+}
+
+/// `show bgp neighbors json`: by address or interface; other keys stand between them.
+pub fn neighbours(text: &str) -> Result<Vec<Neighbour>, serde_json::Error> {
+    let all: BTreeMap<String, Value> = serde_json::from_str(text)?;
+    let peers = all.into_iter().filter(|(_, value)| value.get("bgpState").is_some());
+    peers.map(|(name, value)| Ok(neighbour(name, serde_json::from_value(value)?))).collect()
+}
+
+fn neighbour(name: String, peer: Peer) -> Neighbour {
+    let off = peer.admin_shut_down == Some(true);
+    let session = if off { Session::Off } else { Session::read(&peer.bgp_state) };
+    let told = peer.last_reset_due_to.as_deref().is_some_and(|it| it.contains("received"));
+    let last_error = match (peer.last_notification_reason, peer.last_reset_due_to) {
+        // It was sent by this side otherwise.
+        (Some(words), _) if told => Some(format!("Received: {words}")),
+        (_, Some(words)) => Some(words),
+        (words, None) => words,
+    };
+    Neighbour {
+        address: name.clone(),
+        name,
+        session,
+        since: peer.bgp_timer_up_string.unwrap_or_default(),
+        last_error: last_error.map(|words| plain(&words)),
+        hold: peer.bgp_timer_hold_time_msecs.and_then(milliseconds),
+        // Until `show bfd peers` says more.
+        bfd: if peer.peer_bfd_info.is_some() { Bfd::Down } else { Bfd::Off },
+    }
+}
+
+/// `show bfd peers json`, by the neighbour's address.
+pub fn bfd(text: &str) -> Result<BTreeMap<String, Bfd>, serde_json::Error> {
+    let all: Vec<BfdPeer> = serde_json::from_str(text)?;
+    Ok(all.into_iter().map(|peer| (peer.peer.clone(), session(&peer))).collect())
+}
+
+/// The other end waits for so many of our packets, which we send no more often than it reads.
+fn session(peer: &BfdPeer) -> Bfd {
+    if peer.status != "up" {
+        return Bfd::Down;
+    }
+    let ours = peer.transmit_interval.unwrap_or_default();
+    let interval = ours.max(peer.remote_receive_interval.unwrap_or_default());
+    let whole = interval.saturating_mul(peer.detect_multiplier.unwrap_or(1));
+    match (milliseconds(interval), milliseconds(whole)) {
+        (Some(interval), Some(detection)) => Bfd::Up { interval, detection },
+        _ => Bfd::Down,
+    }
+}
+
+/// `show bgp FAMILY unicast PREFIX json`: to whom it goes; `None` if this node has not brought it
+/// in.
+pub fn advertised(text: &str) -> Result<Option<Vec<String>>, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry {
+        #[serde(default)]
+        paths: Vec<Value>,
+        #[serde(default)]
+        advertised_to: BTreeMap<String, Value>,
+    }
+    let entry: Entry = serde_json::from_str(text)?;
+    let ours = |path: &Value| path.get("sourced") == Some(&Value::Bool(true));
+    let learnt = entry.paths.iter().any(ours);
+    Ok(learnt.then(|| entry.advertised_to.into_keys().collect()))
+}
+
+fn milliseconds(number: u64) -> Option<Duration> {
+    (1..=LONGEST_TIMER).contains(&number).then(|| Duration::from_millis(number))
+}
+
+fn plain(words: &str) -> String {
+    words.chars().filter(|it| !it.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_that_closed_the_session_is_told_from_one_that_was_lost() {
+        let closed = r#"{"vrfId":0,"10.1.0.1":{"bgpState":"Idle","peerBfdInfo":{},
+            "lastNotificationReason":"Cease/Administrative Shutdown",
+            "lastResetDueTo":"BGP Notification received"}}"#;
+        let found = neighbours(closed).expect("JSON");
+        let [one] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((&one.session, one.bfd), (&Session::Idle, Bfd::Down));
+        assert!(one.was_told());
+        assert_eq!(one.last_error.as_deref(), Some("Received: Cease/Administrative Shutdown"));
+        let lost = closed.replace("BGP Notification received", "BGP Notification send");
+        assert!(!neighbours(&lost).expect("JSON")[0].was_told());
+    }
+
+    #[test]
+    fn the_slower_end_of_bfd_says_how_often() {
+        let text = r#"[{"peer":"10.1.0.1","status":"up","transmit-interval":50,
+            "detect-multiplier":3,"remote-receive-interval":300}]"#;
+        let (interval, detection) = (Duration::from_millis(300), Duration::from_millis(900));
+        let wanted = BTreeMap::from([("10.1.0.1".to_owned(), Bfd::Up { interval, detection })]);
+        assert_eq!(bfd(text).expect("JSON"), wanted);
+    }
+
+    #[test]
+    fn what_others_announced_is_not_learnt_from_this_node() {
+        assert_eq!(advertised("{}").expect("JSON"), None);
+        let foreign = r#"{"paths":[{"valid":true}],"advertisedTo":{"a":{}}}"#;
+        assert_eq!(advertised(foreign).expect("JSON"), None);
+        let ours = r#"{"paths":[{"sourced":true}],"advertisedTo":{"10.1.0.1":{}}}"#;
+        assert_eq!(advertised(ours).expect("JSON"), Some(vec!["10.1.0.1".to_owned()]));
+        assert_eq!(version("FRRouting 8.4.4 (a) on Linux"), "FRR 8.4.4");
+    }
+}
