@@ -127,10 +127,10 @@ fn a_router_that_filters_is_seen_from_beyond_it() {
     until("the other prefix is there", || look("10.98.0.1").answered);
     let seen = look(VIP4);
     assert!(!seen.answered, "{seen:?}");
-    let trouble = Trouble::of_observer(prefix("10.99.0.1/32"), "node-b", &seen).expect("one");
+    let trouble = Trouble::seen_from(prefix("10.99.0.1/32"), "node-b", &seen).expect("one");
     println!("{trouble}");
     assert!(matches!(trouble, Trouble::NotAccepted { .. }), "{trouble}");
-    assert_eq!(Trouble::of_observer(prefix("10.98.0.0/24"), "b", &look("10.98.0.1")), None);
+    assert_eq!(Trouble::seen_from(prefix("10.98.0.0/24"), "b", &look("10.98.0.1")), None);
 }
 
 /// A filter of the operator's own, on the way out.
