@@ -142,3 +142,43 @@ impl fmt::Display for Session {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(session: Session, error: Option<&str>) -> Watched {
+        let neighbour = Neighbour {
+            name: "up".to_owned(),
+            address: "10.1.0.1".to_owned(),
+            session,
+            since: String::new(),
+            last_error: error.map(str::to_owned),
+            hold: None,
+            bfd: Bfd::Off,
+        };
+        Watched { neighbours: vec![neighbour], ..Watched::default() }
+    }
+
+    #[test]
+    fn a_goodbye_is_remembered_as_long_as_the_session_is_down() {
+        let goodbye = seen(Session::Active, Some("Received: Administrative shutdown"));
+        let refused = seen(Session::Connect, Some("Socket: Connection refused"));
+        let told = refused.clone().after(&goodbye);
+        assert!(told.neighbours[0].was_told());
+        let up = seen(Session::Established, None).after(&told);
+        assert_eq!(up.neighbours[0].last_error, None);
+        assert!(!refused.after(&up).neighbours[0].was_told(), "it was another time");
+    }
+
+    #[test]
+    fn each_trouble_has_a_sentence_and_says_who() {
+        let closed = seen(Session::Active, Some("Received: Administrative shutdown"));
+        let troubles = closed.troubles(&[]);
+        let text: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+        let who = "neighbour up (10.1.0.1) closed the session: Administrative shutdown";
+        assert!(text[0].starts_with(who), "{text:?}");
+        assert!(matches!(troubles[1], Trouble::NotConfigured { .. }), "{text:?}");
+        assert!(matches!(Watched::default().troubles(&[])[0], Trouble::NoNeighbour { .. }));
+    }
+}
