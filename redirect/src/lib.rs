@@ -10,3 +10,5 @@
 //!
 //! Deliberately absent: the segment itself (ARP, neighbour discovery, macvlan), which needs the
 //! guard's gate and stands in the daemon; any decision.
+
+pub mod probe;

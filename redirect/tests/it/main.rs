@@ -1,1 +1,4 @@
 //! The layers against the real things: name servers, routing daemons, web and mail servers.
+#![allow(missing_docs)]
+
+mod probe;

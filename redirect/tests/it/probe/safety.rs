@@ -1,0 +1,122 @@
+use std::time::{Duration, Instant};
+
+use stead_linux::netlink::AddressSpec;
+use stead_redirect::probe::{
+    Answer, Form, Nodes, Order, Phase, Saying, Station, Trial, TrialError, Unfit,
+};
+
+use super::segment::{NAMES, Segment, V4, V6, ip, trial};
+
+const ARP: Form = Form::Arp(Saying::Both);
+const BOUND: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_somebody_uses_is_refused() {
+    for (form, address) in [(ARP, V4), (Form::Nd, V6)] {
+        let segment = Segment::new("in-use");
+        let stranger = segment.bed.host("stranger").expect("a host");
+        let switch = &segment.bed.switches()[0];
+        let spec = stead_lab::LinkSpec::new("eth0").addr(ip(address), 24);
+        let link = segment.bed.connect(&stranger, switch, spec).expect("a cable");
+        let refused = segment.run(&trial(form, address, BOUND)).await;
+        let Err(TrialError::InUse { mac }) = refused else { panic!("{refused:?}") };
+        assert_eq!(mac, link.mac());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_s_address_and_a_node_s_own_are_refused() {
+    let segment = Segment::new("owned");
+    let refused = segment.run(&trial(ARP, "10.0.0.100", BOUND)).await;
+    assert!(matches!(refused, Err(TrialError::Unfit(Unfit::Owned(_)))), "{refused:?}");
+
+    // known to the kernel of a holder alone
+    let mut netlink = segment.nodes[1].host.netlink().expect("a socket");
+    let index = segment.link(2).index();
+    netlink.add_address(index, &AddressSpec::new(ip(V4), 24)).expect("added");
+    let refused = segment.run(&trial(ARP, V4, BOUND)).await;
+    let Err(TrialError::Node { why, .. }) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("an address of this node"), "{why}");
+}
+
+/// Asks one node.
+async fn ask(segment: &Segment, number: usize, order: Order) -> Result<Answer, String> {
+    segment.ask(NAMES[number - 1], order).await
+}
+
+async fn phase(segment: &Segment, trial: &Trial) -> Option<Phase> {
+    match ask(segment, 1, Order::Look { id: trial.id, entry: false }).await {
+        Ok(Answer::Held(held)) => Some(held.phase),
+        Ok(other) => panic!("{other:?}"),
+        Err(_) => None,
+    }
+}
+
+async fn claimed(segment: &Segment, trial: &Trial) {
+    let holders = [1, 2].map(|number| Station(segment.link(number).mac()));
+    let interface = "eth0".to_owned();
+    let hold = Order::Hold { trial: trial.clone(), interface, number: 1, holders };
+    assert_eq!(ask(segment, 1, hold).await, Ok(Answer::Done));
+    let early = ask(segment, 1, Order::Claim(trial.id)).await.expect_err("it is being asked");
+    assert!(early.contains("still being asked"), "{early}");
+    until("the address is known to be free", async || {
+        phase(segment, trial).await == Some(Phase::Ready)
+    })
+    .await;
+    assert_eq!(ask(segment, 1, Order::Claim(trial.id)).await, Ok(Answer::Done));
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Whether an ordinary program on node3 gets answers from the address.
+fn answers(segment: &Segment, address: &str) -> bool {
+    let run = || {
+        let ping = std::process::Command::new("ping").args(["-c1", "-W1", "-n", address]).output();
+        ping.expect("ping").status.success()
+    };
+    segment.nodes[2].host.run(run).expect("inside")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whom_nobody_asks_any_more_ends_by_itself() {
+    for (form, address) in [(Form::Mac, V4), (Form::Nd, V6)] {
+        let segment = Segment::new("leash");
+        let trial = trial(form, address, BOUND);
+        claimed(&segment, &trial).await;
+        until("it answers", async || answers(&segment, address)).await;
+        // that it was not looked after is what is tried: nobody tells it to end
+        until("it is silent", async || !answers(&segment, address)).await;
+        assert_eq!(phase(&segment, &trial).await, None, "the part is over");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_takes_the_address_ends_the_claim() {
+    let segment = Segment::new("stranger");
+    let trial = trial(ARP, V4, BOUND);
+    claimed(&segment, &trial).await;
+    let stranger = segment.link(3).mac();
+    let mut netlink = segment.nodes[2].host.netlink().expect("a socket");
+    let index = segment.link(3).index();
+    netlink.add_address(index, &AddressSpec::new(ip(V4), 24)).expect("added");
+    let announce = || {
+        let open =
+            stead_linux::packet::PacketSocket::open("eth0", stead_linux::packet::Wanted::Neighbors);
+        let std::net::IpAddr::V4(address) = ip(V4) else { panic!("another family") };
+        let frame = stead_linux::packet::arp::announcement(stranger, address);
+        open.expect("a socket").send(&frame).expect("sent");
+    };
+    segment.nodes[2].host.run(announce).expect("inside");
+    until("it gave in", async || {
+        phase(&segment, &trial).await == Some(Phase::InUse(Station(stranger)))
+    })
+    .await;
+    let again = ask(&segment, 1, Order::Claim(trial.id)).await;
+    assert!(again.is_err_and(|why| why.contains("uses the address")));
+}
