@@ -13,7 +13,8 @@
 //! OnlyMacs     nothing    frames of these MACs                  port security, maximum N
 //! Ageing       as ever    its MACs, and nowhere else, until     port security with ageing by
 //!                         they were silent for a while          inactivity
-//! OnlyAddrs    as ever    ARP, ND and IP of these addresses     ARP and ND inspection, source guard
+//! Inspected    as ever    ARP and ND of these addresses, IP     dynamic ARP and ND inspection
+//! Guarded      as ever    IP from these addresses, ARP          IP source guard
 //! NoGratuitous as ever    ARP and ND, but no announcements      gratuitous ARP refused
 //! Answered     as ever    all; answers for the port itself      ARP suppression of a VXLAN fabric
 //! ArpRate      as ever    so many ARP and ND a second           ARP rate limit
@@ -51,8 +52,10 @@ pub enum Lock {
     /// A MAC that was heard at this port is refused at every other one, until this port has not
     /// heard it for so long.
     Ageing(Duration),
-    /// Only these addresses may be spoken for in ARP and neighbour discovery, or sent from.
-    OnlyAddrs(Vec<IpAddr>),
+    /// Only these addresses may be spoken for in ARP and neighbour discovery.
+    Inspected(Vec<IpAddr>),
+    /// Only from these addresses may packets be sent, those of neighbour discovery among them.
+    Guarded(Vec<IpAddr>),
     /// No ARP about its own sender, and no neighbour advertisement that nobody asked for, comes in.
     NoGratuitous,
     /// Who asks for one of these addresses is answered by the switch out of this table. The
@@ -98,7 +101,8 @@ impl Bed {
             }
             Lock::Answered(table) => locked.answer(table, &port)?,
             Lock::Ageing(silence) => locked.filter(&port, &rules::ageing(&port, *silence))?,
-            Lock::OnlyAddrs(addrs) => locked.filter(&port, &rules::only_addrs(&port, addrs))?,
+            Lock::Inspected(addrs) => locked.filter(&port, &rules::inspected(&port, addrs))?,
+            Lock::Guarded(addrs) => locked.filter(&port, &rules::guarded(&port, addrs))?,
             Lock::NoGratuitous => locked.filter(&port, &rules::no_gratuitous(&port))?,
             Lock::ArpRate(each_second) => {
                 locked.filter(&port, &rules::arp_rate(&port, *each_second))?;

@@ -31,33 +31,62 @@ pub(super) fn ageing(port: &str, silence: Duration) -> Rules {
     Rules { name: "ageing", text }
 }
 
-/// An advertisement may speak for another address than its sender's: its target is looked at too.
-/// This nftables has no name for the target, so it is given by place (RFC 4861 4.4).
-pub(super) fn only_addrs(port: &str, addrs: &[IpAddr]) -> Rules {
-    // who has no address yet asks whether he may have one, and is always let through
-    let mut v4 = vec!["0.0.0.0".to_owned()];
-    let mut v6 = vec!["::".to_owned(), "fe80::/10".to_owned()];
-    let mut targets = vec![format!("0x{:x}-0x{:x}", 0xfe80_u128 << 112, (0xfec0_u128 << 112) - 1)];
-    for addr in addrs {
-        match addr {
-            IpAddr::V4(addr) => v4.push(addr.to_string()),
-            IpAddr::V6(addr) => {
-                v6.push(addr.to_string());
-                targets.push(format!("0x{:x}", u128::from(*addr)));
-            }
-        }
-    }
-    let (v4, v6, targets) = (v4.join(", "), v6.join(", "), targets.join(", "));
-    let advert = "icmpv6 type nd-neighbor-advert @th,64,128";
+/// What is said about an address in ARP and neighbour discovery. An advertisement may speak for
+/// another address than its sender's: its target is looked at too. This nftables has no name for
+/// the target, so it is given by place (RFC 4861 4.4).
+pub(super) fn inspected(port: &str, addrs: &[IpAddr]) -> Rules {
+    let known = Known::of(addrs);
+    let (v4, v6, targets) = (known.v4, known.v6, known.targets);
+    let nd = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
+    let target = "icmpv6 type nd-neighbor-advert @th,64,128";
     forward(
-        "addrs",
+        "inspected",
         &[
             format!("iifname {port} arp saddr ip != {{ {v4} }} counter drop"),
+            format!("iifname {port} {target} != {{ {targets} }} counter drop"),
+            format!("iifname {port} {nd} ip6 saddr != {{ {v6} }} counter drop"),
+        ],
+    )
+}
+
+/// From which addresses packets are sent.
+pub(super) fn guarded(port: &str, addrs: &[IpAddr]) -> Rules {
+    let Known { v4, v6, .. } = Known::of(addrs);
+    forward(
+        "guarded",
+        &[
             format!("iifname {port} ip saddr != {{ {v4} }} counter drop"),
-            format!("iifname {port} {advert} != {{ {targets} }} counter drop"),
             format!("iifname {port} ip6 saddr != {{ {v6} }} counter drop"),
         ],
     )
+}
+
+/// Addresses as members of sets.
+struct Known {
+    v4: String,
+    v6: String,
+    /// The IPv6 ones once more, as numbers.
+    targets: String,
+}
+
+impl Known {
+    fn of(addrs: &[IpAddr]) -> Known {
+        // who has no address yet asks whether he may have one, and is always let through
+        let mut v4 = vec!["0.0.0.0".to_owned()];
+        let mut v6 = vec!["::".to_owned(), "fe80::/10".to_owned()];
+        let (first, last) = (0xfe80_u128 << 112, (0xfec0_u128 << 112) - 1);
+        let mut targets = vec![format!("0x{first:x}-0x{last:x}")];
+        for addr in addrs {
+            match addr {
+                IpAddr::V4(addr) => v4.push(addr.to_string()),
+                IpAddr::V6(addr) => {
+                    v6.push(addr.to_string());
+                    targets.push(format!("0x{:x}", u128::from(*addr)));
+                }
+            }
+        }
+        Known { v4: v4.join(", "), v6: v6.join(", "), targets: targets.join(", ") }
+    }
 }
 
 /// nftables can't compare two fields of one packet, but it can put "the sender, twice" into a set

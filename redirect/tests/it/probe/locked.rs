@@ -71,23 +71,36 @@ async fn a_lock_that_only_delays() {
     }
 }
 
+/// A MAC that moves is followed at once, but only until somebody asks for the address anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn inspection_of_arp_and_neighbour_discovery() {
     for (form, address, own) in [(ARP, V4, "10.0.0.2"), (Form::Nd, V6, "fd00::2")] {
         let segment = Segment::new("inspected");
-        segment.forgets_within(500);
-        let lock = Lock::OnlyAddrs(vec![ip(own)]);
+        let lock = Lock::Inspected(vec![ip(own)]);
         let locked = segment.bed.lock(segment.link(2), &lock).expect("locked");
         let address_moves = segment.findings(&trial(form, address, SHORT)).await;
         let mac_moves = segment.findings(&trial(Form::Mac, address, SHORT)).await;
         let verdicts = judge_all(&[address_moves, mac_moves]);
-        for verdict in &verdicts {
-            println!("{verdict}");
-            never(verdict, Suspicion::ArpInspection);
-            assert_eq!(verdict.instead, None);
-        }
+        println!("{}\n{}", verdicts[0], verdicts[1]);
+        never(&verdicts[0], Suspicion::ArpInspection);
+        at_once(&verdicts[1]);
+        assert_eq!(verdicts[1].because, Suspicion::ArpInspection, "{}", verdicts[1]);
+        assert!(verdicts.iter().all(|verdict| verdict.instead.is_none()));
         segment.bed.unlock(locked).expect("unlocked");
-        at_once(&verdict(&segment, &trial(form, address, LONG)).await);
+        assert!(verdict(&segment, &trial(form, address, LONG)).await.works());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_on_the_addresses_that_are_sent_from() {
+    for (form, address, own) in
+        [(ARP, V4, "10.0.0.2"), (Form::Nd, V6, "fd00::2"), (Form::Mac, V4, "10.0.0.2")]
+    {
+        let segment = Segment::new("guarded");
+        let lock = Lock::Guarded(vec![ip(own)]);
+        let locked = segment.bed.lock(segment.link(2), &lock).expect("locked");
+        never(&verdict(&segment, &trial(form, address, SHORT)).await, Suspicion::ArpInspection);
+        segment.bed.unlock(locked).expect("unlocked");
     }
 }
 
@@ -144,7 +157,7 @@ async fn an_entry_that_was_set_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_at_the_first_holder_is_found_too() {
     let segment = Segment::new("first");
-    let lock = Lock::OnlyAddrs(vec![ip("10.0.0.1")]);
+    let lock = Lock::Inspected(vec![ip("10.0.0.1")]);
     let locked = segment.bed.lock(segment.link(1), &lock).expect("locked");
     let found = verdict(&segment, &trial(ARP, V4, SHORT)).await;
     assert_eq!(found.honoured, Honoured::NotEvenFirst, "{found}");

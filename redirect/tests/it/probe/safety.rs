@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
 use stead_linux::netlink::AddressSpec;
+use stead_linux::packet::echo::{self, Echo};
+use stead_linux::packet::{Frame, PacketSocket, Pinger, Wanted, arp};
 use stead_redirect::probe::{
     Answer, Form, Nodes, Order, Phase, Saying, Station, Trial, TrialError, Unfit,
 };
@@ -74,13 +76,29 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Whether an ordinary program on node3 gets answers from the address.
+/// Whether an ordinary program on node3 gets an answer from the address.
 fn answers(segment: &Segment, address: &str) -> bool {
-    let run = || {
-        let ping = std::process::Command::new("ping").args(["-c1", "-W1", "-n", address]).output();
-        ping.expect("ping").status.success()
+    let ask = || {
+        let socket = PacketSocket::open("eth0", Wanted::Echoes).expect("a socket");
+        let pinger = Pinger::open("eth0", ip(address)).expect("a pinger");
+        let kind = echo::Kind::Request;
+        // it may be refused for what became of those before
+        let _ = pinger.send(&echo::Message { kind, id: 1, sequence: 1, data: b"there?" });
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let mut buffer = [0; 2_048];
+        while Instant::now() < deadline {
+            let Some(frame) = socket.receive(&mut buffer).expect("readable") else {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            let echo = Frame::parse(frame).and_then(|frame| Echo::parse(&frame));
+            if echo.is_some_and(|it| it.from.ip == ip(address) && it.data == b"there?") {
+                return true;
+            }
+        }
+        false
     };
-    segment.nodes[2].host.run(run).expect("inside")
+    segment.nodes[2].host.run(ask).expect("inside")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,10 +124,9 @@ async fn a_stranger_who_takes_the_address_ends_the_claim() {
     let index = segment.link(3).index();
     netlink.add_address(index, &AddressSpec::new(ip(V4), 24)).expect("added");
     let announce = || {
-        let open =
-            stead_linux::packet::PacketSocket::open("eth0", stead_linux::packet::Wanted::Neighbors);
+        let open = PacketSocket::open("eth0", Wanted::Neighbors);
         let std::net::IpAddr::V4(address) = ip(V4) else { panic!("another family") };
-        let frame = stead_linux::packet::arp::announcement(stranger, address);
+        let frame = arp::announcement(stranger, address);
         open.expect("a socket").send(&frame).expect("sent");
     };
     segment.nodes[2].host.run(announce).expect("inside");
