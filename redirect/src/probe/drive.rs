@@ -4,7 +4,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stead_core::time::Span;
 use stead_linux::netlink::Mac;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -317,10 +316,4 @@ impl<N: Nodes> Lead<'_, N> {
 
 fn unfitting(place: &Place) -> TrialError {
     TrialError::Answer { node: place.node.clone() }
-}
-
-/// A length for people: milliseconds below ten seconds, seconds above.
-pub(super) fn in_words(span: Span) -> String {
-    let millis = span.as_millis_f64();
-    if millis < 10_000.0 { format!("{millis:.0} ms") } else { format!("{:.1} s", millis / 1_000.0) }
 }

@@ -9,14 +9,13 @@
 //!     holder heard and answered        inspection         do not                     inspection
 //!   announced, but not believed        static entry       honoured, but no answer
 //!   followed, but no answers arrive    inspection         to a question arrives      inspection
+//!   answers name another MAC           stale table
 //! ```
-
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use stead_core::time::Span;
 
-use super::drive::{Findings, Reached, View, in_words};
+use super::drive::{Findings, Reached, View};
 use super::order::{Held, Seen};
 use super::trial::Form;
 
@@ -52,6 +51,8 @@ pub enum Suspicion {
     GarpSuppressed,
     /// The observer's entry was set by hand, or does not heed announcements.
     StaticEntry,
+    /// A switch answers for the address out of a table that has not followed.
+    StaleTable,
     /// Nothing.
     Nothing,
     /// Something that these findings don't name.
@@ -95,7 +96,7 @@ pub fn judge(findings: &Findings) -> Verdict {
     let unseen = (String::new(), Honoured::NotEvenFirst, Suspicion::Unknown);
     let (observer, honoured, because) = worst.unwrap_or(unseen);
     let form = findings.trial.form;
-    let advice = advice(form, honoured, because).to_owned();
+    let advice = advice(honoured, because).to_owned();
     Verdict { form, observer, honoured, because, advice, instead: None }
 }
 
@@ -139,15 +140,18 @@ fn suspect(findings: &Findings, view: &View, honoured: Honoured) -> Suspicion {
         return Suspicion::Nothing;
     }
     let asked = view.asked.as_ref().unwrap_or(&view.seen);
-    let told = asked.told > view.seen.told || view.seen.told > 0;
+    let told = asked.told > 0;
+    let entry = view.seen.entry.as_ref();
+    if entry.is_some_and(|it| it.by_hand && it.mac != Some(claimant.mac)) {
+        return Suspicion::StaticEntry;
+    }
+    if asked.strays > 0 {
+        return Suspicion::StaleTable;
+    }
     if matches!(honoured, Honoured::AtOnce(_)) {
         // It works as long as nobody asks; entries that age do.
         let refused = !told && view.asked.is_some() && claimant.answered > 0;
         return if refused { Suspicion::ArpInspection } else { Suspicion::Nothing };
-    }
-    let entry = view.seen.entry.as_ref();
-    if entry.is_some_and(|it| it.by_hand && it.mac != Some(claimant.mac)) {
-        return Suspicion::StaticEntry;
     }
     match findings.trial.form {
         Form::Arp(_) | Form::Nd => suspect_address(view, claimant, told, honoured),
@@ -200,7 +204,7 @@ fn suspect_mac(
     }
 }
 
-fn advice(form: Form, honoured: Honoured, because: Suspicion) -> &'static str {
+fn advice(honoured: Honoured, because: Suspicion) -> &'static str {
     let at_once = matches!(honoured, Honoured::AtOnce(_));
     let late = matches!(honoured, Honoured::Late(_));
     match because {
@@ -233,51 +237,110 @@ fn advice(form: Form, honoured: Honoured, because: Suspicion) -> &'static str {
         Suspicion::StaticEntry => {
             "remove the static entry, or move the service with a MAC of its own"
         }
-        Suspicion::Unknown => match form {
-            Form::Arp(_) | Form::Nd | Form::Mac => {
-                "capture ARP, neighbour discovery and ICMP on the observer and on the second \
-                 holder during a further trial"
-            }
-        },
-    }
-}
-
-impl fmt::Display for Honoured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtOnce(after) => write!(f, "honoured after {}", in_words(*after)),
-            Self::Late(after) => write!(f, "honoured only after {}", in_words(*after)),
-            Self::Never(bound) => write!(f, "not honoured within {}", in_words(*bound)),
-            Self::NotEvenFirst => f.write_str("not reachable at its first holder already"),
+        Suspicion::StaleTable => {
+            "turn ARP and ND suppression off in the fabric, or let it learn from announcements; \
+             or move services with a MAC of their own"
+        }
+        Suspicion::Unknown => {
+            "capture ARP, neighbour discovery and ICMP on the observer and on the second holder \
+             during a further trial"
         }
     }
 }
 
-impl fmt::Display for Suspicion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PortSecurity => "port security",
-            Self::ArpInspection => "ARP inspection or a source guard",
-            Self::GarpSuppressed => "announcements that are not let through",
-            Self::StaticEntry => "a static entry",
-            Self::Nothing => "nothing",
-            Self::Unknown => "something that the trial could not name",
-        })
-    }
-}
+#[cfg(test)]
+mod tests {
+    use stead_linux::netlink::Mac;
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.form, self.honoured)?;
-        if !self.observer.is_empty() {
-            write!(f, ", as {} sees it", self.observer)?;
+    use super::*;
+    use crate::probe::{Entry, Phase, Saying, Station, Trial};
+
+    const FIRST: Station = Station(Mac([2, 0, 0, 0, 0, 1]));
+    const SECOND: Station = Station(Mac([2, 0, 0, 0, 0, 2]));
+
+    fn held(phase: Phase, mac: Station) -> Held {
+        Held {
+            phase,
+            mac,
+            announced: 9,
+            failed: 0,
+            failure: None,
+            questions: 3,
+            answered: 3,
+            echoes: 0,
+            echo: None,
         }
-        if self.because != Suspicion::Nothing {
-            write!(f, "\n  in the way: {}\n  advice: {}", self.because, self.advice)?;
+    }
+
+    /// One observer that sees all there is, and follows after that time.
+    fn findings(form: Form, after: Option<Span>) -> Findings {
+        let trial = Trial::new(form, [10, 0, 0, 77].into(), 24).expect("chance");
+        let seen = Seen {
+            sent: 100,
+            answers: [0, u32::from(after.is_some())],
+            first: [None, after],
+            frames: 9,
+            frame: Some(Span::ZERO),
+            announcements: 9,
+            announcement: Some(Span::ZERO),
+            entry: Some(Entry { mac: Some(SECOND), by_hand: false }),
+            ..Seen::default()
+        };
+        let asked = Some(Seen { told: 1, direct: 1, ..seen.clone() });
+        let mac = trial.mac.unwrap_or(SECOND);
+        Findings {
+            trial,
+            reached: Reached::Second,
+            holders: [FIRST, SECOND],
+            held: [held(Phase::Silent, FIRST), held(Phase::Claimed, mac)],
+            views: vec![View { node: "node3".to_owned(), seen, asked }],
         }
-        match self.instead {
-            Some(form) => write!(f, "\n  what works: {form}"),
-            None => Ok(()),
-        }
+    }
+
+    const ARP: Form = Form::Arp(Saying::Both);
+    const SOON: Option<Span> = Some(Span::from_millis(9));
+    const LATE: Option<Span> = Some(Span::from_millis(9_000));
+
+    #[test]
+    fn the_observer_that_fares_worst_decides() {
+        let mut both = findings(ARP, SOON);
+        assert!(judge(&both).works());
+        let mut other = findings(ARP, None).views.remove(0);
+        other.node = "node4".to_owned();
+        other.seen.announcement = None;
+        both.views.push(other);
+        let verdict = judge(&both);
+        assert_eq!((verdict.observer.as_str(), verdict.works()), ("node4", false));
+        assert_eq!(verdict.because, Suspicion::GarpSuppressed);
+    }
+
+    #[test]
+    fn what_is_followed_late_for_no_reason_that_is_seen_is_not_given_one() {
+        assert_eq!(judge(&findings(ARP, LATE)).because, Suspicion::Unknown);
+        assert_eq!(judge(&findings(Form::Mac, LATE)).because, Suspicion::Unknown);
+        let mut misled = findings(Form::Mac, LATE);
+        misled.held[0].echoes = 200;
+        assert_eq!(judge(&misled).because, Suspicion::PortSecurity);
+    }
+
+    #[test]
+    fn a_takeover_that_is_announced_and_not_believed_meets_a_static_entry_somewhere() {
+        let mut unmoved = findings(ARP, None);
+        unmoved.views[0].seen.entry = Some(Entry { mac: Some(FIRST), by_hand: false });
+        assert_eq!(judge(&unmoved).because, Suspicion::StaticEntry);
+    }
+
+    #[test]
+    fn what_works_elsewhere_is_named() {
+        let verdicts = judge_all(&[findings(ARP, None), findings(Form::Mac, SOON)]);
+        assert_eq!((verdicts[0].instead, verdicts[1].instead), (Some(Form::Mac), None));
+        assert_eq!(judge_all(&[findings(ARP, None)])[0].instead, None);
+    }
+
+    #[test]
+    fn findings_without_an_observer_say_nothing() {
+        let mut nobody = findings(ARP, SOON);
+        nobody.views.clear();
+        assert!(!judge(&nobody).works());
     }
 }

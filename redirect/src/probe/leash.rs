@@ -43,3 +43,23 @@ impl Leash {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_comes_even_if_somebody_goes_on_asking() {
+        let leash = Leash::new(Span::from_millis(50));
+        let asking = async {
+            loop {
+                leash.renew();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = leash.ended() => {}
+            () = asking => {}
+        }
+    }
+}

@@ -58,6 +58,7 @@ mod observer;
 mod order;
 mod polled;
 mod role;
+mod text;
 mod trial;
 
 pub use drive::{Cast, Findings, Nodes, Place, Reached, TrialError, View, run};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stead_linux::netlink::{Mac, Neighbour, NeighbourState, Netlink};
+use stead_linux::netlink::{Mac, Neighbour, NeighbourState, Netlink, NetlinkError};
 use stead_linux::packet::arp::{self, Arp};
 use stead_linux::packet::echo::{self, Echo, End};
 use stead_linux::packet::{Frame, PacketError, PacketSocket, PingError, Pinger, Wanted, neighbor};
@@ -77,6 +77,7 @@ impl Observer {
         let socket = PacketSocket::open(interface, Wanted::Takeovers).map_err(packet)?;
         let mut netlink = Netlink::open().map_err(look)?;
         let own = own_address(&mut netlink, socket.index(), trial.address).map_err(look)?;
+        forget(&mut netlink, socket.index(), trial.address).map_err(look)?;
         let pinger = Pinger::open(interface, trial.address).map_err(ping)?;
         let socket = Polled::new(socket)
             .map_err(|source| RoleError::Wait { interface: interface.to_owned(), source })?;
@@ -235,7 +236,8 @@ impl Observer {
                 first.get_or_insert(now);
             }
             Some(Sight::Direct) => seen.direct = seen.direct.saturating_add(1),
-            Some(Sight::Announced(_) | Sight::Told(_)) | None => {}
+            Some(Sight::Told(_)) => seen.strays = seen.strays.saturating_add(1),
+            Some(Sight::Announced(_)) | None => {}
         }
     }
 }
@@ -281,11 +283,27 @@ fn own_address(
     netlink: &mut Netlink,
     index: u32,
     other: IpAddr,
-) -> Result<Option<IpAddr>, stead_linux::netlink::NetlinkError> {
+) -> Result<Option<IpAddr>, NetlinkError> {
     let all = netlink.addresses_of(index)?;
     let usable = all.iter().filter(|it| it.addr.is_ipv4() == other.is_ipv4() && !it.tentative);
     let near = usable.clone().find(|it| shares(it.addr, other, it.prefix));
     Ok(near.or_else(|| usable.clone().next()).map(|it| it.addr))
+}
+
+/// Forgets what an earlier trial taught the kernel about the address: a MAC that moves does not
+/// teach it anew. An entry that was set by hand stays, for it is what shall be found.
+fn forget(netlink: &mut Netlink, index: u32, address: IpAddr) -> Result<(), NetlinkError> {
+    let learned = |it: &Neighbour| {
+        it.index == index && it.addr == address && it.state != NeighbourState::Permanent
+    };
+    if !netlink.neighbours()?.iter().any(learned) {
+        return Ok(());
+    }
+    match netlink.delete_neighbour(index, address) {
+        // the kernel's own housekeeping was quicker
+        Err(error) if error.not_there() => Ok(()),
+        other => other,
+    }
 }
 
 fn shares(one: IpAddr, other: IpAddr, prefix: u8) -> bool {

@@ -139,6 +139,8 @@ pub struct Seen {
     pub announcement: Option<Span>,
     /// Its answers to questions about the address.
     pub told: u32,
+    /// Answers about the address that name another MAC.
+    pub strays: u32,
     /// Its answers to echoes that were sent to its MAC, past the neighbour table.
     pub direct: u32,
     /// The kernel's entry, if it was wished and there is one.
