@@ -9,8 +9,8 @@
 //! [`Bed::cut`] (frames dropped in the switch while the carrier stays up),
 //! [`Bed::silence_then_kill`] (power loss: nothing leaves the host any more, then every process is
 //! killed), [`Host::freeze`], [`Bed::unplug`] (carrier lost), and a [`relay`] for delay, loss and
-//! reordering. [`Bed::lock`] makes a switch refuse takeovers. Machines with kernels of their own stand
-//! on the same switches ([`vm`]).
+//! reordering. [`Bed::lock`] makes a switch refuse takeovers. Machines with kernels of their own
+//! stand on the same switches ([`vm`]).
 //!
 //! Failures: [`LabError`] says which step of what failed. Whatever way the process ends, the bed
 //! ends with it: namespaces are held by file descriptors, programs live in a process namespace that

@@ -58,8 +58,8 @@ pub enum Lock {
     Guarded(Vec<IpAddr>),
     /// No ARP about its own sender, and no neighbour advertisement that nobody asked for, comes in.
     NoGratuitous,
-    /// Who asks for one of these addresses is answered by the switch out of this table. The
-    /// question never leaves through this port.
+    /// Who asks for one of these addresses is answered by the switch out of this table, if the MAC
+    /// is behind a port that is locked so. The question never leaves through this port.
     Answered(Vec<(IpAddr, Mac)>),
     /// No more than so many ARP packets, and as many of neighbour discovery, come in each second.
     ArpRate(u32),

@@ -139,8 +139,8 @@ impl Roles {
     }
 
     /// Carries out one order. `owned` are the addresses of all nodes and services, as this node
-    /// knows them. Takes as long as a few questions to the kernel; sockets are opened in the network
-    /// namespace of the calling thread.
+    /// knows them. Takes as long as a few questions to the kernel; sockets are opened in the
+    /// network namespace of the calling thread.
     ///
     /// # Errors
     /// See [`RoleError`].

@@ -154,17 +154,20 @@ async fn an_entry_that_was_set_by_hand() {
     }
 }
 
-/// As a VXLAN fabric does that keeps the questions to itself: the announcement is heeded, and undone
-/// by the next question.
+/// As a VXLAN fabric does that keeps the questions to itself: the announcement is heeded, and
+/// undone by the next question.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_that_answers_with_what_it_knew() {
     let segment = Segment::new("answered");
     let table = vec![(ip(V4), segment.link(1).mac())];
-    let locked = segment.bed.lock(segment.link(2), &Lock::Answered(table)).expect("locked");
+    let locks = [(1, Lock::Answered(table)), (2, Lock::Answered(Vec::new()))];
+    let locked = locks.map(|(number, lock)| segment.bed.lock(segment.link(number), &lock));
     let found = verdict(&segment, &trial(ARP, V4, SHORT)).await;
     at_once(&found);
     assert_eq!(found.because, Suspicion::StaleTable, "{found}");
-    segment.bed.unlock(locked).expect("unlocked");
+    for locked in locked {
+        segment.bed.unlock(locked.expect("locked")).expect("unlocked");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
