@@ -137,3 +137,35 @@ async fn a_stranger_who_takes_the_address_ends_the_claim() {
     let again = ask(&segment, 1, Order::Claim(trial.id)).await;
     assert!(again.is_err_and(|why| why.contains("uses the address")));
 }
+
+/// What the kernel of a node has of a trial: its packet sockets, its groups, its addresses.
+fn of_the_kernel(segment: &Segment, number: usize) -> (usize, String, usize) {
+    let host = &segment.nodes[number - 1].host;
+    let read = |name: &str| {
+        let path = format!("/proc/thread-self/net/{name}");
+        host.run(|| std::fs::read_to_string(&path).expect("readable")).expect("inside")
+    };
+    // without its heading
+    let sockets = read("packet").lines().count() - 1;
+    let mut netlink = host.netlink().expect("a socket");
+    (sockets, read("igmp6"), netlink.addresses().expect("a list").len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_leaves_nothing_behind() {
+    for (form, address) in [(Form::Mac, V4), (Form::Nd, V6)] {
+        let segment = Segment::new("nothing-left");
+        let before: Vec<_> = (1..=3).map(|number| of_the_kernel(&segment, number)).collect();
+        let trial = trial(form, address, BOUND);
+        claimed(&segment, &trial).await;
+        let during = of_the_kernel(&segment, 1);
+        assert_eq!((during.0, during.2), (1, before[0].2), "a socket, and no address");
+        assert_eq!(during.1 != before[0].1, form == Form::Nd, "a group for IPv6 alone");
+        assert_eq!(ask(&segment, 1, Order::End(trial.id)).await, Ok(Answer::Done));
+        segment.findings(&trial).await;
+        until("all is as before", async || {
+            (1..=3).map(|number| of_the_kernel(&segment, number)).eq(before.iter().cloned())
+        })
+        .await;
+    }
+}
