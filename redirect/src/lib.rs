@@ -18,6 +18,7 @@ pub mod http;
 pub mod knowledge;
 pub mod lasting;
 pub mod notify;
+pub mod probe;
 pub mod program;
 pub mod routing;
 pub mod secret;

@@ -40,6 +40,34 @@ fn arp_frames_have_these_bytes() {
 }
 
 #[test]
+fn answers_and_a_mere_sign_have_these_bytes() {
+    let to = End { mac: OTHER, ip: Ipv4Addr::new(10, 0, 0, 1) };
+    assert_eq!(
+        hex(&arp::reply(MAC, IP, to)),
+        "02000000002202000000001108060001080006040002\
+         0200000000110a0000640200000000220a000001"
+    );
+    assert_eq!(
+        hex(&arp::reverse(MAC)),
+        "ffffffffffff02000000001180350001080006040003\
+         02000000001100000000020000000011\
+         00000000"
+    );
+    let bytes = arp::reverse(MAC);
+    let frame = Frame::parse(&bytes).expect("a frame");
+    assert_eq!((arp::reversed(&frame), arp::Arp::parse(&frame)), (Some(MAC), None));
+
+    let asker = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    let bytes = neighbor::answer(MAC, IP6, End { mac: OTHER, ip: asker });
+    let frame = Frame::parse(&bytes).expect("a frame");
+    let read = neighbor::Message::parse(&frame).expect("an NA");
+    assert_eq!((frame.destination, read.target, read.link_layer), (OTHER, IP6, Some(MAC)));
+    assert_eq!(read.kind, neighbor::Kind::Advertisement { solicited: true, overrides: true });
+    let nobody = End { mac: OTHER, ip: Ipv6Addr::UNSPECIFIED };
+    assert_eq!(neighbor::answer(MAC, IP6, nobody), neighbor::announcement(MAC, IP6, false));
+}
+
+#[test]
 fn neighbour_frames_have_these_bytes() {
     // The checksums were computed apart from this code, by RFC 8200 8.1.
     assert_eq!(

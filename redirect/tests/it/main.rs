@@ -5,4 +5,5 @@ mod client;
 mod dns;
 mod knowledge;
 mod notify;
+mod probe;
 mod routing;

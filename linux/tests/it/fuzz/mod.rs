@@ -22,6 +22,9 @@ fn frames() -> Vec<Sample> {
         ("arp-announcement", arp::announcement(MAC, IP)),
         ("arp-reply", arp::announcement_as_reply(MAC, IP)),
         ("arp-probe", arp::probe(MAC, IP)),
+        ("arp-answer", arp::reply(MAC, IP, to)),
+        ("rarp", arp::reverse(MAC)),
+        ("nd-answer", neighbor::answer(MAC, IP6, to6)),
         ("nd-announcement", neighbor::announcement(MAC, IP6, false)),
         ("nd-probe", neighbor::probe(MAC, IP6, [1, 2, 3, 4, 5, 6])),
         ("echo-v4", question.over_v4(from, to)),
@@ -98,7 +101,10 @@ fn read_all(bytes: &[u8]) -> bool {
     }
     let message = neighbor::Message::parse(&frame);
     assert!(message.is_none_or(|message| !message.target.is_multicast()));
-    arp::Arp::parse(&frame).is_some() || message.is_some() || echo.is_some()
+    let reversed = arp::reversed(&frame);
+    assert!(reversed.is_none_or(|mac| bytes.windows(6).any(|six| six == mac.0)));
+    let arp = arp::Arp::parse(&frame).is_some() || reversed.is_some();
+    arp || message.is_some() || echo.is_some()
 }
 
 #[test]
