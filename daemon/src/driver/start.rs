@@ -102,7 +102,7 @@ async fn daemon(
 
     let members = Members::new(network::known(&identity.members));
     let clients = Known::default();
-    let eyes = Eyes::default();
+    let eyes = Eyes::new();
     let proposer = Proposer::new(identity.node, clients.clone(), eyes.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
@@ -118,7 +118,8 @@ async fn daemon(
     drop(listen.map(serve).map(tokio::spawn));
     let looks = (handle.clone(), journal.clone(), numbers);
     tell_where(&key, &handle, &eyes, &ended);
-    let (served, rehearsals) = open_api(paths, &key, looks, ended)?;
+    let sees = (eyes.clone(), observers(identity.node, &peers));
+    let (served, rehearsals) = open_api(paths, &key, looks, sees, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
     let programs = found_programs(paths, &identity, results.clone())?;
@@ -196,6 +197,7 @@ fn open_api(
     paths: &Paths,
     key: &Key,
     (handle, journal, metrics): (Handle, Journal, Metrics),
+    sees: (Eyes, Observers),
     ended: watch::Receiver<bool>,
 ) -> Result<(JoinHandle<()>, Rehearsals), DaemonError> {
     let devices = Arc::new(Devices::of_daemon(&paths.run));
@@ -204,7 +206,7 @@ fn open_api(
     // Nothing is due before the log has said so.
     own.clone().start();
     times::follow(handle.clone());
-    let served = api::serve(paths, key.clone(), handle, journal, metrics, own, ended);
+    let served = api::serve(paths, key.clone(), (handle, journal, metrics), own, sees, ended);
     Ok((served.map_err(failed("open its local API"))?, rehearsals))
 }
 

@@ -17,6 +17,7 @@ use stead_core::state::config::ServiceAddress;
 use stead_linux::netlink::{Mac, Netlink};
 use stead_linux::packet::{PacketSocket, Wanted as Frames};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
+use stead_redirect::probe::{Answer as Played, Order, Roles};
 use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
@@ -70,6 +71,13 @@ pub enum Question {
         /// What leads to it.
         wanted: Wanted,
     },
+    /// By which interface it is on the segment of a service's address.
+    Interface {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Take a part in a trial of takeovers.
+    Play(Order),
 }
 
 /// What it saw.
@@ -83,6 +91,10 @@ pub enum Sight {
     Blind(String),
     /// What each place says.
     Places(Vec<Place>),
+    /// By which interface it is there.
+    Interface(String),
+    /// What it did of a trial, or why it did not.
+    Played(Result<Played, String>),
 }
 
 /// The way to the other nodes.
@@ -153,13 +165,25 @@ impl Observers {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<Vec<Place>, String> {
-        let question = Question::Trace { service, wanted };
-        let look = self.0.look(node, question, deadline);
-        match timeout_at(deadline, look).await.ok().flatten() {
-            Some(Sight::Places(places)) => Ok(places),
-            Some(Sight::Blind(why) | Sight::Other(why)) => Err(why),
-            Some(Sight::Holder) | None => Err("it did not answer in time".to_owned()),
+        match self.one(node, Question::Trace { service, wanted }, deadline).await? {
+            Sight::Places(places) => Ok(places),
+            Sight::Blind(why) | Sight::Other(why) => Err(why),
+            Sight::Holder | Sight::Interface(_) | Sight::Played(_) => {
+                Err("it gave an answer to something else".to_owned())
+            }
         }
+    }
+
+    /// Asks one node.
+    pub async fn one(
+        &self,
+        node: NodeId,
+        question: Question,
+        deadline: Instant,
+    ) -> Result<Sight, String> {
+        let look = self.0.look(node, question, deadline);
+        let sight = timeout_at(deadline, look).await.ok().flatten();
+        sight.ok_or_else(|| "it did not answer in time".to_owned())
     }
 
     /// Asks a few of them; one that sees the holder is enough for each question.
@@ -195,7 +219,7 @@ impl Observers {
                 Some(Sight::Blind(why)) => {
                     tracing::debug!("{} can't look: {why}", state.name(node));
                 }
-                Some(Sight::Places(_)) | None => {}
+                Some(Sight::Places(_) | Sight::Interface(_) | Sight::Played(_)) | None => {}
             }
         }
         wrong.sort();
@@ -203,14 +227,32 @@ impl Observers {
     }
 }
 
+/// The addresses of all nodes and services, as far as a node knows.
+#[must_use]
+pub fn owned(state: &State) -> Vec<IpAddr> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let nodes = config.nodes.values().flat_map(|it| it.addresses.values().copied());
+    let services = config.services.values().flat_map(|it| &it.addresses).map(|it| it.ip);
+    nodes.chain(services).collect()
+}
+
 /// This node as an observer for others.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Eyes {
     /// The documents that this node serves.
     pub shelf: Shelf,
+    /// Its parts in trials.
+    roles: Arc<Roles>,
 }
 
 impl Eyes {
+    /// Inside of a runtime, on which its parts in trials live.
+    #[must_use]
+    pub fn new() -> Self {
+        let roles = Arc::new(Roles::new(tokio::runtime::Handle::current()));
+        Self { shelf: Shelf::default(), roles }
+    }
+
     /// Looks.
     pub async fn look(&self, state: &State, question: Question) -> Sight {
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -226,10 +268,27 @@ impl Eyes {
             }
             Question::Document { service, epoch } => self.document(&service, epoch),
             Question::Trace { service, wanted } => {
-                let document = self.shelf.get(&service.0);
-                Sight::Places(trace(&wanted, document.as_deref()).await)
+                Sight::Places(self.trace(&service, &wanted).await)
             }
+            Question::Interface { address } => interface(state, address).await,
+            Question::Play(order) => self.play(order, owned(state)).await,
         }
+    }
+
+    /// What each place on the way to a service says here.
+    pub async fn trace(&self, service: &ServiceId, wanted: &Wanted) -> Vec<Place> {
+        let envelope = self.shelf.get(&service.0);
+        trace(wanted, envelope.as_ref().map(|it| it.document())).await
+    }
+
+    /// Takes a part in a trial.
+    pub async fn play(&self, order: Order, owned: Vec<IpAddr>) -> Sight {
+        let roles = self.roles.clone();
+        let played = spawn_blocking(move || roles.perform(order, &owned));
+        Sight::Played(match played.await {
+            Ok(played) => played.map_err(|error| chain(&error)),
+            Err(error) => Err(error.to_string()),
+        })
     }
 
     fn document(&self, service: &ServiceId, epoch: Epoch) -> Sight {
@@ -253,6 +312,23 @@ async fn segment(state: &State, address: IpAddr, macs: Vec<[u8; 6]>) -> Sight {
     let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
     let look = spawn_blocking(move || look_at_segment(&all, address, &macs));
     look.await.unwrap_or_else(|error| Sight::Blind(error.to_string()))
+}
+
+/// By which interface this node is on the segment of an address.
+async fn interface(state: &State, address: IpAddr) -> Sight {
+    let all = state.config.iter().flat_map(|config| config.services.values());
+    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
+    let look = spawn_blocking(move || {
+        let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
+        let wanted = all.iter().find(|it| it.ip == address);
+        let wanted = wanted.ok_or_else(|| format!("{address} is not in its configuration"))?;
+        interface_for(wanted, &moving).map_err(|error| chain(&error))
+    });
+    match look.await {
+        Ok(Ok(interface)) => Sight::Interface(interface),
+        Ok(Err(why)) => Sight::Blind(why),
+        Err(error) => Sight::Blind(error.to_string()),
+    }
 }
 
 fn look_at_segment(all: &[ServiceAddress], address: IpAddr, macs: &[[u8; 6]]) -> Sight {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use stead_core::redirect::Layer;
 use stead_linux::netlink::{Mac, Neighbour, NeighbourState, Netlink};
 use stead_redirect::dns::{self, Kind};
-use stead_redirect::knowledge::{Envelope, Stamp, Whereabouts};
+use stead_redirect::knowledge::{Document, Stamp, Whereabouts};
 use stead_redirect::routing;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ pub struct Wanted {
 }
 
 /// Looks at all five, from this machine.
-pub async fn trace(wanted: &Wanted, document: Option<&Envelope>) -> Vec<Place> {
+pub async fn trace(wanted: &Wanted, document: Option<&Document>) -> Vec<Place> {
     let mut places = vec![knowledge(wanted, document)];
     let resolvers = resolvers(Path::new(RESOLVERS));
     for name in &wanted.names {
@@ -81,7 +81,7 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn knowledge(wanted: &Wanted, document: Option<&Envelope>) -> Place {
+fn knowledge(wanted: &Wanted, document: Option<&Document>) -> Place {
     let place = |says, leads| Place {
         layer: Layer::Knowledge.name().to_owned(),
         asked: "the service".to_owned(),
@@ -91,7 +91,7 @@ fn knowledge(wanted: &Wanted, document: Option<&Envelope>) -> Place {
         expires_ms: None,
         leads,
     };
-    let Some(document) = document.map(Envelope::document) else {
+    let Some(document) = document else {
         return place(Err("there is none: `documents` is not set, or none has come".into()), None);
     };
     let at = document.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
