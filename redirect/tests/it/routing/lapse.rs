@@ -2,9 +2,9 @@
 
 use stead_lab::Host;
 use stead_linux::netlink::Destination;
-use stead_redirect::routing::{Prefix, Source};
+use stead_redirect::routing::{Applied, Prefix, Source};
 
-use super::net::{INTERFACE, Kind, Net, prefix, prefixes, until};
+use super::net::{INTERFACE, Kind, Net, on, prefix, prefixes, until};
 
 fn has_route(router: &Host, prefix: Prefix) -> bool {
     let to = Destination { addr: prefix.address(), prefix: prefix.length() };
@@ -42,10 +42,8 @@ fn addresses_that_end_are_withdrawn_in_both_families_by_frr() {
 }
 
 /// The other form, in IPv4: a route goes with its preferred source.
-#[test]
-fn a_route_of_ipv4_ends_with_its_address() {
-    let net = Net::new(Kind::Bird, Source::Kernel(83), true);
-    lapses(&net, &[prefix("10.99.0.1/32")], || {
+fn a_route_lapses(net: &Net) {
+    lapses(net, &[prefix("10.99.0.1/32")], || {
         net.hold(&net.a, Some(LIFETIME));
         let mut command = std::process::Command::new("ip");
         command.args(["route", "add", "10.99.0.1/32", "dev", INTERFACE]);
@@ -55,4 +53,21 @@ fn a_route_of_ipv4_ends_with_its_address() {
         let ended = ip.wait(super::net::PATIENCE).expect("waited").expect("it ended");
         assert!(ended.success(), "{:?}", std::fs::read_to_string(&log));
     });
+}
+
+#[test]
+fn a_route_of_ipv4_ends_with_its_address_in_bird() {
+    a_route_lapses(&Net::new(Kind::Bird, Source::Kernel(83), true));
+}
+
+/// FRR had the usual form before: nothing of that is left.
+#[test]
+fn a_route_of_ipv4_ends_with_its_address_in_frr() {
+    let mut net = Net::new(Kind::Frr, Source::Interface(INTERFACE.to_owned()), true);
+    net.ready(true);
+    net.source = Source::Kernel(83);
+    a_route_lapses(&net);
+    let (daemon, announce) = (net.daemon(&net.a), net.announce());
+    let again = on(&net.a, || async { daemon.configure(&announce).await });
+    assert_eq!(again.expect("told"), Applied::Unchanged);
 }
