@@ -2,9 +2,9 @@
 
 use stead_lab::Host;
 use stead_linux::netlink::Destination;
-use stead_redirect::routing::{Applied, Prefix, Source};
+use stead_redirect::routing::{Prefix, Source};
 
-use super::net::{INTERFACE, Kind, Net, on, prefix, prefixes, until};
+use super::net::{INTERFACE, Kind, Net, prefix, prefixes, until};
 
 fn has_route(router: &Host, prefix: Prefix) -> bool {
     let to = Destination { addr: prefix.address(), prefix: prefix.length() };
@@ -58,16 +58,4 @@ fn a_route_lapses(net: &Net) {
 #[test]
 fn a_route_of_ipv4_ends_with_its_address_in_bird() {
     a_route_lapses(&Net::new(Kind::Bird, Source::Kernel(83), true));
-}
-
-/// FRR had the usual form before: nothing of that is left.
-#[test]
-fn a_route_of_ipv4_ends_with_its_address_in_frr() {
-    let mut net = Net::new(Kind::Frr, Source::Interface(INTERFACE.to_owned()), true);
-    net.ready(true);
-    net.source = Source::Kernel(83);
-    a_route_lapses(&net);
-    let (daemon, announce) = (net.daemon(&net.a), net.announce());
-    let again = on(&net.a, || async { daemon.configure(&announce).await });
-    assert_eq!(again.expect("told"), Applied::Unchanged);
 }
