@@ -232,6 +232,11 @@ fn a_daemon_that_is_gone_is_told_from_one_that_does_not_permit() {
     });
     assert!(matches!(denied, WatchError::Bird(ControlError::Denied { .. })), "{denied:?}");
 
+    net.a.freeze().expect("stopped");
+    let frozen = on(&net.a, || refusal(&daemon));
+    assert!(matches!(frozen, WatchError::Bird(ControlError::Late { .. })), "{frozen:?}");
+    net.a.thaw().expect("goes on");
+
     birdc(&net, &net.a, "down");
     until("it has ended", || !socket.exists());
     let gone = on(&net.a, || refusal(&daemon));
@@ -259,6 +264,11 @@ fn a_daemon_that_is_gone_is_told_from_one_that_does_not_permit() {
 fn frr_without_its_daemons_is_told() {
     let net = net(Kind::Frr);
     let daemon = net.daemon(&net.a);
+    net.a.freeze().expect("stopped");
+    let frozen = on(&net.a, || refusal(&daemon));
+    assert!(matches!(frozen, WatchError::Frr(VtyshError::Late { .. })), "{frozen:?}");
+    net.a.thaw().expect("goes on");
+
     let pid = std::fs::read_to_string(net.folder_of(&net.a).join("bgpd.pid")).expect("there");
     run(&net, &net.a, "kill", &["-KILL", pid.trim()]);
     let mut last = None;
