@@ -232,7 +232,7 @@ fn advice(honoured: Honoured, because: Suspicion) -> &'static str {
         }
         Suspicion::GarpSuppressed => {
             "let gratuitous ARP and unsolicited advertisements through from the nodes' ports, or \
-             move services with a MAC of their own; a longer trial shows when entries age"
+             move services with a MAC of their own; a trial of a minute shows when entries age"
         }
         Suspicion::StaticEntry => {
             "remove the static entry, or move the service with a MAC of its own"
