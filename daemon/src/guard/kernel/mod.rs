@@ -171,7 +171,8 @@ impl Kernel {
         let gone: Vec<_> = self.standing.keys().copied().filter(gone).collect();
         self.drop_addresses(&gone);
         (self.places, self.reaches) = (places, reaches);
-        let managed: Vec<_> = self.places.keys().copied().collect();
+        let beside = reach::beside(self.places.keys(), &self.reaches);
+        let managed: Vec<_> = self.places.keys().copied().chain(beside).collect();
         if let Err(error) = self.gate.manage(&managed) {
             self.gate_failed(&error);
         }
@@ -247,7 +248,8 @@ impl Kernel {
                 self.break_down(*address, detail);
             }
         }
-        let open: Vec<_> = self.standing.keys().copied().collect();
+        let beside = reach::beside(self.standing.keys(), &self.reaches);
+        let open: Vec<_> = self.standing.keys().copied().chain(beside).collect();
         if open.is_empty() {
             return;
         }
@@ -282,6 +284,11 @@ impl Kernel {
         let usable = link.up && (link.carrier || reach.alone);
         let index = link.index;
         let announced = self.announce(&spec, reach)?;
+        if let Some(mac) = reach.mac.filter(|_| address.is_ipv6()) {
+            let mut spec = AddressSpec::new(reach::link_local(mac), 64).for_seconds(seconds);
+            spec.no_prefix_route = true;
+            self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
+        }
         let alone = reach.alone;
         let standing = Standing { index, prefix, refreshed: now, usable, alone, announced };
         self.standing.insert(address, standing);
@@ -344,7 +351,9 @@ impl Kernel {
         if addresses.is_empty() {
             return;
         }
-        if let Err(error) = self.gate.shut(addresses) {
+        let beside = reach::beside(addresses, &self.reaches);
+        let shut: Vec<_> = addresses.iter().copied().chain(beside).collect();
+        if let Err(error) = self.gate.shut(&shut) {
             self.gate_failed(&error);
         }
         self.take_away(addresses);
