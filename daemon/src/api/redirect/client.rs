@@ -32,7 +32,7 @@ pub fn client(state: &State) -> Answered<ClientAnswer> {
     let Some(port) = config.redirect().documents else {
         return Err(Failure::unchanged(
             "this cluster does not tell clients where services are; nothing was changed",
-            "write  documents = 7745  into [redirect] of cluster.toml, and apply it",
+            "write  documents = 7420  into [redirect] of cluster.toml, and apply it",
         ));
     };
     let addresses = config.nodes.values().flat_map(|node| node.addresses.values());
