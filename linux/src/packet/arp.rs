@@ -104,3 +104,11 @@ pub fn request(mac: Mac, ip: Ipv4Addr, target: Ipv4Addr, to: Mac) -> Vec<u8> {
         Arp { operation, sender_mac: mac, sender_ip: ip, target_mac: NOBODY, target_ip: target };
     arp.to_frame(to)
 }
+
+/// "`ip` is at `mac`" to one neighbour alone, as if it had asked.
+#[must_use]
+pub fn reply(mac: Mac, ip: Ipv4Addr, (to, to_ip): (Mac, Ipv4Addr)) -> Vec<u8> {
+    let operation = Operation::Reply;
+    let arp = Arp { operation, sender_mac: mac, sender_ip: ip, target_mac: to, target_ip: to_ip };
+    arp.to_frame(to)
+}

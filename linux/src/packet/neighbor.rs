@@ -40,6 +40,8 @@ pub struct Message {
     pub kind: Kind,
     /// Sender's address; unspecified in duplicate address detection.
     pub source: Ipv6Addr,
+    /// Whom it is for: one node, or a group.
+    pub destination: Ipv6Addr,
     /// The address it is about.
     pub target: Ipv6Addr,
     /// The MAC it names in its option, if it has one.
@@ -79,7 +81,9 @@ impl Message {
             return None;
         }
         let source = Ipv6Addr::from(array::<16>(bytes, 8)?);
-        let mut message = Self { kind, source, target, link_layer: None, nonce: None };
+        let destination = Ipv6Addr::from(array::<16>(bytes, 24)?);
+        let mut message =
+            Self { kind, source, destination, target, link_layer: None, nonce: None };
         message.read_options(&body[24..])?;
         Some(message)
     }
@@ -111,12 +115,27 @@ impl Message {
 /// whether this node forwards for others, or hosts would drop it as their router (or take it).
 #[must_use]
 pub fn announcement(mac: Mac, ip: Ipv6Addr, router: bool) -> Vec<u8> {
-    let flags = FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
+    advertisement((mac, ip), (multicast_mac(ALL_NODES), ALL_NODES), router, 0)
+}
+
+/// "`ip` is at `mac`" to one neighbour alone, as if it had asked (RFC 4861 7.2.4).
+#[must_use]
+pub fn reply(mac: Mac, ip: Ipv6Addr, to: (Mac, Ipv6Addr), router: bool) -> Vec<u8> {
+    advertisement((mac, ip), to, router, FLAG_SOLICITED)
+}
+
+fn advertisement(
+    (mac, ip): (Mac, Ipv6Addr),
+    to: (Mac, Ipv6Addr),
+    router: bool,
+    solicited: u8,
+) -> Vec<u8> {
+    let flags = solicited | FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
     let mut body = vec![ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     body.extend_from_slice(&ip.octets());
     body.extend_from_slice(&[TARGET_LINK_LAYER, 1]);
     body.extend_from_slice(&mac.0);
-    icmpv6((mac, ip), (multicast_mac(ALL_NODES), ALL_NODES), HOP_LIMIT, body)
+    icmpv6((mac, ip), to, HOP_LIMIT, body)
 }
 
 /// "Does anybody use `ip`?", without claiming it (RFC 4862 5.4.2). A holder answers to all nodes.

@@ -7,7 +7,7 @@ use stead_fuzz::{Sample, target};
 use stead_linux::durable::Counter;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::echo::{self, Echo, End};
-use stead_linux::packet::{Claim, Frame, arp, claim, neighbor};
+use stead_linux::packet::{Claim, Frame, announced, answered, arp, claim, neighbor};
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 0x11]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x22]);
@@ -23,6 +23,8 @@ fn frames() -> Vec<Sample> {
         ("arp-reply", arp::announcement_as_reply(MAC, IP)),
         ("arp-probe", arp::probe(MAC, IP)),
         ("nd-announcement", neighbor::announcement(MAC, IP6, false)),
+        ("arp-nudge", arp::reply(MAC, IP, (OTHER, Ipv4Addr::new(10, 0, 0, 1)))),
+        ("nd-nudge", neighbor::reply(MAC, IP6, (OTHER, IP6), true)),
         ("nd-probe", neighbor::probe(MAC, IP6, [1, 2, 3, 4, 5, 6])),
         ("echo-v4", question.over_v4(from, to)),
         ("echo-v6", question.over_v6(from6, to6)),
@@ -96,6 +98,12 @@ fn read_all(bytes: &[u8]) -> bool {
             assert!(bytes.windows(6).any(|six| six == mac.0), "a claim by nobody");
         }
     }
+    if let Some((_, mac)) = announced(bytes) {
+        assert!(bytes.windows(6).any(|six| six == mac.0), "announced by nobody");
+        assert_ne!(frame.destination.0[0] & 1, 0, "told to one alone");
+        assert_eq!(answered(bytes, frame.destination), None);
+    }
+    assert!(answered(bytes, MAC).is_none() || frame.destination == MAC);
     let message = neighbor::Message::parse(&frame);
     assert!(message.is_none_or(|message| !message.target.is_multicast()));
     arp::Arp::parse(&frame).is_some() || message.is_some() || echo.is_some()
