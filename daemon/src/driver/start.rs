@@ -135,12 +135,12 @@ async fn daemon(
     let performers = Performers {
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
-        layers: Layers::new(identity.node, observers(identity.node, &peers), results.clone()),
+        layers: layers(identity.node, &peers, &eyes, results.clone()),
         peers,
         proposer,
         guard: None,
         programs,
-        redirect: Redirect::new(results.clone(), notices),
+        redirect: Redirect::hearing(&eyes.ears, results.clone(), notices),
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
@@ -337,8 +337,14 @@ fn tell_where(key: &Key, handle: &Handle, eyes: &Eyes, ending: &watch::Receiver<
     }
 }
 
-fn observers(me: NodeId, peers: &Arc<Peers>) -> Observers {
-    Observers::new(Arc::new(Daemons { me, peers: peers.clone() }))
+fn layers(
+    me: NodeId,
+    peers: &Arc<Peers>,
+    eyes: &Eyes,
+    results: mpsc::UnboundedSender<Event>,
+) -> Layers {
+    let observers = Observers::new(Arc::new(Daemons { me, peers: peers.clone() }));
+    Layers::new(me, observers, eyes.ears.clone(), results)
 }
 
 /// Asked to end, and not in the middle of a departure.

@@ -82,8 +82,7 @@ impl Message {
         }
         let source = Ipv6Addr::from(array::<16>(bytes, 8)?);
         let destination = Ipv6Addr::from(array::<16>(bytes, 24)?);
-        let mut message =
-            Self { kind, source, destination, target, link_layer: None, nonce: None };
+        let mut message = Self { kind, source, destination, target, link_layer: None, nonce: None };
         message.read_options(&body[24..])?;
         Some(message)
     }
