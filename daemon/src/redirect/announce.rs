@@ -51,8 +51,6 @@ pub(super) struct Announcer {
     paced: Option<Instant>,
     /// `Announced` was sent.
     told: bool,
-    /// What was said last of an announcement that could not leave.
-    failure: Option<(String, Instant)>,
     events: UnboundedSender<Event>,
     notices: UnboundedSender<Notice>,
 }
@@ -66,6 +64,8 @@ struct Spot {
     defended: Option<Instant>,
     /// When it has to be defended next.
     defend: Option<Instant>,
+    /// What was said last of an announcement that could not leave.
+    failure: Option<(String, Instant)>,
     /// When each stranger was told about.
     strangers: HashMap<Mac, Instant>,
 }
@@ -112,7 +112,6 @@ impl Announcer {
             number: 0,
             paced: None,
             told: false,
-            failure: None,
             events,
             notices,
         };
@@ -250,7 +249,7 @@ impl Announcer {
             Err(error) => {
                 spot.retry = Some(Instant::now() + RETRY);
                 let address = spot.target.address;
-                self.on_failure(format!("{address} can't be announced: {}", chain(&error)));
+                self.on_failure(at, format!("{address} can't be announced: {}", chain(&error)));
             }
         }
         let now = Instant::now();
@@ -261,13 +260,14 @@ impl Announcer {
         }
     }
 
-    fn on_failure(&mut self, text: String) {
+    fn on_failure(&mut self, at: usize, text: String) {
         let now = Instant::now();
-        let known = self.failure.as_ref();
+        let spot = &mut self.spots[at];
+        let known = spot.failure.as_ref();
         if known.is_some_and(|(said, at)| *said == text && now < *at + REPEAT) {
             return;
         }
-        self.failure = Some((text.clone(), now));
+        spot.failure = Some((text.clone(), now));
         let _ = self.notices.send(Notice::AnnounceFailed(self.service.clone(), text));
     }
 
@@ -311,6 +311,7 @@ impl Spot {
             retry: None,
             defended: None,
             defend: None,
+            failure: None,
             strangers: HashMap::new(),
         }
     }
