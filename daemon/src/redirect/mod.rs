@@ -10,10 +10,29 @@
 //! ```text
 //! probe:    1..n questions ─▶ nobody answers for the time given ─▶ Probed { conflict: None }
 //! announce: both forms at once, inside the call ─▶ Announced ─▶ the same again by the schedule
+//!           └─▶ then neighbours one by one ─▶ who answers has heard ([`Reached`])
 //! ```
 //! One socket per interface serves all services on it; it stays open, so the first announcement
 //! costs no more than a look at the interface and the sending. Received frames are handed to those
 //! who watch the address they are about, however many services there are.
+//!
+//! # Neighbours one by one
+//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not carry
+//! what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
+//! that interface (for one with a MAC of its own, of the card below it too) and the gateways of its
+//! routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
+//! question whose sender is the service's address (RFC 826: the receiver takes it up also within
+//! its lock time); the answer to that shows that it was heard.
+//!
+//! Other nodes listen for what is announced ([`Redirect::follow`], [`Ears`]). When they are asked
+//! about a takeover and heard none of it, the segment is taken for one that swallows announcements,
+//! until somebody hears one there: nudges go on as often as announcements do.
+//!
+//! # How much is sent
+//! All frames that can wait (repetitions, refreshes, nudges) share one rate, for all services
+//! together (`pace`). What comes first never waits, nor do defences (one per second and address)
+//! and what is tried again; but the rest waits for them. Of nudges only one at a time waits for
+//! its turn, so that repetitions are not behind them.
 //!
 //! # Conflicts
 //! A stranger is a MAC that no interface of this node has. While probing: whoever uses the address
@@ -40,7 +59,10 @@
 //! # Deliberately absent
 //! Tagged frames, proxies and anycast addresses. Listening in groups of other addresses: a
 //! stranger's simultaneous IPv6 probe is seen only where the card lets that group through; one that
-//! *uses* the address answers to all nodes, which is always seen. Signals that were away for less
+//! *uses* the address answers to all nodes, which is always seen. A former holder of the same MAC
+//! (`Layer::Mac`): its frames look like ours, and the gate keeps it from sending any. Whether a
+//! neighbour believed what it heard: only its own table says that, and observers look into theirs.
+//! Signals that were away for less
 //! than a second: the kernel need not tell of them, and the slow refresh covers those.
 
 mod announce;
