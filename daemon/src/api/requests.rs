@@ -18,8 +18,8 @@ use super::message::{
 use super::server::LOOK_BACK;
 use super::token::Token;
 use super::{
-    Desk, disarm, enrol, expected, features, fence, halt, moves, overrule, placed, report, revised,
-    services,
+    Desk, disarm, enrol, expected, features, fence, halt, moves, overrule, placed, redirect,
+    report, revised, services,
 };
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
@@ -55,6 +55,10 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Move { service, node, for_s } => {
             json(&moves::move_service(desk, &service, &node, for_s).await?)
         }
+        Request::RedirectTrace { client, service } => {
+            json(&redirect::trace::trace(desk, &client, &service).await?)
+        }
+        Request::RedirectClient => json(&redirect::client::client(&state(desk))?),
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
         Request::Disarm { seconds, reason } => json(&disarm::disarm(desk, seconds, reason).await?),
         Request::Arm => json(&disarm::arm(desk).await?),
@@ -88,6 +92,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Status { .. }
         | Request::Events { .. }
         | Request::FenceTest { .. }
+        | Request::RedirectProbe(_)
         | Request::FenceRehearse(_) => {
             json(&report::status(&desk.handle.view(), &desk.journal.tail(LOOK_BACK)))
         }

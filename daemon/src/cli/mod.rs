@@ -16,6 +16,7 @@
 mod agents;
 mod apply;
 mod clear;
+mod client;
 mod config;
 mod context;
 mod demo;
@@ -40,6 +41,7 @@ mod plan;
 mod processes;
 mod quorum;
 mod quorum_server;
+mod redirect;
 mod rollback;
 mod shell;
 mod simulate;
@@ -114,6 +116,8 @@ enum Command {
     Config(config::Config),
     Timers(timers::Timers),
     Quorum(quorum::Quorum),
+    #[command(subcommand)]
+    Redirect(redirect::Redirect),
     Move(moves::Move),
     Standby(standby::Standby),
     Drain(drain::Drain),
@@ -137,6 +141,8 @@ enum Command {
     Daemon(processes::Daemon),
     #[command(subcommand)]
     QuorumServer(quorum_server::QuorumServer),
+    #[command(subcommand)]
+    Client(client::Client),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -197,6 +203,8 @@ impl Command {
             Self::Daemon(command) => command.run(context),
             Self::Quorum(command) => command.run(context),
             Self::QuorumServer(command) => command.run(context),
+            Self::Redirect(command) => command.run(context),
+            Self::Client(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),
         }

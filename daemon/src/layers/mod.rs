@@ -26,6 +26,7 @@ pub mod names;
 pub mod observe;
 pub mod routes;
 mod segment;
+pub mod trace;
 
 use std::time::Duration;
 

@@ -14,12 +14,14 @@ use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
 use stead_core::state::State;
 use stead_linux::netlink::{Mac, NeighbourState, Netlink};
-use stead_linux::packet::{PacketSocket, Wanted};
+use stead_linux::packet::{PacketSocket, Wanted as Frames};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
+use stead_redirect::probe::{Answer as Played, Order, Roles};
 use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::trace::{Place, Wanted, trace};
 use super::{Questions, names};
 use crate::chain::chain;
 use crate::points::{answer, question};
@@ -63,6 +65,20 @@ pub enum Question {
         /// Under which assignment.
         epoch: Epoch,
     },
+    /// What each place on the way to a service says there.
+    Trace {
+        /// The service.
+        service: ServiceId,
+        /// What leads to it.
+        wanted: Wanted,
+    },
+    /// By which interface it is on the segment of a service's address.
+    Interface {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Take a part in a trial of takeovers.
+    Play(Order),
     /// Whether what the holder says to all of an address's segment arrives there.
     Announced {
         /// The address.
@@ -83,6 +99,12 @@ pub enum Sight {
     Other(String),
     /// It can't look there, and why.
     Blind(String),
+    /// What each place says.
+    Places(Vec<Place>),
+    /// By which interface it is there.
+    Interface(String),
+    /// What it did of a trial, or why it did not.
+    Played(Result<Played, String>),
 }
 
 /// The way to the other nodes.
@@ -152,6 +174,35 @@ impl Observers {
         Self(others)
     }
 
+    /// What each place on the way to a service says on that node.
+    pub async fn trace(
+        &self,
+        node: NodeId,
+        service: ServiceId,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Vec<Place>, String> {
+        match self.one(node, Question::Trace { service, wanted }, deadline).await? {
+            Sight::Places(places) => Ok(places),
+            Sight::Blind(why) | Sight::Other(why) => Err(why),
+            Sight::Holder | Sight::Interface(_) | Sight::Played(_) => {
+                Err("it gave an answer to something else".to_owned())
+            }
+        }
+    }
+
+    /// Asks one node.
+    pub async fn one(
+        &self,
+        node: NodeId,
+        question: Question,
+        deadline: Instant,
+    ) -> Result<Sight, String> {
+        let look = self.0.look(node, question, deadline);
+        let sight = timeout_at(deadline, look).await.ok().flatten();
+        sight.ok_or_else(|| "it did not answer in time".to_owned())
+    }
+
     /// Asks a few of them; one that sees the holder is enough for each question.
     pub async fn ask(&self, state: &State, questions: Questions, deadline: Instant) -> Seen {
         if questions.is_empty() {
@@ -185,7 +236,7 @@ impl Observers {
                 Some(Sight::Blind(why)) => {
                     tracing::debug!("{} can't look: {why}", state.name(node));
                 }
-                None => {}
+                Some(Sight::Places(_) | Sight::Interface(_) | Sight::Played(_)) | None => {}
             }
         }
         wrong.sort();
@@ -193,16 +244,34 @@ impl Observers {
     }
 }
 
+/// The addresses of all nodes and services, as far as a node knows.
+#[must_use]
+pub fn owned(state: &State) -> Vec<IpAddr> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let nodes = config.nodes.values().flat_map(|it| it.addresses.values().copied());
+    let services = config.services.values().flat_map(|it| &it.addresses).map(|it| it.ip);
+    nodes.chain(services).collect()
+}
+
 /// This node as an observer for others.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Eyes {
     /// The documents that this node serves.
     pub shelf: Shelf,
     /// What it hears on its segments.
     pub ears: Ears,
+    /// Its parts in trials.
+    roles: Arc<Roles>,
 }
 
 impl Eyes {
+    /// Inside of a runtime, on which its parts in trials live.
+    #[must_use]
+    pub fn new() -> Self {
+        let roles = Arc::new(Roles::new(tokio::runtime::Handle::current()));
+        Self { shelf: Shelf::default(), ears: Ears::default(), roles }
+    }
+
     /// Looks.
     pub async fn look(&self, state: &State, question: Question) -> Sight {
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -217,6 +286,11 @@ impl Eyes {
                 }
             }
             Question::Document { service, epoch } => self.document(&service, epoch),
+            Question::Trace { service, wanted } => {
+                Sight::Places(self.trace(&service, &wanted).await)
+            }
+            Question::Interface { address } => interface(state, address).await,
+            Question::Play(order) => self.play(order, owned(state)).await,
             Question::Announced { address, macs, since_ms } => {
                 self.announced(state, address, &macs, Duration::from_millis(since_ms)).await
             }
@@ -232,8 +306,8 @@ impl Eyes {
         macs: &[[u8; 6]],
         since: Duration,
     ) -> Sight {
-        let (target, until) = (place_of(state, address), Instant::now() + LOOK);
-        let target = match target {
+        let until = Instant::now() + LOOK;
+        let target = match place_of(state, address).await {
             Ok(target) => target,
             Err(why) => return Sight::Blind(why),
         };
@@ -247,6 +321,22 @@ impl Eyes {
                 Heard::No => sleep(LISTEN).await,
             }
         }
+    }
+
+    /// What each place on the way to a service says here.
+    pub async fn trace(&self, service: &ServiceId, wanted: &Wanted) -> Vec<Place> {
+        let envelope = self.shelf.get(&service.0);
+        trace(wanted, envelope.as_ref().map(|it| it.document())).await
+    }
+
+    /// Takes a part in a trial.
+    pub async fn play(&self, order: Order, owned: Vec<IpAddr>) -> Sight {
+        let roles = self.roles.clone();
+        let played = spawn_blocking(move || roles.perform(order, &owned));
+        Sight::Played(match played.await {
+            Ok(played) => played.map_err(|error| chain(&error)),
+            Err(error) => Err(error.to_string()),
+        })
     }
 
     fn document(&self, service: &ServiceId, epoch: Epoch) -> Sight {
@@ -266,7 +356,7 @@ impl Eyes {
 
 /// Asks the segment whose an address is, and compares what this node's own table says.
 async fn segment(state: &State, address: IpAddr, macs: Vec<[u8; 6]>) -> Sight {
-    let place = match place_of(state, address) {
+    let place = match place_of(state, address).await {
         Ok(place) => place,
         Err(why) => return Sight::Blind(why),
     };
@@ -274,15 +364,26 @@ async fn segment(state: &State, address: IpAddr, macs: Vec<[u8; 6]>) -> Sight {
     look.await.unwrap_or_else(|error| Sight::Blind(error.to_string()))
 }
 
+/// By which interface this node is on the segment of an address.
+async fn interface(state: &State, address: IpAddr) -> Sight {
+    match place_of(state, address).await {
+        Ok(place) => Sight::Interface(place.interface),
+        Err(why) => Sight::Blind(why),
+    }
+}
+
 /// Where an address of a service would be here; or why that can't be said.
-fn place_of(state: &State, address: IpAddr) -> Result<Target, String> {
+async fn place_of(state: &State, address: IpAddr) -> Result<Target, String> {
     let all = state.config.iter().flat_map(|config| config.services.values());
-    let all: Vec<_> = all.flat_map(|it| &it.addresses).collect();
-    let Some(wanted) = all.iter().find(|it| it.ip == address) else {
-        return Err(format!("{address} is in no service's configuration here"));
-    };
-    let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
-    redirect::target(wanted, &moving).map_err(|error| chain(&error))
+    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
+    let look = spawn_blocking(move || {
+        let Some(wanted) = all.iter().find(|it| it.ip == address) else {
+            return Err(format!("{address} is in no service's configuration here"));
+        };
+        let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
+        redirect::target(wanted, &moving).map_err(|error| chain(&error))
+    });
+    look.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
@@ -312,7 +413,7 @@ fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
 
 /// Who answers for an address there.
 fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
-    let socket = PacketSocket::open(interface, Wanted::Neighbors)?;
+    let socket = PacketSocket::open(interface, Frames::Neighbors)?;
     let from = own_address(interface, address);
     let mut buffer = [0; 2_048];
     for _ in 0..TIMES {
@@ -353,8 +454,9 @@ fn in_table(interface: &str, address: IpAddr) -> Option<(Mac, bool)> {
 async fn echo(address: IpAddr) -> Sight {
     match routing::observe(address, None, LOOK * 2).await {
         Ok(observed) if observed.answered => Sight::Holder,
+        // A node that no router tells anything is no client of theirs.
         Ok(observed) if observed.route.is_none() => {
-            Sight::Other(format!("has no route to {address}"))
+            Sight::Blind(format!("it has no route to {address}, nor one to everywhere"))
         }
         Ok(_) => Sight::Other(format!("has a route to {address}, and gets no answer by it")),
         Err(error) => Sight::Blind(chain(&error)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stead_core::redirect::{is_for_all, nudge};
 use stead_linux::netlink::Mac;
+use stead_linux::packet::echo::End;
 use stead_linux::packet::{arp, neighbor};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -87,13 +88,14 @@ impl Nudger {
 fn frames((mac, address): (Mac, IpAddr), to: &Neighbour, router: bool) -> Vec<Vec<u8>> {
     match (address, to.address, to.mac) {
         (IpAddr::V4(address), IpAddr::V4(asked), Some(its)) => {
-            vec![arp::reply(mac, address, (its, asked)), arp::request(mac, address, asked, its)]
+            let to = End { mac: its, ip: asked };
+            vec![arp::reply(mac, address, to), arp::request(mac, address, asked, its)]
         }
         (IpAddr::V4(address), IpAddr::V4(asked), None) => {
             vec![arp::request(mac, address, asked, Mac::BROADCAST)]
         }
         (IpAddr::V6(address), IpAddr::V6(asked), Some(its)) => vec![
-            neighbor::reply(mac, address, (its, asked), router),
+            neighbor::tell(mac, address, End { mac: its, ip: asked }, router),
             neighbor::request(mac, address, asked, Some(its)),
         ],
         (IpAddr::V6(address), IpAddr::V6(asked), None) => {

@@ -10,7 +10,8 @@
 //! # How it is laid out
 //! `arp`, `neighbor` and `echo` turn values into bytes and bytes into values; they know no socket,
 //! and no bytes make them panic. [`claim`], [`announced`] and [`answered`] judge one received
-//! frame. [`PacketSocket`] carries them.
+//! frame. [`PacketSocket`] carries them. [`Pinger`] is the one that leaves it to the kernel where
+//! an echo goes.
 //!
 //! # Failures
 //! What is not understood is `None`: other traffic is no error. The socket reports a vanished or
@@ -25,6 +26,7 @@ pub mod arp;
 pub mod echo;
 mod frame;
 pub mod neighbor;
+mod pinger;
 mod socket;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,6 +34,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::netlink::Mac;
 pub use frame::Frame;
 pub(crate) use frame::checksum;
+pub use pinger::{PingError, Pinger};
 pub use socket::{PacketError, PacketSocket, Wanted};
 
 /// What a received frame says about an address of ours.
@@ -41,6 +44,15 @@ pub enum Claim {
     Uses(Mac),
     /// A stranger asks whether it may take the address (RFC 5227 2.1.1, RFC 4862 5.4.3).
     Probes(Mac),
+}
+
+impl Claim {
+    /// Who it is.
+    #[must_use]
+    pub fn mac(self) -> Mac {
+        let (Self::Uses(mac) | Self::Probes(mac)) = self;
+        mac
+    }
 }
 
 /// Who tells everybody that an address is at its MAC, if this frame does: a gratuitous ARP in either
@@ -95,7 +107,7 @@ pub fn claim(bytes: &[u8], addr: IpAddr, own: &[Mac]) -> Option<Claim> {
         IpAddr::V4(addr) => claim_v4(&frame, addr)?,
         IpAddr::V6(addr) => claim_v6(&frame, addr)?,
     };
-    let (Claim::Uses(mac) | Claim::Probes(mac)) = found;
+    let mac = found.mac();
     // A frame that comes from ourselves (looped back by a switch) is ours whatever it contains.
     (!own.contains(&mac) && !own.contains(&frame.source)).then_some(found)
 }

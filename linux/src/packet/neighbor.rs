@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::echo::End;
 use super::frame::{self, Frame, array, be16, checksum};
 use crate::netlink::Mac;
 
@@ -114,22 +115,28 @@ impl Message {
 /// whether this node forwards for others, or hosts would drop it as their router (or take it).
 #[must_use]
 pub fn announcement(mac: Mac, ip: Ipv6Addr, router: bool) -> Vec<u8> {
-    advertisement((mac, ip), (multicast_mac(ALL_NODES), ALL_NODES), router, 0)
+    let flags = FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
+    advertisement(mac, ip, flags, (multicast_mac(ALL_NODES), ALL_NODES))
 }
 
-/// "`ip` is at `mac`" to one neighbour alone, as if it had asked (RFC 4861 7.2.4).
+/// "`ip` is at `mac`", to the one who asked, by a node that is no router (RFC 4861 7.2.4). Who asks
+/// without an address is answered to all nodes.
 #[must_use]
-pub fn reply(mac: Mac, ip: Ipv6Addr, to: (Mac, Ipv6Addr), router: bool) -> Vec<u8> {
-    advertisement((mac, ip), to, router, FLAG_SOLICITED)
+pub fn answer(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>) -> Vec<u8> {
+    if to.ip.is_unspecified() {
+        return announcement(mac, ip, false);
+    }
+    tell(mac, ip, to, false)
 }
 
-fn advertisement(
-    (mac, ip): (Mac, Ipv6Addr),
-    to: (Mac, Ipv6Addr),
-    router: bool,
-    solicited: u8,
-) -> Vec<u8> {
-    let flags = solicited | FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
+/// The same to a neighbour that did not ask. `router` as in [`announcement`].
+#[must_use]
+pub fn tell(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>, router: bool) -> Vec<u8> {
+    let flags = FLAG_OVERRIDE | FLAG_SOLICITED | if router { FLAG_ROUTER } else { 0 };
+    advertisement(mac, ip, flags, (to.mac, to.ip))
+}
+
+fn advertisement(mac: Mac, ip: Ipv6Addr, flags: u8, to: (Mac, Ipv6Addr)) -> Vec<u8> {
     let mut body = vec![ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     body.extend_from_slice(&ip.octets());
     body.extend_from_slice(&[TARGET_LINK_LAYER, 1]);

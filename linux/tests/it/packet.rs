@@ -37,12 +37,34 @@ fn arp_frames_have_these_bytes() {
         "02000000002202000000001108060001080006040001\
          0200000000110a0000010000000000000a000064"
     );
-    let told = arp::reply(MAC, IP, (OTHER, Ipv4Addr::new(10, 0, 0, 1)));
+}
+
+#[test]
+fn answers_and_a_mere_sign_have_these_bytes() {
+    let to = End { mac: OTHER, ip: Ipv4Addr::new(10, 0, 0, 1) };
     assert_eq!(
-        hex(&told),
+        hex(&arp::reply(MAC, IP, to)),
         "02000000002202000000001108060001080006040002\
          0200000000110a0000640200000000220a000001"
     );
+    assert_eq!(
+        hex(&arp::reverse(MAC)),
+        "ffffffffffff02000000001180350001080006040003\
+         02000000001100000000020000000011\
+         00000000"
+    );
+    let bytes = arp::reverse(MAC);
+    let frame = Frame::parse(&bytes).expect("a frame");
+    assert_eq!((arp::reversed(&frame), arp::Arp::parse(&frame)), (Some(MAC), None));
+
+    let asker = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    let bytes = neighbor::answer(MAC, IP6, End { mac: OTHER, ip: asker });
+    let frame = Frame::parse(&bytes).expect("a frame");
+    let read = neighbor::Message::parse(&frame).expect("an NA");
+    assert_eq!((frame.destination, read.target, read.link_layer), (OTHER, IP6, Some(MAC)));
+    assert_eq!(read.kind, neighbor::Kind::Advertisement { solicited: true, overrides: true });
+    let nobody = End { mac: OTHER, ip: Ipv6Addr::UNSPECIFIED };
+    assert_eq!(neighbor::answer(MAC, IP6, nobody), neighbor::announcement(MAC, IP6, false));
 }
 
 #[test]
@@ -112,11 +134,11 @@ fn what_is_said_to_all_is_told_from_what_is_said_to_one() {
     let frame = neighbor::announcement(MAC, IP6, false);
     assert_eq!((announced(&frame), answered(&frame, OTHER)), (Some((v6, MAC)), None));
     // A neighbour answers whoever asked it, and nobody else.
-    let frame = arp::reply(MAC, near, (OTHER, IP));
+    let frame = arp::reply(MAC, near, End { mac: OTHER, ip: IP });
     assert_eq!(announced(&frame), None);
     assert_eq!(answered(&frame, OTHER), Some((near.into(), v4)));
     assert_eq!((answered(&frame, MAC), answered(&frame[..40], OTHER)), (None, None));
-    let frame = neighbor::reply(MAC, near6, (OTHER, IP6), false);
+    let frame = neighbor::tell(MAC, near6, End { mac: OTHER, ip: IP6 }, false);
     assert_eq!(announced(&frame), None);
     assert_eq!(answered(&frame, OTHER), Some((near6.into(), v6)));
     for frame in [

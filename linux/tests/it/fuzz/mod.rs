@@ -22,9 +22,11 @@ fn frames() -> Vec<Sample> {
         ("arp-announcement", arp::announcement(MAC, IP)),
         ("arp-reply", arp::announcement_as_reply(MAC, IP)),
         ("arp-probe", arp::probe(MAC, IP)),
+        ("arp-answer", arp::reply(MAC, IP, to)),
+        ("rarp", arp::reverse(MAC)),
+        ("nd-answer", neighbor::answer(MAC, IP6, to6)),
         ("nd-announcement", neighbor::announcement(MAC, IP6, false)),
-        ("arp-nudge", arp::reply(MAC, IP, (OTHER, Ipv4Addr::new(10, 0, 0, 1)))),
-        ("nd-nudge", neighbor::reply(MAC, IP6, (OTHER, IP6), true)),
+        ("nd-nudge", neighbor::tell(MAC, IP6, to6, true)),
         ("nd-probe", neighbor::probe(MAC, IP6, [1, 2, 3, 4, 5, 6])),
         ("echo-v4", question.over_v4(from, to)),
         ("echo-v6", question.over_v6(from6, to6)),
@@ -106,7 +108,10 @@ fn read_all(bytes: &[u8]) -> bool {
     assert!(answered(bytes, MAC).is_none() || frame.destination == MAC);
     let message = neighbor::Message::parse(&frame);
     assert!(message.is_none_or(|message| !message.target.is_multicast()));
-    arp::Arp::parse(&frame).is_some() || message.is_some() || echo.is_some()
+    let reversed = arp::reversed(&frame);
+    assert!(reversed.is_none_or(|mac| bytes.windows(6).any(|six| six == mac.0)));
+    let arp = arp::Arp::parse(&frame).is_some() || reversed.is_some();
+    arp || message.is_some() || echo.is_some()
 }
 
 #[test]

@@ -1,0 +1,29 @@
+//! `stead redirect`: what lies between clients and services.
+
+mod client_config;
+mod probe;
+mod trace;
+
+use clap::Subcommand;
+
+use super::context::Context;
+use super::exit::Exit;
+pub(super) use trace::shown;
+
+/// See what lies between clients and services, and try it out
+#[derive(Debug, Subcommand)]
+pub(super) enum Redirect {
+    Trace(trace::Trace),
+    Probe(probe::Probe),
+    ClientConfig(client_config::ClientConfig),
+}
+
+impl Redirect {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        match self {
+            Self::Trace(command) => command.run(context),
+            Self::Probe(command) => command.run(context),
+            Self::ClientConfig(command) => command.run(context),
+        }
+    }
+}
