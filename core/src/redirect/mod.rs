@@ -31,7 +31,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use segment::{Probing, REFRESH, announcement};
+pub use segment::{Probing, REFRESH, announcement, is_for_all, nudge};
 pub use steps::{News, Seen, StepView, Steps, Told};
 
 /// A place where clients' traffic can be led elsewhere, from the lowest up.

@@ -312,6 +312,7 @@ impl Performers {
     pub(super) fn follow(&mut self, state: &State) {
         self.ties.follow(state);
         self.layers.follow(state);
+        self.redirect.follow(state);
         self.tell_others(state);
     }
 

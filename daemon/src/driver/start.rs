@@ -137,12 +137,12 @@ async fn daemon(
         me: identity.node,
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
-        layers: Layers::new(identity.node, observers(identity.node, &peers), results.clone()),
+        layers: layers(identity.node, &peers, &eyes, results.clone()),
         peers,
         proposer,
         guard: None,
         programs,
-        redirect: Redirect::new(results.clone(), notices),
+        redirect: Redirect::hearing(&eyes.ears, results.clone(), notices),
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
@@ -342,6 +342,15 @@ fn tell_where(key: &Key, handle: &Handle, eyes: &Eyes, ending: &watch::Receiver<
 
 fn observers(me: NodeId, peers: &Arc<Peers>) -> Observers {
     Observers::new(Arc::new(Daemons { me, peers: peers.clone() }))
+}
+
+fn layers(
+    me: NodeId,
+    peers: &Arc<Peers>,
+    eyes: &Eyes,
+    results: mpsc::UnboundedSender<Event>,
+) -> Layers {
+    Layers::new(me, observers(me, peers), eyes.ears.clone(), results)
 }
 
 /// Asked to end, and not in the middle of a departure.

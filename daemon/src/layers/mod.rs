@@ -25,6 +25,7 @@ pub mod documents;
 pub mod names;
 pub mod observe;
 pub mod routes;
+mod segment;
 pub mod trace;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ use stead_core::state::State;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use crate::redirect::Ears;
 use observe::{Observers, Question};
 
 /// How long one step may take.
@@ -46,6 +48,7 @@ const STEP: Duration = Duration::from_secs(10);
 pub struct Layers {
     me: NodeId,
     observers: Observers,
+    ears: Ears,
     routes: routes::Routes,
     events: UnboundedSender<Event>,
 }
@@ -53,8 +56,13 @@ pub struct Layers {
 impl Layers {
     /// Touches nothing yet.
     #[must_use]
-    pub fn new(me: NodeId, observers: Observers, events: UnboundedSender<Event>) -> Self {
-        Self { me, observers, routes: routes::Routes::default(), events }
+    pub fn new(
+        me: NodeId,
+        observers: Observers,
+        ears: Ears,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        Self { me, observers, ears, routes: routes::Routes::default(), events }
     }
 
     /// The routing daemon, as it was seen last.
@@ -122,7 +130,11 @@ impl Layers {
                 Seen::Yes(_) => others,
                 wrong @ (Seen::No(_) | Seen::Nobody) => wrong,
             },
-            Layer::Mac | Layer::Arp | Layer::Route | Layer::Knowledge => others,
+            Layer::Mac | Layer::Arp => {
+                let hands = (&self.observers, &self.ears);
+                segment::verify(hands, state, (service, layer), others, deadline).await
+            }
+            Layer::Route | Layer::Knowledge => others,
         }
     }
 }

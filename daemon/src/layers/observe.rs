@@ -13,20 +13,19 @@ use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
 use stead_core::state::State;
-use stead_core::state::config::ServiceAddress;
-use stead_linux::netlink::{Mac, Netlink};
+use stead_linux::netlink::{Mac, NeighbourState, Netlink};
 use stead_linux::packet::{PacketSocket, Wanted as Frames};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
 use stead_redirect::probe::{Answer as Played, Order, Roles};
 use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::trace::{Place, Wanted, trace};
 use super::{Questions, names};
 use crate::chain::chain;
 use crate::points::{answer, question};
-use crate::redirect::interface_for;
+use crate::redirect::{self, Ears, Heard, Target};
 
 /// How many other nodes are asked at most.
 const OBSERVERS: usize = 3;
@@ -34,6 +33,8 @@ const OBSERVERS: usize = 3;
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it asks within that time.
 const TIMES: u32 = 3;
+/// How long it waits for an announcement before it looks again whether one has come.
+const LISTEN: Duration = Duration::from_millis(20);
 
 /// What a node is asked to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,15 @@ pub enum Question {
     },
     /// Take a part in a trial of takeovers.
     Play(Order),
+    /// Whether what the holder says to all of an address's segment arrives there.
+    Announced {
+        /// The address.
+        address: IpAddr,
+        /// Those of the holder.
+        macs: Vec<[u8; 6]>,
+        /// Since how many milliseconds it says so.
+        since_ms: u64,
+    },
 }
 
 /// What it saw.
@@ -124,16 +134,14 @@ pub fn questions(
     (holder, layer): (NodeId, Layer),
 ) -> Questions {
     let Some(config) = &state.config else { return Vec::new() };
-    let mac = state.redirect().macs.get(service).map(|it| it.0);
+    let macs = macs_of(state, service, layer);
     let addresses = state.addresses_on(service, holder);
     let of_layer = addresses.iter().filter(|it| config.layers_of(**it).contains(&layer));
     match layer {
         Layer::Arp => {
-            let macs = own_macs();
             of_layer.map(|it| Question::Segment { address: *it, macs: macs.clone() }).collect()
         }
         Layer::Mac => {
-            let macs: Vec<_> = mac.into_iter().collect();
             let segment = |it: &IpAddr| Question::Segment { address: *it, macs: macs.clone() };
             let echo = |it: &IpAddr| Question::Echo { address: *it };
             of_layer.flat_map(|it| [segment(it), echo(it)]).collect()
@@ -141,6 +149,15 @@ pub fn questions(
         Layer::Route => of_layer.map(|it| Question::Echo { address: *it }).collect(),
         Layer::Dns => vec![Question::Names { service: service.clone(), holder }],
         Layer::Knowledge => vec![Question::Document { service: service.clone(), epoch }],
+    }
+}
+
+/// The MACs by which this node has a service's addresses, by a layer of the segment.
+pub(super) fn macs_of(state: &State, service: &ServiceId, layer: Layer) -> Vec<[u8; 6]> {
+    match layer {
+        Layer::Arp => own_macs(),
+        Layer::Mac => state.redirect().macs.get(service).map(|it| it.0).into_iter().collect(),
+        Layer::Route | Layer::Dns | Layer::Knowledge => Vec::new(),
     }
 }
 
@@ -241,6 +258,8 @@ pub fn owned(state: &State) -> Vec<IpAddr> {
 pub struct Eyes {
     /// The documents that this node serves.
     pub shelf: Shelf,
+    /// What it hears on its segments.
+    pub ears: Ears,
     /// Its parts in trials.
     roles: Arc<Roles>,
 }
@@ -250,7 +269,7 @@ impl Eyes {
     #[must_use]
     pub fn new() -> Self {
         let roles = Arc::new(Roles::new(tokio::runtime::Handle::current()));
-        Self { shelf: Shelf::default(), roles }
+        Self { shelf: Shelf::default(), ears: Ears::default(), roles }
     }
 
     /// Looks.
@@ -272,6 +291,35 @@ impl Eyes {
             }
             Question::Interface { address } => interface(state, address).await,
             Question::Play(order) => self.play(order, owned(state)).await,
+            Question::Announced { address, macs, since_ms } => {
+                self.announced(state, address, &macs, Duration::from_millis(since_ms)).await
+            }
+        }
+    }
+
+    /// Whether announcements arrive. One that does not is waited for a little: what was sent before
+    /// the question need not have been read yet, and some are repeated meanwhile.
+    async fn announced(
+        &self,
+        state: &State,
+        address: IpAddr,
+        macs: &[[u8; 6]],
+        since: Duration,
+    ) -> Sight {
+        let until = Instant::now() + LOOK;
+        let target = match place_of(state, address).await {
+            Ok(target) => target,
+            Err(why) => return Sight::Blind(why),
+        };
+        loop {
+            match self.ears.heard(&target, macs, since) {
+                Heard::Yes => return Sight::Holder,
+                Heard::Unknown(why) => return Sight::Blind(why),
+                Heard::No if Instant::now() >= until => {
+                    return Sight::Other(format!("hears no announcement of {address}"));
+                }
+                Heard::No => sleep(LISTEN).await,
+            }
         }
     }
 
@@ -308,48 +356,54 @@ impl Eyes {
 
 /// Asks the segment whose an address is, and compares what this node's own table says.
 async fn segment(state: &State, address: IpAddr, macs: Vec<[u8; 6]>) -> Sight {
-    let all = state.config.iter().flat_map(|config| config.services.values());
-    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
-    let look = spawn_blocking(move || look_at_segment(&all, address, &macs));
+    let place = match place_of(state, address).await {
+        Ok(place) => place,
+        Err(why) => return Sight::Blind(why),
+    };
+    let look = spawn_blocking(move || look_at_segment(&place, &macs));
     look.await.unwrap_or_else(|error| Sight::Blind(error.to_string()))
 }
 
 /// By which interface this node is on the segment of an address.
 async fn interface(state: &State, address: IpAddr) -> Sight {
-    let all = state.config.iter().flat_map(|config| config.services.values());
-    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
-    let look = spawn_blocking(move || {
-        let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
-        let wanted = all.iter().find(|it| it.ip == address);
-        let wanted = wanted.ok_or_else(|| format!("{address} is not in its configuration"))?;
-        interface_for(wanted, &moving).map_err(|error| chain(&error))
-    });
-    match look.await {
-        Ok(Ok(interface)) => Sight::Interface(interface),
-        Ok(Err(why)) => Sight::Blind(why),
-        Err(error) => Sight::Blind(error.to_string()),
+    match place_of(state, address).await {
+        Ok(place) => Sight::Interface(place.interface),
+        Err(why) => Sight::Blind(why),
     }
 }
 
-fn look_at_segment(all: &[ServiceAddress], address: IpAddr, macs: &[[u8; 6]]) -> Sight {
-    let Some(wanted) = all.iter().find(|it| it.ip == address) else {
-        return Sight::Blind(format!("{address} is in no service's configuration here"));
-    };
-    let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
-    let looked = interface_for(wanted, &moving).map_err(|error| chain(&error)).and_then(|name| {
-        let heard = ask(&name, address).map_err(|error| chain(&error))?;
-        Ok((heard, in_table(&name, address)))
+/// Where an address of a service would be here; or why that can't be said.
+async fn place_of(state: &State, address: IpAddr) -> Result<Target, String> {
+    let all = state.config.iter().flat_map(|config| config.services.values());
+    let all: Vec<_> = all.flat_map(|it| &it.addresses).cloned().collect();
+    let look = spawn_blocking(move || {
+        let Some(wanted) = all.iter().find(|it| it.ip == address) else {
+            return Err(format!("{address} is in no service's configuration here"));
+        };
+        let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
+        redirect::target(wanted, &moving).map_err(|error| chain(&error))
     });
-    let (heard, known) = match looked {
-        Ok(looked) => looked,
-        Err(why) => return Sight::Blind(why),
+    look.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
+    let Target { address, interface } = place;
+    // Before anybody is asked: the answer would put this node's own table right, and no other.
+    let known = in_table(interface, *address);
+    let heard = match ask(interface, *address) {
+        Ok(heard) => heard,
+        Err(error) => return Sight::Blind(chain(&error)),
     };
     let is_holder = |mac: &Mac| macs.contains(&mac.0);
     match (heard, known) {
         (Some(mac), _) if !is_holder(&mac) => {
             Sight::Other(format!("hears {mac} answer for {address}"))
         }
-        (_, Some(mac)) if !is_holder(&mac) => {
+        (_, Some((mac, true))) if !is_holder(&mac) => Sight::Other(format!(
+            "has {mac} for {address} set by hand in its neighbour table, which no announcement \
+             changes"
+        )),
+        (_, Some((mac, false))) if !is_holder(&mac) => {
             Sight::Other(format!("has {mac} for {address} in its neighbour table still"))
         }
         (Some(_), _) => Sight::Holder,
@@ -388,12 +442,13 @@ fn own_address(interface: &str, like: IpAddr) -> Option<IpAddr> {
     own.iter().map(|it| it.addr).find(|it| it.is_ipv4() == like.is_ipv4())
 }
 
-/// What the kernel's table says, where it is in use.
-fn in_table(interface: &str, address: IpAddr) -> Option<Mac> {
+/// What the kernel's table says, where it is in use; and whether that was set by hand.
+fn in_table(interface: &str, address: IpAddr) -> Option<(Mac, bool)> {
     let mut netlink = Netlink::open().ok()?;
     let index = netlink.link_named(interface).ok()?.index;
     let all = netlink.neighbours_of(index).ok()?;
-    all.iter().find(|it| it.addr == address && it.state.is_used()).and_then(|it| it.mac)
+    let entry = all.iter().find(|it| it.addr == address && it.state.is_used())?;
+    Some((entry.mac?, entry.state == NeighbourState::Permanent))
 }
 
 async fn echo(address: IpAddr) -> Sight {

@@ -76,7 +76,7 @@ impl Arp {
     }
 }
 
-/// "`ip` is at `mac`", to the one who asked.
+/// "`ip` is at `mac`", to the one who asked, or is told as if it had.
 #[must_use]
 pub fn reply(mac: Mac, ip: Ipv4Addr, to: End<Ipv4Addr>) -> Vec<u8> {
     let operation = Operation::Reply;

@@ -41,6 +41,8 @@ pub struct Message {
     pub kind: Kind,
     /// Sender's address; unspecified in duplicate address detection.
     pub source: Ipv6Addr,
+    /// Whom it is for: one node, or a group.
+    pub destination: Ipv6Addr,
     /// The address it is about.
     pub target: Ipv6Addr,
     /// The MAC it names in its option, if it has one.
@@ -80,7 +82,8 @@ impl Message {
             return None;
         }
         let source = Ipv6Addr::from(array::<16>(bytes, 8)?);
-        let mut message = Self { kind, source, target, link_layer: None, nonce: None };
+        let destination = Ipv6Addr::from(array::<16>(bytes, 24)?);
+        let mut message = Self { kind, source, destination, target, link_layer: None, nonce: None };
         message.read_options(&body[24..])?;
         Some(message)
     }
@@ -123,7 +126,14 @@ pub fn answer(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>) -> Vec<u8> {
     if to.ip.is_unspecified() {
         return announcement(mac, ip, false);
     }
-    advertisement(mac, ip, FLAG_OVERRIDE | FLAG_SOLICITED, (to.mac, to.ip))
+    tell(mac, ip, to, false)
+}
+
+/// The same to a neighbour that did not ask. `router` as in [`announcement`].
+#[must_use]
+pub fn tell(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>, router: bool) -> Vec<u8> {
+    let flags = FLAG_OVERRIDE | FLAG_SOLICITED | if router { FLAG_ROUTER } else { 0 };
+    advertisement(mac, ip, flags, (to.mac, to.ip))
 }
 
 fn advertisement(mac: Mac, ip: Ipv6Addr, flags: u8, to: (Mac, Ipv6Addr)) -> Vec<u8> {

@@ -211,7 +211,10 @@ fn names_without_a_zone_and_clients_without_a_name() {
               help: remove it, or choose another type
         "#]],
     );
-    check("addresses = [\"10.0.0.100/24\"]\nclients = \"sometimes\"", "", expect![[r#"
+    check(
+        "addresses = [\"10.0.0.100/24\"]\nclients = \"sometimes\"",
+        "",
+        expect![[r#"
         Error:
           x cluster.toml can't be used: 1 problem; nothing was changed
 
@@ -225,7 +228,8 @@ fn names_without_a_zone_and_clients_without_a_name() {
             `----
           help: write for how long clients keep an address that they looked up: "ttl" as long
                 as the record says, "10min" at least that long, "until-restart" for ever
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

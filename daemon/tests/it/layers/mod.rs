@@ -4,6 +4,7 @@
 mod mac;
 mod names;
 mod routes;
+mod segment;
 
 use std::net::IpAddr;
 use std::path::Path;
