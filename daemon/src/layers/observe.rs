@@ -21,8 +21,10 @@ use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::routes::RoutingSight;
+use super::ports::{Port, Where};
 use super::trace::{Place, Wanted, trace};
-use super::{Questions, names};
+use super::{Questions, names, ports, routes};
 use crate::chain::chain;
 use crate::points::{answer, question};
 use crate::redirect::{self, Ears, Heard, Target};
@@ -88,6 +90,22 @@ pub enum Question {
         /// Since how many milliseconds it says so.
         since_ms: u64,
     },
+    /// Where an address would be there.
+    Port(Where),
+    /// Whether another node is heard, where an address would be.
+    Beside {
+        /// Where that is.
+        at: Where,
+        /// The other node's own address.
+        other: IpAddr,
+        /// Its MAC.
+        mac: [u8; 6],
+    },
+    /// How its routing daemon is.
+    Routing {
+        /// The node that is asked.
+        on: NodeId,
+    },
 }
 
 /// What it saw.
@@ -105,6 +123,10 @@ pub enum Sight {
     Interface(String),
     /// What it did of a trial, or why it did not.
     Played(Result<Played, String>),
+    /// Where an address would be.
+    Port(Port),
+    /// How the routing daemon is.
+    Routing(RoutingSight),
 }
 
 /// The way to the other nodes.
@@ -185,9 +207,11 @@ impl Observers {
         match self.one(node, Question::Trace { service, wanted }, deadline).await? {
             Sight::Places(places) => Ok(places),
             Sight::Blind(why) | Sight::Other(why) => Err(why),
-            Sight::Holder | Sight::Interface(_) | Sight::Played(_) => {
-                Err("it gave an answer to something else".to_owned())
-            }
+            Sight::Holder
+            | Sight::Interface(_)
+            | Sight::Played(_)
+            | Sight::Port(_)
+            | Sight::Routing(_) => Err("it gave an answer to something else".to_owned()),
         }
     }
 
@@ -236,7 +260,14 @@ impl Observers {
                 Some(Sight::Blind(why)) => {
                     tracing::debug!("{} can't look: {why}", state.name(node));
                 }
-                Some(Sight::Places(_) | Sight::Interface(_) | Sight::Played(_)) | None => {}
+                Some(
+                    Sight::Places(_)
+                    | Sight::Interface(_)
+                    | Sight::Played(_)
+                    | Sight::Port(_)
+                    | Sight::Routing(_),
+                )
+                | None => {}
             }
         }
         wrong.sort();
@@ -294,6 +325,9 @@ impl Eyes {
             Question::Announced { address, macs, since_ms } => {
                 self.announced(state, address, &macs, Duration::from_millis(since_ms)).await
             }
+            Question::Port(at) => ports::port(state, at).await,
+            Question::Beside { at, other, mac } => ports::beside(state, at, other, mac).await,
+            Question::Routing { on } => routes::sight(state, on).await,
         }
     }
 
@@ -412,7 +446,10 @@ fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
 }
 
 /// Who answers for an address there.
-fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
+pub(super) fn ask(
+    interface: &str,
+    address: IpAddr,
+) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
     let socket = PacketSocket::open(interface, Frames::Neighbors)?;
     let from = own_address(interface, address);
     let mut buffer = [0; 2_048];

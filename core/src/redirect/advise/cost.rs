@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::facts::{Clients, Facts};
 use super::told::length;
-use super::{Cost, Outage, Part};
+use super::{Cost, Outage, Part, plus};
 use crate::redirect::{Layer, announcement};
 use crate::state::config::Caching;
 use crate::time::Span;
@@ -116,7 +116,7 @@ fn route(facts: &Facts) -> Option<Cost> {
     let known: Vec<_> = known.filter(|(_, it)| !it.sessions.is_empty()).collect();
     let (node, slowest) = known.iter().max_by_key(|(_, it)| it.notices)?;
     let spread = known.iter().map(|(_, it)| it.spread).max()?;
-    let covered = takeover(facts, false).iter().fold(Span::ZERO, |sum, it| sum + it.length);
+    let covered = takeover(facts, false).iter().fold(Span::ZERO, |sum, it| plus(sum, it.length));
     let late = slowest.notices.saturating_sub(covered);
     let lifetime = facts.timers.ordinary_lease().times(2) + Span::from_millis(1_000);
     Some(both(facts, |planned| {
@@ -132,7 +132,7 @@ fn route(facts: &Facts) -> Option<Cost> {
             parts.push(part("old route", late, reason));
             let why = "where a node hangs and its kernel still speaks to routers: until its \
                        address ends by itself";
-            let hung = lifetime.saturating_sub(covered + late);
+            let hung = lifetime.saturating_sub(plus(covered, late));
             some.push(part("hung node", hung, why));
         }
         parts.push(spread);
@@ -169,7 +169,8 @@ fn dns(facts: &Facts) -> Option<Cost> {
 
 /// How long clients and caches go on with what they looked up.
 fn kept(caching: Caching, ttl: Span, planned: bool) -> Part {
-    let of = if planned { "lowered before the move (moving-ttl)" } else { "in force when it fails" };
+    let of =
+        if planned { "lowered before the move (moving-ttl)" } else { "in force when it fails" };
     match caching {
         Caching::AtLeast(least) if least > ttl => {
             let reason = format!(

@@ -48,18 +48,7 @@ pub(super) fn judge(facts: &Facts, layer: Layer) -> Judged {
 /// Of each family one address is enough whose network all nodes share.
 fn segment(facts: &Facts, layer: Layer) -> Judged {
     let nodes = facts.names_of_nodes();
-    let mut worst = Together::Unknown("the service has no address".to_string());
-    for (number, v4) in [true, false].into_iter().enumerate() {
-        let family: Vec<_> = facts.addresses.iter().filter(|it| it.ip.is_ipv4() == v4).collect();
-        if family.is_empty() {
-            continue;
-        }
-        let found = best_of(&family, &nodes);
-        let first = number == 0 || facts.addresses.iter().all(|it| it.ip.is_ipv4() == v4);
-        if first || found != Together::Yes && worst == Together::Yes {
-            worst = found;
-        }
-    }
+    let found = together(facts, &nodes);
     let all: Vec<_> = nodes.into_iter().collect();
     let unused = !facts.used().contains(&layer);
     let hint = match layer {
@@ -68,7 +57,7 @@ fn segment(facts: &Facts, layer: Layer) -> Judged {
             "addresses = [{ ip = \"…\", prefix = … }], one that all nodes may have"
         }
     };
-    match worst {
+    match found {
         Together::Yes => {
             let reason = format!("{} hear each other on one segment", listed(&all));
             Judged::new(Verdict::Possible, reason).to_have_it(unused.then_some(hint))
@@ -84,12 +73,22 @@ fn segment(facts: &Facts, layer: Layer) -> Judged {
     }
 }
 
-fn best_of(family: &[&AddressFacts], nodes: &BTreeSet<String>) -> Together {
-    let joined: Vec<_> = family.iter().map(|it| join(it, nodes)).collect();
-    let known = |it: &&Together| matches!(it, Together::Unknown(_));
-    let yes = joined.iter().find(|it| **it == Together::Yes);
-    let best = yes.or_else(|| joined.iter().find(known)).or(joined.first());
-    best.cloned().unwrap_or_else(|| Together::Unknown("nobody looked".to_string()))
+/// Of the families the one with less, of the addresses of each the one with more.
+fn together(facts: &Facts, nodes: &BTreeSet<String>) -> Together {
+    let families = [true, false].map(|v4| {
+        let family = facts.addresses.iter().filter(|it| it.ip.is_ipv4() == v4);
+        family.map(|it| join(it, nodes)).min_by_key(hopeless)
+    });
+    let less = families.into_iter().flatten().max_by_key(hopeless);
+    less.unwrap_or_else(|| Together::Unknown("the service has no address".to_string()))
+}
+
+const fn hopeless(together: &Together) -> u8 {
+    match together {
+        Together::Yes => 0,
+        Together::Unknown(_) => 1,
+        Together::No(_) => 2,
+    }
 }
 
 /// Whether nodes are on one segment, where an address lives.
@@ -171,7 +170,8 @@ fn knowledge(facts: &Facts) -> Judged {
     let hint = "[redirect] documents = 7745, and `stead client` on the clients' machines";
     let mut judged = Judged::new(Verdict::Possible, reason)
         .to_have_it(facts.documents.is_none().then_some(hint));
-    let who = "it reaches only clients whose machines run `stead client`, or that ask by themselves";
+    let who =
+        "it reaches only clients whose machines run `stead client`, or that ask by themselves";
     judged.reasons.push(who.to_string());
     judged
 }
@@ -221,11 +221,8 @@ pub(super) fn effects(facts: &Facts, layer: Layer) -> Vec<String> {
 }
 
 fn routed(facts: &Facts) -> Vec<String> {
-    let prefixes: BTreeSet<_> = facts
-        .addresses
-        .iter()
-        .map(|it| it.prefix.unwrap_or_else(|| Prefix::host(it.ip)))
-        .collect();
+    let prefixes: BTreeSet<_> =
+        facts.addresses.iter().map(|it| it.prefix.unwrap_or_else(|| Prefix::host(it.ip))).collect();
     let whole = |it: &&Prefix| **it != Prefix::host(it.network);
     let hosts = prefixes.len() - prefixes.iter().filter(whole).count();
     let mut effects = Vec::new();

@@ -91,15 +91,20 @@ impl Outage {
     /// The sum of its parts.
     #[must_use]
     pub fn length(&self) -> Span {
-        self.parts.iter().fold(Span::ZERO, |sum, part| sum + part.length)
+        self.parts.iter().fold(Span::ZERO, |sum, part| plus(sum, part.length))
     }
 
     /// The whole of it for those who wait longest; nothing if they never come back.
     #[must_use]
     pub fn longest(&self) -> Option<Span> {
         let more = self.some.iter().map(|part| part.length).max().unwrap_or(Span::ZERO);
-        self.total().map(|total| total + more)
+        self.total().map(|total| plus(total, more))
     }
+}
+
+/// One after the other. Some lengths are said by others: they may be any number.
+const fn plus(one: Span, other: Span) -> Span {
+    Span(one.0.saturating_add(other.0))
 }
 
 /// What a layer would cost.
@@ -178,7 +183,7 @@ pub struct Advice {
 pub fn advise(facts: &Facts) -> Advice {
     let used = facts.used();
     let layers: Vec<_> = Layer::ALL.into_iter().map(|it| one(facts, it, &used)).collect();
-    let ranking = rank::ranking(facts, &layers);
+    let ranking = rank::ranking(&layers);
     Advice {
         warnings: rank::warnings(facts, &layers),
         permissions: rank::permissions(facts, &layers, &ranking),

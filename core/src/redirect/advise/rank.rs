@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::facts::{Facts, Together, listed};
 use super::judge::join;
 use super::told::length;
-use super::{LayerAdvice, Permission, Ranked, Verdict};
+use super::{LayerAdvice, Permission, Ranked, Verdict, plus};
 use crate::redirect::Layer;
 use crate::state::config::Caching;
 use crate::time::Span;
@@ -40,7 +40,7 @@ const fn in_the_tree(layer: Layer) -> u8 {
 }
 
 /// All layers, the best first.
-pub(super) fn ranking(facts: &Facts, layers: &[LayerAdvice]) -> Vec<Ranked> {
+pub(super) fn ranking(layers: &[LayerAdvice]) -> Vec<Ranked> {
     let mut sorted: Vec<_> = layers.iter().collect();
     sorted.sort_by_key(|it| (class(it), in_the_tree(it.layer)));
     let together = layers.iter().any(|it| {
@@ -58,7 +58,6 @@ pub(super) fn ranking(facts: &Facts, layers: &[LayerAdvice]) -> Vec<Ranked> {
         };
         Ranked { layer: it.layer, rank: possible.then_some(number + 1), why }
     };
-    let _ = facts;
     sorted.into_iter().enumerate().map(ranked).collect()
 }
 
@@ -140,7 +139,7 @@ fn led(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
         return warnings;
     };
     let now = fastest(leading.iter().copied());
-    let faster = now.is_none_or(|now| best.1 + NOTICEABLE <= now.1);
+    let faster = now.is_none_or(|now| plus(best.1, NOTICEABLE) <= now.1);
     if faster && !leading.iter().any(|it| it.layer == best.0.layer) {
         let instead = match now {
             Some((now, span)) => format!(" instead of {} by {}", length(span), now.layer),
@@ -157,9 +156,7 @@ fn led(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
 }
 
 /// The one with the shortest unplanned outage.
-fn fastest<'a>(
-    layers: impl Iterator<Item = &'a LayerAdvice>,
-) -> Option<(&'a LayerAdvice, Span)> {
+fn fastest<'a>(layers: impl Iterator<Item = &'a LayerAdvice>) -> Option<(&'a LayerAdvice, Span)> {
     let with = layers.filter_map(|it| Some((it, it.cost.as_ref()?.unplanned.total()?)));
     with.min_by_key(|(it, span)| (*span, in_the_tree(it.layer)))
 }
@@ -170,7 +167,8 @@ pub(super) fn permissions(
     layers: &[LayerAdvice],
     ranking: &[Ranked],
 ) -> Vec<Permission> {
-    let ranked = |it: &&LayerAdvice| ranking.iter().any(|r| r.layer == it.layer && r.rank.is_some());
+    let ranked =
+        |it: &&LayerAdvice| ranking.iter().any(|r| r.layer == it.layer && r.rank.is_some());
     let best = fastest(layers.iter().filter(ranked));
     let refused = layers.iter().filter_map(|it| match &it.verdict {
         Verdict::NotPermitted { by } => Some((it, by)),
@@ -231,7 +229,7 @@ fn compared(
     };
     let longest = |it: &LayerAdvice| it.cost.as_ref().and_then(|it| it.unplanned.longest());
     if let (Some(theirs), Some(ours)) = (longest(best), longest(refused))
-        && theirs.saturating_sub(ours) >= saved + NOTICEABLE
+        && theirs.saturating_sub(ours) >= plus(saved, NOTICEABLE)
     {
         text.push_str(&format!(
             " For some clients it is up to {} by {other}, and {} by {layer}: {} less.",
