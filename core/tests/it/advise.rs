@@ -122,7 +122,8 @@ fn outage(outage: &Outage) -> String {
     let parts = outage.parts.iter().map(|it| format!("{} {}", it.name, length(it.length)));
     let parts = parts.collect::<Vec<_>>().join(" + ");
     let some = outage.some.iter().map(|it| format!(", some {} ({})", length(it.length), it.name));
-    let total = outage.total().map_or("never".to_owned(), length);
+    let open = if outage.open { "+" } else { "" };
+    let total = outage.total().map_or("never".to_owned(), |it| length(it) + open);
     format!("{total} = {parts}{}", some.collect::<String>())
 }
 
@@ -357,6 +358,7 @@ proptest! {
         for layer in advise(&facts).layers {
             let Some(cost) = layer.cost else { continue };
             prop_assert!(cost.unplanned.length() >= cost.planned.length(), "{cost:#?}");
+            prop_assert_eq!(cost.unplanned.open, cost.planned.open);
             prop_assert!(cost.unplanned.longest() >= cost.planned.longest()
                 || cost.unplanned.never.is_some(), "{cost:#?}");
             prop_assert_eq!(cost.unplanned.never.is_some(), cost.planned.never.is_some());

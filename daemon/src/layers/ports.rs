@@ -19,7 +19,8 @@ use stead_linux::netlink::{Address, Link, Netlink, NetlinkError, Route};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
-use super::observe::{self, Lookout, Question, Sight};
+use super::lookout::Lookout;
+use super::observe::{self, Question, Sight};
 use crate::chain::chain;
 use crate::redirect::interface_for;
 

@@ -29,13 +29,21 @@ const SECONDARIES: Span = Span::from_millis(5_000);
 
 /// What a layer would cost; nothing if too little is known to say.
 pub(super) fn of(facts: &Facts, layer: Layer) -> Option<Cost> {
-    match layer {
-        Layer::Mac => Some(both(facts, |_| (vec_of(switch()), Vec::new()))),
-        Layer::Arp => Some(both(facts, |_| (vec_of(frames()), caches(facts)))),
-        Layer::Route => route(facts),
-        Layer::Dns => dns(facts),
-        Layer::Knowledge => Some(both(facts, |_| (documents(facts), Vec::new()))),
-    }
+    let mut cost = match layer {
+        Layer::Mac => both(facts, |_| (vec_of(switch()), Vec::new())),
+        Layer::Arp => both(facts, |_| (vec_of(frames()), caches(facts))),
+        Layer::Route => route(facts)?,
+        Layer::Dns => dns(facts)?,
+        Layer::Knowledge => both(facts, |_| (documents(facts), Vec::new())),
+    };
+    let own = match layer {
+        Layer::Mac | Layer::Arp | Layer::Route => true,
+        Layer::Dns => primary(facts).is_some(),
+        Layer::Knowledge => facts.reload.value().is_some(),
+    };
+    let open = !own || facts.start.value().is_none();
+    (cost.planned.open, cost.unplanned.open) = (open, open);
+    Some(cost)
 }
 
 /// What the figures leave out.
@@ -44,6 +52,11 @@ pub(super) fn notes(facts: &Facts) -> Vec<String> {
     if facts.start.value().is_none() {
         let what = "the start of the program comes on top of every figure: it was not measured \
                     yet, `stead plan` and this advice know it after the first move";
+        notes.push(what.to_string());
+    }
+    if facts.reload.value().is_none() {
+        let what = "what clients take to take up what they were told comes on top of knowledge: \
+                    say it with --reload";
         notes.push(what.to_string());
     }
     let what = "how long the program takes to stop comes on top of a planned move";
@@ -76,7 +89,7 @@ fn both(facts: &Facts, beyond: impl Fn(bool) -> (Vec<Part>, Vec<Part>)) -> Cost 
         let mut parts = takeover(facts, planned);
         let (more, some) = beyond(planned);
         parts.extend(more);
-        Outage { parts, some, never: None }
+        Outage { parts, some, open: false, never: None }
     };
     Cost { planned: outage(true), unplanned: outage(false) }
 }
@@ -133,7 +146,9 @@ fn route(facts: &Facts) -> Option<Cost> {
             let why = "where a node hangs and its kernel still speaks to routers: until its \
                        address ends by itself";
             let hung = lifetime.saturating_sub(plus(covered, late));
-            some.push(part("hung node", hung, why));
+            if hung > Span::ZERO {
+                some.push(part("hung node", hung, why));
+            }
         }
         parts.push(spread);
         (parts, some)
@@ -143,8 +158,8 @@ fn route(facts: &Facts) -> Option<Cost> {
 fn dns(facts: &Facts) -> Option<Cost> {
     let ttl = facts.names.iter().map(|it| it.ttl).max()?;
     let moving = facts.names.iter().map(|it| it.moving_ttl.min(it.ttl)).max()?;
-    let trip = facts.servers.iter().filter(|it| it.first).filter_map(|it| it.answers.value()).max();
-    let update = trip.copied().unwrap_or(Span::ZERO).times(TRIPS_OF_AN_UPDATE);
+    let trip = primary(facts);
+    let update = trip.unwrap_or(Span::ZERO).times(TRIPS_OF_AN_UPDATE);
     let more = facts.servers.iter().any(|it| !it.first);
     let mut cost = both(facts, |planned| {
         let reason = match trip {
@@ -165,6 +180,12 @@ fn dns(facts: &Facts) -> Option<Cost> {
         (cost.planned.never, cost.unplanned.never) = (Some(why.to_string()), Some(why.to_string()));
     }
     Some(cost)
+}
+
+/// How long the primary servers take to answer.
+fn primary(facts: &Facts) -> Option<Span> {
+    let first = facts.servers.iter().filter(|it| it.first);
+    first.filter_map(|it| it.answers.value()).max().copied()
 }
 
 /// How long clients and caches go on with what they looked up.
@@ -189,12 +210,8 @@ fn kept(caching: Caching, ttl: Span, planned: bool) -> Part {
 fn documents(facts: &Facts) -> Vec<Part> {
     let trip = facts.timers.round_trip;
     let told = part("document", trip.times(2), "committed, signed, and sent to who watches");
-    let reload = facts.reload.value().copied().unwrap_or(Span::ZERO);
-    let reason = match facts.reload.value() {
-        Some(_) => "what clients take to take it up, as you said",
-        None => "what clients take to take it up is not known: say it with --reload",
-    };
-    [told, part("reload", reload, reason)].into()
+    let reload = |it: &Span| part("reload", *it, "what clients take to take it up, as you said");
+    [told].into_iter().chain(facts.reload.value().map(reload)).collect()
 }
 
 fn part(name: &'static str, length: Span, reason: impl Into<String>) -> Part {

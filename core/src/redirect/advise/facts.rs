@@ -38,6 +38,15 @@ impl<T> Known<T> {
         }
     }
 
+    /// Why it isn't known; nothing if it is.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Declared(_) | Self::Found { .. } => "",
+            Self::Unknown(why) => why,
+        }
+    }
+
     /// From whom it is known, or why it isn't.
     #[must_use]
     pub fn source(&self) -> String {

@@ -1,6 +1,6 @@
 //! Which layers are possible between these nodes, and what each brings along.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -95,13 +95,13 @@ const fn hopeless(together: &Together) -> u8 {
 pub(super) fn join(address: &AddressFacts, nodes: &BTreeSet<String>) -> Together {
     match address.segments.value() {
         Some(segments) => segments.join(nodes),
-        None => Together::Unknown(address.segments.source()),
+        None => Together::Unknown(address.segments.why().to_string()),
     }
 }
 
 fn route(facts: &Facts) -> Judged {
     let mut without = Vec::new();
-    let mut unknown = Vec::new();
+    let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut troubles = Vec::new();
     let mut daemons = BTreeSet::new();
     for node in &facts.nodes {
@@ -113,7 +113,7 @@ fn route(facts: &Facts) -> Judged {
                 daemons.insert(it.daemon.clone());
                 troubles.extend(it.troubles.iter().map(|why| format!("{}: {why}", node.name)));
             }
-            None => unknown.push(format!("{}, {}", node.name, node.routing.source())),
+            None => unknown.entry(node.routing.why()).or_default().push(node.name.as_str()),
         }
     }
     let hint = "[redirect] routing = \"bird\" (or \"frr\"), and layers = [\"route\"] of an address";
@@ -122,7 +122,9 @@ fn route(facts: &Facts) -> Judged {
         (Verdict::NotPossible, without.join("; "))
     } else if !unknown.is_empty() {
         let missing = "a routing daemon (BIRD or FRR) with a session to a router on each node";
-        (Verdict::Unknown, format!("missing: {missing}: {}", unknown.join("; ")))
+        let of = unknown.iter().map(|(why, nodes)| format!("{}: {why}", listed(nodes)));
+        let of: Vec<_> = of.collect();
+        (Verdict::Unknown, format!("missing: {missing}; {}", of.join("; ")))
     } else {
         let daemons: Vec<_> = daemons.into_iter().collect();
         (Verdict::Possible, format!("{} has sessions on every node", listed(&daemons)))
@@ -140,7 +142,7 @@ fn dns(facts: &Facts) -> Judged {
     }
     let silent = facts.servers.iter().filter(|it| it.answers.value().is_none());
     let silent: Vec<_> =
-        silent.map(|it| format!("name server {}, {}", it.at, it.answers.source())).collect();
+        silent.map(|it| format!("name server {}: {}", it.at, it.answers.why())).collect();
     let answers = facts.servers.iter().filter(|it| it.answers.value().is_some()).count();
     let same = facts.names.iter().all(|it| !it.differs);
     let hint = "give each node an address of its own (on = [\"NODE\"]), or the name an alias \
@@ -235,14 +237,15 @@ fn routed(facts: &Facts) -> Vec<String> {
     let along: BTreeSet<_> = facts.addresses.iter().flat_map(|it| &it.along).collect();
     if !along.is_empty() {
         let along: Vec<_> = along.into_iter().map(ToString::to_string).collect();
-        effects.push(format!("{} goes along, in the same prefix", listed(&along)));
+        effects.push(format!("along with it, in the same prefix: {}", listed(&along)));
     }
     for prefix in &prefixes {
         let least = if prefix.network.is_ipv4() { 24 } else { 48 };
         if is_public(prefix.network) && prefix.length > least {
             effects.push(format!(
-                "{prefix} is public: networks of others take no prefix longer than /{least}, so \
-                 beyond your own routers that much moves at once (`prefixes` in [redirect])"
+                "{prefix} is public: networks of others take no prefix longer than /{least}; beyond \
+                 your own routers a whole one moves at once{} (`prefixes` in [redirect])",
+                if prefix.network.is_ipv4() { ", 256 addresses" } else { "" }
             ));
         }
     }

@@ -77,6 +77,8 @@ pub struct Outage {
     pub parts: Vec<Part>,
     /// What some clients wait for beyond that, each for one of these at most.
     pub some: Vec<Part>,
+    /// Something that isn't known comes on top: it is as long at least.
+    pub open: bool,
     /// Why some clients never come back by this layer alone, if so.
     pub never: Option<String>,
 }
@@ -202,6 +204,12 @@ fn one(facts: &Facts, layer: Layer, used: &BTreeSet<Layer>) -> LayerAdvice {
             cost::of(facts, layer)
         }
     };
+    let effects = match judged.verdict {
+        Verdict::NotPossible => Vec::new(),
+        Verdict::Possible | Verdict::NotPermitted { .. } | Verdict::Unknown => {
+            judge::effects(facts, layer)
+        }
+    };
     LayerAdvice {
         layer,
         verdict: judged.verdict,
@@ -210,6 +218,6 @@ fn one(facts: &Facts, layer: Layer, used: &BTreeSet<Layer>) -> LayerAdvice {
         leads: judge::leads(facts, layer),
         to_have_it: judged.to_have_it,
         cost,
-        effects: judge::effects(facts, layer),
+        effects,
     }
 }

@@ -135,10 +135,12 @@ fn led(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
                     them: have `stead client` restart them on their machines";
         warnings.push(text.to_string());
     }
-    let Some(best) = fastest(layers.iter().filter(|it| it.verdict == Verdict::Possible)) else {
+    // What clients know reaches only those that run a program for it: no match for the others.
+    let others = layers.iter().filter(|it| it.layer != Layer::Knowledge);
+    let Some(best) = fastest(others.filter(|it| it.verdict == Verdict::Possible)) else {
         return warnings;
     };
-    let now = fastest(leading.iter().copied());
+    let now = fastest(leading.iter().copied().filter(|it| it.layer != Layer::Knowledge));
     let faster = now.is_none_or(|now| plus(best.1, NOTICEABLE) <= now.1);
     if faster && !leading.iter().any(|it| it.layer == best.0.layer) {
         let instead = match now {
@@ -161,15 +163,15 @@ fn fastest<'a>(layers: impl Iterator<Item = &'a LayerAdvice>) -> Option<(&'a Lay
     with.min_by_key(|(it, span)| (*span, in_the_tree(it.layer)))
 }
 
-/// What each permission that is refused would be worth.
+/// What each permission that is refused would be worth, beside the best layer that is permitted.
 pub(super) fn permissions(
     facts: &Facts,
     layers: &[LayerAdvice],
     ranking: &[Ranked],
 ) -> Vec<Permission> {
-    let ranked =
-        |it: &&LayerAdvice| ranking.iter().any(|r| r.layer == it.layer && r.rank.is_some());
-    let best = fastest(layers.iter().filter(ranked));
+    let first = ranking.first().filter(|it| it.rank.is_some());
+    let first = first.and_then(|first| layers.iter().find(|it| it.layer == first.layer));
+    let best = fastest(first.into_iter());
     let refused = layers.iter().filter_map(|it| match &it.verdict {
         Verdict::NotPermitted { by } => Some((it, by)),
         Verdict::Possible | Verdict::Unknown | Verdict::NotPossible => None,

@@ -29,7 +29,9 @@ pub fn length(span: Span) -> String {
     let tenths = millis.div_ceil(100);
     let (whole, tenth) = (tenths / 10, tenths % 10);
     if whole >= 600 {
-        return format!("{} min", whole.div_ceil(60));
+        let tenths = tenths.div_ceil(60);
+        let (whole, tenth) = (tenths / 10, tenths % 10);
+        return if tenth == 0 { format!("{whole} min") } else { format!("{whole}.{tenth} min") };
     }
     if tenth == 0 { format!("{whole} s") } else { format!("{whole}.{tenth} s") }
 }

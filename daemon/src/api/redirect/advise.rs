@@ -109,6 +109,8 @@ pub struct OutageAnswer {
     pub parts: Vec<PartAnswer>,
     /// What some clients wait for beyond that, for one of these at most.
     pub some: Vec<PartAnswer>,
+    /// Something that isn't known comes on top of both: they are as long at least.
+    pub open: bool,
     /// Why some never come back, if so.
     pub never: Option<String>,
 }
@@ -230,6 +232,7 @@ fn outage(it: &Outage) -> OutageAnswer {
         longest_ms: it.longest().map(Span::as_millis_f64),
         parts: it.parts.iter().map(part).collect(),
         some: it.some.iter().map(part).collect(),
+        open: it.open,
         never: it.never.clone(),
     }
 }

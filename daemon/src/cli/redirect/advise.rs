@@ -30,7 +30,7 @@ Examples:
   stead redirect advise web
   stead redirect advise web --client 192.0.2.10
   stead redirect advise web --reload 2s --json")]
-pub(super) struct Advise {
+pub(in crate::cli) struct Advise {
     /// The service
     service: String,
     /// Where a client is; without it clients are anywhere
@@ -89,7 +89,7 @@ pub(super) fn shown(answer: &AdviseAnswer, look: Look) -> String {
         text.head("What a permission would buy");
         answer.permissions.iter().for_each(|it| text.lines(Tone::Plain, "  > ", &it.words));
     }
-    text.head("What no figure has in it");
+    text.head("What no figure has in it (and + says that something is missing)");
     answer.notes.iter().for_each(|it| text.lines(Tone::Plain, "  - ", it));
     text.head("What this stands on");
     let facts = answer.facts.iter().map(|it| {
@@ -114,7 +114,9 @@ fn row(rank: Option<usize>, layer: &LayerAnswer) -> Vec<Cell> {
         (false, _) => "",
     };
     let total = |it: &Option<OutageAnswer>| match it {
-        Some(OutageAnswer { total_ms: Some(ms), .. }) => millis(*ms),
+        Some(OutageAnswer { total_ms: Some(ms), open, .. }) => {
+            millis(*ms) + if *open { "+" } else { "" }
+        }
         Some(OutageAnswer { total_ms: None, .. }) => "never".to_owned(),
         None => String::new(),
     };
