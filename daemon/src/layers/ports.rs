@@ -270,7 +270,8 @@ pub(super) async fn segments(
             first.map_or("nobody was asked".to_owned(), |(node, why)| format!("{node}: {why}"));
         return Known::Unknown(why);
     }
-    let gateways = ports.found.iter().flat_map(|(_, port)| &port.gateways).copied().collect();
+    let gateways =
+        ports.found.iter().flat_map(|(_, port)| port.gateways.iter().take(MOST)).copied().collect();
     let groups = groups.into_iter().map(|(_, group)| group).collect();
     let value = Segments { groups, unclear, gateways };
     Known::Found { value, by: state.name(lookout.me()) }
