@@ -23,8 +23,8 @@ use tokio::time::Instant;
 
 use super::lookout::Lookout;
 use super::observe::{Question, Sight};
-use super::segments::{self, Way, Where};
-use super::{names, routes};
+use super::ports::{Way, Where};
+use super::{names, ports, routes};
 
 /// How long all of it may take.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -119,9 +119,9 @@ async fn segments_of(
         let found = if number < MOST_ADDRESSES && nodes.len() > asked.len() {
             Known::Unknown(format!("more than {MOST_NODES} nodes are not compared"))
         } else if number < MOST_ADDRESSES {
-            let ports = segments::ports(lookout, state, &asked, (at, deadline)).await;
-            ways.extend(ports.found.iter().filter_map(|(_, port)| port.client));
-            segments::segments(lookout, state, &ports, (at, deadline)).await
+            let found = ports::ports(lookout, state, &asked, (at, deadline)).await;
+            ways.extend(found.found.iter().filter_map(|(_, port)| port.client));
+            ports::segments(lookout, state, &found, (at, deadline)).await
         } else {
             Known::Unknown(format!("it was asked for {MOST_ADDRESSES} addresses only"))
         };

@@ -9,21 +9,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::NodeId;
 use stead_core::redirect::advise::{Known, Segments};
 use stead_core::state::State;
 use stead_core::state::config::ServiceAddress;
-use stead_linux::netlink::{Address, Link, Netlink, NetlinkError, Route};
+use stead_linux::netlink::{Address, Link, Mac, Netlink, NetlinkError, Route};
+use stead_linux::packet::{PacketError, PacketSocket, Wanted};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use super::lookout::Lookout;
-use super::observe::{self, Question, Sight};
+use super::observe::{Question, Sight};
 use crate::chain::chain;
+use crate::points::{answer, question};
 use crate::redirect::interface_for;
 
+/// How long an answer on the segment is waited for, and how often it is asked for within that time.
+const ANSWER: Duration = Duration::from_millis(500);
+const TIMES: u32 = 3;
 /// The most addresses of its own that a node says of a port, and the most gateways.
 const MOST: usize = 4;
 
@@ -72,7 +78,7 @@ pub(super) async fn port(state: &State, at: Where) -> Sight {
 pub(super) async fn beside(state: &State, at: Where, other: IpAddr, mac: [u8; 6]) -> Sight {
     let asked = blocking(state, move |look| {
         let port = look.port(at)?;
-        observe::ask(&port.interface, other).map_err(|error| chain(&error))
+        ask(&port.interface, other).map_err(|error| chain(&error))
     });
     match asked.await {
         Ok(Some(found)) if found.0 == mac => Sight::Holder,
@@ -165,6 +171,37 @@ impl Looking {
             (gateway, _) => Way::Behind(gateway),
         })
     }
+}
+
+/// Who answers for an address there.
+pub(super) fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, PacketError> {
+    let socket = PacketSocket::open(interface, Wanted::Neighbors)?;
+    let from = own_address(interface, address);
+    let mut buffer = [0; 2_048];
+    for _ in 0..TIMES {
+        socket.send(&question(socket.mac(), address, from, None))?;
+        let until = std::time::Instant::now() + ANSWER / TIMES;
+        while std::time::Instant::now() < until {
+            match socket.receive(&mut buffer)? {
+                Some(frame) => {
+                    let who = answer(frame, socket.mac()).filter(|(it, _)| *it == address);
+                    if let Some((_, mac)) = who {
+                        return Ok(Some(mac));
+                    }
+                }
+                None => std::thread::sleep(Duration::from_micros(500)),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// An address of this node's own there, of the same family.
+fn own_address(interface: &str, like: IpAddr) -> Option<IpAddr> {
+    let mut netlink = Netlink::open().ok()?;
+    let index = netlink.link_named(interface).ok()?.index;
+    let own = netlink.addresses_of(index).ok()?;
+    own.iter().map(|it| it.addr).find(|it| it.is_ipv4() == like.is_ipv4())
 }
 
 /// An address that reaches no further than the link, and may be on several of them.

@@ -116,8 +116,8 @@ fn caches(facts: &Facts) -> Vec<Part> {
     };
     let locked = format!("{whose} changed its entry within the second before (locktime)");
     let ignored = format!(
-        "{whose} ignores gratuitous frames: until it asks anew by itself (45 s, 5 s and three \
-         questions)"
+        "{whose} ignores gratuitous frames, and can't be told alone since the new node never spoke \
+         to it: until it asks anew by itself (45 s, 5 s and three questions)"
     );
     [part("locked entry", announcement(BEYOND_LOCK), locked), part("own refresh", IGNORED, ignored)]
         .into()
