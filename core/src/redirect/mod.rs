@@ -22,8 +22,11 @@
 //!
 //! Failures: a layer that fails is tried again, ever more slowly, and holds up no other layer.
 //!
+//! [`advise`] says before anything moves which layers are possible, and what each costs.
+//!
 //! Absent on purpose: how any of it is done (`redirect`, `daemon/src/redirect`).
 
+pub mod advise;
 pub mod segment;
 mod steps;
 

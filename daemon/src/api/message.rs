@@ -77,6 +77,8 @@ pub enum Request {
         #[serde(default)]
         for_s: Option<u64>,
     },
+    /// Which layers could lead clients there: a [`super::redirect::advise::AdviseAnswer`].
+    RedirectAdvise(super::redirect::advise::Advise),
     /// What each place between a node and a service says: a [`super::redirect::trace::TraceAnswer`].
     RedirectTrace {
         /// The node.

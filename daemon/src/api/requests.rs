@@ -55,6 +55,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Move { service, node, for_s } => {
             json(&moves::move_service(desk, &service, &node, for_s).await?)
         }
+        Request::RedirectAdvise(asked) => json(&redirect::advise::advise(desk, asked).await?),
         Request::RedirectTrace { client, service } => {
             json(&redirect::trace::trace(desk, &client, &service).await?)
         }

@@ -134,6 +134,7 @@ impl Client {
             | Request::Apply { .. }
             | Request::Token { .. }
             | Request::Move { .. }
+            | Request::RedirectAdvise(_)
             | Request::RedirectTrace { .. }
             | Request::RedirectClient
             | Request::Standby { .. }

@@ -1,7 +1,10 @@
 //! `stead redirect`: what lies between clients and services.
 
+mod advise;
 mod client_config;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use clap::Subcommand;
@@ -13,6 +16,7 @@ pub(super) use trace::shown;
 /// See what lies between clients and services, and try it out
 #[derive(Debug, Subcommand)]
 pub(super) enum Redirect {
+    Advise(advise::Advise),
     Trace(trace::Trace),
     Probe(probe::Probe),
     ClientConfig(client_config::ClientConfig),
@@ -21,6 +25,7 @@ pub(super) enum Redirect {
 impl Redirect {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
+            Self::Advise(command) => command.run(context),
             Self::Trace(command) => command.run(context),
             Self::Probe(command) => command.run(context),
             Self::ClientConfig(command) => command.run(context),

@@ -1,6 +1,7 @@
 //! Clients that are led to the new holder by each layer: switches, name servers, routing daemons
 //! and documents, all of them real, and a cluster of real daemons.
 
+mod advise;
 mod mac;
 mod names;
 mod routes;
