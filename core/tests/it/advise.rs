@@ -347,7 +347,8 @@ proptest! {
         layers.sort();
         prop_assert_eq!(layers, Layer::ALL.to_vec());
         for layer in &advice.layers {
-            prop_assert!(!layer.reasons.is_empty() && layer.reasons.iter().all(|it| !it.is_empty()));
+            prop_assert!(!layer.reasons.is_empty());
+            prop_assert!(layer.reasons.iter().all(|it| !it.is_empty()));
             let costs = layer.cost.is_some();
             prop_assert!(layer.verdict != Verdict::Possible || costs, "{layer:#?}");
         }

@@ -79,7 +79,8 @@ pub enum Request {
     },
     /// Which layers could lead clients there: a [`super::redirect::advise::AdviseAnswer`].
     RedirectAdvise(super::redirect::advise::Advise),
-    /// What each place between a node and a service says: a [`super::redirect::trace::TraceAnswer`].
+    /// What each place between a node and a service says: a
+    /// [`super::redirect::trace::TraceAnswer`].
     RedirectTrace {
         /// The node.
         client: String,

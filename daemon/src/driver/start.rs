@@ -25,7 +25,8 @@ use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::rehearse::Rehearsals;
 use super::task::{Inputs, Task};
-use super::{network, task, times};
+use super::view::View;
+use super::{network, times};
 use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
@@ -107,7 +108,7 @@ async fn daemon(
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let node = Node::new(identity.node, State::default());
-    let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
+    let (shown, seen) = watch::channel(Arc::new(View::first(&identity, &node)));
     proposer.set_view(seen.clone());
     let handle = Handle::new(seen, submissions, results.clone(), peers.clone());
     desk.open(handle.clone());

@@ -17,10 +17,10 @@
 //! who watch the address they are about, however many services there are.
 //!
 //! # Neighbours one by one
-//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not carry
-//! what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
-//! that interface (for one with a MAC of its own, of the card below it too) and the gateways of its
-//! routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
+//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not
+//! carry what nobody asked for. So who is known is told alone: the neighbours in the kernel's table
+//! of that interface (for one with a MAC of its own, of the card below it too) and the gateways of
+//! its routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
 //! question whose sender is the service's address (RFC 826: the receiver takes it up also within
 //! its lock time); the answer to that shows that it was heard.
 //!

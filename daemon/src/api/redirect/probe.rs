@@ -276,7 +276,8 @@ async fn places(way: &Way, names: &[String], wanted: &ServiceAddress) -> Answere
         let why = left_out.join("; ");
         return Err(Failure::unchanged(
             format!(
-                "{} nodes are on the segment of {}, and {LEAST} are needed; nothing was sent ({why})",
+                "{} nodes are on the segment of {}, and {LEAST} are needed; nothing was sent \
+                 ({why})",
                 places.len(),
                 wanted.ip
             ),

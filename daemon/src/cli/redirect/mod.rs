@@ -1,4 +1,9 @@
 //! `stead redirect`: what lies between clients and services.
+//!
+//! Happy path: `advise` says which layers are possible and what each would cost, `probe` tries on
+//! the real segment whether takeovers are honoured, `trace` shows what each place on the way says
+//! now, and `client-config` prints what an agent on a client's machine has to know. Failures: a node
+//! that can't look is named. Deliberately absent: any change of the cluster.
 
 mod advise;
 mod client_config;

@@ -34,8 +34,8 @@ fn everything_that_can_be_said_comes_back_as_it_was() {
          type = \"https\", alpn = [\"h2\"] }]\n[services.db]\naddresses = [{ ip = \"192.0.2.9\", \
          prefix = 32, layers = [\"route\"] }]\n",
         &format!(
-            "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\nrouting = {{ daemon = \"bird\", \
-             include = \"/etc/bird/x.conf\" }}\nprefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
+            "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\n\
+             routing = {{ daemon = \"bird\", include = \"/etc/bird/x.conf\" }}\nprefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
              not-permitted = {{ arp = \"nobody\" }}\n[networks.front]\nprefix = \"10.0.0.0/24\"\n\
              gateway = true\npool = \"10.0.0.150-10.0.0.199\""
         ),
@@ -76,8 +76,8 @@ fn what_says_nothing_new_needs_no_newer_members() {
 #[test]
 fn layers_that_are_none_or_do_not_fit() {
     check(
-        "addresses = [{ ip = \"10.0.0.100\", prefix = 24, layers = [\"arp\", \"mac\", \"dns\", \
-         \"rout\", \"route\"], on = [\"node9\"] }]",
+        "addresses = [{ ip = \"10.0.0.100\", prefix = 24, layers = [\n\"arp\", \"mac\", \"dns\",\n\
+         \"rout\", \"route\"], on = [\n\"node9\"] }]",
         "",
         expect![[r#"
             Error:
@@ -151,9 +151,9 @@ fn layers_that_are_none_or_do_not_fit() {
 #[test]
 fn names_without_a_zone_and_clients_without_a_name() {
     check(
-        "addresses = [\"10.0.0.100/24\"]\nnames = [\"www.other.example\", \"10.0.0.1\", \
-         { name = \"a.shop.example\", type = \"alias\" }, { name = \"b.shop.example\", \
-         type = \"mx\" }, { name = \"c.shop.example\", port = 80 }]",
+        "addresses = [\"10.0.0.100/24\"]\nnames = [\"www.other.example\", \"10.0.0.1\",\n\
+         { name = \"a.shop.example\", type = \"alias\" },\n{ name = \"b.shop.example\", \
+         type = \"mx\" },\n{ name = \"c.shop.example\", port = 80 }]",
         ZONE,
         expect![[r#"
             Error:

@@ -47,7 +47,7 @@ fn what_is_possible_is_found_out_on_the_segments_themselves() {
     for (node, octet) in [("node1", 1), ("node3", 3)] {
         let host = fleet.node(node).must().host();
         let address = format!("10.88.0.{octet}/24");
-        ip(host, &["link", "add", "far", "type", "dummy"]);
+        ip(host, &["link", "add", "far", "type", "bridge"]);
         ip(host, &["addr", "add", &address, "dev", "far"]);
         ip(host, &["link", "set", "far", "up"]);
     }

@@ -14,8 +14,8 @@ fn probed(fleet: &Fleet, words: &[&str]) -> (bool, Vec<Value>) {
     let mut all = vec!["redirect", "probe", "web", "--json"];
     all.extend(words);
     let said = fleet.node("node1").must().stead(&all).must();
-    let lines = said.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let verdicts = lines.filter_map(|it| it["verdicts"].as_array().cloned()).next();
+    let all = serde_json::Deserializer::from_str(&said.stdout).into_iter::<Value>().flatten();
+    let verdicts = { all }.find_map(|it| it["verdicts"].as_array().cloned());
     let verdicts = verdicts.unwrap_or_else(|| panic!("{} {}", said.stdout, said.stderr));
     (said.status.success(), verdicts)
 }
