@@ -243,8 +243,8 @@ fn routed(facts: &Facts) -> Vec<String> {
         let least = if prefix.network.is_ipv4() { 24 } else { 48 };
         if is_public(prefix.network) && prefix.length > least {
             effects.push(format!(
-                "{prefix} is public: networks of others take no prefix longer than /{least}; beyond \
-                 your own routers a whole one moves at once{} (`prefixes` in [redirect])",
+                "{prefix} is public: networks of others take no prefix longer than /{least}; \
+                 beyond your own routers a whole one moves at once{} (`prefixes` in [redirect])",
                 if prefix.network.is_ipv4() { ", 256 addresses" } else { "" }
             ));
         }
