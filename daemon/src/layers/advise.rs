@@ -151,7 +151,8 @@ fn along(config: &Config, service: &ServiceId, address: IpAddr) -> BTreeSet<Serv
 fn clients(client: Option<IpAddr>, ways: &[Way], by: String) -> Known<Clients> {
     let Some(client) = client else { return Known::Declared(Clients::Anywhere) };
     if ways.is_empty() {
-        return Known::Unknown(format!("no node has a way to {client}"));
+        let why = format!("no node with an address of the service has a way to {client}");
+        return Known::Unknown(why);
     }
     // What one node calls its neighbour is a neighbour of the address that it would have.
     let beside = ways.contains(&Way::Beside);
