@@ -4,7 +4,9 @@
 mod advise;
 mod mac;
 mod names;
+mod probed;
 mod routes;
+mod told;
 mod segment;
 
 use std::net::IpAddr;
