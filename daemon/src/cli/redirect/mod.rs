@@ -1,8 +1,8 @@
 //! `stead redirect`: what lies between clients and services.
 //!
 //! `advise` says which layers could lead clients, what each would cost, and which is the best;
-//! `trace` what each place on the way says now; `probe` tries a takeover with an address that nobody
-//! uses; `client-config` prints what `stead client` has to know.
+//! `trace` what each place on the way says now; `probe` tries a takeover with an address that
+//! nobody uses; `client-config` prints what `stead client` has to know.
 //!
 //! Failures: what can't be found out is shown as unknown, with what is missing; it is no error.
 //!
