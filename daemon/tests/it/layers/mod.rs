@@ -6,8 +6,8 @@ mod mac;
 mod names;
 mod probed;
 mod routes;
-mod told;
 mod segment;
+mod told;
 
 use std::net::IpAddr;
 use std::path::Path;

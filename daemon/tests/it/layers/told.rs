@@ -12,7 +12,8 @@ use crate::cluster::{Must, wait_for};
 
 const AT: &str = "10.77.0.100";
 /// A program that learns where its server is when it starts, and never again.
-const OLD: &str = "#!/bin/sh\nread -r node < \"$1\"\nprintf '%s\\n' \"$node\" > \"$2\"\nexec sleep 1000\n";
+const OLD: &str =
+    "#!/bin/sh\nread -r node < \"$1\"\nprintf '%s\\n' \"$node\" > \"$2\"\nexec sleep 1000\n";
 
 /// What the agent does: a file by a template, with a check; and a program that is started anew.
 fn agent(fleet: &Fleet, folder: &Path) -> String {
