@@ -242,12 +242,12 @@ async fn servers(
     }
 }
 
-/// How long its program took from its address to its first good answer, when it last moved.
+/// How long its program took at most, from its address to its first good answer, in the moves that
+/// are remembered.
 fn start(state: &State, service: &ServiceId) -> Known<Span> {
-    let newest = state.incidents.iter().rev();
-    let mut measured = newest.filter_map(|it| Some((it.number, took(it, service)?)));
-    match measured.next() {
-        Some((number, value)) => Known::Found { value, by: format!("incident {number}") },
+    let measured = state.incidents.iter().filter_map(|it| Some((took(it, service)?, it.number)));
+    match measured.max() {
+        Some((value, number)) => Known::Found { value, by: format!("incident {number}") },
         None => Known::Unknown("it has not moved yet".to_owned()),
     }
 }

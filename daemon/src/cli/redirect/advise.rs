@@ -94,8 +94,11 @@ pub(super) fn shown(answer: &AdviseAnswer, look: Look) -> String {
     answer.notes.iter().for_each(|it| text.lines(Tone::Plain, "  - ", it));
     text.head("What this stands on");
     let facts = answer.facts.iter().map(|it| {
-        let known = it.value.as_deref().unwrap_or("?");
-        vec![Cell::from(it.what.as_str()), it.source.as_str().into(), known.into()]
+        let (from, known) = match &it.value {
+            Some(value) => (it.source.as_str(), value.as_str()),
+            None => ("", it.source.as_str()),
+        };
+        vec![Cell::from(it.what.as_str()), from.into(), known.into()]
     });
     let facts: Vec<_> = facts.collect();
     text.text.push_str(&table(look, &["WHAT", "FROM", "KNOWN"], &facts));
