@@ -151,7 +151,8 @@ fn along(config: &Config, service: &ServiceId, address: IpAddr) -> BTreeSet<Serv
 fn clients(client: Option<IpAddr>, ways: &[Way], by: String) -> Known<Clients> {
     let Some(client) = client else { return Known::Declared(Clients::Anywhere) };
     if ways.is_empty() {
-        return Known::Unknown(format!("no node has a way to {client}"));
+        let why = format!("no node with an address of the service has a way to {client}");
+        return Known::Unknown(why);
     }
     // What one node calls its neighbour is a neighbour of the address that it would have.
     let beside = ways.contains(&Way::Beside);
@@ -241,12 +242,12 @@ async fn servers(
     }
 }
 
-/// How long its program took from its address to its first good answer, when it last moved.
+/// How long its program took at most, from its address to its first good answer, in the moves that
+/// are remembered.
 fn start(state: &State, service: &ServiceId) -> Known<Span> {
-    let newest = state.incidents.iter().rev();
-    let mut measured = newest.filter_map(|it| Some((it.number, took(it, service)?)));
-    match measured.next() {
-        Some((number, value)) => Known::Found { value, by: format!("incident {number}") },
+    let measured = state.incidents.iter().filter_map(|it| Some((took(it, service)?, it.number)));
+    match measured.max() {
+        Some((value, number)) => Known::Found { value, by: format!("incident {number}") },
         None => Known::Unknown("it has not moved yet".to_owned()),
     }
 }

@@ -211,6 +211,11 @@ impl Observers {
         }
     }
 
+    /// Whether a node is connected, and understands questions.
+    pub(super) fn is_able(&self, node: NodeId) -> bool {
+        self.0.able().contains(&node)
+    }
+
     /// Asks one node.
     pub async fn one(
         &self,

@@ -78,7 +78,11 @@ fn takeover(facts: &Facts, planned: bool) -> Vec<Part> {
         parts.push(part("decision", trips, "committed by a majority: two round trips"));
     }
     if let Some(start) = facts.start.value() {
-        parts.push(part("start", *start, "the program, until it works: as it was measured last"));
+        parts.push(part(
+            "start",
+            *start,
+            "the program, until it works: the longest that was measured",
+        ));
     }
     parts
 }

@@ -1,5 +1,6 @@
 //! `stead redirect advise`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -61,7 +62,7 @@ impl Advise {
 
 /// The whole of it, as a person reads it.
 pub(super) fn shown(answer: &AdviseAnswer, look: Look) -> String {
-    let mut text = Text { look, text: String::new() };
+    let mut text = Text { look, text: String::new(), told: BTreeSet::new() };
     let head =
         format!("{}: what could lead its clients, as {} sees it", answer.service, answer.asked);
     text.lines(Tone::Head, "", &head);
@@ -93,11 +94,14 @@ pub(super) fn shown(answer: &AdviseAnswer, look: Look) -> String {
     answer.notes.iter().for_each(|it| text.lines(Tone::Plain, "  - ", it));
     text.head("What this stands on");
     let facts = answer.facts.iter().map(|it| {
-        let known = it.value.as_deref().unwrap_or("?");
-        vec![Cell::from(it.what.as_str()), known.into(), it.source.as_str().into()]
+        let (from, known) = match &it.value {
+            Some(value) => (it.source.as_str(), value.as_str()),
+            None => ("", it.source.as_str()),
+        };
+        vec![Cell::from(it.what.as_str()), from.into(), known.into()]
     });
     let facts: Vec<_> = facts.collect();
-    text.text.push_str(&table(look, &["WHAT", "KNOWN", "FROM"], &facts));
+    text.text.push_str(&table(look, &["WHAT", "FROM", "KNOWN"], &facts));
     text.text
 }
 
@@ -143,6 +147,8 @@ fn millis(ms: f64) -> String {
 struct Text {
     look: Look,
     text: String,
+    /// Parts that were explained.
+    told: BTreeSet<(String, String)>,
 }
 
 impl Text {
@@ -170,10 +176,18 @@ impl Text {
             self.lines(Tone::Dim, &format!("{indent}to have it: "), hint);
         }
         if let Some(outage) = &layer.unplanned {
-            let parts: Vec<_> = outage.parts.iter().map(part).collect();
-            self.lines(Tone::Dim, &format!("{indent}failure: "), &parts.join("; "));
-            for some in &outage.some {
-                self.lines(Tone::Dim, &format!("{indent}some: "), &part(some));
+            let sum: Vec<_> = outage.parts.iter().map(part).collect();
+            self.lines(Tone::Plain, &format!("{indent}failure: "), &sum.join(" + "));
+            // What every layer has is explained once.
+            for it in outage.parts.iter().filter(|it| !it.reason.is_empty()) {
+                if self.told.insert((it.name.clone(), it.reason.clone())) {
+                    let first = format!("{indent}  {}: ", it.name);
+                    self.lines(Tone::Dim, &first, &it.reason);
+                }
+            }
+            for it in &outage.some {
+                let first = format!("{indent}  some {} more: ", millis(it.ms));
+                self.lines(Tone::Dim, &first, &it.reason);
             }
             if let Some(never) = &outage.never {
                 self.lines(Tone::Warn, &format!("{indent}never: "), never);
@@ -183,5 +197,5 @@ impl Text {
 }
 
 fn part(it: &PartAnswer) -> String {
-    format!("{} {} ({})", it.name, millis(it.ms), it.reason)
+    format!("{} {}", it.name, millis(it.ms))
 }

@@ -1,9 +1,12 @@
 //! `stead redirect`: what lies between clients and services.
 //!
-//! Happy path: `advise` says which layers are possible and what each would cost, `probe` tries on
-//! the real segment whether takeovers are honoured, `trace` shows what each place on the way says
-//! now, and `client-config` prints what an agent on a client's machine has to know. Failures: a node
-//! that can't look is named. Deliberately absent: any change of the cluster.
+//! `advise` says which layers could lead clients, what each would cost, and which is the best;
+//! `trace` what each place on the way says now; `probe` tries a takeover with an address that
+//! nobody uses; `client-config` prints what `stead client` has to know.
+//!
+//! Failures: what can't be found out is shown as unknown, with what is missing; it is no error.
+//!
+//! Deliberately absent: changing what leads clients. That is `cluster.toml`'s, and `stead apply`.
 
 mod advise;
 mod client_config;

@@ -47,9 +47,11 @@ fn what_is_possible_is_found_out_on_the_segments_themselves() {
     for (node, octet) in [("node1", 1), ("node3", 3)] {
         let host = fleet.node(node).must().host();
         let address = format!("10.88.0.{octet}/24");
-        ip(host, &["link", "add", "far", "type", "bridge"]);
+        // A cable whose other end is in nothing.
+        ip(host, &["link", "add", "far", "type", "veth", "peer", "name", "far-end"]);
         ip(host, &["addr", "add", &address, "dev", "far"]);
         ip(host, &["link", "set", "far", "up"]);
+        ip(host, &["link", "set", "far-end", "up"]);
     }
     wait_runs(&fleet, "node1");
 
