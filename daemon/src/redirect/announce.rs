@@ -124,7 +124,7 @@ impl Announcer {
             new.segments.pace.reserve(spot.frames());
             new.segments.memory.begin(&new.service, &spot.target, began);
         }
-        new.after();
+        new.after(true);
         new
     }
 
@@ -211,25 +211,27 @@ impl Announcer {
             self.paced = Some(self.segments.pace.reserve(frames));
         }
         let scheduled = self.scheduled();
+        let all = scheduled <= now;
         for at in 0..self.spots.len() {
             let spot = &self.spots[at];
             let own = spot.defend.into_iter().chain(spot.retry).fold(scheduled, Instant::min);
             if own <= now {
-                if scheduled > now {
+                if !all {
                     // It does not wait, but what can wait does so for it.
                     self.segments.pace.reserve(spot.frames());
                 }
                 self.announce(at, Look::Anew);
             }
         }
-        self.after();
+        self.after(all);
     }
 
-    fn after(&mut self) {
-        let now = Instant::now();
-        if self.scheduled() <= now {
+    /// Something was announced; whether it was all.
+    fn after(&mut self, all: bool) {
+        if all {
             self.paced = None;
             // What was missed while the machine stood still is not made up for.
+            let now = Instant::now();
             while self.planned(self.number) <= now {
                 self.number = self.number.saturating_add(1);
             }

@@ -8,7 +8,7 @@ use stead_core::id::ServiceId;
 use stead_linux::netlink::Mac;
 
 use super::Target;
-use super::memory::Reached;
+use super::memory::{REMEMBERED, Reached};
 use super::segment::Segments;
 use crate::chain::chain;
 
@@ -46,7 +46,7 @@ impl Ears {
     }
 
     /// Whether an address was announced here from one of these MACs. Whoever asks began that long
-    /// ago.
+    /// ago, and repeats it each minute.
     #[must_use]
     pub fn heard(&self, target: &Target, macs: &[[u8; 6]], since: Duration) -> Heard {
         let by = self.0.memory.announced_by(target);
@@ -61,7 +61,7 @@ impl Ears {
             return Heard::Unknown(format!("nobody listens for {} here", target.address));
         };
         let listens = wanted.max(segment.opened()).elapsed();
-        if listens < since.saturating_add(AHEAD) {
+        if listens < since.min(REMEMBERED) + AHEAD {
             return Heard::Unknown(format!("{} is listened for only lately", target.address));
         }
         Heard::No
