@@ -97,8 +97,8 @@ impl Bed {
     fn new() -> Self {
         let mut bed = Self { desk: Desk::new(), done: Vec::new(), servers_agree: true };
         let base = bed.desk.node.state().revision;
-        bed.desk.apply(Change::Configure { base, config: with_name() });
-        bed.desk.apply(Change::Lead { term: Term(2) });
+        bed.apply(Change::Configure { base, config: with_name() });
+        bed.apply(Change::Lead { term: Term(2) });
         bed
     }
 
@@ -111,10 +111,19 @@ impl Bed {
         for _ in 0..millis.div_ceil(10) {
             let at = self.desk.now;
             self.desk.tell(10, |report| Desk::hear(report, at));
-            while !self.desk.commands.is_empty() {
-                let commands = std::mem::take(&mut self.desk.commands);
-                commands.into_iter().for_each(|command| self.obey(command));
-            }
+            self.obey_all();
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        self.desk.apply(change);
+        self.obey_all();
+    }
+
+    fn obey_all(&mut self) {
+        while !self.desk.commands.is_empty() {
+            let commands = std::mem::take(&mut self.desk.commands);
+            commands.into_iter().for_each(|command| self.obey(command));
         }
     }
 
@@ -169,7 +178,7 @@ impl Bed {
     /// The service is assigned to that node; if it is this one it is started.
     fn assign(&mut self, node: NodeId) {
         let base = self.epoch();
-        self.desk.apply(Change::Assign { service: s0(), base, node });
+        self.apply(Change::Assign { service: s0(), base, node });
         self.pass(500);
     }
 }
@@ -181,7 +190,7 @@ fn it_is_lowered_and_moved_and_the_new_holder_ends_it() {
     assert_eq!(bed.written(), 1);
     // Its holder writes the names anew, and ends nothing: it has not moved.
     let change = lower(u64::MAX, bed.epoch());
-    bed.desk.apply(change);
+    bed.apply(change);
     bed.pass(1_000);
     assert_eq!((bed.written(), bed.is_lowered()), (1, true));
 
@@ -189,12 +198,12 @@ fn it_is_lowered_and_moved_and_the_new_holder_ends_it() {
     let mut bed = Bed::new();
     bed.assign(PEER);
     let change = lower(u64::MAX, bed.epoch());
-    bed.desk.apply(change);
+    bed.apply(change);
     bed.pass(200);
     assert_eq!((bed.written(), bed.is_lowered()), (0, true));
     let (epoch, cause) = (bed.epoch(), stead_core::state::Cause::Planned);
     let took = stead_core::time::Span::ZERO;
-    bed.desk.apply(Change::Stopped { service: s0(), node: PEER, epoch, cause, took });
+    bed.apply(Change::Stopped { service: s0(), node: PEER, epoch, cause, took });
     // As long as not all name servers say where it is now the rest is to be quick, too.
     bed.servers_agree = false;
     bed.assign(ME);
@@ -212,7 +221,7 @@ fn a_move_that_nobody_planned_ends_it_as_well() {
     let mut bed = Bed::new();
     bed.assign(PEER);
     let change = lower(u64::MAX, bed.epoch());
-    bed.desk.apply(change);
+    bed.apply(change);
     let state = bed.desk.node.state();
     let takeover = stead_core::state::Takeover {
         node: PEER,
@@ -224,7 +233,7 @@ fn a_move_that_nobody_planned_ends_it_as_well() {
         assignments: vec![(s0(), Some(ME))],
         stages: Vec::new(),
     };
-    bed.desk.apply(Change::Takeover(takeover));
+    bed.apply(Change::Takeover(takeover));
     bed.pass(2_000);
     assert!(!bed.is_lowered());
     assert!(bed.written() >= 2, "with the low time first, and as usual after that");

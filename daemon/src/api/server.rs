@@ -129,6 +129,8 @@ impl Client {
             | Request::Apply { .. }
             | Request::Token { .. }
             | Request::Move { .. }
+            | Request::Lower(_)
+            | Request::Register(_)
             | Request::Standby { .. }
             | Request::Disarm { .. }
             | Request::Arm

@@ -37,9 +37,11 @@ mod maintenance;
 mod metrics;
 mod moves;
 mod plan;
+mod prepare;
 mod processes;
 mod quorum;
 mod quorum_server;
+mod register;
 mod rollback;
 mod shell;
 mod simulate;
@@ -115,6 +117,7 @@ enum Command {
     Timers(timers::Timers),
     Quorum(quorum::Quorum),
     Move(moves::Move),
+    Register(register::Register),
     Standby(standby::Standby),
     Drain(drain::Drain),
     Stop(start_stop::Stop),
@@ -177,6 +180,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
+            Self::Register(command) => command.run(context),
             Self::Standby(command) => command.run(context),
             Self::Drain(command) => command.run(context),
             Self::Maintenance(command) => command.run(context),
