@@ -9,7 +9,8 @@
 //! [`Bed::cut`] (frames dropped in the switch while the carrier stays up),
 //! [`Bed::silence_then_kill`] (power loss: nothing leaves the host any more, then every process is
 //! killed), [`Host::freeze`], [`Bed::unplug`] (carrier lost), and a [`relay`] for delay, loss and
-//! reordering. Machines with kernels of their own stand on the same switches ([`vm`]).
+//! reordering. [`Bed::lock`] makes a switch refuse takeovers. Machines with kernels of their own
+//! stand on the same switches ([`vm`]).
 //!
 //! Failures: [`LabError`] says which step of what failed. Whatever way the process ends, the bed
 //! ends with it: namespaces are held by file descriptors, programs live in a process namespace that
@@ -29,6 +30,7 @@ mod host;
 mod keep;
 mod launcher;
 mod link;
+mod lock;
 pub mod prober;
 pub mod relay;
 mod root;
@@ -43,6 +45,7 @@ pub use error::LabError;
 pub use host::{Host, Process};
 pub use keep::Kept;
 pub use link::{Link, LinkSpec};
+pub use lock::{Lock, Locked, Pinned};
 pub use root::{Power, become_root};
 pub use stead_linux::netlink::Mac;
 pub use switch::{Switch, Trunk};

@@ -121,6 +121,12 @@ impl Link {
         &self.0.spec.addrs
     }
 
+    /// The switch at its far end, and its port there by name.
+    pub(crate) fn port(&self) -> Result<(Switch, String), LabError> {
+        let port = lock(&self.0.plugged).port;
+        Ok((self.0.switch.clone(), self.0.switch.port_name(port)?))
+    }
+
     /// The relay in the cable, where there is one.
     pub fn relay(&self) -> Option<Relay> {
         lock(&self.0.plugged).relay.clone()

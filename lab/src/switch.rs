@@ -10,7 +10,7 @@ use stead_linux::netlink::{PortState, VethPeer};
 
 use crate::error::{LabError, Step};
 
-const BRIDGE: &str = "br0";
+pub(crate) const BRIDGE: &str = "br0";
 /// How long a cable may take until frames pass; milliseconds on an idle machine.
 const PORT_WITHIN: Duration = Duration::from_secs(20);
 
@@ -96,6 +96,12 @@ impl Switch {
     pub(crate) fn set_port(&self, port: u32, state: PortState) -> Result<(), LabError> {
         let what = || format!("cannot cut or heal a cable at switch {}", self.0.name);
         self.0.namespace.netlink().step(what)?.set_port_state(port, state).step(what)
+    }
+
+    /// The name of a port inside the switch.
+    pub(crate) fn port_name(&self, port: u32) -> Result<String, LabError> {
+        let what = || format!("cannot look at a port of switch {}", self.0.name);
+        Ok(self.0.namespace.netlink().step(what)?.link(port).step(what)?.name)
     }
 
     pub(crate) fn trunk_to(&self, other: &Switch) -> Result<Trunk, LabError> {

@@ -45,7 +45,10 @@ pub enum Setting {
     /// 0: no duplicate address detection (RFC 4862 5.4). 1: with it. 2: and IPv6 is turned off on
     /// the interface if its link-local address, formed of the MAC, is taken.
     AcceptDad,
-    /// 0: router advertisements are not heeded. 1: unless this machine forwards. 2: always.
+    /// 0: router advertisements are not heeded. 1: unless this machine forwards. 2: always. Where
+    /// they are, the interface gets an address of its MAC and a default route, whatever
+    /// [`Setting::AddrGenMode`] says; a default route by way of an interface that may not speak
+    /// leads nowhere.
     AcceptRa,
     /// How link-local addresses are formed: 0 of the MAC, 1 not at all, 2 of a secret, 3 of a
     /// secret that the kernel draws. Takes effect when the interface is turned on.

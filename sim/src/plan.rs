@@ -360,7 +360,7 @@ impl Plan {
         };
         RedirectConfig {
             services: (0..self.services).map(named).collect(),
-            documents: Some(7_745),
+            documents: Some(7_420),
             ..RedirectConfig::default()
         }
     }

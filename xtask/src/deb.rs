@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 /// Source below the root, place in the package, mode.
-const FILES: [(&str, &str, u32); 10] = [
+const FILES: [(&str, &str, u32); 11] = [
     ("packaging/stead-guard.service", "usr/lib/systemd/system/stead-guard.service", 0o644),
     ("packaging/stead-daemon.service", "usr/lib/systemd/system/stead-daemon.service", 0o644),
     (
@@ -24,6 +24,7 @@ const FILES: [(&str, &str, u32); 10] = [
         "usr/lib/systemd/system/stead-quorum-server.service",
         0o644,
     ),
+    ("packaging/stead-client.service", "usr/lib/systemd/system/stead-client.service", 0o644),
     ("packaging/logind.conf", "usr/lib/systemd/logind.conf.d/stead.conf", 0o644),
     ("packaging/default", "etc/default/stead", 0o644),
     ("packaging/needrestart.conf", "etc/needrestart/conf.d/stead.conf", 0o644),

@@ -22,8 +22,11 @@
 //!
 //! Failures: a layer that fails is tried again, ever more slowly, and holds up no other layer.
 //!
+//! [`advise`] says before anything moves which layers are possible, and what each costs.
+//!
 //! Absent on purpose: how any of it is done (`redirect`, `daemon/src/redirect`).
 
+pub mod advise;
 pub mod segment;
 mod steps;
 
@@ -31,7 +34,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use segment::{Probing, REFRESH, announcement};
+pub use segment::{Probing, REFRESH, announcement, is_for_all, nudge};
 pub use steps::{News, Seen, StepView, Steps, Told};
 
 /// A place where clients' traffic can be led elsewhere, from the lowest up.

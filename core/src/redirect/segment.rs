@@ -6,6 +6,11 @@
 //! what was lost, then beyond the lock time, then slowly for ever, for neighbours that missed all
 //! of it (`docs/concepts`).
 //!
+//! Some segments do not carry what nobody asked for: fabrics that answer ARP themselves, wireless
+//! controllers, private VLANs, filters. So the neighbours that the new holder knows are told one by
+//! one as well ([`nudge`]): right after the first announcement, and once more beyond the lock time.
+//! Where an observer finds that announcements do not arrive, that goes on for ever.
+//!
 //! The daemon performs it (`daemon/src/redirect`); conflict probes have their timing here too.
 
 use crate::time::Span;
@@ -38,6 +43,36 @@ pub fn announcement(number: u32) -> Span {
             last + REFRESH.times((spaced - SPACED.len() + 1) as u64)
         }
     }
+}
+
+/// When neighbours are told one by one, counted from the first announcement, whose frames and first
+/// repetition it never holds up.
+const NUDGES: [Span; 2] = [
+    Span::from_millis(10),
+    // Beyond the lock time.
+    Span::from_millis(1_200),
+];
+
+/// When the nudges of that number are due, counted from the first announcement. Those of every
+/// segment come first (see [`is_for_all`]), then those of a segment that swallows announcements,
+/// as often as announcements are made there in vain.
+#[must_use]
+pub fn nudge(number: u32) -> Span {
+    let at = number as usize;
+    match NUDGES.get(at) {
+        Some(span) => *span,
+        // Right after an announcement beyond the lock time: numbers 6 and on.
+        None => announcement(number.saturating_add(SILENT)) + NUDGES[0],
+    }
+}
+
+/// By how much the numbers of announcements are ahead of those of nudges later on.
+const SILENT: u32 = 4;
+
+/// Whether the nudges of that number are made on every segment.
+#[must_use]
+pub fn is_for_all(number: u32) -> bool {
+    (number as usize) < NUDGES.len()
 }
 
 /// How an address is probed for a conflict before it is claimed.
@@ -77,5 +112,15 @@ mod tests {
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(announcement(9), Span::from_millis(70_000));
         assert_eq!(announcement(10), Span::from_millis(130_000));
+    }
+
+    #[test]
+    fn nudges_begin_after_the_first_frames_and_go_on_like_announcements() {
+        assert!((0..2).all(is_for_all) && !is_for_all(2));
+        let times: alloc::vec::Vec<_> = (0..20).map(nudge).collect();
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(announcement(1) < times[0] && times[0] < announcement(2));
+        let wanted = [10, 1_200, 2_310, 3_510, 10_010, 70_010].map(Span::from_millis);
+        assert_eq!(times[..6], wanted);
     }
 }

@@ -6,7 +6,7 @@
 //! | MAC | `addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["mac"] }]` |
 //! | route | the same with `"route"`, and `routing = "bird"` in `[redirect]` |
 //! | DNS | `names = ["www.shop.example"]`, and a table `[zones.shop]` |
-//! | knowledge | `documents = 7745` in `[redirect]` |
+//! | knowledge | `documents = 7420` in `[redirect]` |
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

@@ -1,6 +1,7 @@
 //! Trials of the core's machines alone: the lease machine, the node machine, the state, encodings.
 //! Together, in a cluster, they are tried in the simulator (`sim/`).
 
+mod advise;
 mod beats;
 mod bound;
 mod carried;

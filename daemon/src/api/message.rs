@@ -81,6 +81,20 @@ pub enum Request {
         #[serde(default)]
         for_s: Option<u64>,
     },
+    /// Which layers could lead clients there: a [`super::redirect::advise::AdviseAnswer`].
+    RedirectAdvise(super::redirect::advise::Advise),
+    /// What each place between a node and a service says: a [`super::redirect::trace::TraceAnswer`].
+    RedirectTrace {
+        /// The node.
+        client: String,
+        /// The service.
+        service: String,
+    },
+    /// Try on the real segment whether takeovers are honoured; answered by many
+    /// [`super::redirect::probe::ProbeNews`].
+    RedirectProbe(super::redirect::probe::Probe),
+    /// What agents on clients' machines have to know: a [`super::redirect::client::ClientAnswer`].
+    RedirectClient,
     /// Put a node on or off standby: a [`ChangeAnswer`].
     Standby {
         /// Which.

@@ -33,6 +33,7 @@ mod outage;
 mod overrule;
 mod placed;
 mod plans;
+pub mod redirect;
 pub mod register;
 pub mod rehearse;
 pub mod report;
@@ -54,6 +55,7 @@ use tokio::task::JoinHandle;
 use crate::driver::handle::Handle;
 use crate::driver::rehearse::Rehearsals;
 use crate::journal::Journal;
+use crate::layers::observe::{Eyes, Observers};
 use crate::metrics::Metrics;
 use crate::paths::Paths;
 use crate::revisions::Revisions;
@@ -68,6 +70,9 @@ struct Desk {
     key: Identity,
     rehearsals: Rehearsals,
     revisions: Revisions,
+    /// What this node sees, and the way to ask others.
+    eyes: Eyes,
+    observers: Observers,
 }
 
 impl Desk {
@@ -86,15 +91,15 @@ impl Desk {
 pub fn serve(
     paths: &Paths,
     key: Identity,
-    handle: Handle,
-    journal: Journal,
-    metrics: Metrics,
+    (handle, journal, metrics): (Handle, Journal, Metrics),
     rehearsals: Rehearsals,
+    (eyes, observers): (Eyes, Observers),
     shutdown: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let listener = socket::listen(&paths.api_socket(), socket::Access::Group)?;
     let revisions = Revisions::new(paths.revisions());
     revisions.follow(handle.clone());
-    let desk = Arc::new(Desk { handle, journal, metrics, key, rehearsals, revisions });
+    let desk = Desk { handle, journal, metrics, key, rehearsals, revisions, eyes, observers };
+    let desk = Arc::new(desk);
     Ok(tokio::spawn(async move { server::run(listener, &desk, shutdown).await }))
 }

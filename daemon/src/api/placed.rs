@@ -85,7 +85,7 @@ pub(super) fn explain(view: &View, service: &str) -> Answered<ExplainAnswer> {
     Ok(ExplainAnswer { service: service.to_owned(), on, why, lowered, nodes })
 }
 
-fn no_such_service(config: &Config, name: &str) -> Failure {
+pub(super) fn no_such_service(config: &Config, name: &str) -> Failure {
     let names: Vec<_> = config.services.keys().map(ToString::to_string).collect();
     Failure::unchanged(
         format!("there is no service {name}; nothing was changed"),

@@ -18,8 +18,8 @@ use super::message::{
 use super::server::LOOK_BACK;
 use super::token::Token;
 use super::{
-    Desk, disarm, enrol, expected, features, fence, halt, lower, moves, overrule, placed, register,
-    report, revised, services,
+    Desk, disarm, enrol, expected, features, fence, halt, lower, moves, overrule, placed, redirect,
+    register, report, revised, services,
 };
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
@@ -55,6 +55,11 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Move { service, node, for_s } => {
             json(&moves::move_service(desk, &service, &node, for_s).await?)
         }
+        Request::RedirectAdvise(asked) => json(&redirect::advise::advise(desk, asked).await?),
+        Request::RedirectTrace { client, service } => {
+            json(&redirect::trace::trace(desk, &client, &service).await?)
+        }
+        Request::RedirectClient => json(&redirect::client::client(&state(desk))?),
         Request::Lower(request) => lower::carry_out(desk, request).await,
         Request::Register(request) => register::carry_out(desk, request).await,
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
@@ -90,6 +95,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Status { .. }
         | Request::Events { .. }
         | Request::FenceTest { .. }
+        | Request::RedirectProbe(_)
         | Request::FenceRehearse(_) => {
             json(&report::status(&desk.handle.view(), &desk.journal.tail(LOOK_BACK)))
         }

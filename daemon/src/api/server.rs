@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 use super::message::{Answer, Failure, LONGEST_REQUEST, Rehearse, Request, decode};
-use super::{Desk, fence, rehearse, report, requests};
+use super::requests::Answered;
+use super::{Desk, fence, redirect, rehearse, report, requests};
 use crate::journal::{Entry, KEPT};
 
 /// Clients at once; more are told to come later.
@@ -119,6 +121,9 @@ impl Client {
             }
             Request::FenceTest { name } => self.fence_test(desk, &name).await,
             Request::FenceRehearse(request) => self.rehearse(desk, request).await,
+            Request::RedirectProbe(request) => {
+                self.tell_all(redirect::probe::begin(desk, request)).await
+            }
             Request::Status { watch: false }
             | Request::Config
             | Request::Revisions
@@ -129,6 +134,9 @@ impl Client {
             | Request::Apply { .. }
             | Request::Token { .. }
             | Request::Move { .. }
+            | Request::RedirectAdvise(_)
+            | Request::RedirectTrace { .. }
+            | Request::RedirectClient
             | Request::Lower(_)
             | Request::Register(_)
             | Request::Standby { .. }
@@ -221,7 +229,14 @@ impl Client {
 
     /// Sends what happens. Who goes away ends nothing.
     async fn rehearse(&mut self, desk: &Desk, request: Rehearse) -> Result<(), Over> {
-        let mut news = rehearse::begin(desk, request);
+        self.tell_all(rehearse::begin(desk, request)).await
+    }
+
+    /// Sends all that comes, until nothing more does or it is a failure.
+    async fn tell_all<T: Serialize>(
+        &mut self,
+        mut news: mpsc::Receiver<Answered<T>>,
+    ) -> Result<(), Over> {
         loop {
             let next = tokio::select! {
                 next = news.recv() => next,

@@ -16,6 +16,7 @@
 mod agents;
 mod apply;
 mod clear;
+mod client;
 mod config;
 mod context;
 mod demo;
@@ -41,6 +42,7 @@ mod prepare;
 mod processes;
 mod quorum;
 mod quorum_server;
+mod redirect;
 mod register;
 mod rollback;
 mod shell;
@@ -116,6 +118,8 @@ enum Command {
     Config(config::Config),
     Timers(timers::Timers),
     Quorum(quorum::Quorum),
+    #[command(subcommand)]
+    Redirect(redirect::Redirect),
     Move(moves::Move),
     Register(register::Register),
     Standby(standby::Standby),
@@ -140,6 +144,8 @@ enum Command {
     Daemon(processes::Daemon),
     #[command(subcommand)]
     QuorumServer(quorum_server::QuorumServer),
+    #[command(subcommand)]
+    Client(client::Client),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -201,6 +207,8 @@ impl Command {
             Self::Daemon(command) => command.run(context),
             Self::Quorum(command) => command.run(context),
             Self::QuorumServer(command) => command.run(context),
+            Self::Redirect(command) => command.run(context),
+            Self::Client(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),
         }

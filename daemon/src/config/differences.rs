@@ -11,7 +11,7 @@ use stead_core::state::config::{
 use stead_core::time::Span;
 
 use super::duration::say;
-use super::{expect_words, fence_words, parts, rule_words};
+use super::{expect_words, fence_words, parts, redirect, rule_words};
 
 /// So that nodes hear each other if the rest is wrong.
 const ONE_STAYS: &str = "every member has to keep one link as it is: change one link at a time";
@@ -109,6 +109,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<Difference> {
     let fencing = fence_words::changes(&old.later.fencing, &new.later.fencing);
     fencing.into_iter().for_each(|what| changes.live(what));
     rule_words::changes(old, new).into_iter().for_each(|what| changes.live(what));
+    redirect::changes(old, new).into_iter().for_each(|what| changes.live(what));
     expect_words::changes(old, new).into_iter().for_each(|what| changes.live(what));
     changes.0
 }

@@ -172,7 +172,7 @@ pub(super) const ZONE: &[Key] = keys! {
 pub(super) const REDIRECT: &[Key] = keys! {
     "routing": "routing = \"bird\"",
     "prefixes": "prefixes = [\"192.0.2.0/24\"]",
-    "documents": "documents = 7745",
+    "documents": "documents = 7420",
     "not-permitted": "not-permitted = { mac = \"network team\" }",
 };
 /// The keys of `routing` of `[redirect]`.

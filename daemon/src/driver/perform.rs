@@ -39,6 +39,7 @@ const VOTERS_DEADLINE: Duration = Duration::from_millis(5_000);
 
 /// All hands of a daemon.
 pub(super) struct Performers {
+    pub(super) me: NodeId,
     pub(super) log: Arc<Log>,
     pub(super) peers: Arc<Peers>,
     pub(super) proposer: Proposer,
@@ -287,8 +288,11 @@ impl Performers {
     }
 
     /// What shall run of a service, by the configuration.
-    fn wish(state: &State, service: &ServiceId) -> Option<Wish> {
-        let config = Self::config(state, service)?.clone();
+    fn wish(&self, state: &State, service: &ServiceId) -> Option<Wish> {
+        let mut config = Self::config(state, service)?.clone();
+        // Of its addresses it is told those that it has here.
+        let here = state.addresses_on(service, self.me);
+        config.addresses.retain(|it| here.contains(&it.ip));
         let more = state.config.as_ref().and_then(|it| it.more_of(service)).cloned();
         let more = more.unwrap_or_default();
         let ServiceMore { resources, look, copies, .. } = more;
@@ -296,7 +300,7 @@ impl Performers {
     }
 
     fn copy(&mut self, state: &State, service: ServiceId, epoch: Epoch) {
-        if let Some(wish) = Self::wish(state, &service) {
+        if let Some(wish) = self.wish(state, &service) {
             self.programs.copy(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());
@@ -308,6 +312,7 @@ impl Performers {
     pub(super) fn follow(&mut self, state: &State) {
         self.ties.follow(state);
         self.layers.follow(state);
+        self.redirect.follow(state);
         self.tell_others(state);
     }
 
@@ -344,7 +349,7 @@ impl Performers {
                 return;
             }
         }
-        if let Some(wish) = Self::wish(state, &service) {
+        if let Some(wish) = self.wish(state, &service) {
             self.programs.start(service, epoch, wish);
         } else {
             let failed = Some("the service is not in the configuration any more".to_string());

@@ -102,7 +102,7 @@ async fn daemon(
 
     let members = Members::new(network::known(&identity.members));
     let clients = Known::default();
-    let eyes = Eyes::default();
+    let eyes = Eyes::new();
     let proposer = Proposer::new(identity.node, clients.clone(), eyes.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
@@ -118,7 +118,8 @@ async fn daemon(
     drop(listen.map(serve).map(tokio::spawn));
     let looks = (handle.clone(), journal.clone(), numbers);
     tell_where(&key, &handle, &eyes, &ended);
-    let (served, rehearsals) = open_api(paths, &key, looks, ended)?;
+    let sees = (eyes.clone(), observers(identity.node, &peers));
+    let (served, rehearsals) = open_api(paths, &key, looks, sees, ended)?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
 
     let programs = found_programs(paths, &identity, results.clone())?;
@@ -133,14 +134,15 @@ async fn daemon(
     let departure = departure::start(handle.clone(), paths.departed(), words);
     let devices = rehearsals.devices();
     let performers = Performers {
+        me: identity.node,
         resets: tell_clients(identity.node, &handle, clients, &notices, &peers),
         log: log.clone(),
-        layers: Layers::new(identity.node, observers(identity.node, &peers), results.clone()),
+        layers: layers(identity.node, &peers, &eyes, results.clone()),
         peers,
         proposer,
         guard: None,
         programs,
-        redirect: Redirect::new(results.clone(), notices),
+        redirect: Redirect::hearing(&eyes.ears, results.clone(), notices),
         ties: TieBreaker::new(key.clone(), identity.cluster, results.clone()),
         elections: Elections::start(log.clone()),
         departure: departure.clone(),
@@ -195,6 +197,7 @@ fn open_api(
     paths: &Paths,
     key: &Key,
     (handle, journal, metrics): (Handle, Journal, Metrics),
+    sees: (Eyes, Observers),
     ended: watch::Receiver<bool>,
 ) -> Result<(JoinHandle<()>, Rehearsals), DaemonError> {
     let devices = Arc::new(Devices::of_daemon(&paths.run));
@@ -203,7 +206,7 @@ fn open_api(
     // Nothing is due before the log has said so.
     own.clone().start();
     times::follow(handle.clone());
-    let served = api::serve(paths, key.clone(), handle, journal, metrics, own, ended);
+    let served = api::serve(paths, key.clone(), (handle, journal, metrics), own, sees, ended);
     Ok((served.map_err(failed("open its local API"))?, rehearsals))
 }
 
@@ -339,6 +342,15 @@ fn tell_where(key: &Key, handle: &Handle, eyes: &Eyes, ending: &watch::Receiver<
 
 fn observers(me: NodeId, peers: &Arc<Peers>) -> Observers {
     Observers::new(Arc::new(Daemons { me, peers: peers.clone() }))
+}
+
+fn layers(
+    me: NodeId,
+    peers: &Arc<Peers>,
+    eyes: &Eyes,
+    results: mpsc::UnboundedSender<Event>,
+) -> Layers {
+    Layers::new(me, observers(me, peers), eyes.ears.clone(), results)
 }
 
 /// Asked to end, and not in the middle of a departure.

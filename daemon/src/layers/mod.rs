@@ -15,16 +15,23 @@
 //! Each step is a task with a deadline, so a server that hangs holds up nothing else. An answer
 //! that comes after the service has gone is of another epoch, and the core drops it.
 //!
+//! Before anything moves, [`advise`] finds out by which layers it could.
+//!
 //! # Failures
 //! In words, in what was seen: the core tries again, ever more slowly, and tells people once.
 //!
 //! # Deliberately absent
 //! Any memory of what was announced. Each step reads what is there and makes it what it should be.
 
+pub mod advise;
 pub mod documents;
+pub mod lookout;
 pub mod names;
 pub mod observe;
+pub mod ports;
 pub mod routes;
+mod segment;
+pub mod trace;
 
 use std::time::Duration;
 
@@ -35,6 +42,7 @@ use stead_core::state::State;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use crate::redirect::Ears;
 use observe::{Observers, Question};
 
 /// How long one step may take.
@@ -45,6 +53,7 @@ const STEP: Duration = Duration::from_secs(10);
 pub struct Layers {
     me: NodeId,
     observers: Observers,
+    ears: Ears,
     routes: routes::Routes,
     events: UnboundedSender<Event>,
 }
@@ -52,8 +61,13 @@ pub struct Layers {
 impl Layers {
     /// Touches nothing yet.
     #[must_use]
-    pub fn new(me: NodeId, observers: Observers, events: UnboundedSender<Event>) -> Self {
-        Self { me, observers, routes: routes::Routes::default(), events }
+    pub fn new(
+        me: NodeId,
+        observers: Observers,
+        ears: Ears,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        Self { me, observers, ears, routes: routes::Routes::default(), events }
     }
 
     /// The routing daemon, as it was seen last.
@@ -121,7 +135,11 @@ impl Layers {
                 Seen::Yes(_) => others,
                 wrong @ (Seen::No(_) | Seen::Nobody) => wrong,
             },
-            Layer::Mac | Layer::Arp | Layer::Route | Layer::Knowledge => others,
+            Layer::Mac | Layer::Arp => {
+                let hands = (&self.observers, &self.ears);
+                segment::verify(hands, state, (service, layer), others, deadline).await
+            }
+            Layer::Route | Layer::Knowledge => others,
         }
     }
 }

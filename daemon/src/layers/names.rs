@@ -1,7 +1,7 @@
 //! Names of services: what stands in the configuration and the state, as records of their zones.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use stead_core::redirect::Seen;
 use stead_core::state::State;
 use stead_core::state::config::{Config, NameConfig, RecordKind, ZoneConfig};
 use stead_redirect::dns::{self, Binding, Data, DnsError, Key, Wanted, Writer, Zone};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::chain::chain;
@@ -156,6 +157,73 @@ pub async fn verify(state: &State, service: &ServiceId, node: NodeId, deadline: 
     } else {
         Seen::No(wrong.join("; "))
     }
+}
+
+/// One server of a service's names.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its address.
+    pub at: SocketAddr,
+    /// Updates go to it before the others.
+    pub first: bool,
+    /// How long it took to answer with authority, or why it did not.
+    pub answers: Result<Duration, String>,
+}
+
+/// Asks every server of every zone that has a name of the service, with the zone's key at hand.
+pub async fn servers(
+    state: &State,
+    service: &ServiceId,
+    node: NodeId,
+    deadline: Instant,
+) -> Result<Vec<Server>, String> {
+    let deadline = deadline.min(Instant::now() + VERIFY);
+    let mut asked = JoinSet::new();
+    let mut seen = BTreeSet::new();
+    for record in records(state, service, node)? {
+        let wanted = wanted(&record)?;
+        let zone = open(record.zone);
+        for (number, at) in record.zone.servers.iter().copied().enumerate() {
+            if !seen.insert((record.zone.domain.clone(), at)) {
+                continue;
+            }
+            let (zone, wanted) = (zone.clone(), wanted.clone());
+            asked.spawn(async move {
+                let answers = timed(zone, &wanted, at, deadline).await;
+                Server { at, first: number == 0, answers }
+            });
+        }
+    }
+    let mut servers = asked.join_all().await;
+    servers.sort_by_key(|it| (!it.first, it.at));
+    Ok(servers)
+}
+
+async fn timed(
+    zone: Result<Zone, String>,
+    wanted: &Wanted,
+    at: SocketAddr,
+    deadline: Instant,
+) -> Result<Duration, String> {
+    let zone = Zone { servers: vec![at], ..zone? };
+    let began = Instant::now();
+    let seen = dns::verify(&zone, wanted, deadline).await.map_err(|error| chain(&error))?;
+    match seen.first() {
+        Some((_, dns::Seen::Converged { .. } | dns::Seen::Old { .. })) => Ok(began.elapsed()),
+        Some((_, dns::Seen::Unreachable(fault) | dns::Seen::Refused(fault))) => Err(chain(fault)),
+        None => Err("it was not asked".to_owned()),
+    }
+}
+
+/// Whether what a name says differs between these nodes.
+#[must_use]
+pub fn differs(state: &State, service: &ServiceId, name: &str, nodes: &[NodeId]) -> bool {
+    let on = |node: &NodeId| {
+        let records = records(state, service, *node).unwrap_or_default();
+        records.into_iter().find(|it| it.name == name).map(|it| it.data)
+    };
+    let said: Vec<_> = nodes.iter().map(on).collect();
+    said.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// What is wrong with one server's answer, if anything is.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Target;
+use super::nudge::Nudger;
 use super::probe::in_use;
 use super::returns::Returns;
 use super::segment::{Segment, SegmentError, Segments};
@@ -38,18 +39,18 @@ pub(super) struct Announcer {
     service: ServiceId,
     epoch: Epoch,
     spots: Vec<Spot>,
-    /// When the first announcement was due.
-    began: Instant,
+    /// When the first announcement was due; who nudges goes by it as well.
+    began: watch::Sender<Instant>,
     /// When the schedule begins anew, an interface having come back.
     again: Option<Instant>,
     /// Interfaces that come back, and the newest return that is known.
     returns: Option<(watch::Receiver<Returns>, u64)>,
     /// The number of the next one.
     number: u32,
+    /// From when on it may leave, all that this node sends taken together; it is counted.
+    paced: Option<Instant>,
     /// `Announced` was sent.
     told: bool,
-    /// What was said last of an announcement that could not leave.
-    failure: Option<(String, Instant)>,
     events: UnboundedSender<Event>,
     notices: UnboundedSender<Notice>,
 }
@@ -63,6 +64,8 @@ struct Spot {
     defended: Option<Instant>,
     /// When it has to be defended next.
     defend: Option<Instant>,
+    /// What was said last of an announcement that could not leave.
+    failure: Option<(String, Instant)>,
     /// When each stranger was told about.
     strangers: HashMap<Mac, Instant>,
 }
@@ -97,7 +100,7 @@ impl Announcer {
         (events, notices): (UnboundedSender<Event>, UnboundedSender<Notice>),
     ) -> Self {
         let spots = targets.into_iter().map(Spot::new).collect();
-        let began = Instant::now();
+        let began = watch::Sender::new(Instant::now());
         let mut new = Self {
             segments,
             service,
@@ -107,13 +110,19 @@ impl Announcer {
             again: None,
             returns: None,
             number: 0,
+            paced: None,
             told: false,
-            failure: None,
             events,
             notices,
         };
         for at in 0..new.spots.len() {
             new.announce(at, Look::AsKnown);
+        }
+        // Only now: clients wait for those frames, and nobody for what is noted of them.
+        let began = *new.began.borrow();
+        for spot in &new.spots {
+            new.segments.pace.reserve(spot.frames());
+            new.segments.memory.begin(&new.service, &spot.target, began);
         }
         new.after();
         new
@@ -125,8 +134,14 @@ impl Announcer {
         Self { returns: Some((returns, known)), ..self }
     }
 
-    /// Goes on for ever.
-    pub(super) async fn run(mut self) {
+    /// Goes on for ever, and tells neighbours one by one beside it.
+    pub(super) async fn run(self) {
+        let targets = self.spots.iter().map(|spot| spot.target.clone()).collect();
+        let nudger = Nudger::new(self.segments.clone(), targets, self.began.subscribe());
+        tokio::join!(self.announce_for_ever(), nudger.run());
+    }
+
+    async fn announce_for_ever(mut self) {
         loop {
             match self.wait().await {
                 Woken::Claimed(at, claim) => self.on_claim(at, claim),
@@ -159,9 +174,19 @@ impl Announcer {
 
     /// When something has to be sent next.
     fn due(&self) -> Instant {
-        let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
+        let scheduled = self.scheduled();
         let each = self.spots.iter().flat_map(|spot| [spot.defend, spot.retry]);
         each.flatten().chain(self.again).fold(scheduled, Instant::min)
+    }
+
+    /// When the next one is due for every address.
+    fn scheduled(&self) -> Instant {
+        let planned = self.planned(self.number);
+        self.paced.map_or(planned, |paced| planned.max(paced))
+    }
+
+    fn planned(&self, number: u32) -> Instant {
+        *self.began.borrow() + Duration::from_micros(announcement(number).as_micros())
     }
 
     fn on_return(&mut self) {
@@ -171,20 +196,29 @@ impl Announcer {
             self.spots.iter().any(|spot| now_known.after(*known, &spot.target.interface));
         *known = now_known.newest;
         if concerned {
-            self.again.get_or_insert(Instant::now().max(self.began + DEFEND));
+            self.again.get_or_insert(Instant::now().max(*self.began.borrow() + DEFEND));
         }
     }
 
     fn on_due(&mut self) {
         let now = Instant::now();
         if self.again.is_some_and(|again| again <= now) {
-            (self.again, self.began, self.number) = (None, now, 0);
+            (self.again, self.number, self.paced) = (None, 0, None);
+            self.began.send_replace(now);
         }
-        let scheduled = self.began + Duration::from_micros(announcement(self.number).as_micros());
+        if self.paced.is_none() && self.planned(self.number) <= now {
+            let frames = self.spots.iter().map(Spot::frames).sum();
+            self.paced = Some(self.segments.pace.reserve(frames));
+        }
+        let scheduled = self.scheduled();
         for at in 0..self.spots.len() {
             let spot = &self.spots[at];
             let own = spot.defend.into_iter().chain(spot.retry).fold(scheduled, Instant::min);
             if own <= now {
+                if scheduled > now {
+                    // It does not wait, but what can wait does so for it.
+                    self.segments.pace.reserve(spot.frames());
+                }
                 self.announce(at, Look::Anew);
             }
         }
@@ -192,12 +226,13 @@ impl Announcer {
     }
 
     fn after(&mut self) {
-        // What was missed while the machine stood still is not made up for.
-        let late = |number| {
-            self.began + Duration::from_micros(announcement(number).as_micros()) <= Instant::now()
-        };
-        while late(self.number) {
-            self.number = self.number.saturating_add(1);
+        let now = Instant::now();
+        if self.scheduled() <= now {
+            self.paced = None;
+            // What was missed while the machine stood still is not made up for.
+            while self.planned(self.number) <= now {
+                self.number = self.number.saturating_add(1);
+            }
         }
         if !self.told && self.spots.iter().all(|spot| spot.retry.is_none()) {
             self.told = true;
@@ -214,7 +249,7 @@ impl Announcer {
             Err(error) => {
                 spot.retry = Some(Instant::now() + RETRY);
                 let address = spot.target.address;
-                self.on_failure(format!("{address} can't be announced: {}", chain(&error)));
+                self.on_failure(at, format!("{address} can't be announced: {}", chain(&error)));
             }
         }
         let now = Instant::now();
@@ -225,13 +260,14 @@ impl Announcer {
         }
     }
 
-    fn on_failure(&mut self, text: String) {
+    fn on_failure(&mut self, at: usize, text: String) {
         let now = Instant::now();
-        let known = self.failure.as_ref();
+        let spot = &mut self.spots[at];
+        let known = spot.failure.as_ref();
         if known.is_some_and(|(said, at)| *said == text && now < *at + REPEAT) {
             return;
         }
-        self.failure = Some((text.clone(), now));
+        spot.failure = Some((text.clone(), now));
         let _ = self.notices.send(Notice::AnnounceFailed(self.service.clone(), text));
     }
 
@@ -275,6 +311,7 @@ impl Spot {
             retry: None,
             defended: None,
             defend: None,
+            failure: None,
             strangers: HashMap::new(),
         }
     }
@@ -297,6 +334,14 @@ impl Spot {
             self.watch = Some((segment, claims));
         }
         Ok(())
+    }
+
+    /// How many frames an announcement takes.
+    fn frames(&self) -> usize {
+        match self.target.address {
+            IpAddr::V4(_) => 2,
+            IpAddr::V6(_) => 1,
+        }
     }
 
     /// Whether one more stranger can be told about.
@@ -335,7 +380,7 @@ async fn returned(returns: Option<&mut (watch::Receiver<Returns>, u64)>) {
 }
 
 /// Whether this node is a router on that interface, as its advertisements must say.
-fn forwards(interface: &str) -> bool {
+pub(super) fn forwards(interface: &str) -> bool {
     let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
     fs::read_to_string(path).is_ok_and(|text| text.trim() != "0")
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use stead_core::state::MacAddress;
 use stead_core::state::config::ServiceAddress;
-use stead_linux::netlink::{Netlink, NetlinkError};
+use stead_linux::netlink::{Address, Link, Netlink, NetlinkError};
 use thiserror::Error;
 
 use super::Target;
@@ -24,9 +24,53 @@ pub enum InterfaceError {
     None(IpAddr),
 }
 
-/// The interface that is configured for an address, or else the one on which this node has an
-/// address of its own whose network contains it (the narrowest, if several). `moving` are the
-/// addresses of all services: they come and go, and say nothing about the node's own networks.
+/// The interfaces of this node and their addresses, at one moment.
+#[derive(Clone, Debug)]
+pub struct Interfaces {
+    links: Vec<Link>,
+    addresses: Vec<Address>,
+}
+
+impl Interfaces {
+    /// As they are now.
+    ///
+    /// # Errors
+    /// [`InterfaceError::Netlink`]
+    pub fn look() -> Result<Self, InterfaceError> {
+        let mut netlink = Netlink::open()?;
+        Ok(Self { links: netlink.links()?, addresses: netlink.addresses()? })
+    }
+
+    /// The interface that is configured for an address, or else the one on which this node has an
+    /// address of its own whose network contains it (the narrowest, if several). `moving` are the
+    /// addresses of all services: they come and go, and say nothing about the node's own networks.
+    ///
+    /// # Errors
+    /// [`InterfaceError::None`]
+    pub fn of(
+        &self,
+        address: &ServiceAddress,
+        moving: &[IpAddr],
+    ) -> Result<Target, InterfaceError> {
+        let target = |name: &str| Target { address: address.ip, interface: name.to_owned() };
+        if let Some(interface) = &address.interface {
+            return Ok(target(interface));
+        }
+        let mut best: Option<(u8, &str)> = None;
+        for own in &self.addresses {
+            let link = self.links.iter().find(|link| link.index == own.index && !link.loopback);
+            let fits = contains(own.addr, own.prefix, address.ip) && !moving.contains(&own.addr);
+            if let Some(link) = link.filter(|_| fits)
+                && best.is_none_or(|(prefix, _)| own.prefix > prefix)
+            {
+                best = Some((own.prefix, &link.name));
+            }
+        }
+        best.map(|(_, name)| target(name)).ok_or(InterfaceError::None(address.ip))
+    }
+}
+
+/// The interface of an address ([`Interfaces::of`]).
 ///
 /// # Errors
 /// [`InterfaceError`]
@@ -34,33 +78,18 @@ pub fn interface_for(
     address: &ServiceAddress,
     moving: &[IpAddr],
 ) -> Result<String, InterfaceError> {
-    if let Some(interface) = &address.interface {
-        return Ok(interface.clone());
-    }
-    let mut netlink = Netlink::open()?;
-    let links = netlink.links()?;
-    let mut best: Option<(u8, &str)> = None;
-    for own in netlink.addresses()? {
-        let link = links.iter().find(|link| link.index == own.index && !link.loopback);
-        let fits = contains(own.addr, own.prefix, address.ip) && !moving.contains(&own.addr);
-        if let Some(link) = link.filter(|_| fits)
-            && best.is_none_or(|(prefix, _)| own.prefix > prefix)
-        {
-            best = Some((own.prefix, &link.name));
-        }
-    }
-    match best {
-        Some((_, name)) => Ok(name.to_owned()),
-        None => Err(InterfaceError::None(address.ip)),
-    }
+    target(address, moving).map(|target| target.interface)
 }
 
-/// The address with its interface ([`interface_for`]).
+/// The address with its interface ([`Interfaces::of`]).
 ///
 /// # Errors
 /// [`InterfaceError`]
 pub fn target(address: &ServiceAddress, moving: &[IpAddr]) -> Result<Target, InterfaceError> {
-    Ok(Target { address: address.ip, interface: interface_for(address, moving)? })
+    if let Some(interface) = address.interface.clone() {
+        return Ok(Target { address: address.ip, interface });
+    }
+    Interfaces::look()?.of(address, moving)
 }
 
 impl Target {

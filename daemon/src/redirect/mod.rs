@@ -10,10 +10,29 @@
 //! ```text
 //! probe:    1..n questions ─▶ nobody answers for the time given ─▶ Probed { conflict: None }
 //! announce: both forms at once, inside the call ─▶ Announced ─▶ the same again by the schedule
+//!           └─▶ then neighbours one by one ─▶ who answers has heard ([`Reached`])
 //! ```
 //! One socket per interface serves all services on it; it stays open, so the first announcement
 //! costs no more than a look at the interface and the sending. Received frames are handed to those
 //! who watch the address they are about, however many services there are.
+//!
+//! # Neighbours one by one
+//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not carry
+//! what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
+//! that interface (for one with a MAC of its own, of the card below it too) and the gateways of its
+//! routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
+//! question whose sender is the service's address (RFC 826: the receiver takes it up also within
+//! its lock time); the answer to that shows that it was heard.
+//!
+//! Other nodes listen for what is announced ([`Redirect::follow`], [`Ears`]). When they are asked
+//! about a takeover and heard none of it, the segment is taken for one that swallows announcements,
+//! until somebody hears one there: nudges go on as often as announcements do.
+//!
+//! # How much is sent
+//! All frames that can wait (repetitions, refreshes, nudges) share one rate, for all services
+//! together (`pace`). What comes first never waits, nor do defences (one per second and address)
+//! and what is tried again; but the rest waits for them. Of nudges only one at a time waits for
+//! its turn, so that repetitions are not behind them.
 //!
 //! # Conflicts
 //! A stranger is a MAC that no interface of this node has. While probing: whoever uses the address
@@ -40,11 +59,19 @@
 //! # Deliberately absent
 //! Tagged frames, proxies and anycast addresses. Listening in groups of other addresses: a
 //! stranger's simultaneous IPv6 probe is seen only where the card lets that group through; one that
-//! *uses* the address answers to all nodes, which is always seen. Signals that were away for less
+//! *uses* the address answers to all nodes, which is always seen. A former holder of the same MAC
+//! (`Layer::Mac`): its frames look like ours, and the gate keeps it from sending any. Whether a
+//! neighbour believed what it heard: only its own table says that, and observers look into theirs.
+//! Signals that were away for less
 //! than a second: the kernel need not tell of them, and the slow refresh covers those.
 
 mod announce;
+mod ears;
 mod interface;
+mod memory;
+mod neighbours;
+mod nudge;
+mod pace;
 mod probe;
 mod returns;
 mod segment;
@@ -58,15 +85,21 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::notice::Notice;
 use stead_core::redirect::Probing;
+use stead_core::state::State;
+use stead_core::state::config::ServiceAddress;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, spawn_blocking};
 
-pub use interface::{InterfaceError, interface_for, target};
+use crate::chain::chain;
+
+pub use ears::{Ears, Heard};
+pub use interface::{InterfaceError, Interfaces, interface_for, target};
+pub use memory::Reached;
 use segment::Segments;
 pub use strangers::Stranger;
 
 /// An address and the interface on which it lives.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     /// The address.
     pub address: IpAddr,
@@ -98,15 +131,28 @@ pub struct Redirect {
     notices: UnboundedSender<Notice>,
     announcing: BTreeMap<ServiceId, AbortHandle>,
     returns: returns::Watch,
+    /// The configuration whose addresses are listened for, and who begins that.
+    followed: Option<(u64, AbortHandle)>,
 }
 
 impl Redirect {
     /// Touches nothing yet.
     #[must_use]
     pub fn new(events: UnboundedSender<Event>, notices: UnboundedSender<Notice>) -> Self {
-        let segments = Arc::new(Segments::default());
+        Self::hearing(&Ears::default(), events, notices)
+    }
+
+    /// Touches nothing yet. What it hears, `ears` hear.
+    #[must_use]
+    pub fn hearing(
+        ears: &Ears,
+        events: UnboundedSender<Event>,
+        notices: UnboundedSender<Notice>,
+    ) -> Self {
+        let segments = ears.0.clone();
         let returns = returns::Watch::default();
-        Self { segments, events, notices, announcing: BTreeMap::new(), returns }
+        let announcing = BTreeMap::new();
+        Self { segments, events, notices, announcing, returns, followed: None }
     }
 
     /// Asks whether anybody else uses one of the addresses; `Probed` comes with the first conflict,
@@ -150,6 +196,7 @@ impl Redirect {
             task.abort();
         }
         self.segments.strangers.forget(service);
+        self.segments.memory.forget(service);
     }
 
     /// Who else used an address that is announced here, within the last minute.
@@ -157,6 +204,32 @@ impl Redirect {
     pub fn strangers(&self) -> Vec<Stranger> {
         self.segments.strangers.list()
     }
+
+    /// Listens for announcements of what any service has, wherever it runs, so that this node can
+    /// say whether they arrive ([`Ears`]); if the configuration is new.
+    pub fn follow(&mut self, state: &State) {
+        let Some(config) = &state.config else { return };
+        if self.followed.as_ref().is_some_and(|(revision, _)| *revision == state.revision) {
+            return;
+        }
+        let all = config.services.values().flat_map(|service| &service.addresses);
+        let listen = listen(Ears(self.segments.clone()), all.cloned().collect());
+        let task = tokio::spawn(listen).abort_handle();
+        if let Some((_, before)) = self.followed.replace((state.revision, task)) {
+            before.abort();
+        }
+    }
+}
+
+async fn listen(ears: Ears, all: Vec<ServiceAddress>) {
+    // The kernel's answers about interfaces queue behind every change of one.
+    let interfaces = match spawn_blocking(Interfaces::look).await {
+        Ok(Ok(interfaces)) => interfaces,
+        Ok(Err(error)) => return tracing::warn!("not listened for: {}", chain(&error)),
+        Err(error) => return tracing::warn!("not listened for: {error}"),
+    };
+    let moving: Vec<_> = all.iter().map(|it| it.ip).collect();
+    ears.listen(all.iter().filter_map(|it| interfaces.of(it, &moving).ok()).collect());
 }
 
 impl Drop for Redirect {

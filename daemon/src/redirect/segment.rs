@@ -4,14 +4,20 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use stead_linux::netlink::{Link, Mac, Netlink, NetlinkError};
 use stead_linux::packet::{Claim, Frame, PacketError, PacketSocket, Wanted, arp, claim, neighbor};
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::Instant;
 
+use super::memory::Memory;
+use super::neighbours::Tables;
+use super::pace::Pace;
 use super::strangers::Strangers;
+use crate::chain::chain;
 use crate::polled::Polled;
 
 /// How many claims wait for whoever watches an address; more at once tell nothing new.
@@ -20,6 +26,9 @@ const WAITING: usize = 16;
 const AT_ONCE: usize = 64;
 /// Larger than any ARP or neighbour discovery frame that means anything here.
 const FRAME: usize = 2_048;
+/// For how long the kernel's tables are not read again: several services that come at once look at
+/// the same.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// An interface can't carry frames now. None was sent.
 #[derive(Debug, Error)]
@@ -50,6 +59,12 @@ pub(super) struct Segments {
     inner: Mutex<Known>,
     /// Who else used the addresses that are announced there.
     pub(super) strangers: Strangers,
+    /// What is heard there.
+    pub(super) memory: Arc<Memory>,
+    /// How much is sent.
+    pub(super) pace: Pace,
+    /// The kernel's tables, and when they were read.
+    tables: tokio::sync::Mutex<Option<(Arc<Tables>, Instant)>>,
 }
 
 #[derive(Default)]
@@ -74,6 +89,8 @@ impl Drop for Open {
 pub(super) struct Segment {
     name: String,
     socket: Polled<PacketSocket>,
+    memory: Arc<Memory>,
+    opened: Instant,
     watchers: Mutex<HashMap<IpAddr, Vec<Sender<Claim>>>>,
 }
 
@@ -103,10 +120,36 @@ impl Segments {
             return Ok(open.segment.clone());
         }
         known.open.remove(name);
-        let segment = Arc::new(Segment::open(name)?);
+        let segment = Arc::new(Segment::open(name, self.memory.clone())?);
         let listener = tokio::spawn(segment.clone().listen()).abort_handle();
         known.open.insert(name.to_owned(), Open { segment: segment.clone(), listener });
         Ok(segment)
+    }
+
+    /// What the kernel knows of neighbours and gateways, as of a moment ago; nothing if it can't be
+    /// asked.
+    pub(super) async fn tables(&self) -> Option<Arc<Tables>> {
+        let mut known = self.tables.lock().await;
+        if let Some((tables, read)) = &*known
+            && read.elapsed() < KEPT
+        {
+            return Some(tables.clone());
+        }
+        let read = match spawn_blocking(Tables::read).await {
+            Ok(Ok(tables)) => Ok(Arc::new(tables)),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(tables) => {
+                *known = Some((tables.clone(), Instant::now()));
+                Some(tables)
+            }
+            Err(why) => {
+                tracing::warn!("neighbours are not told one by one: {why}");
+                None
+            }
+        }
     }
 
     /// Whether a MAC is one of this node's own, on whatever interface; yes if that can't be found
@@ -146,16 +189,22 @@ impl Known {
 }
 
 impl Segment {
-    fn open(name: &str) -> Result<Self, SegmentError> {
+    fn open(name: &str, memory: Arc<Memory>) -> Result<Self, SegmentError> {
         let socket = PacketSocket::open(name, Wanted::Neighbors)
             .map_err(|error| SegmentError::Packet(name.to_owned(), error))?;
         let socket =
             Polled::new(socket).map_err(|error| SegmentError::Listen(name.to_owned(), error))?;
-        Ok(Self { name: name.to_owned(), socket, watchers: Mutex::default() })
+        let (name, opened) = (name.to_owned(), Instant::now());
+        Ok(Self { name, socket, memory, opened, watchers: Mutex::default() })
     }
 
     fn index(&self) -> u32 {
         self.socket.get().index()
+    }
+
+    /// Since when it is listened to.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Its MAC.
@@ -210,7 +259,7 @@ impl Segment {
             });
             match failed.await {
                 Ok(None) => tokio::task::yield_now().await,
-                Ok(Some(error)) => return crate::chain::chain(&error),
+                Ok(Some(error)) => return chain(&error),
                 Err(error) => return error.to_string(),
             }
         }
@@ -218,6 +267,7 @@ impl Segment {
 
     fn hand_out(&self, bytes: &[u8]) {
         let Some(frame) = Frame::parse(bytes) else { return };
+        self.memory.hear(&self.name, self.mac(), bytes);
         let about: [IpAddr; 2] = match (arp::Arp::parse(&frame), neighbor::Message::parse(&frame)) {
             (Some(arp), _) => [arp.sender_ip.into(), arp.target_ip.into()],
             (None, Some(message)) => [message.source.into(), message.target.into()],

@@ -6,6 +6,7 @@ mod double;
 mod fault;
 mod helper;
 mod keep;
+mod lock;
 mod prober;
 mod relay;
 mod vm;

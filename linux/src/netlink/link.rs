@@ -215,7 +215,9 @@ impl Netlink {
 
     /// Says how an interface gets its link-local IPv6 address. It takes effect when the interface
     /// is turned on, so it belongs between creating one and [`Netlink::set_up`]: an address that
-    /// was formed stays. Refused (EAFNOSUPPORT) where the interface has no IPv6.
+    /// was formed stays. It does not keep the kernel from forming an address of a router's prefix:
+    /// for that, set [`crate::sysctl::Setting::AcceptRa`] to 0. Refused (EAFNOSUPPORT) where the
+    /// interface has no IPv6.
     pub fn set_address_generation(
         &mut self,
         index: u32,

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::echo::End;
 use super::frame::{self, Frame, array, be16};
 use crate::netlink::Mac;
 
@@ -9,6 +10,8 @@ const NOBODY: Mac = Mac([0; 6]);
 const LENGTH: usize = 28;
 /// Ethernet, IPv4, six and four octets.
 const FORM: [u8; 6] = [0, 1, 8, 0, 6, 4];
+/// "request reverse" of RFC 903.
+const REVERSE_REQUEST: u16 = 3;
 
 /// Question or answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,40 @@ impl Arp {
         bytes.extend_from_slice(&self.target_ip.octets());
         bytes
     }
+}
+
+/// "`ip` is at `mac`", to the one who asked, or is told as if it had.
+#[must_use]
+pub fn reply(mac: Mac, ip: Ipv4Addr, to: End<Ipv4Addr>) -> Vec<u8> {
+    let operation = Operation::Reply;
+    let arp =
+        Arp { operation, sender_mac: mac, sender_ip: ip, target_mac: to.mac, target_ip: to.ip };
+    arp.to_frame(to.mac)
+}
+
+/// A frame that says where `mac` is and nothing about any address: "who am I?" (RFC 903), as
+/// hypervisors send it when a machine has moved. Switches learn from it; nobody answers.
+#[must_use]
+pub fn reverse(mac: Mac) -> Vec<u8> {
+    let nowhere = Ipv4Addr::UNSPECIFIED.octets();
+    let mut bytes = frame::header(Mac::BROADCAST, mac, frame::RARP);
+    bytes.extend_from_slice(&FORM);
+    bytes.extend_from_slice(&REVERSE_REQUEST.to_be_bytes());
+    bytes.extend_from_slice(&mac.0);
+    bytes.extend_from_slice(&nowhere);
+    bytes.extend_from_slice(&mac.0);
+    bytes.extend_from_slice(&nowhere);
+    bytes
+}
+
+/// The MAC that a frame as [`reverse`] builds it is about; `None` for any other frame.
+#[must_use]
+pub fn reversed(frame: &Frame<'_>) -> Option<Mac> {
+    let bytes = frame.payload;
+    let asks = frame.ether_type == frame::RARP
+        && array(bytes, 0)? == FORM
+        && be16(bytes, 6)? == REVERSE_REQUEST;
+    asks.then_some(Mac(array(bytes, 18)?))
 }
 
 /// "`ip` is at `mac`" in the form of a question about oneself (RFC 5227 2.3, ARP Announcement).

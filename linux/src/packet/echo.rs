@@ -126,6 +126,17 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// The message alone, as an ordinary socket sends it: the kernel adds the checksum over IPv6.
+    pub(super) fn alone(&self, v6: bool) -> Vec<u8> {
+        if v6 {
+            return self.body([128, 129]);
+        }
+        let mut body = self.body([8, 0]);
+        let sum = checksum(&[&body]);
+        body[2..4].copy_from_slice(&sum.to_be_bytes());
+        body
+    }
+
     fn body(&self, kinds: [u8; 2]) -> Vec<u8> {
         let kind = match self.kind {
             Kind::Request => kinds[0],
@@ -141,9 +152,7 @@ impl Message<'_> {
     /// The frame for IPv4.
     #[must_use]
     pub fn over_v4(&self, from: End<Ipv4Addr>, to: End<Ipv4Addr>) -> Vec<u8> {
-        let mut body = self.body([8, 0]);
-        let sum = checksum(&[&body]);
-        body[2..4].copy_from_slice(&sum.to_be_bytes());
+        let body = self.alone(false);
         let length = u16::try_from(IPV4_HEADER + body.len()).unwrap_or(u16::MAX);
         // Version 4, five words; not to be fragmented; checksum still zero.
         let mut ip = vec![0x45, 0];

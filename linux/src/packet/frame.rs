@@ -3,6 +3,7 @@
 use crate::netlink::Mac;
 
 pub(super) const ARP: u16 = 0x0806;
+pub(super) const RARP: u16 = 0x8035;
 pub(super) const IPV4: u16 = 0x0800;
 pub(super) const IPV6: u16 = 0x86dd;
 

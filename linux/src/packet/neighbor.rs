@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::echo::End;
 use super::frame::{self, Frame, array, be16, checksum};
 use crate::netlink::Mac;
 
@@ -40,6 +41,8 @@ pub struct Message {
     pub kind: Kind,
     /// Sender's address; unspecified in duplicate address detection.
     pub source: Ipv6Addr,
+    /// Whom it is for: one node, or a group.
+    pub destination: Ipv6Addr,
     /// The address it is about.
     pub target: Ipv6Addr,
     /// The MAC it names in its option, if it has one.
@@ -79,7 +82,8 @@ impl Message {
             return None;
         }
         let source = Ipv6Addr::from(array::<16>(bytes, 8)?);
-        let mut message = Self { kind, source, target, link_layer: None, nonce: None };
+        let destination = Ipv6Addr::from(array::<16>(bytes, 24)?);
+        let mut message = Self { kind, source, destination, target, link_layer: None, nonce: None };
         message.read_options(&body[24..])?;
         Some(message)
     }
@@ -112,11 +116,32 @@ impl Message {
 #[must_use]
 pub fn announcement(mac: Mac, ip: Ipv6Addr, router: bool) -> Vec<u8> {
     let flags = FLAG_OVERRIDE | if router { FLAG_ROUTER } else { 0 };
+    advertisement(mac, ip, flags, (multicast_mac(ALL_NODES), ALL_NODES))
+}
+
+/// "`ip` is at `mac`", to the one who asked, by a node that is no router (RFC 4861 7.2.4). Who asks
+/// without an address is answered to all nodes.
+#[must_use]
+pub fn answer(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>) -> Vec<u8> {
+    if to.ip.is_unspecified() {
+        return announcement(mac, ip, false);
+    }
+    tell(mac, ip, to, false)
+}
+
+/// The same to a neighbour that did not ask. `router` as in [`announcement`].
+#[must_use]
+pub fn tell(mac: Mac, ip: Ipv6Addr, to: End<Ipv6Addr>, router: bool) -> Vec<u8> {
+    let flags = FLAG_OVERRIDE | FLAG_SOLICITED | if router { FLAG_ROUTER } else { 0 };
+    advertisement(mac, ip, flags, (to.mac, to.ip))
+}
+
+fn advertisement(mac: Mac, ip: Ipv6Addr, flags: u8, to: (Mac, Ipv6Addr)) -> Vec<u8> {
     let mut body = vec![ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     body.extend_from_slice(&ip.octets());
     body.extend_from_slice(&[TARGET_LINK_LAYER, 1]);
     body.extend_from_slice(&mac.0);
-    icmpv6((mac, ip), (multicast_mac(ALL_NODES), ALL_NODES), HOP_LIMIT, body)
+    icmpv6((mac, ip), to, HOP_LIMIT, body)
 }
 
 /// "Does anybody use `ip`?", without claiming it (RFC 4862 5.4.2). A holder answers to all nodes.

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
 
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -18,6 +19,8 @@ pub enum Wanted {
     Neighbors,
     /// ICMP and ICMPv6 echo requests and replies, ARP and neighbour discovery.
     Echoes,
+    /// The same, and RARP: all by which a takeover is told or seen.
+    Takeovers,
 }
 
 /// What went wrong with frames on an interface.
@@ -98,6 +101,22 @@ impl PacketSocket {
         self.index
     }
 
+    /// Has the interface take in frames to one more MAC, until this socket is closed. A card that
+    /// has no room for it takes in all frames meanwhile.
+    ///
+    /// # Errors
+    /// See [`PacketError`].
+    pub fn also_to(&self, mac: Mac) -> Result<(), PacketError> {
+        let [a, b, c, d, e, f] = mac.0;
+        let wish = libc::packet_mreq {
+            mr_ifindex: self.index.cast_signed(),
+            mr_type: libc::PACKET_MR_UNICAST as libc::c_ushort,
+            mr_alen: 6,
+            mr_address: [a, b, c, d, e, f, 0, 0],
+        };
+        set_option(&self.socket, libc::PACKET_ADD_MEMBERSHIP, &wish).map_err(PacketError::Io)
+    }
+
     /// Sends one frame.
     ///
     /// # Errors
@@ -145,14 +164,18 @@ fn classify(error: io::Error) -> PacketError {
 
 fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: the option's value is a live int and its length is told.
+    set_option(socket, PACKET_IGNORE_OUTGOING, &on)
+}
+
+fn set_option<T: Copy>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: the option's value is alive and its length is told; the kernel only reads it.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_PACKET,
-            PACKET_IGNORE_OUTGOING,
-            (&raw const on).cast(),
-            mem::size_of_val(&on) as libc::socklen_t,
+            option,
+            ptr::from_ref(value).cast(),
+            mem::size_of_val(value) as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -202,7 +225,15 @@ fn filter(wanted: Wanted) -> Vec<SockFilter> {
         (LOAD_HALF, 0, 0, 12),
         (IF_EQUAL, TAKE, 0, u32::from(frame::ARP)),
     ];
-    if wanted == Wanted::Echoes {
+    let (echoes, reverse) = match wanted {
+        Wanted::Neighbors => (false, false),
+        Wanted::Echoes => (true, false),
+        Wanted::Takeovers => (true, true),
+    };
+    if reverse {
+        program.push((IF_EQUAL, TAKE, 0, u32::from(frame::RARP)));
+    }
+    if echoes {
         let ipv4 = u32::from(frame::IPV4);
         program.extend([
             (IF_EQUAL, 0, 2, ipv4),
@@ -218,7 +249,7 @@ fn filter(wanted: Wanted) -> Vec<SockFilter> {
         (IF_EQUAL, TAKE, 0, 135),
         (IF_EQUAL, TAKE, 0, 136),
     ]);
-    if wanted == Wanted::Echoes {
+    if echoes {
         program.extend([(IF_EQUAL, TAKE, 0, 128), (IF_EQUAL, TAKE, 0, 129)]);
     }
     let end = program.len();

@@ -285,3 +285,25 @@ fn neighbours_are_listed_and_forgotten() {
     let known = netlink.neighbours().expect("a list");
     assert!(!known.iter().any(|n| n.addr == ip("192.0.2.2") && n.mac.is_some()), "{known:?}");
 }
+
+#[test]
+fn the_route_to_an_address_is_looked_up() {
+    let (_ns, mut netlink) = room();
+    let index = netlink.create_bridge("br0", None).expect("a bridge").index;
+    netlink.set_up(index).expect("up");
+    for (own, net, length, gateway) in
+        [("10.1.0.2", "10.9.0.0", 16, "10.1.0.1"), ("fd00:1::2", "fd00:9::", 32, "fd00:1::1")]
+    {
+        let narrow = if ip(own).is_ipv4() { 24 } else { 64 };
+        netlink.add_address(index, &AddressSpec::new(ip(own), narrow)).expect("an address");
+        let inside: IpAddr = ip(&net.replace("9.0.0", "9.0.7").replace("9::", "9::7"));
+        assert_eq!(netlink.route_to(inside).expect("an answer"), None);
+        let to = Destination { addr: ip(net), prefix: length };
+        netlink.add_route(&Route::via(to, ip(gateway))).expect("a route");
+        let found = netlink.route_to(inside).expect("an answer").expect("a route");
+        assert_eq!((found.to, found.gateway, found.index), (to, Some(ip(gateway)), Some(index)));
+        assert_eq!(netlink.route_to(ip(own)).expect("an answer"), None, "its own");
+        let beside = netlink.route_to(ip(gateway)).expect("an answer").expect("on the link");
+        assert_eq!(beside.gateway, None);
+    }
+}

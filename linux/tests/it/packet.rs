@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::echo::{self, Echo, End};
-use stead_linux::packet::{Claim, Frame, arp, claim, neighbor};
+use stead_linux::packet::{Claim, Frame, announced, answered, arp, claim, neighbor};
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 0x11]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x22]);
@@ -37,6 +37,34 @@ fn arp_frames_have_these_bytes() {
         "02000000002202000000001108060001080006040001\
          0200000000110a0000010000000000000a000064"
     );
+}
+
+#[test]
+fn answers_and_a_mere_sign_have_these_bytes() {
+    let to = End { mac: OTHER, ip: Ipv4Addr::new(10, 0, 0, 1) };
+    assert_eq!(
+        hex(&arp::reply(MAC, IP, to)),
+        "02000000002202000000001108060001080006040002\
+         0200000000110a0000640200000000220a000001"
+    );
+    assert_eq!(
+        hex(&arp::reverse(MAC)),
+        "ffffffffffff02000000001180350001080006040003\
+         02000000001100000000020000000011\
+         00000000"
+    );
+    let bytes = arp::reverse(MAC);
+    let frame = Frame::parse(&bytes).expect("a frame");
+    assert_eq!((arp::reversed(&frame), arp::Arp::parse(&frame)), (Some(MAC), None));
+
+    let asker = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    let bytes = neighbor::answer(MAC, IP6, End { mac: OTHER, ip: asker });
+    let frame = Frame::parse(&bytes).expect("a frame");
+    let read = neighbor::Message::parse(&frame).expect("an NA");
+    assert_eq!((frame.destination, read.target, read.link_layer), (OTHER, IP6, Some(MAC)));
+    assert_eq!(read.kind, neighbor::Kind::Advertisement { solicited: true, overrides: true });
+    let nobody = End { mac: OTHER, ip: Ipv6Addr::UNSPECIFIED };
+    assert_eq!(neighbor::answer(MAC, IP6, nobody), neighbor::announcement(MAC, IP6, false));
 }
 
 #[test]
@@ -96,6 +124,34 @@ fn strangers_are_told_from_ourselves() {
 }
 
 #[test]
+fn what_is_said_to_all_is_told_from_what_is_said_to_one() {
+    let (v4, v6) = (IpAddr::V4(IP), IpAddr::V6(IP6));
+    let (near, near6): (Ipv4Addr, Ipv6Addr) =
+        ("10.0.0.1".parse().expect("ip"), "fe80::1".parse().expect("ip"));
+    for frame in [arp::announcement(MAC, IP), arp::announcement_as_reply(MAC, IP)] {
+        assert_eq!((announced(&frame), answered(&frame, OTHER)), (Some((v4, MAC)), None));
+    }
+    let frame = neighbor::announcement(MAC, IP6, false);
+    assert_eq!((announced(&frame), answered(&frame, OTHER)), (Some((v6, MAC)), None));
+    // A neighbour answers whoever asked it, and nobody else.
+    let frame = arp::reply(MAC, near, End { mac: OTHER, ip: IP });
+    assert_eq!(announced(&frame), None);
+    assert_eq!(answered(&frame, OTHER), Some((near.into(), v4)));
+    assert_eq!((answered(&frame, MAC), answered(&frame[..40], OTHER)), (None, None));
+    let frame = neighbor::tell(MAC, near6, End { mac: OTHER, ip: IP6 }, false);
+    assert_eq!(announced(&frame), None);
+    assert_eq!(answered(&frame, OTHER), Some((near6.into(), v6)));
+    for frame in [
+        arp::request(MAC, near, IP, OTHER),
+        arp::probe(MAC, IP),
+        neighbor::request(MAC, near6, IP6, Some(OTHER)),
+        neighbor::probe(MAC, IP6, [1; 6]),
+    ] {
+        assert_eq!((announced(&frame), answered(&frame, OTHER)), (None, None));
+    }
+}
+
+#[test]
 fn a_damaged_or_routed_advertisement_is_no_claim() {
     let good = neighbor::announcement(OTHER, IP6, false);
     for at in [21, 40, 60] {
@@ -129,6 +185,7 @@ fn read_all(bytes: &[u8]) {
     let _ = arp::Arp::parse(&frame);
     let _ = neighbor::Message::parse(&frame);
     let _ = Echo::parse(&frame);
+    let _ = (announced(bytes), answered(bytes, MAC));
     let _ = claim(bytes, IpAddr::V4(IP), &[MAC]);
     let _ = claim(bytes, IpAddr::V6(IP6), &[MAC]);
 }

@@ -1,11 +1,14 @@
 //! Who is where: what bridges and neighbour caches know, and how old it is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV6};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use stead_linux::namespace::NetNs;
-use stead_linux::netlink::{AddressGeneration, Mac, MacvlanMode, NeighbourState, VethPeer};
+use stead_linux::netlink::{
+    AddressGeneration, AddressSpec, Mac, MacvlanMode, NeighbourState, VethPeer,
+};
 use stead_linux::packet::{PacketSocket, Wanted, arp};
 use stead_linux::sysctl::{self, Setting, SysctlError};
 
@@ -118,6 +121,49 @@ fn a_macvlan_forms_no_address_of_its_own() {
     }
     let error = netlink.set_address_generation(9_999, AddressGeneration::None);
     assert!(error.expect_err("never was").not_there());
+}
+
+/// Also where no address is formed by itself; unless advertisements are not heeded.
+#[test]
+fn a_router_gives_a_macvlan_an_address_and_a_default_route() {
+    let pair = Pair::new();
+    let mut netlink = pair.node.netlink().expect("a socket");
+    let parent = netlink.link_named("eth0").expect("there").index;
+    let heeds = [("vip0", 0), ("vip1", 1)].map(|(name, accept)| {
+        let made = netlink.create_macvlan(name, parent, MacvlanMode::Private, None);
+        let index = made.expect("a macvlan").index;
+        netlink.set_address_generation(index, AddressGeneration::None).expect("set");
+        let write = || sysctl::write(name, Setting::AcceptRa, accept);
+        pair.node.run(write).expect("inside").expect("written");
+        netlink.set_up(index).expect("up");
+        index
+    });
+    let mut outside = pair.client.netlink().expect("a socket");
+    let index = outside.link_named("eth0").expect("there").index;
+    let router = AddressSpec::new("fe80::1".parse().expect("an address"), 64);
+    outside.add_address(index, &router).expect("added");
+    let advertise = || {
+        let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6));
+        let socket = socket.expect("a socket");
+        socket.set_multicast_hops_v6(255).expect("set");
+        socket.set_multicast_if_v6(index).expect("set");
+        // RFC 4861 4.2 and 4.6.2: a router for half an hour, 2001:db8::/64 to form addresses of.
+        let mut body = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        body.extend([3, 4, 64, 0xc0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        body.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let all_nodes = SocketAddrV6::new("ff02::1".parse().expect("an address"), 0, 0, index);
+        socket.send_to(&body, &all_nodes.into()).expect("sent");
+    };
+    wait_until("the one that heeds it has a default route", || {
+        pair.client.run(advertise).expect("inside");
+        let routes = netlink.routes().expect("a list");
+        let mut by_router = routes.iter().filter(|route| route.to.prefix == 0);
+        by_router.any(|route| route.index == Some(heeds[1]) && route.expires.is_some())
+    });
+    assert_eq!(netlink.addresses_of(heeds[1]).expect("a list").len(), 1);
+    assert_eq!(netlink.addresses_of(heeds[0]).expect("a list"), []);
+    let routes = netlink.routes().expect("a list");
+    assert!(routes.iter().all(|route| route.index != Some(heeds[0])), "{routes:?}");
 }
 
 /// A thread reads and writes in the namespace in which it is, also after it went into another.

@@ -49,3 +49,9 @@ pub use key::{Key, KeyDigest, KeyError, NotADigest};
 pub use serve::{HEARTBEAT, Settings, USUAL_PORT, serve, serve_on};
 pub use shelf::{Shelf, ShelfError};
 pub use trust::{CLOCK_TOLERANCE, Expected, Novelty, Refusal, Trust};
+
+/// A document of service `web`, for tests of other folders.
+#[cfg(test)]
+pub(crate) fn sample() -> Document {
+    tests::document(1)
+}

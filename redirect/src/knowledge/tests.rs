@@ -36,6 +36,10 @@ pub(super) fn document(sequence: u64) -> Document {
     }
 }
 
+pub(super) fn envelope(sequence: u64) -> Envelope {
+    Envelope::sign(&document(sequence), &ed25519()).unwrap()
+}
+
 fn expected(known: Option<Order>, seconds: i64) -> Expected<'static> {
     Expected { service: "web", known, now: at(seconds) }
 }
@@ -66,7 +70,8 @@ fn a_document_reads_as_it_is_written() {
     let body = envelope.text().lines().last().unwrap();
     assert_eq!(
         body,
-        "{\"version\":1,\"cluster\":{\"id\":\"00112233445566778899aabbccddeeff\",\"name\":\"shop\"},\
+        "{\"version\":1,\
+         \"cluster\":{\"id\":\"00112233445566778899aabbccddeeff\",\"name\":\"shop\"},\
          \"service\":\"web\",\"epoch\":7,\"sequence\":1,\"issued\":\"2026-07-25T17:20:00.000Z\",\
          \"state\":\"here\",\"node\":\"node1\",\"site\":null,\
          \"addresses\":[\"10.0.0.100\",\"fd00::100\"],\"names\":[\"web.example.com\"],\

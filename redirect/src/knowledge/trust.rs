@@ -116,7 +116,7 @@ pub struct Trust {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Brought {
-    /// The log index first: it is the cluster's, while an epoch is that of one service's assignment.
+    /// The log index first: it is the cluster's, while an epoch is of one service's assignment.
     sequence: u64,
     issued: Stamp,
     signers: BTreeSet<KeyDigest>,
@@ -135,6 +135,12 @@ impl Trust {
     #[must_use]
     pub fn or_kept(self, kept: Self) -> Self {
         if self.cluster == kept.cluster && self.written == kept.written { kept } else { self }
+    }
+
+    /// Whether a document has brought other keys than the operator wrote.
+    #[must_use]
+    pub fn has_rolled_on(&self) -> bool {
+        self.brought.is_some()
     }
 
     /// The keys that are believed now.

@@ -22,7 +22,9 @@ pub enum Source {
     /// From the address itself, which is on this interface. The form to take: it ends with the
     /// address's lifetime, in both families.
     Interface(String),
-    /// From a route of the main table with this protocol number. In IPv6 it outlives its address.
+    /// From a route of the main table with this protocol number. In IPv6 it outlives its address;
+    /// and FRR, to which an address is a route as well, takes that in its place where both have the
+    /// same length, and announces nothing. Not tried with FRR.
     Kernel(u8),
 }
 

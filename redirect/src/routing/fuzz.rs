@@ -10,7 +10,8 @@ use super::frr::read as frr;
 const PROTOCOLS: &str = "2002-Name       Proto      Table      State  Since         Info\n\
     1002-up         BGP        ---        up     13:11:30.764  Established   \n\
     1006-  BGP state:          Established\n     Neighbor address: 10.20.1.1\n     \
-    Last error:       Received: Administrative shutdown\n     Hold timer:       6.648/9\n \n0000 \n";
+    Last error:       Received: Administrative shutdown\n     Hold timer:       6.648/9\n \n\
+    0000 \n";
 const SESSIONS: &str = "1020-bfd1:\n IP address                Interface  State      Since         \
     Interval  Timeout\n 10.20.1.1                 a0         Up         13:07:42.261    0.050    \
     0.150\n0000 \n";

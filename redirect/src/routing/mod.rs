@@ -17,9 +17,9 @@
 //! The address itself is what is announced ([`Source::Interface`]), and no route beside it: an
 //! address has a lifetime that the kernel keeps, and when it ends both daemons withdraw the prefix
 //! by themselves, in both families. A route can't do that: an IPv4 route goes away with its
-//! preferred source, without a word to anybody before Linux 6.6; an IPv6 route only loses its
-//! source and stays, and one that `expires` is cleared away up to half a minute later. A prefix
-//! wider than one address is announced by an address with that length.
+//! preferred source, of which older kernels tell nobody; an IPv6 route only loses its source and
+//! stays, and one that `expires` is cleared away half a minute later or more. A prefix wider than
+//! one address is announced by an address with that length.
 //!
 //! # Failures
 //! A daemon that is not there, does not permit, or answers too late is a [`WatchError`] with the
@@ -50,7 +50,7 @@ use thiserror::Error;
 pub use announce::{Announce, AnnounceError, Source};
 pub use bird::{ConfigureError as BirdConfigureError, ControlError};
 pub use frr::{ConfigureError as FrrConfigureError, Vtysh, VtyshError};
-pub use observe::{ObserveError, Observed, observe};
+pub use observe::{Hop, ObserveError, Observed, observe};
 pub use outage::{Part, expected_outage, sum};
 pub use prefix::{Prefix, PrefixError};
 pub use trouble::Trouble;

@@ -21,7 +21,7 @@ pub struct PrefixError(String);
 impl Prefix {
     /// One address.
     #[must_use]
-    pub fn host(address: IpAddr) -> Self {
+    pub fn single(address: IpAddr) -> Self {
         Self { address, length: longest(address) }
     }
 
@@ -98,6 +98,6 @@ mod tests {
         let address: IpAddr = "10.98.7.1".parse().expect("an address");
         assert_eq!(Prefix::around(address, 16), "10.98.0.0/16".parse().ok());
         assert_eq!(Prefix::around(address, 33), None);
-        assert_eq!(Prefix::host(address).to_string(), "10.98.7.1/32");
+        assert_eq!(Prefix::single(address).to_string(), "10.98.7.1/32");
     }
 }

@@ -58,8 +58,8 @@ pub enum Trouble {
     /// Silence is noticed late.
     #[error(
         "the session with {neighbour} is up without BFD: if this node falls silent, that is \
-         noticed only {}; turn BFD on at both ends",
-        .hold.map_or("never".to_owned(), |hold| format!("after the hold time of {} s", hold.as_secs()))
+         noticed {}; turn BFD on at both ends",
+        after(.hold)
     )]
     WithoutBfd {
         /// Who.
@@ -109,18 +109,18 @@ pub enum Trouble {
     },
     /// It was announced, and another node has no way there.
     #[error(
-        "{prefix} is announced, but {observer} has no route of its own to it, and no answer from \
+        "{prefix} is announced, but {node} has no route of its own to it, and no answer from \
          there: a router between does not accept it (its import filter), or does not pass it on"
     )]
     NotAccepted {
         /// What.
         prefix: Prefix,
         /// Who looked.
-        observer: String,
+        node: String,
     },
     /// There is a route, and no answer.
     #[error(
-        "{observer} has a route to {prefix}{}, but gets no answer: the way leads elsewhere, or \
+        "{node} has a route to {prefix}{}, but gets no answer: the way leads elsewhere, or \
          echo is dropped on it",
         .by.as_ref().map(|by| format!(" by way of {by}")).unwrap_or_default()
     )]
@@ -128,7 +128,7 @@ pub enum Trouble {
         /// What.
         prefix: Prefix,
         /// Who looked.
-        observer: String,
+        node: String,
         /// Its next router.
         by: Option<String>,
     },
@@ -161,16 +161,16 @@ impl Trouble {
 
     /// What another node's look says of a prefix that is announced; nothing if all is well.
     #[must_use]
-    pub fn of_observer(prefix: Prefix, observer: &str, observed: &Observed) -> Option<Self> {
-        let observer = observer.to_owned();
+    pub fn seen_from(prefix: Prefix, node: &str, observed: &Observed) -> Option<Self> {
+        let node = node.to_owned();
         if observed.answered {
             return None;
         }
         let Some(hop) = observed.route.as_ref().filter(|hop| hop.to.length() > 0) else {
-            return Some(Self::NotAccepted { prefix, observer });
+            return Some(Self::NotAccepted { prefix, node });
         };
         let by = hop.gateway.map(|gateway| gateway.to_string());
-        Some(Self::NoAnswer { prefix, observer, by })
+        Some(Self::NoAnswer { prefix, node, by })
     }
 }
 
@@ -216,5 +216,12 @@ fn label(neighbour: &Neighbour) -> String {
         format!("neighbour {}", neighbour.name)
     } else {
         format!("neighbour {} ({})", neighbour.name, neighbour.address)
+    }
+}
+
+fn after(hold: &Option<Duration>) -> String {
+    match hold {
+        Some(hold) => format!("only after the hold time of {} s", hold.as_secs()),
+        None => "never".to_owned(),
     }
 }

@@ -142,3 +142,64 @@ impl fmt::Display for Session {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Hop, Observed};
+    use super::*;
+
+    fn seen(session: Session, error: Option<&str>) -> Watched {
+        let neighbour = Neighbour {
+            name: "up".to_owned(),
+            address: "10.1.0.1".to_owned(),
+            session,
+            since: String::new(),
+            last_error: error.map(str::to_owned),
+            hold: None,
+            bfd: Bfd::Off,
+        };
+        Watched { neighbours: vec![neighbour], ..Watched::default() }
+    }
+
+    #[test]
+    fn a_goodbye_is_remembered_as_long_as_the_session_is_down() {
+        let goodbye = seen(Session::Active, Some("Received: Administrative shutdown"));
+        let refused = seen(Session::Connect, Some("Socket: Connection refused"));
+        let told = refused.clone().after(&goodbye);
+        assert!(told.neighbours[0].was_told());
+        let up = seen(Session::Established, None).after(&told);
+        assert_eq!(up.neighbours[0].last_error, None);
+        assert!(!refused.after(&up).neighbours[0].was_told(), "it was another time");
+    }
+
+    #[test]
+    fn what_another_node_sees_is_told() {
+        let prefix: Prefix = "10.99.0.1/32".parse().expect("a prefix");
+        let by = |to: &str| {
+            let to = to.parse().expect("a prefix");
+            let gateway = Some("10.2.0.1".parse().expect("an address"));
+            Some(Hop { to, gateway, interface: "eth0".to_owned() })
+        };
+        let look = |route, answered| {
+            let observed = Observed { route, answered, took: Duration::ZERO };
+            Trouble::seen_from(prefix, "node2", &observed).map(|it| it.to_string())
+        };
+        let default = look(by("0.0.0.0/0"), false);
+        assert!(default.is_some_and(|it| it.contains("no route of its own")));
+        assert!(look(None, false).is_some_and(|it| it.contains("no route of its own")));
+        let silent = look(by("10.99.0.1/32"), false);
+        assert!(silent.is_some_and(|it| it.contains("by way of 10.2.0.1, but gets no answer")));
+        assert_eq!(look(by("10.99.0.1/32"), true), None);
+    }
+
+    #[test]
+    fn each_trouble_has_a_sentence_and_says_who() {
+        let closed = seen(Session::Active, Some("Received: Administrative shutdown"));
+        let troubles = closed.troubles(&[]);
+        let text: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+        let who = "neighbour up (10.1.0.1) closed the session: Administrative shutdown";
+        assert!(text[0].starts_with(who), "{text:?}");
+        assert!(matches!(troubles[1], Trouble::NotConfigured { .. }), "{text:?}");
+        assert!(matches!(Watched::default().troubles(&[])[0], Trouble::NoNeighbour { .. }));
+    }
+}

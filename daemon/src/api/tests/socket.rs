@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use proptest::prelude::{Strategy, any, prop};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use stead_core::id::NodeId;
 use stead_core::notice::Notice;
 
 use super::super::client::{CallError, Client, Streamed};
@@ -20,6 +21,7 @@ use super::*;
 use crate::driver::rehearse::Rehearsals;
 use crate::fence::Devices;
 use crate::journal::{Entry, Journal};
+use crate::layers::observe;
 use crate::paths::Paths;
 
 /// A node's key, made for this trial.
@@ -40,6 +42,29 @@ pub(super) struct Served {
 
 fn rehearsals(handle: &Handle) -> Rehearsals {
     Rehearsals::new(handle.clone(), Arc::new(Devices::of_process()))
+}
+
+/// Nobody else.
+struct Nobody;
+
+impl observe::Others for Nobody {
+    fn look(
+        &self,
+        _: NodeId,
+        _: observe::Question,
+        _: tokio::time::Instant,
+    ) -> stead_log::Boxed<'static, Option<observe::Sight>> {
+        Box::pin(async { None })
+    }
+
+    fn able(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+}
+
+/// What it sees, and nobody beside it.
+fn sees() -> (observe::Eyes, observe::Observers) {
+    (observe::Eyes::new(), observe::Observers::new(Arc::new(Nobody)))
 }
 
 impl Served {
@@ -64,8 +89,8 @@ impl Served {
             let (handle, submitted) = handle();
             let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
             let rehearsals = rehearsals(&handle);
-            super::super::serve(&paths, key, handle, journal.clone(), metrics, rehearsals, ended)
-                .unwrap();
+            let looks = (handle, journal.clone(), metrics);
+            super::super::serve(&paths, key, looks, rehearsals, sees(), ended).unwrap();
             submitted
         });
         Self { folder, journal, submitted, shutdown, runtime, key: digest }
@@ -445,7 +470,8 @@ fn a_new_daemon_takes_the_socket_over() {
     let journal = served.journal.clone();
     let metrics = crate::metrics::Metrics::start(handle.clone(), journal.clone());
     let rehearsals = rehearsals(&handle);
-    let again = super::super::serve(&paths, own_key(), handle, journal, metrics, rehearsals, ended);
+    let looks = (handle, journal, metrics);
+    let again = super::super::serve(&paths, own_key(), looks, rehearsals, sees(), ended);
     let _task = again.unwrap();
     let status: StatusReport = served.client().ask(&Request::Status { watch: false }).unwrap();
     assert_eq!(status.quorum.voters, 2);

@@ -134,7 +134,7 @@ fn of_names(draft: &Draft, service: &Service, findings: &mut Findings) {
             shown(service.name.get_ref())
         );
         let help =
-            "`stead client` on their machines does, told by  documents = 7745  in [redirect]";
+            "`stead client` on their machines does, told by  documents = 7420  in [redirect]";
         findings.warning(&at, message, help);
     }
 }

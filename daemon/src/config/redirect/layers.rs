@@ -62,7 +62,7 @@ fn layer(
         Some(Layer::Dns) => "the names of a service stand beside its addresses:  \
                              names = [\"www.shop.example\"]"
             .to_owned(),
-        Some(_) => "documents for clients are for all services:  documents = 7745  in [redirect]"
+        Some(_) => "documents for clients are for all services:  documents = 7420  in [redirect]"
             .to_owned(),
         None => match nearest(text.get_ref(), OF_ADDRESS.iter().map(|it| it.name())) {
             Some(name) => format!("did you mean `{name}`?"),

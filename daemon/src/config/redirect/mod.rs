@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: reading the key's file. It is on the nodes, and may be another on each.
 
+mod changes;
 mod checks;
 mod layers;
 mod names;
@@ -30,6 +31,7 @@ use toml::Spanned;
 use super::draft::Draft;
 use super::rules::Places;
 
+pub(super) use changes::changes;
 pub(super) use checks::check;
 pub(super) use layers::of_address;
 pub(super) use names::{clients, names};

@@ -42,7 +42,7 @@ gatway = true"#,
                 : ^^^^^^
                 `----
               help: did you mean `gateway`? The keys here are: prefix, gateway, addresses,
-                    interface
+                    interface, pool
         "#]],
     );
 }

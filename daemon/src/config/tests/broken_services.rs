@@ -118,7 +118,7 @@ fn addresses_of_services_in_long_form() {
                 :                        ^^^^^^^
              18 |   { ip = "fd00::100", prefix = "64", interface = "a/b" },
                 `----
-              help: remove it; the keys here are: ip, prefix, interface
+              help: remove it; the keys here are: ip, prefix, interface, layers, on
 
             Error:
               x `prefix` of an address of [services.web] must be a whole number, without quotes,

@@ -87,7 +87,7 @@ fn keys_before_the_first_table() {
              2 | link = "lan"
                `----
               help: `ride-out` belongs to [cluster]; the keys here are: cluster, links, nodes,
-                    services, networks, times, quorum, fencing, expect
+                    services, networks, zones, redirect, times, quorum, fencing, expect
 
             Error:
               x unknown key `link` outside of every table
@@ -98,7 +98,7 @@ fn keys_before_the_first_table() {
              3 | [cluster]
                `----
               help: did you mean `links`? The keys here are: cluster, links, nodes, services,
-                    networks, times, quorum, fencing, expect
+                    networks, zones, redirect, times, quorum, fencing, expect
         "#]],
     );
 }

@@ -21,6 +21,7 @@ mod expects;
 mod fencing;
 mod networks_together;
 mod properties;
+mod redirect;
 mod rule_properties;
 mod rules;
 mod usable;
@@ -46,6 +47,14 @@ addresses = { lan = "10.0.0.3", backup = "fd00::3" }
 [services.web]
 addresses = ["10.0.0.100/24"]
 "#;
+
+/// What a file says that must be usable.
+fn config_of(text: &str) -> stead_core::state::config::Config {
+    match read("cluster.toml", text) {
+        Ok(checked) => checked.config,
+        Err(error) => panic!("{}", drawn(&error)),
+    }
+}
 
 /// The good file with one piece replaced.
 fn good_but(piece: &str, replacement: &str) -> String {

@@ -54,6 +54,8 @@ struct Standing {
     refreshed: Instant,
     /// Its interface can carry it: up, with a carrier.
     usable: bool,
+    /// It is on no segment: its interface has no cable.
+    alone: bool,
     /// It stands there as well, to be announced: which interface, and with which prefix.
     announced: Option<(u32, u8)>,
 }
@@ -169,7 +171,8 @@ impl Kernel {
         let gone: Vec<_> = self.standing.keys().copied().filter(gone).collect();
         self.drop_addresses(&gone);
         (self.places, self.reaches) = (places, reaches);
-        let managed: Vec<_> = self.places.keys().copied().collect();
+        let beside = reach::beside(self.places.keys(), &self.reaches);
+        let managed: Vec<_> = self.places.keys().copied().chain(beside).collect();
         if let Err(error) = self.gate.manage(&managed) {
             self.gate_failed(&error);
         }
@@ -245,7 +248,8 @@ impl Kernel {
                 self.break_down(*address, detail);
             }
         }
-        let open: Vec<_> = self.standing.keys().copied().collect();
+        let beside = reach::beside(self.standing.keys(), &self.reaches);
+        let open: Vec<_> = self.standing.keys().copied().chain(beside).collect();
         if open.is_empty() {
             return;
         }
@@ -280,7 +284,13 @@ impl Kernel {
         let usable = link.up && (link.carrier || reach.alone);
         let index = link.index;
         let announced = self.announce(&spec, reach)?;
-        let standing = Standing { index, prefix, refreshed: now, usable, announced };
+        if let Some(mac) = reach.mac.filter(|_| address.is_ipv6()) {
+            let mut spec = AddressSpec::new(reach::link_local(mac), 64).for_seconds(seconds);
+            spec.no_prefix_route = true;
+            self.netlink.replace_address(link.index, &spec).map_err(|error| chain(&error))?;
+        }
+        let alone = reach.alone;
+        let standing = Standing { index, prefix, refreshed: now, usable, alone, announced };
         self.standing.insert(address, standing);
         if !usable {
             return Err(format!("{address} can't be used: {} is down", link.name));
@@ -341,7 +351,9 @@ impl Kernel {
         if addresses.is_empty() {
             return;
         }
-        if let Err(error) = self.gate.shut(addresses) {
+        let beside = reach::beside(addresses, &self.reaches);
+        let shut: Vec<_> = addresses.iter().copied().chain(beside).collect();
+        if let Err(error) = self.gate.shut(&shut) {
             self.gate_failed(&error);
         }
         self.take_away(addresses);
@@ -407,17 +419,17 @@ impl Kernel {
             }
             Event::Link { index, up, carrier, gone, .. } => {
                 self.rescan();
-                let usable = *up && *carrier && !*gone;
                 let changed: Vec<_> = self
                     .standing
                     .iter_mut()
-                    .filter(|(_, it)| it.index == *index && it.usable != usable)
-                    .map(|(address, it)| {
-                        it.usable = usable;
-                        (*address, *gone)
+                    .filter(|(_, it)| it.index == *index)
+                    .filter_map(|(address, it)| {
+                        let usable = *up && (*carrier || it.alone) && !*gone;
+                        let changed = std::mem::replace(&mut it.usable, usable) != usable;
+                        changed.then_some((*address, *gone, usable))
                     })
                     .collect();
-                for (address, gone) in changed {
+                for (address, gone, usable) in changed {
                     if gone {
                         self.standing.remove(&address);
                     }

@@ -4,12 +4,17 @@
 //! A MAC of its own is a macvlan interface that is there while the address is held, and not before
 //! or after: two ports with one MAC would have the switch send frames to and fro. The gate is
 //! *strict* on it, so that a guard that hangs sends nothing from it, whatever the kernel would. The
-//! card's own MAC and addresses never change.
+//! card's own MAC and addresses never change. With an IPv6 address on it comes a link-local one,
+//! formed of the MAC, which is opened and shut with it: the kernel's own reports to switches that
+//! follow who listens to which group (RFC 4541) leave from there.
 //!
 //! What a routing daemon announces stands on an interface without a cable, [`STUB`], with the
 //! length of the announced prefix: the daemon announces what stands there, and withdraws it when
 //! the address ends, be it by its lifetime. A route beside it could not do that: the kernel takes
 //! some away without a word, and others late (`redirect/src/routing`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
 
 use stead_core::state::MacAddress;
 use stead_linux::netlink::{AddressGeneration, Link, Mac, MacvlanMode, Netlink, NetlinkError};
@@ -17,6 +22,7 @@ use stead_linux::sysctl::{self, Setting};
 
 use super::Kernel;
 use crate::chain::chain;
+use crate::guard::ipc::Reach;
 
 /// The interface of what a routing daemon announces.
 pub const STUB: &str = "stead";
@@ -45,6 +51,24 @@ pub(super) fn clear(netlink: &mut Netlink) -> Result<(), NetlinkError> {
 
 fn is_mac_device(link: &Link) -> bool {
     link.name.starts_with(MAC_DEVICES) && link.kind.as_deref() == Some("macvlan")
+}
+
+/// The link-local address that is formed of a MAC (RFC 4291, appendix A).
+pub(super) fn link_local(mac: MacAddress) -> IpAddr {
+    let [a, b, c, d, e, g] = mac.0;
+    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    let id = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, g)];
+    Ipv6Addr::new(0xfe80, 0, 0, 0, id[0], id[1], id[2], id[3]).into()
+}
+
+/// The link-local addresses that go with these.
+pub(super) fn beside<'a>(
+    addresses: impl IntoIterator<Item = &'a IpAddr>,
+    reaches: &BTreeMap<IpAddr, Reach>,
+) -> BTreeSet<IpAddr> {
+    let macs =
+        addresses.into_iter().filter(|it| it.is_ipv6()).filter_map(|it| reaches.get(it)?.mac);
+    macs.map(link_local).collect()
 }
 
 impl Kernel {
@@ -178,6 +202,7 @@ mod tests {
     fn names_of_interfaces_fit() {
         let mac = MacAddress([2, 0xaa, 0xbb, 0xcc, 0x12, 0xff]);
         assert_eq!(mac_device(mac, 3), "stead-12ff-3");
+        assert_eq!(link_local(mac).to_string(), "fe80::aa:bbff:fecc:12ff");
         assert!(mac_device(mac, 0xffff).len() <= 15);
     }
 }

@@ -46,8 +46,7 @@ fn macs(fleet: &Fleet) -> [Option<String>; 2] {
 fn wait_answered(fleet: &Fleet) {
     wait_for(fleet, "both families answer", || {
         let host = fleet.client();
-        let v6 = said(host, "ping", &["-6", "-c1", "-W1", V6]).is_ok();
-        Ok(v6 && answers(host, &format!("http://{V4}:8080/")))
+        Ok(answers(host, &format!("{V4}:8080")) && answers(host, &format!("[{V6}]:8080")))
     });
 }
 

@@ -1,9 +1,11 @@
 //! Clients that are led to the new holder by each layer: switches, name servers, routing daemons
 //! and documents, all of them real, and a cluster of real daemons.
 
+mod advise;
 mod mac;
 mod names;
 mod routes;
+mod segment;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,13 +26,16 @@ fn cluster(name: &str, services: &str) -> Fleet {
     fleet
 }
 
-/// The lines of a program behind an address: the small web service, and its check.
+/// The line of the small web service.
+fn program_alone() -> String {
+    let stead = crate::cluster::stead().display().to_string();
+    format!("program = [\"{stead}\", \"demo-web\", \"8080\"]\n")
+}
+
+/// The same with its check at that address.
 fn program(address: &str) -> String {
     let stead = crate::cluster::stead().display().to_string();
-    format!(
-        "program = [\"{stead}\", \"demo-web\", \"8080\"]\n\
-         monitor = [\"{stead}\", \"demo-check\", \"{address}:8080\"]\n"
-    )
+    format!("{}monitor = [\"{stead}\", \"demo-check\", \"{address}:8080\"]\n", program_alone())
 }
 
 /// What a program says on a host; its standard error if it fails.
@@ -103,7 +108,7 @@ fn known_mac(host: &Host, address: IpAddr) -> Option<String> {
     words.next().map(str::to_owned)
 }
 
-/// Whether a web server there answers a client.
-fn answers(host: &Host, url: &str) -> bool {
-    said(host, "curl", &["--silent", "--max-time", "2", "--noproxy", "*", url]).is_ok()
+/// Whether the web service there answers a client.
+fn answers(host: &Host, at: &str) -> bool {
+    said(host, &crate::cluster::stead().display().to_string(), &["demo-check", at]).is_ok()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stead::demo::fleet::{Fleet, PATIENCE};
 use stead_lab::{Process, wait_until};
 
-use super::{cluster, layer, program, said, start, wait_elsewhere, wait_runs, wait_seen};
+use super::{layer, said, start, wait_elsewhere, wait_runs, wait_seen};
 use crate::cluster::{Must, wait_for};
 
 /// The client's host, where the servers are, and another address of it for the second one.
@@ -72,7 +72,7 @@ fn services(key: &Path, names: &str) -> String {
         "\n[services.web]\nprefer = [\"node1\"]\naddresses = [{addresses}]\nnames = [{names}]\n{}\
          \n[zones.shop]\ndomain = \"shop.test\"\nservers = [\"{PRIMARY}\"]\nkey = {:?}\n\
          ttl = \"60s\"\nmoving-ttl = \"2s\"\n",
-        program("127.0.0.1"),
+        super::program_alone(),
         key.display().to_string(),
     )
 }

@@ -80,6 +80,14 @@ fn route(fleet: &Fleet) -> [String; 2] {
 fn a_route_leads_to_the_holder_and_to_nobody_else() {
     let fleet = Fleet::start(crate::cluster::three("routes")).must();
     let _router = router(&fleet);
+    // As nodes have it: everywhere else is behind the router.
+    for node in fleet.nodes() {
+        said(node.host(), "ip", &["route", "add", "default", "via", ROUTER]).expect("a route");
+        said(node.host(), "ip", &["-6", "route", "add", "default", "via", "fd77::fa"])
+            .expect("a route");
+    }
+    std::mem::drop(said(fleet.client(), "sysctl", &["-q", "-w", "net.ipv4.ip_forward=1"]));
+    std::mem::drop(said(fleet.client(), "sysctl", &["-q", "-w", "net.ipv6.conf.all.forwarding=1"]));
     let _birds = [1, 2, 3].map(|number| node(&fleet, number));
     let text = format!(
         "{}\n[services.web]\nprefer = [\"node1\"]\n\
@@ -98,7 +106,7 @@ fn a_route_leads_to_the_holder_and_to_nobody_else() {
     });
     assert!(route(&fleet)[0].contains("via 10.77.0.1 "), "{:?}", route(&fleet));
     wait_for(&fleet, "clients behind it are served", || {
-        Ok(answers(fleet.client(), &format!("http://{V4}:8080/")))
+        Ok(answers(fleet.client(), &format!("{V4}:8080")))
     });
     wait_seen(&fleet, "node1", "route");
 
@@ -107,6 +115,6 @@ fn a_route_leads_to_the_holder_and_to_nobody_else() {
     let via = format!("via 10.77.0.{} ", by.trim_start_matches("node"));
     wait_for(&fleet, "the route leads there", || Ok(route(&fleet)[0].contains(&via)));
     wait_for(&fleet, "clients behind it are served", || {
-        Ok(answers(fleet.client(), &format!("http://{V4}:8080/")))
+        Ok(answers(fleet.client(), &format!("{V4}:8080")))
     });
 }

@@ -7,7 +7,7 @@ use stead_fuzz::{Sample, target};
 use stead_linux::durable::Counter;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::echo::{self, Echo, End};
-use stead_linux::packet::{Claim, Frame, arp, claim, neighbor};
+use stead_linux::packet::{Claim, Frame, announced, answered, arp, claim, neighbor};
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 0x11]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x22]);
@@ -22,7 +22,11 @@ fn frames() -> Vec<Sample> {
         ("arp-announcement", arp::announcement(MAC, IP)),
         ("arp-reply", arp::announcement_as_reply(MAC, IP)),
         ("arp-probe", arp::probe(MAC, IP)),
+        ("arp-answer", arp::reply(MAC, IP, to)),
+        ("rarp", arp::reverse(MAC)),
+        ("nd-answer", neighbor::answer(MAC, IP6, to6)),
         ("nd-announcement", neighbor::announcement(MAC, IP6, false)),
+        ("nd-nudge", neighbor::tell(MAC, IP6, to6, true)),
         ("nd-probe", neighbor::probe(MAC, IP6, [1, 2, 3, 4, 5, 6])),
         ("echo-v4", question.over_v4(from, to)),
         ("echo-v6", question.over_v6(from6, to6)),
@@ -96,9 +100,18 @@ fn read_all(bytes: &[u8]) -> bool {
             assert!(bytes.windows(6).any(|six| six == mac.0), "a claim by nobody");
         }
     }
+    if let Some((_, mac)) = announced(bytes) {
+        assert!(bytes.windows(6).any(|six| six == mac.0), "announced by nobody");
+        assert_ne!(frame.destination.0[0] & 1, 0, "told to one alone");
+        assert_eq!(answered(bytes, frame.destination), None);
+    }
+    assert!(answered(bytes, MAC).is_none() || frame.destination == MAC);
     let message = neighbor::Message::parse(&frame);
     assert!(message.is_none_or(|message| !message.target.is_multicast()));
-    arp::Arp::parse(&frame).is_some() || message.is_some() || echo.is_some()
+    let reversed = arp::reversed(&frame);
+    assert!(reversed.is_none_or(|mac| bytes.windows(6).any(|six| six == mac.0)));
+    let arp = arp::Arp::parse(&frame).is_some() || reversed.is_some();
+    arp || message.is_some() || echo.is_some()
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn all_kinds() -> Vec<Vec<u8>> {
     let to = End { mac: CLIENT_MAC, ip: CLIENT_V4 };
     let mut strange = arp::announcement(VIP_MAC, SERVICE_V4);
     strange[12..14].copy_from_slice(&[0x88, 0xcc]); // LLDP
+    let mut for_another = neighbor::announcement(VIP_MAC, SERVICE_V6, false);
+    for_another[62..78].copy_from_slice(&unmanaged.octets()); // its target
     vec![
         arp::announcement(VIP_MAC, SERVICE_V4),
         neighbor::announcement(VIP_MAC, SERVICE_V6, false),
@@ -102,6 +104,7 @@ fn all_kinds() -> Vec<Vec<u8>> {
         neighbor::request(VIP_MAC, unmanaged, CLIENT_V6, None),
         message.over_v4(End { mac: VIP_MAC, ip: Ipv4Addr::UNSPECIFIED }, to),
         strange,
+        for_another,
     ]
 }
 

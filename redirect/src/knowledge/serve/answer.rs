@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
     WWW_AUTHENTICATE,
@@ -70,7 +70,7 @@ impl Counter {
         Self { shelf, token, watchers: Arc::new(Semaphore::new(watchers)), ending }
     }
 
-    pub(super) fn answer(&self, request: &Request<Incoming>) -> Response<Said> {
+    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Said> {
         if !self.may_ask(request) {
             let mut refusal = said(StatusCode::UNAUTHORIZED, "a token is asked for\n");
             refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -89,7 +89,7 @@ impl Counter {
         }
     }
 
-    fn may_ask(&self, request: &Request<Incoming>) -> bool {
+    fn may_ask<B>(&self, request: &Request<B>) -> bool {
         let Some(token) = &self.token else { return true };
         let header = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let told = header.and_then(|value| value.split_at_checked("Bearer ".len()));
@@ -116,7 +116,7 @@ impl Counter {
         answered("application/json", text.into())
     }
 
-    fn one(&self, service: &str, request: &Request<Incoming>) -> Response<Said> {
+    fn one<B>(&self, service: &str, request: &Request<B>) -> Response<Said> {
         let Some(envelope) = self.shelf.get(service) else { return unknown() };
         let tag = format!("\"{}\"", envelope.tag());
         let known = request.headers().get_all(IF_NONE_MATCH).iter();
@@ -192,5 +192,25 @@ mod tests {
         ] {
             assert_eq!(Asked::of(path), asked, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_told_to_ask_now_and_then() {
+        let shelf = Shelf::new();
+        shelf.put(crate::knowledge::tests::envelope(1)).unwrap();
+        let (_end, ending) = watch::channel(false);
+        let counter = Counter::new(shelf, None, 1, ending);
+        let request = Request::get("/where/web/stream").body(()).unwrap();
+        let first = counter.answer(&request);
+        assert!(first.status() == StatusCode::OK && first.body().is_stream());
+        assert_eq!(counter.answer(&request).status(), StatusCode::SERVICE_UNAVAILABLE);
+        let once = Request::get("/where/web").body(()).unwrap();
+        assert_eq!(counter.answer(&once).status(), StatusCode::OK);
+        // The place is free as soon as the first has gone.
+        drop(first);
+        while counter.watchers.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(counter.answer(&request).status(), StatusCode::OK);
     }
 }

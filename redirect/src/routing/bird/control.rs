@@ -148,17 +148,9 @@ pub struct Control {
 impl Control {
     /// Connects, and waits until BIRD says hello.
     pub async fn open(path: &Path) -> Result<Self, ControlError> {
-        let to = || path.to_owned();
         let stream = match timeout(ANSWER_WITHIN, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                return Err(match error.kind() {
-                    ErrorKind::NotFound => ControlError::Absent { path: to() },
-                    ErrorKind::ConnectionRefused => ControlError::Ended { path: to() },
-                    ErrorKind::PermissionDenied => ControlError::Denied { path: to() },
-                    _ => ControlError::Broken { question: "connect".to_owned(), source: error },
-                });
-            }
+            Ok(Err(error)) => return Err(unopened(path, error)),
             Err(_) => return Err(ControlError::Late { question: "connect".to_owned() }),
         };
         let mut control = Self { stream: BufReader::new(stream) };
@@ -216,5 +208,19 @@ impl Control {
                 return Ok(reader.finish());
             }
         }
+    }
+}
+
+fn unopened(path: &Path, error: io::Error) -> ControlError {
+    let path = path.to_owned();
+    let kind = error.kind();
+    if kind == ErrorKind::NotFound {
+        ControlError::Absent { path }
+    } else if kind == ErrorKind::ConnectionRefused {
+        ControlError::Ended { path }
+    } else if kind == ErrorKind::PermissionDenied {
+        ControlError::Denied { path }
+    } else {
+        ControlError::Broken { question: "connect".to_owned(), source: error }
     }
 }

@@ -248,8 +248,8 @@ pub(in super::super) fn explain(file: &Path, announce: &Announce) -> String {
                 .to_owned()
         }
         Source::Kernel(_) => format!(
-            "# Routes of the kernel are learnt. Linux before 6.6 does not tell of a route that\n\
-             # ends with its source address: it is found after the scan time, in seconds.\n\
+            "# Routes of the kernel are learnt. Older kernels don't tell of a route that ends\n\
+             # with its source address: that is found after the scan time, in seconds.\n\
              protocol kernel {{ learn; scan time 2; ipv4 {{ import where {FILTER}(); export where \
              source = RTS_BGP; }}; }}\n\
              protocol kernel {{ learn; scan time 2; ipv6 {{ import where {FILTER}(); export where \

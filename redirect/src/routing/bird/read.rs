@@ -179,7 +179,8 @@ mod tests {
         let text = "1020-bfd1:\n \
             IP address                Interface  State      Since         Interval  Timeout\n \
             10.20.1.1                 a0         Up         13:07:42.261    0.050    0.150\n \
-            fe80::1%a0                a0         Down       13:07:42.261    1.000    0.000\n0000 \n";
+            fe80::1%a0                a0         Down       13:07:42.261    1.000    0.000\n\
+            0000 \n";
         let found = bfd(&lines(text));
         let (interval, detection) = (Duration::from_millis(50), Duration::from_millis(150));
         let up = Bfd::Up { interval, detection };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
+use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
@@ -126,10 +127,10 @@ fn a_router_that_filters_is_seen_from_beyond_it() {
     until("the other prefix is there", || look("10.98.0.1").answered);
     let seen = look(VIP4);
     assert!(!seen.answered, "{seen:?}");
-    let trouble = Trouble::of_observer(prefix("10.99.0.1/32"), "node-b", &seen).expect("one");
+    let trouble = Trouble::seen_from(prefix("10.99.0.1/32"), "node-b", &seen).expect("one");
     println!("{trouble}");
     assert!(matches!(trouble, Trouble::NotAccepted { .. }), "{trouble}");
-    assert_eq!(Trouble::of_observer(prefix("10.98.0.0/24"), "b", &look("10.98.0.1")), None);
+    assert_eq!(Trouble::seen_from(prefix("10.98.0.0/24"), "b", &look("10.98.0.1")), None);
 }
 
 /// A filter of the operator's own, on the way out.
@@ -231,6 +232,11 @@ fn a_daemon_that_is_gone_is_told_from_one_that_does_not_permit() {
     });
     assert!(matches!(denied, WatchError::Bird(ControlError::Denied { .. })), "{denied:?}");
 
+    net.a.freeze().expect("stopped");
+    let frozen = on(&net.a, || refusal(&daemon));
+    assert!(matches!(frozen, WatchError::Bird(ControlError::Late { .. })), "{frozen:?}");
+    net.a.thaw().expect("goes on");
+
     birdc(&net, &net.a, "down");
     until("it has ended", || !socket.exists());
     let gone = on(&net.a, || refusal(&daemon));
@@ -258,6 +264,11 @@ fn a_daemon_that_is_gone_is_told_from_one_that_does_not_permit() {
 fn frr_without_its_daemons_is_told() {
     let net = net(Kind::Frr);
     let daemon = net.daemon(&net.a);
+    net.a.freeze().expect("stopped");
+    let frozen = on(&net.a, || refusal(&daemon));
+    assert!(matches!(frozen, WatchError::Frr(VtyshError::Late { .. })), "{frozen:?}");
+    net.a.thaw().expect("goes on");
+
     let pid = std::fs::read_to_string(net.folder_of(&net.a).join("bgpd.pid")).expect("there");
     run(&net, &net.a, "kill", &["-KILL", pid.trim()]);
     let mut last = None;
@@ -322,4 +333,56 @@ fn what_may_be_announced_no_longer_is_withdrawn() {
             assert!(up(&watched, true), "no session was lost for it: {watched:?}");
         }
     }
+}
+
+/// What an operator is told to write is what the daemons read.
+#[test]
+fn what_is_explained_can_be_copied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let include = folder.path().join("stead.conf");
+    let control = folder.path().join("bird.ctl");
+    let bird = Daemon::Bird { control, include };
+    for source in [Source::Interface(INTERFACE.to_owned()), Source::Kernel(83)] {
+        let announce = Announce::new(prefixes().into_iter().collect(), source).expect("right");
+        // BIRD is not there, and its file is.
+        let told = on_this(async { bird.configure(&announce).await });
+        assert!(told.is_err(), "{told:?}");
+        for (daemon, args) in [
+            (&bird, ["/usr/sbin/bird", "-p", "-c"]),
+            (&Daemon::Frr(Vtysh::debian()), ["/usr/bin/vtysh", "-C", "-f"]),
+        ] {
+            let file = folder.path().join(daemon.name());
+            std::fs::write(&file, daemon.explain(&announce)).expect("written");
+            let output = Command::new(args[0]).args(&args[1..]).arg(&file).output();
+            let output = output.expect("it is installed");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}\n{}", daemon.explain(&announce));
+        }
+    }
+}
+
+fn on_this<T>(act: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(act)
+}
+
+/// The operator redistributes addresses already, by another rule: FRR has one place for both.
+#[test]
+fn a_place_that_is_taken_is_left_to_the_operator() {
+    let net = Net::new(Kind::Frr, Source::Interface(INTERFACE.to_owned()), true);
+    let daemon = net.daemon(&net.a);
+    net.until_session(&net.a, |it| up(it, true));
+    let commands = [
+        "configure terminal",
+        "router bgp 65010",
+        "address-family ipv4 unicast",
+        "redistribute connected route-map theirs",
+    ];
+    vtysh(&net, &net.a, &commands);
+    let before = vtysh(&net, &net.a, &["show running-config"]);
+    let announce = net.announce();
+    let told = on(&net.a, || async { daemon.configure(&announce).await });
+    let words = told.expect_err("it is taken").to_string();
+    assert!(words.contains("redistribute connected route-map theirs"), "{words}");
+    assert_eq!(vtysh(&net, &net.a, &["show running-config"]), before, "nothing was touched");
 }

@@ -54,7 +54,7 @@ fn moves(kind: Kind) {
         until("the other node has a route of its own, and reaches the address", || {
             last = seen().ok();
             let hop = last.as_ref().filter(|it| it.answered).and_then(|it| it.route.as_ref());
-            hop.is_some_and(|hop| hop.to == Prefix::host(ip(address)) && hop.interface == "eth0")
+            hop.is_some_and(|hop| hop.to == Prefix::single(ip(address)) && hop.interface == "eth0")
         });
     }
 

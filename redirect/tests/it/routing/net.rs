@@ -271,7 +271,6 @@ impl Net {
                 valid: seconds.map_or(Lifetime::Forever, Lifetime::Seconds),
                 preferred_seconds: Some(0),
                 no_dad: true,
-                no_prefix_route: true,
                 ..AddressSpec::new(ip(address), length)
             };
             netlink.replace_address(index, &spec).expect("an address");

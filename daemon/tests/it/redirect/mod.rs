@@ -1,10 +1,13 @@
 //! Addresses on a wire: a switch, two nodes and a client beside each other.
 
+mod nudges;
+mod several;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use stead::redirect::{InterfaceError, Redirect, Target, interface_for};
+use stead::redirect::{Ears, InterfaceError, Redirect, Target, interface_for};
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::notice::Notice;
@@ -63,6 +66,7 @@ impl Segment {
 /// What a daemon has: the redirect, and what comes back from it.
 struct Ends {
     redirect: Redirect,
+    ears: Ears,
     events: UnboundedReceiver<Event>,
     notices: UnboundedReceiver<Notice>,
 }
@@ -96,7 +100,9 @@ fn on<T: Send, F: Future<Output = T>>(host: &Host, act: impl FnOnce(Ends) -> F +
         runtime.expect("a runtime").block_on(async {
             let (events_in, events) = unbounded_channel();
             let (notices_in, notices) = unbounded_channel();
-            act(Ends { redirect: Redirect::new(events_in, notices_in), events, notices }).await
+            let ears = Ears::default();
+            let redirect = Redirect::hearing(&ears, events_in, notices_in);
+            act(Ends { redirect, ears, events, notices }).await
         })
     };
     host.run(run).expect("inside")
@@ -311,24 +317,38 @@ fn neighbour_of(host: &Host, address: &str) -> Option<Mac> {
     found.iter().find(|it| it.addr == ip(address)).and_then(|it| it.mac)
 }
 
+/// Has a host learn who has an address, by sending to it.
+fn learn(host: &Host, address: &str, mac: Mac) {
+    let deadline = Instant::now() + PATIENCE;
+    while neighbour_of(host, address) != Some(mac) {
+        assert!(Instant::now() < deadline, "{} never learned of {address}", host.name());
+        let ask = || {
+            let from = if ip(address).is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(from).expect("a socket");
+            socket.send_to(b"hello", SocketAddr::new(ip(address), 9)).map(|_| ())
+        };
+        // Nobody listens on that port, which may come back as an error.
+        let _ = host.run(ask).expect("inside");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits until a host sends to that MAC for an address.
+async fn follows(host: &Host, address: &str, mac: Mac) {
+    let deadline = Instant::now() + PATIENCE;
+    while neighbour_of(host, address) != Some(mac) {
+        assert!(Instant::now() < deadline, "{} did not follow {address}", host.name());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[test]
 fn neighbours_follow_an_address_to_its_new_holder() {
     let segment = Segment::new();
     let prefixes = [24, 64];
     for (address, prefix) in SERVICE.into_iter().zip(prefixes) {
         add(&segment.node1, "eth0", address, prefix);
-        let deadline = Instant::now() + PATIENCE;
-        while neighbour_of(&segment.client, address) != Some(NODE1) {
-            assert!(Instant::now() < deadline, "the client never learned of {address}");
-            let ask = || {
-                let from = if ip(address).is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-                let socket = UdpSocket::bind(from).expect("a socket");
-                socket.send_to(b"hello", SocketAddr::new(ip(address), 9)).map(|_| ())
-            };
-            // Nobody listens on that port, which may come back as an error.
-            let _ = segment.client.run(ask).expect("inside");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        learn(&segment.client, address, NODE1);
     }
     for (address, prefix) in SERVICE.into_iter().zip(prefixes) {
         remove(&segment.node1, "eth0", address, prefix);
@@ -339,11 +359,7 @@ fn neighbours_follow_an_address_to_its_new_holder() {
         ends.redirect.announce(web(), Epoch(7), targets());
         ends.announced().await;
         for address in SERVICE {
-            let deadline = Instant::now() + PATIENCE;
-            while neighbour_of(&segment.client, address) != Some(NODE2) {
-                assert!(Instant::now() < deadline, "the client did not follow {address}");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            follows(&segment.client, address, NODE2).await;
         }
     });
 }
