@@ -4,6 +4,8 @@
 mod advise;
 mod mac;
 mod names;
+mod prepared;
+mod registers;
 mod routes;
 mod segment;
 
