@@ -5,7 +5,7 @@
 //! | [`RegisterChange::Reserve`] | an operator: something is kept for somebody |
 //! | [`RegisterChange::Release`] | an operator: it no longer is |
 //! | [`RegisterChange::Told`] | a service's holder: clients may be told that it is there |
-//! | [`RegisterChange::Lower`] | an operator who is about to move a service; its holder, after that |
+//! | [`RegisterChange::Lower`] | an operator who is about to move a service; its holder, then |
 //!
 //! What the configuration gives to services stands in the configuration, and is not written down
 //! twice: [`State::used`] reads it from there. MACs are given out by the state itself, in the same
@@ -52,7 +52,8 @@ pub struct StateRedirect {
     pub lowered: BTreeMap<ServiceId, Lowered>,
 }
 
-/// That a service is about to move, so that what name servers say may be kept for a short time only.
+/// That a service is about to move, so that what name servers say may be kept for a short time
+/// only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lowered {
     /// Until when at most: seconds since 1970 by the clock of whoever coordinates.

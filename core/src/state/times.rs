@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Change::Times`] | the coordinator's daemon: by its clock other times are open than before |
 //! | [`Change::Visit`] | an operator; the coordinator's daemon, when a visit is over |
-//! | [`RegisterChange::Lower`] | an operator; the coordinator's daemon, when nobody moved it in time |
+//! | [`RegisterChange::Lower`] | an operator; the coordinator's daemon, when the time is over |
 //!
 //! A plan knows no clock. What hangs on one becomes an event in the log first, so that the same
 //! state has the same plan on every node, and one sees afterwards why something moved.

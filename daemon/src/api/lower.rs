@@ -2,9 +2,9 @@
 //! and keeping that short in time.
 //!
 //! The happy path of a planned move: the time to live of the service's names is lowered by a
-//! committed change, its holder writes them anew, `stead move --prepare` asks until all name servers
-//! say so and waits until nobody keeps what they said before, and moves the service. Once name
-//! servers lead to the new holder that ends it.
+//! committed change, its holder writes them anew, `stead move --prepare` asks until all name
+//! servers say so and waits until nobody keeps what they said before, and moves the service. Once
+//! name servers lead to the new holder that ends it.
 //!
 //! Failures: who never moves the service leaves it lowered for an hour at most ([`LOWERED_FOR`]). A
 //! name server that does not follow is named.

@@ -1,9 +1,9 @@
 //! What `stead move --prepare` does before it moves, and `--unprepare`.
 //!
 //! The time to live of the service's names is lowered, then two things are waited for: all name
-//! servers say the low one, and whoever looked before that has forgotten it. Only that wait is here;
-//! what holds is in the cluster's state, so who interrupts it, or loses the connection, has lowered
-//! times to live and a service where it was.
+//! servers say the low one, and whoever looked before that has forgotten it. Only that wait is
+//! here; what holds is in the cluster's state, so who interrupts it, or loses the connection, has
+//! lowered times to live and a service where it was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

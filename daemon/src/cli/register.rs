@@ -25,7 +25,8 @@ Examples:
 /// List which address, prefix, MAC and name is whose, and reserve some.
 ///
 /// What cluster.toml gives to services and nodes stands there; what is kept for somebody else, or
-/// for a service to come, is reserved here, and a configuration that uses it for another is refused.
+/// for a service to come, is reserved here, and a configuration that uses it for another is
+/// refused.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER, args_conflicts_with_subcommands = true)]
 pub(super) struct Register {
