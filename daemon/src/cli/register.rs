@@ -237,6 +237,14 @@ mod tests {
         let pools = vec![PoolReport { network, range, free: 49 }];
         let mut answer = RegisterAnswer { entries, pools };
         expect![[r#"
+            KIND     WHAT               WHOSE                    RESERVED  WHAT FOR
+            address  10.0.0.1           node node1
+            address  10.0.0.50          reserved                 on node1  Printer�[2J, 2nd floor
+            address  10.0.0.100         service web
+            prefix   203.0.113.0/24     announced for mail, web
+            MAC      02:07:07:07:00:01  service web
+            name     new.shop.example   reserved for new
+            Pool of lan: 10.0.0.50-10.0.0.99, 49 free.
         "#]]
         .assert_eq(&shown(&answer, Look::plain(100)));
         let found = |kind, word| answer.entries.iter().filter(|it| fits(it, kind, word)).count();
