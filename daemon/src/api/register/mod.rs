@@ -314,7 +314,7 @@ pub(super) fn kept_from(state: &State, text: &Checked) -> Option<PlannedChange> 
     })
 }
 
-/// A range as an error names it.
+/// The pools that there are, as an error names them.
 fn pools_there(state: &State) -> String {
     let pools = state.config.iter().flat_map(|it| &it.redirect().pools);
     let pools: Vec<_> = pools.map(|(network, range)| format!("{network} ({range})")).collect();

@@ -15,7 +15,7 @@ use crate::driver::view::View;
 /// The usual cluster, with a pool of three addresses of which one is a service's.
 fn text() -> String {
     format!(
-        "{CLUSTER}\n[networks.front]\nnetwork = \"192.0.2.0/24\"\n\
+        "{CLUSTER}\n[networks.front]\nprefix = \"192.0.2.0/24\"\n\
          pool = \"192.0.2.101-192.0.2.103\"\n"
     )
 }

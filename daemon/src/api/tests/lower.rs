@@ -60,7 +60,7 @@ fn a_move_says_for_how_long_clients_may_be_late() {
     // Between those two the name says the same, and so it does without a name.
     let mut view = named("");
     change_state(&mut view, |state| {
-        let web = state.assignments.get_mut(&"web".into()).unwrap();
+        let web = state.assignments.get_mut(&ServiceId::from("web")).unwrap();
         web.holder = stead_core::state::Holder::Node(stead_core::id::NodeId(3));
     });
     let answer: MoveAnswer = Served::new(view).client().ask(&move_to("node2")).unwrap();
