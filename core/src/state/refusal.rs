@@ -6,7 +6,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{ATTRIBUTES_KEPT, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME};
-use super::register::{RESERVATIONS_KEPT, Registered};
+use super::register::RESERVATIONS_KEPT;
+use super::registered::Registered;
 use crate::id::{NodeId, ServiceId};
 use crate::time::Span;
 

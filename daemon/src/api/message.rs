@@ -67,7 +67,11 @@ pub enum Request {
         /// The node's name in the configuration.
         node: String,
     },
-    /// Move a service: a [`ChangeAnswer`].
+    /// Something about names of a service that is about to move: see there.
+    Lower(super::lower::LowerRequest),
+    /// Something about the registers: see there.
+    Register(super::register::RegisterRequest),
+    /// Move a service: a [`super::lower::MoveAnswer`].
     Move {
         /// Which.
         service: String,

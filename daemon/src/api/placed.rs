@@ -12,12 +12,12 @@ use stead_core::state::config::{Config, Place};
 use stead_core::state::{Change, Holder, Outcome, Refusal, State};
 
 use super::expected::of_failure;
-use super::links;
 use super::message::{
     ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
 };
 use super::outage;
 use super::requests::{Answered, config_of};
+use super::{links, lower};
 use crate::config::Checked;
 use crate::driver::times;
 use crate::driver::view::View;
@@ -81,7 +81,8 @@ pub(super) fn explain(view: &View, service: &str) -> Answered<ExplainAnswer> {
         }
     });
     let nodes = nodes.collect();
-    Ok(ExplainAnswer { service: service.to_owned(), on, why, nodes })
+    let lowered = lower::in_words(state, &id);
+    Ok(ExplainAnswer { service: service.to_owned(), on, why, lowered, nodes })
 }
 
 pub(super) fn no_such_service(config: &Config, name: &str) -> Failure {

@@ -93,6 +93,9 @@ pub struct ExplainAnswer {
     pub on: Option<String>,
     /// Why, in a sentence.
     pub why: String,
+    /// How its names may be kept, in words, if it is about to move.
+    #[serde(default)]
+    pub lowered: Option<String>,
     /// What speaks for or against each node.
     pub nodes: Vec<NodeVerdict>,
 }

@@ -137,6 +137,8 @@ impl Client {
             | Request::RedirectAdvise(_)
             | Request::RedirectTrace { .. }
             | Request::RedirectClient
+            | Request::Lower(_)
+            | Request::Register(_)
             | Request::Standby { .. }
             | Request::Disarm { .. }
             | Request::Arm

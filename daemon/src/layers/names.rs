@@ -36,6 +36,50 @@ pub fn ttl(state: &State, service: &ServiceId, name: &NameConfig, zone: &ZoneCon
     if state.redirect().lowered.contains_key(service) { usual.min(zone.moving_ttl) } else { usual }
 }
 
+/// A name that says something else when its service is on another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The name.
+    pub name: String,
+    /// How long it may be kept as usual, in seconds.
+    pub usual: u32,
+    /// The same shortly before and after a planned move.
+    pub moving: u32,
+    /// The same as things are.
+    pub now: u32,
+}
+
+/// The names of a service that say something else when it goes from one node to another.
+///
+/// # Errors
+/// Says which name can't be written.
+pub fn changed(
+    state: &State,
+    service: &ServiceId,
+    from: NodeId,
+    to: NodeId,
+) -> Result<Vec<Changed>, String> {
+    let Some(config) = &state.config else { return Ok(Vec::new()) };
+    let there = records(state, service, to)?;
+    let here = records(state, service, from)?.into_iter();
+    let same = |one: &Record<'_>| {
+        there.iter().any(|other| {
+            let (mut one, mut other) =
+                ((one.name, one.data.clone()), (other.name, other.data.clone()));
+            one.1.sort();
+            other.1.sort();
+            one == other
+        })
+    };
+    let changed = here.filter(|it| !same(it)).map(|it| {
+        let usual = names(config, service).iter().filter(|name| name.name == it.name);
+        let usual = usual.map(|name| name.ttl.unwrap_or(it.zone.ttl)).min().unwrap_or(it.ttl);
+        let moving = usual.min(it.zone.moving_ttl);
+        Changed { name: it.name.to_owned(), usual, moving, now: it.ttl }
+    });
+    Ok(changed.collect())
+}
+
 /// Writes all names of a service: it is on that node.
 pub async fn announce(
     state: &State,

@@ -107,6 +107,20 @@ pub struct Target {
     pub interface: String,
 }
 
+/// Asks for each address who else uses it, if anybody does, in words; for addresses that no service
+/// has. Sockets are opened for it and closed again.
+///
+/// It works in the network namespace of the thread that calls it, inside a tokio runtime.
+///
+/// # Errors
+/// It can't be found out, and why: an interface that is missing, down or without signal.
+pub async fn who_uses(
+    targets: Vec<Target>,
+    probing: Probing,
+) -> Result<Vec<(Target, Option<String>)>, String> {
+    probe::each(&Arc::new(Segments::default()), targets, probing).await
+}
+
 /// Asks and announces for the services of this node.
 ///
 /// It works in the network namespace of the thread that calls it, inside a tokio runtime. All calls

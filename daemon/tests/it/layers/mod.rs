@@ -5,6 +5,8 @@ mod advise;
 mod mac;
 mod names;
 mod probed;
+mod prepared;
+mod registers;
 mod routes;
 mod segment;
 mod told;
