@@ -23,7 +23,7 @@ impl Judged {
         Self { verdict, reasons: [reason.into()].into(), to_have_it: None }
     }
 
-    fn to_have_it(mut self, text: Option<&str>) -> Self {
+    fn had_by(mut self, text: Option<&str>) -> Self {
         self.to_have_it = text.map(ToString::to_string);
         self
     }
@@ -60,7 +60,7 @@ fn segment(facts: &Facts, layer: Layer) -> Judged {
     match found {
         Together::Yes => {
             let reason = format!("{} hear each other on one segment", listed(&all));
-            Judged::new(Verdict::Possible, reason).to_have_it(unused.then_some(hint))
+            Judged::new(Verdict::Possible, reason).had_by(unused.then_some(hint))
         }
         Together::No(who) => {
             let reason = format!("{who}: they are on different segments");
@@ -68,7 +68,7 @@ fn segment(facts: &Facts, layer: Layer) -> Judged {
         }
         Together::Unknown(why) => {
             let reason = format!("whether the nodes are on one segment is not known: {why}");
-            Judged::new(Verdict::Unknown, reason).to_have_it(unused.then_some(hint))
+            Judged::new(Verdict::Unknown, reason).had_by(unused.then_some(hint))
         }
     }
 }
@@ -129,7 +129,7 @@ fn route(facts: &Facts) -> Judged {
         let daemons: Vec<_> = daemons.into_iter().collect();
         (Verdict::Possible, format!("{} has sessions on every node", listed(&daemons)))
     };
-    let mut judged = Judged::new(verdict, first).to_have_it(hint);
+    let mut judged = Judged::new(verdict, first).had_by(hint);
     judged.reasons.extend(troubles);
     judged
 }
@@ -138,7 +138,7 @@ fn dns(facts: &Facts) -> Judged {
     if facts.names.is_empty() {
         let missing = "missing: a zone that takes updates, and a name of the service in it";
         let hint = "[zones.NAME] with domain, servers and key, and names = [\"…\"] of the service";
-        return Judged::new(Verdict::Unknown, missing).to_have_it(Some(hint));
+        return Judged::new(Verdict::Unknown, missing).had_by(Some(hint));
     }
     let silent = facts.servers.iter().filter(|it| it.answers.value().is_none());
     let silent: Vec<_> =
@@ -150,7 +150,7 @@ fn dns(facts: &Facts) -> Judged {
     let hint = same.then_some(hint);
     if answers == 0 {
         let reason = "no server of its zone answers with authority";
-        let mut judged = Judged::new(Verdict::Unknown, reason).to_have_it(hint);
+        let mut judged = Judged::new(Verdict::Unknown, reason).had_by(hint);
         judged.reasons.extend(silent);
         return judged;
     }
@@ -161,7 +161,7 @@ fn dns(facts: &Facts) -> Judged {
         let reason = "as configured its name says the same on every node, and leads nobody away";
         judged.reasons.push(reason.to_string());
     }
-    judged.to_have_it(hint)
+    judged.had_by(hint)
 }
 
 fn knowledge(facts: &Facts) -> Judged {
@@ -170,8 +170,8 @@ fn knowledge(facts: &Facts) -> Judged {
         None => "every node could say where services are".to_string(),
     };
     let hint = "[redirect] documents = 7745, and `stead client` on the clients' machines";
-    let mut judged = Judged::new(Verdict::Possible, reason)
-        .to_have_it(facts.documents.is_none().then_some(hint));
+    let mut judged =
+        Judged::new(Verdict::Possible, reason).had_by(facts.documents.is_none().then_some(hint));
     let who =
         "it reaches only clients whose machines run `stead client`, or that ask by themselves";
     judged.reasons.push(who.to_string());
