@@ -127,6 +127,7 @@ impl Bed {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is not obeyed")]
     fn obey(&mut self, command: Command) {
         let mut later = std::mem::take(&mut self.desk.commands);
         match command.clone() {

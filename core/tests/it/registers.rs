@@ -9,7 +9,7 @@ use stead_core::id::{Index, ServiceId};
 use stead_core::redirect::Layer;
 use stead_core::state::config::{
     AddressLayers, AddressRange, Config, NameConfig, NamedService, Prefix, RecordKind,
-    ServiceAddress, ServiceConfig,
+    ServiceAddress,
 };
 use stead_core::state::{
     Change, Claimed, MacAddress, Outcome, Refusal, RegisterChange, Registered, Reservation, State,
@@ -54,7 +54,7 @@ fn configure(book: &Book, config: Config) -> Change {
 
 /// The same wanted state, whose service has an address, with that layer, as well.
 fn with(mut config: Config, service: &str, address: &str, layer: Layer) -> Config {
-    let it = config.services.entry(service.into()).or_insert_with(ServiceConfig::default);
+    let it = config.services.entry(service.into()).or_default();
     it.addresses.push(ServiceAddress { ip: ip(address), prefix: 24, interface: None });
     let layers = AddressLayers { layers: vec![layer], on: Vec::new() };
     let redirect = &mut config.later.fencing.redirect;

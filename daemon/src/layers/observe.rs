@@ -299,7 +299,7 @@ pub struct Eyes {
 impl Eyes {
     /// Inside of a runtime, on which its parts in trials live.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn open() -> Self {
         let roles = Arc::new(Roles::new(tokio::runtime::Handle::current()));
         Self { shelf: Shelf::default(), ears: Ears::default(), roles }
     }

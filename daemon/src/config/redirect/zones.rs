@@ -73,7 +73,7 @@ pub(super) fn ttl(
         return default;
     }
     let seconds = span.as_micros() / 1_000_000;
-    if span.as_micros() % 1_000_000 != 0 || seconds > LONGEST_TTL {
+    if !span.as_micros().is_multiple_of(1_000_000) || seconds > LONGEST_TTL {
         let message = format!("`{key}` of {} is not in whole seconds up to a week", section.place);
         let help = format!("records say it in seconds:  {}", section.example(key));
         findings.error(&section.at(key), message, help);

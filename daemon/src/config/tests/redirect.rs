@@ -35,7 +35,8 @@ fn everything_that_can_be_said_comes_back_as_it_was() {
          prefix = 32, layers = [\"route\"] }]\n",
         &format!(
             "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\n\
-             routing = {{ daemon = \"bird\", include = \"/etc/bird/x.conf\" }}\nprefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
+             routing = {{ daemon = \"bird\", include = \"/etc/bird/x.conf\" }}\n\
+             prefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
              not-permitted = {{ arp = \"nobody\" }}\n[networks.front]\nprefix = \"10.0.0.0/24\"\n\
              gateway = true\npool = \"10.0.0.150-10.0.0.199\""
         ),
@@ -149,6 +150,7 @@ fn layers_that_are_none_or_do_not_fit() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the text that is expected")]
 fn names_without_a_zone_and_clients_without_a_name() {
     check(
         "addresses = [\"10.0.0.100/24\"]\nnames = [\"www.other.example\", \"10.0.0.1\",\n\
@@ -233,6 +235,7 @@ fn names_without_a_zone_and_clients_without_a_name() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the text that is expected")]
 fn zones_pools_and_routing_that_can_not_be() {
     check(
         "addresses = [\"10.0.0.100/24\"]",

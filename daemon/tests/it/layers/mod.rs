@@ -4,8 +4,8 @@
 mod advise;
 mod mac;
 mod names;
-mod probed;
 mod prepared;
+mod probed;
 mod registers;
 mod routes;
 mod segment;
