@@ -29,7 +29,8 @@ pub(super) fn all(
     targets: Vec<Target>,
     probing: Probing,
 ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-    let begin = |target: Target| Probe::begin(segments.clone(), target, probing);
+    let others = if probing.count > 1 { Others::Count } else { Others::AreAllowed };
+    let begin = |target: Target| Probe::begin(segments.clone(), target, (probing, others));
     let begun: Result<Vec<_>, _> = targets.into_iter().map(begin).collect();
     async move {
         let mut running = JoinSet::new();
@@ -44,7 +45,7 @@ pub(super) fn all(
 }
 
 /// Asks for each target by itself who else uses it, if anybody does; the error is that this can't
-/// be found out.
+/// be found out. Another who only asks as well does not use it: who is first, the log says.
 pub(super) async fn each(
     segments: &Arc<Segments>,
     targets: Vec<Target>,
@@ -52,7 +53,7 @@ pub(super) async fn each(
 ) -> Result<Vec<(Target, Option<String>)>, String> {
     let mut running = Vec::new();
     for target in targets {
-        let probe = Probe::begin(segments.clone(), target.clone(), probing);
+        let probe = Probe::begin(segments.clone(), target.clone(), (probing, Others::AreAllowed));
         running.push((target, tokio::spawn(probe.map_err(|error| chain(&error))?.run())));
     }
     let mut all = Vec::new();
@@ -81,23 +82,31 @@ enum Unfree {
     Unknown(String),
 }
 
+/// Whether another who asks at the same time is a conflict (RFC 5227, section 2.1.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Count,
+    AreAllowed,
+}
+
 struct Probe {
     segments: Arc<Segments>,
     segment: Arc<Segment>,
     claims: Receiver<Claim>,
     target: Target,
     probing: Probing,
+    others: Others,
 }
 
 impl Probe {
     fn begin(
         segments: Arc<Segments>,
         target: Target,
-        probing: Probing,
+        (probing, others): (Probing, Others),
     ) -> Result<Self, SegmentError> {
         let segment = segments.get(&target.interface)?;
         let claims = segment.watch(target.address);
-        Ok(Self { segments, segment, claims, target, probing })
+        Ok(Self { segments, segment, claims, target, probing, others })
     }
 
     async fn run(mut self) -> Result<(), Unfree> {
@@ -144,7 +153,7 @@ impl Probe {
     fn stranger(&self, found: Claim) -> Option<Mac> {
         let mac = match found {
             Claim::Uses(mac) => mac,
-            Claim::Probes(mac) if self.probing.count > 1 => mac,
+            Claim::Probes(mac) if self.others == Others::Count => mac,
             Claim::Probes(_) => return None,
         };
         (!self.segments.is_own(mac)).then_some(mac)

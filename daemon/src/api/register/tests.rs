@@ -91,7 +91,12 @@ fn what_a_stranger_uses_is_passed_over_and_named() {
 #[test]
 fn macs_are_given_out_once_and_unknown_pools_are_named() {
     on(async || {
-        let (handle, _) = driver(view());
+        let mut view = view();
+        change_state(&mut view, |state| {
+            let network = state.config.as_mut().unwrap().more.networks.get_mut("front").unwrap();
+            network.interface = Some("stead-nowhere".to_owned());
+        });
+        let (handle, _) = driver(view);
         let first = allocate(&handle, "mac", for_service(None), false).await.unwrap();
         let second = allocate(&handle, "mac", for_service(None), false).await.unwrap();
         assert_ne!(first.what, second.what);
@@ -99,7 +104,7 @@ fn macs_are_given_out_once_and_unknown_pools_are_named() {
         let wrong = allocate(&handle, "frnt", for_service(None), true).await.unwrap_err();
         assert!(wrong.message.contains("frnt is no network"), "{wrong:?}");
         assert_eq!(wrong.next, "did you mean front?");
-        // This machine has no interface there, so it can't ask; told not to, it needs none.
+        // No machine has that interface, so it can't ask; told not to, it needs none.
         let blind = allocate(&handle, "front", for_service(None), false).await.unwrap_err();
         assert!(blind.message.contains("node1 can't ask on front"), "{blind:?}");
         let answer = allocate(&handle, "front", for_service(Some("new")), true).await.unwrap();

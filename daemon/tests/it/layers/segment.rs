@@ -5,7 +5,7 @@ use std::process::Command;
 use stead::demo::fleet::{Fleet, PATIENCE};
 
 use super::{cluster, layer, program, said, wait_runs};
-use crate::cluster::{Must, wait_for};
+use crate::cluster::{Must, service, wait_for};
 
 const ADDRESS: &str = "10.77.0.100";
 
@@ -25,7 +25,9 @@ fn swallow(fleet: &Fleet) {
 /// Moves the service to and fro until its new holder shows that text of its segment.
 fn moved_until(fleet: &Fleet, text: &str, field: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
-    for node in ["node2", "node1"].into_iter().cycle() {
+    loop {
+        let now = service(&fleet.node("node3").must().status().must(), "web");
+        let node = if now["node"] == "node1" { "node2" } else { "node1" };
         fleet.node(node).must().stead(&["move", "web", node]).must().expect_success().must();
         wait_runs(fleet, node);
         let mut last = serde_json::Value::Null;
