@@ -171,8 +171,8 @@ fn limits(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
             "a name has 1 to {LONGEST_ATTRIBUTE_NAME} bytes, a value up to {LONGEST_ATTRIBUTE}"
         ),
         Refusal::BeingCycled(_) => f.write_str(
-            "that node's machine is being switched off and on to rehearse its fencing; when that is \
-             over stands in `stead fence history`",
+            "that node's machine is being switched off and on to rehearse its fencing; when that \
+             is over stands in `stead fence history`",
         ),
         _ => Ok(()),
     }

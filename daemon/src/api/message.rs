@@ -7,7 +7,7 @@ use crate::config::Problem;
 
 pub use super::plans::{
     Comes, ExpectAnswer, ExplainAnswer, GoesOn, LinksAnswer, LossAnswer, NodeVerdict, PlanAnswer,
-    PlannedChange, PlannedMove, SimulateAnswer, Standing,
+    PlannedChange, PlannedMove, SharedPrefix, SimulateAnswer, Standing,
 };
 
 /// The version of this form.

@@ -13,7 +13,8 @@ use stead_core::state::{Change, Holder, Outcome, Refusal, State};
 
 use super::expected::of_failure;
 use super::message::{
-    ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
+    ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SharedPrefix,
+    SimulateAnswer, Standing,
 };
 use super::outage;
 use super::requests::{Answered, config_of};
@@ -225,9 +226,28 @@ fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
                 .and(it.to)
                 .and_then(|_| outage::of_planned_move(state, service))
                 .map(|took| took.as_micros() / 1_000),
+            prefixes: along(state, service),
         })
     };
     plan.decisions.iter().filter_map(step).collect()
+}
+
+/// What goes along with a service since it is announced as one.
+fn along(state: &State, service: &ServiceId) -> Vec<SharedPrefix> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let prefixes = config.announced_prefixes(service).into_iter();
+    let shared = prefixes.map(|prefix| {
+        let mut shared =
+            SharedPrefix { prefix: prefix.to_string(), addresses: 0, services: vec![] };
+        for (service, its) in &config.services {
+            let within = its.addresses.iter().map(|it| config.announced_as(it.ip));
+            let count = within.filter(|it| *it == Some(prefix)).count();
+            shared.addresses += count;
+            shared.services.extend((count > 0).then(|| service.to_string()));
+        }
+        shared
+    });
+    shared.collect()
 }
 
 /// Why a plan does that, in words.

@@ -71,6 +71,20 @@ pub struct PlannedMove {
     /// not known, or if it is out already, or would stay so.
     #[serde(default)]
     pub outage_ms: Option<u64>,
+    /// The prefixes that are announced as a whole where it is.
+    #[serde(default)]
+    pub prefixes: Vec<SharedPrefix>,
+}
+
+/// A prefix that is announced as a whole, so that all who have addresses in it are in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPrefix {
+    /// Which.
+    pub prefix: String,
+    /// How many addresses in it are those of services.
+    pub addresses: usize,
+    /// Which services these are.
+    pub services: Vec<String>,
 }
 
 /// What the loss of a node would leave without a place.

@@ -121,7 +121,7 @@ fn a_client_that_is_told_restarts_what_never_asks_again() {
     assert!(echo.contains("it answers"), "{traced:?}");
     let other = if by == "node2" { "node3" } else { "node2" };
     let traced = node.stead(&["redirect", "trace", other, "web"]).must().expect_success().must();
-    assert!(traced.contains("knowledge") && traced.contains("on the segment"), "{traced}");
+    assert!(traced.contains("knowledge") && traced.contains("10.77.0.0/24 on front"), "{traced}");
     let refused = node.stead(&["redirect", "trace", "node9", "web"]).must();
     assert!(refused.stderr.contains("node9 is no member"), "{}", refused.stderr);
 
