@@ -169,7 +169,7 @@ fn knowledge(facts: &Facts) -> Judged {
         Some(port) => format!("every node says on port {port} where services are"),
         None => "every node could say where services are".to_string(),
     };
-    let hint = "[redirect] documents = 7745, and `stead client` on the clients' machines";
+    let hint = "[redirect] documents = 7420, and `stead client` on the clients' machines";
     let mut judged =
         Judged::new(Verdict::Possible, reason).had_by(facts.documents.is_none().then_some(hint));
     let who =

@@ -16,7 +16,7 @@ fn named(clients: &str) -> View {
     let addresses = "addresses = [{ ip = \"192.0.2.100\", prefix = 24, on = [\"node1\"] }, \
                      { ip = \"192.0.2.110\", prefix = 24, on = [\"node2\", \"node3\"] }]\n\
                      names = [\"www.shop.test\", { name = \"web.shop.test\", ttl = \"2s\" }]\n";
-    let zone = "[redirect]\ndocuments = 7745\n[zones.shop]\ndomain = \"shop.test\"\n\
+    let zone = "[redirect]\ndocuments = 7420\n[zones.shop]\ndomain = \"shop.test\"\n\
                 servers = [\"192.0.2.53\"]\nkey = \"/nonexistent/stead.key\"\nttl = \"60s\"\n\
                 moving-ttl = \"2s\"\n";
     let text =
