@@ -307,13 +307,7 @@ impl Cli {
                     idle::run(tools, &specs, time, runs, results)
                 })
             }
-            Command::Stages { common, runs } => {
-                let settings = subject::stages(&common.choice());
-                let specs: Vec<Spec> = settings.iter().cloned().map(Spec::Stead).collect();
-                common.run(stages::NAME, &specs, |tools, results| {
-                    stages::run(tools, &settings, runs, results)
-                })
-            }
+            Command::Stages { common, runs } => common.stages(runs),
             Command::Server { place, scale } => {
                 let scale = scale.read();
                 place.run(server::NAME, |tools, results| server::run(tools, scale, results))
@@ -372,6 +366,15 @@ impl Common {
     fn choice(&self) -> Choice {
         let Self { peers, only, gate, .. } = self;
         Choice { peers: *peers, only: only.clone(), gate: gate.clone() }
+    }
+
+    /// Asks stead where the milliseconds of takeovers went.
+    fn stages(&self, runs: u32) -> Result<(), BenchError> {
+        let settings = subject::stages(&self.choice());
+        let specs: Vec<Spec> = settings.iter().cloned().map(Spec::Stead).collect();
+        self.run(stages::NAME, &specs, |tools, results| {
+            stages::run(tools, &settings, runs, results)
+        })
     }
 
     /// Looks whether all is there, lets the bench run, and prints its table.

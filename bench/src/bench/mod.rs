@@ -8,8 +8,8 @@
 //! bears, [`timelines`] tells what happens to two sites, moment by moment,
 //! [`layers`] asks by what clients are led, [`agents`] tries every resource agent, [`operations`]
 //! does a hundred things to a cluster by chance, [`plans`] grows clusters until a planner takes
-//! long. Each of the others takes the subjects one after the other, run by run, so that the machine's noise meets all of them
-//! alike.
+//! long. Each of the others takes the subjects one after the other, run by run, so that the
+//! machine's noise meets all of them alike.
 //!
 //! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
 //! the next subject has its turn; only a wish to end, or a file that can't be written, ends a

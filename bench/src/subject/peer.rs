@@ -85,7 +85,8 @@ impl PeerBed {
             let words = ["addr", "add", &address, "dev", FRONT, "nodad"];
             let what = || format!("cannot give {} {address}", host.name());
             let run = || Command::new("ip").args(words).output();
-            let output = host.namespace().run(run).step(what)?.step(what)?;
+            let run = host.namespace().run(run).map_err(std::io::Error::other);
+            let output = run.step(what)?.step(what)?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 return Err(std::io::Error::other(said)).step(what);

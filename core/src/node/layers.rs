@@ -60,7 +60,7 @@ impl Node {
     }
 
     fn redirect(&mut self, service: ServiceId, epoch: Epoch, layer: Layer, verb: Verb) {
-        let first = self.local.get(&service).is_some_and(|it| !it.steps.was_announced(layer));
+        let first = self.local.get(&service).is_some_and(|it| it.steps.is_untried(layer));
         match (layer, verb) {
             // The announcer has been told already, before anything else.
             (Layer::Mac | Layer::Arp, Verb::Announce) if first => {}
@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// Another configuration may have other names, and other layers.
-    fn renew_names(&mut self) {
+    pub(super) fn renew_names(&mut self) {
         let Some(config) = &self.state.config else { return };
         let name = self.state.name(self.me);
         for (service, local) in &mut self.local {

@@ -202,7 +202,11 @@ impl Node {
                 self.note_read(index);
             }
             Event::Applied { index, term: _, change } => self.on_applied(now, index, change),
-            Event::Restored(state) => self.state = state,
+            Event::Restored(state) => {
+                self.state = state;
+                // What was applied on the way to it may have altered what layers have to say.
+                self.renew_names();
+            }
             Event::Proposed { ticket, fate } => self.on_proposed(ticket, fate),
             Event::Retire => self.on_retire(now),
             Event::StoreFailed(detail) => self.on_store_failed(detail),

@@ -3,7 +3,7 @@
 //! ```text
 //!   (waits) ──reached──▶ Announcing ──done──▶ Announced ──look──▶ Verifying ──seen──▶ Converged
 //!                            ▲  │ failed          ▲                  │ not, or by nobody
-//!                            └──┘ again later     └───── again ◀─────┘
+//!                            └──┘ again later     └───── again ◀─────┘ ◀─ now and then ─┘
 //! ```
 //! The layers of the segment are announced by the announcer of their own, whose schedule never
 //! ends ([`super::segment`]): here they begin as announced, and are verified.
@@ -31,6 +31,15 @@ const fn first_look(layer: Layer) -> Span {
         Layer::Mac | Layer::Arp => Span::from_millis(100),
         Layer::Route => Span::from_millis(300),
         Layer::Dns | Layer::Knowledge => Span::from_millis(200),
+    }
+}
+
+/// How long after somebody saw it an observer looks again: others have a part in routes and names,
+/// and may take back what was there.
+const fn next_look(layer: Layer) -> Option<Span> {
+    match layer {
+        Layer::Mac | Layer::Arp | Layer::Knowledge => None,
+        Layer::Route | Layer::Dns => Some(Span::from_millis(60_000)),
     }
 }
 
@@ -75,7 +84,10 @@ enum Stage {
         look: Instant,
     },
     Verifying,
-    Converged,
+    /// It is looked at again then.
+    Converged {
+        look: Instant,
+    },
     /// It is announced again then.
     Failed {
         again: Instant,
@@ -114,7 +126,7 @@ pub struct StepView {
 pub enum News {
     /// It was announced, for the first time.
     Announced,
-    /// It was seen by an observer, for the first time or again.
+    /// It was seen by an observer, for the first time or after it was not.
     Converged(String),
     /// It was not seen, and why; not told before.
     NotConverged(String),
@@ -152,10 +164,10 @@ impl Steps {
         }
     }
 
-    /// Whether a layer was announced before.
+    /// Whether nothing came yet of announcing a layer for the first time.
     #[must_use]
-    pub fn was_announced(&self, layer: Layer) -> bool {
-        self.layers.get(&layer).is_some_and(|step| step.announced)
+    pub fn is_untried(&self, layer: Layer) -> bool {
+        self.layers.get(&layer).is_some_and(|step| !step.announced && step.failures == 0)
     }
 
     /// Whether a layer's announcement is under way.
@@ -167,7 +179,7 @@ impl Steps {
     /// Whether an observer sees the service here by a layer, as it was announced last.
     #[must_use]
     pub fn is_converged(&self, layer: Layer) -> bool {
-        self.layers.get(&layer).is_some_and(|step| step.stage == Stage::Converged)
+        self.layers.get(&layer).is_some_and(|step| matches!(step.stage, Stage::Converged { .. }))
     }
 
     /// The layer has to be announced anew: what it says has changed.
@@ -192,12 +204,14 @@ impl Steps {
                 Some((*layer, Verb::Announce))
             }
             Stage::Failed { again } if now >= *again => Some((*layer, Verb::Announce)),
-            Stage::Announced { look } if now >= *look => Some((*layer, Verb::Verify)),
+            Stage::Announced { look } | Stage::Converged { look } if now >= *look => {
+                Some((*layer, Verb::Verify))
+            }
             Stage::Waits
             | Stage::Announcing
             | Stage::Announced { .. }
             | Stage::Verifying
-            | Stage::Converged
+            | Stage::Converged { .. }
             | Stage::Failed { .. } => None,
         })?;
         let (layer, verb) = due_now;
@@ -214,8 +228,10 @@ impl Steps {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         let times = self.layers.values().filter_map(|step| match &step.stage {
-            Stage::Failed { again: at } | Stage::Announced { look: at } => Some(*at),
-            Stage::Waits | Stage::Announcing | Stage::Verifying | Stage::Converged => None,
+            Stage::Failed { again: at }
+            | Stage::Announced { look: at }
+            | Stage::Converged { look: at } => Some(*at),
+            Stage::Waits | Stage::Announcing | Stage::Verifying => None,
         });
         times.min().unwrap_or(Instant::NEVER)
     }
@@ -240,10 +256,11 @@ impl Steps {
                 step.news(why).map(News::Failed)
             }
             (Stage::Verifying, Verb::Verify, Seen::Yes(by)) => {
-                step.stage = Stage::Converged;
+                let look = next_look(layer).map_or(Instant::NEVER, |pause| now + pause);
+                step.stage = Stage::Converged { look };
                 (step.failures, step.trouble) = (0, None);
-                step.by = Some(by.clone());
-                Some(News::Converged(by))
+                let known = step.by.replace(by.clone()).is_some();
+                (!known).then_some(News::Converged(by))
             }
             (Stage::Verifying, Verb::Verify, Seen::No(why)) => {
                 // Said again where that helps, and looked at again in any case.
@@ -263,7 +280,7 @@ impl Steps {
                 | Stage::Announcing
                 | Stage::Announced { .. }
                 | Stage::Verifying
-                | Stage::Converged
+                | Stage::Converged { .. }
                 | Stage::Failed { .. },
                 Verb::Announce | Verb::Verify,
                 Seen::Yes(_) | Seen::No(_) | Seen::Nobody,
@@ -286,9 +303,10 @@ impl Steps {
     pub fn is_at_rest(&self) -> bool {
         self.layers.values().all(|step| match step.stage {
             Stage::Announcing | Stage::Verifying => false,
-            Stage::Waits | Stage::Announced { .. } | Stage::Converged | Stage::Failed { .. } => {
-                true
-            }
+            Stage::Waits
+            | Stage::Announced { .. }
+            | Stage::Converged { .. }
+            | Stage::Failed { .. } => true,
         })
     }
 }
@@ -394,6 +412,43 @@ mod tests {
         let news = steps.take(look, Layer::Arp, Verb::Verify, yes());
         assert_eq!(news, Some(News::Converged("node2".into())));
         assert_eq!((steps.deadline(), steps.is_at_rest()), (Instant::NEVER, true));
+    }
+
+    #[test]
+    fn what_others_take_back_is_noticed_and_told_again() {
+        let mut steps = Steps::new(&BTreeSet::from([Layer::Route]));
+        steps.reach(Told::Claimed);
+        steps.next(at(0));
+        steps.take(at(0), Layer::Route, Verb::Announce, yes());
+        assert_eq!(steps.next(at(300)), Some((Layer::Route, Verb::Verify)));
+        let news = steps.take(at(300), Layer::Route, Verb::Verify, yes());
+        assert_eq!(news, Some(News::Converged("node2".into())));
+        // It is looked at again now and then, which is no news as long as it is there.
+        assert_eq!(steps.deadline(), at(60_300));
+        assert_eq!(steps.next(at(60_300)), Some((Layer::Route, Verb::Verify)));
+        assert_eq!(steps.take(at(60_301), Layer::Route, Verb::Verify, yes()), None);
+        let look = steps.deadline();
+        assert_eq!(steps.next(look), Some((Layer::Route, Verb::Verify)));
+        let news = steps.take(look, Layer::Route, Verb::Verify, Seen::No("no route".into()));
+        assert_eq!(news, Some(News::NotConverged("no route".into())));
+        let again = steps.deadline();
+        assert_eq!(steps.next(again), Some((Layer::Route, Verb::Announce)));
+        assert_eq!(steps.take(again, Layer::Route, Verb::Announce, yes()), None);
+        let look = steps.deadline();
+        assert_eq!(steps.next(look), Some((Layer::Route, Verb::Verify)));
+        let news = steps.take(look, Layer::Route, Verb::Verify, yes());
+        assert_eq!(news, Some(News::Converged("node2".into())));
+    }
+
+    #[test]
+    fn what_never_was_announced_is_untried_until_it_fails() {
+        let mut steps = Steps::new(&BTreeSet::from([Layer::Arp]));
+        steps.reach(Told::Claimed);
+        assert!(steps.is_untried(Layer::Arp));
+        assert_eq!(steps.next(at(0)), Some((Layer::Arp, Verb::Announce)));
+        assert!(steps.is_untried(Layer::Arp));
+        steps.take(at(0), Layer::Arp, Verb::Announce, Seen::No("no such interface".into()));
+        assert!(!steps.is_untried(Layer::Arp) && !steps.is_untried(Layer::Dns));
     }
 
     #[test]

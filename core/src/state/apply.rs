@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, PROTOCOL_0_7, ProofRecord, Takeover};
-use super::config::{Config, ServiceConfig};
+use super::change::{Change, Digest, Outcome, PROTOCOL_0_2, ProofRecord, Takeover};
+use super::config::Config;
 use super::incident::{Cause, Moved, Reached, Stage};
 use super::{Holder, LEFT_KEPT, Member, Refusal, State};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, ServiceId, Term};
@@ -143,7 +143,6 @@ impl State {
         let changed: Vec<_> = changed.cloned().collect();
         self.config = Some(config);
         self.revision += 1;
-        self.give_macs();
         self.describe_copies(&changed);
         // What runs by an old description is stopped and started by the new one, in place.
         for service in changed {
@@ -153,31 +152,9 @@ impl State {
                 assignment.wish = Some(node);
             }
         }
+        self.give_macs();
         self.forget_unwanted();
         self.forget_gone();
-    }
-
-    /// Whether what runs of a service has to start anew for that configuration.
-    pub(super) fn is_changed(&self, config: &Config, service: &ServiceId) -> bool {
-        let Some(known) = &self.config else { return false };
-        let look = |config: &Config| config.more_of(service).map(|it| it.look.clone());
-        let old = known.services.get(service);
-        old.is_some_and(|old| self.is_other(old, config.services.get(service)))
-            || known.resources(service) != config.resources(service)
-            || look(known).unwrap_or_default() != look(config).unwrap_or_default()
-            || known.copies(service) != config.copies(service)
-            || known.ways(service) != config.ways(service)
-    }
-
-    /// Whether it is described otherwise. Where it would rather be changes nothing of what runs;
-    /// members of before 0.7 start it anew for that, and so do all while one may be among them.
-    fn is_other(&self, old: &ServiceConfig, new: Option<&ServiceConfig>) -> bool {
-        let Some(new) = new else { return true };
-        if self.more.protocol < PROTOCOL_0_7 {
-            return old != new;
-        }
-        let ServiceConfig { addresses, program, monitor, prefer: _, failback: _ } = old;
-        (addresses, program, monitor) != (&new.addresses, &new.program, &new.monitor)
     }
 
     pub(super) fn forget_unwanted(&mut self) {
@@ -185,6 +162,11 @@ impl State {
         self.assignments.retain(|service, assignment| {
             config.services.contains_key(service) || assignment.holder.node().is_some()
         });
+        self.later
+            .fencing
+            .redirect
+            .macs
+            .retain(|service, _| self.assignments.contains_key(service));
     }
 
     fn lead(&mut self, term: Term) -> Applied {

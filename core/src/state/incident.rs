@@ -156,6 +156,11 @@ impl fmt::Display for Reached {
     }
 }
 
+/// The layer that a stage is about, without who saw it.
+fn layer_of(stage: &Stage) -> &str {
+    stage.detail.split(',').next().unwrap_or_default()
+}
+
 impl State {
     pub(super) fn observe(
         &mut self,
@@ -170,7 +175,7 @@ impl State {
             stages.iter().any(|old| {
                 (&old.service, old.node, old.reached) == (&new.service, new.node, new.reached)
                     // One of each layer.
-                    && (!new.reached.is_of_0_8() || old.detail == new.detail)
+                    && (!new.reached.is_of_0_8() || layer_of(old) == layer_of(new))
             })
         };
         for stage in stages {

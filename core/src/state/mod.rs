@@ -13,6 +13,7 @@
 mod apply;
 mod attributes;
 mod change;
+mod changed;
 pub mod config;
 mod copies;
 mod devices;

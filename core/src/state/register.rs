@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::Applied;
 use super::config::{AddressRange, Config, Prefix};
 use super::registered::{Claimed, MacAddress, Registered, Reservation, Used, is_of, may_use};
-use super::{Outcome, Refusal, State};
+use super::{Holder, Outcome, Refusal, State};
 use crate::id::{Epoch, ServiceId};
 use crate::redirect::Layer;
 
@@ -167,9 +167,13 @@ impl State {
     }
 
     fn lower(&mut self, service: ServiceId, lowered: Option<Lowered>) -> Applied {
-        let assignment = self.assignments.get(&service).ok_or(Refusal::NoSuchService)?;
-        if lowered.as_ref().is_some_and(|it| it.epoch != assignment.epoch) {
-            return Err(Refusal::Stale);
+        // To end it takes nothing: what is gone must not be asked for again and again.
+        if let Some(lowered) = &lowered {
+            let wanted = self.config.as_ref().is_some_and(|it| it.services.contains_key(&service));
+            let assignment = self.assignments.get(&service).filter(|_| wanted);
+            if assignment.ok_or(Refusal::NoSuchService)?.epoch != lowered.epoch {
+                return Err(Refusal::Stale);
+            }
         }
         let all = &mut self.later.fencing.redirect.lowered;
         let before = match lowered {
@@ -251,7 +255,12 @@ impl State {
         };
         let cluster = self.cluster.map(|it| it.0).unwrap_or_default();
         let redirect = &mut self.later.fencing.redirect;
-        redirect.macs.retain(|service, _| wants(service));
+        // What still stops has its MAC until then: another node must not come up with it.
+        let stops = |service: &ServiceId| {
+            let holder = self.assignments.get(service).map(|it| &it.holder);
+            matches!(holder, Some(Holder::Stopping { .. }))
+        };
+        redirect.macs.retain(|service, _| wants(service) || stops(service));
         let lacking: Vec<_> = config
             .services
             .keys()

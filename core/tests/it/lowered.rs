@@ -86,6 +86,20 @@ fn of_what_has_moved_meanwhile_or_is_gone_nothing_is_lowered() {
     assert_eq!(book.state.due(u64::MAX, &BTreeSet::new()), None, "it went with its service");
 }
 
+#[test]
+fn of_a_service_that_only_has_to_stop_yet_nothing_is_lowered() {
+    let mut book = Book::founded();
+    let assign = book.assign("s0", 2);
+    book.done(assign);
+    let mut less = wanted();
+    less.services.remove(&s0());
+    book.done(Change::Configure { base: book.state.revision, config: less });
+    let epoch = book.epoch("s0");
+    // It would outlive the service, and be ended in vain every second.
+    book.refused(lower(5_000, epoch), Refusal::NoSuchService);
+    assert_eq!(book.state.due(u64::MAX, &BTreeSet::new()), None);
+}
+
 /// This node's daemon; what it says of names is done at once, and seen if the servers agree.
 struct Bed {
     desk: Desk,

@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use stead_core::id::{Index, ServiceId};
 use stead_core::redirect::Layer;
 use stead_core::state::config::{
-    AddressLayers, AddressRange, Config, NameConfig, NamedService, Prefix, RecordKind,
+    AddressLayers, AddressRange, Config, NameConfig, NamedService, Place, Prefix, RecordKind,
     ServiceAddress,
 };
 use stead_core::state::{
-    Change, Claimed, MacAddress, Outcome, Refusal, RegisterChange, Registered, Reservation, State,
+    Change, Claimed, Holder, MacAddress, Outcome, Refusal, RegisterChange, Registered, Reservation,
+    State,
 };
 use stead_core::tail::Tailed;
 
@@ -108,6 +109,47 @@ fn macs_are_the_same_on_every_member_and_are_given_back() {
     assert_eq!(mac_of(&book.state, "s1"), second);
     let third = mac_of(&book.state, "s2");
     assert!(third.is_some() && third != first && third != second, "not the one of a moment ago");
+}
+
+#[test]
+fn what_still_stops_has_its_mac_until_then() {
+    let mut book = Book::founded();
+    let own = MacAddress([0x52, 0x54, 0, 1, 2, 3]);
+    book.done(reserve(Registered::Mac(own), Some("new")));
+    book.done(configure(&book, with(wanted(), "new", "10.0.0.120", Layer::Mac)));
+    let assign = book.assign("new", 2);
+    book.done(assign);
+    book.done(release(Registered::Mac(own)));
+    book.done(configure(&book, wanted()));
+    assert_eq!(mac_of(&book.state, "new"), Some(own), "it is up there yet");
+    let taken = Refusal::Claimed(Registered::Mac(own), "service new".into());
+    book.refused(reserve(Registered::Mac(own), Some("s1")), taken);
+    book.done(book.stopped("new", 2));
+    assert_eq!(mac_of(&book.state, "new"), None);
+    book.done(reserve(Registered::Mac(own), Some("s1")));
+}
+
+#[test]
+fn a_label_that_decides_about_addresses_starts_a_service_anew() {
+    let mut book = Book::founded();
+    let on = |value: &str| {
+        let mut config = with(wanted(), "s0", "10.0.0.120", Layer::Arp);
+        let place = Place::Label { label: "rack".into(), value: "r1".into() };
+        let redirect = &mut config.later.fencing.redirect;
+        redirect.addresses.entry(ip("10.0.0.120")).or_default().on = vec![place];
+        let rules = config.later.fencing.rules.nodes.entry("b".into()).or_default();
+        rules.labels.insert("rack".into(), value.into());
+        config
+    };
+    book.done(configure(&book, on("r1")));
+    let assign = book.assign("s0", 2);
+    book.done(assign);
+    // A label that says the same of it changes nothing; another one takes an address away.
+    book.done(configure(&book, on("r1")));
+    assert!(matches!(book.state.assignments[&"s0".into()].holder, Holder::Node(_)));
+    book.done(configure(&book, on("r2")));
+    let holder = &book.state.assignments[&"s0".into()].holder;
+    assert!(matches!(holder, Holder::Stopping { .. }), "{holder:?}");
 }
 
 #[test]

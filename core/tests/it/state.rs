@@ -319,6 +319,14 @@ fn standby_failures_and_stages_are_kept() {
     book.done(observe(epoch));
     let stages = book.state.incidents.back().map(|incident| incident.stages.len());
     assert_eq!(stages, Some(2), "what the old holder said, and each new stage once");
+    // Of a layer once, whoever saw it; of each layer.
+    for detail in ["dns, seen by a", "dns, seen by b", "route, seen by b"] {
+        let (reached, about) = (Reached::Converged, Some(service.clone()));
+        let stage = Stage { node, service: about, reached, after, detail: detail.into() };
+        book.done(Change::Observe { service: service.clone(), epoch, stages: vec![stage] });
+    }
+    let stages = book.state.incidents.back().map(|incident| incident.stages.len());
+    assert_eq!(stages, Some(4));
 }
 
 #[test]

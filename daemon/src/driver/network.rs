@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use stead_core::id::NodeId;
 use stead_core::redirect::Layer;
-use stead_core::state::State;
 use stead_core::state::config::Config;
+use stead_core::state::{Assignment, Holder, State};
 use stead_core::time::Span;
 use stead_log::transport::{KeyHash, Member};
 
@@ -42,11 +42,22 @@ pub(super) fn for_guard(state: &State, me: NodeId, told: Option<&Network>) -> Op
             places.push(before.cloned().unwrap_or_else(|| alone(*address)));
         }
     }
-    let reaches = reaches(state, config);
+    let mut reaches: BTreeMap<_, _> = reaches(state, config).collect();
+    // What ends here ends where it is: the program goes first and the address last.
+    let ending =
+        |it: &&Assignment| matches!(it.holder, Holder::Stopping { node, .. } if node == me);
+    let ending = state.assignments.values().filter(ending).flat_map(|it| &it.addresses);
+    for (address, told) in ending.filter_map(|address| Some((address, told?))) {
+        if told.places.iter().any(|place| place.address == *address) {
+            match told.reaches.get(address) {
+                Some(before) => drop(reaches.insert(*address, *before)),
+                None => drop(reaches.remove(address)),
+            }
+        }
+    }
+    reaches.retain(|address, _| places.iter().any(|it| it.address == *address));
     Some(Network {
-        reaches: reaches
-            .filter(|(address, _)| places.iter().any(|it| it.address == *address))
-            .collect(),
+        reaches,
         links: addresses(config, &own.name),
         peers,
         places,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use futures::future::join_all;
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::Seen;
 use stead_core::state::State;
@@ -94,8 +95,10 @@ pub async fn announce(
         Ok(records) => records,
         Err(why) => return Seen::No(why),
     };
-    for record in records {
-        match write(state, service, epoch, &record, deadline).await {
+    // Side by side: a zone whose servers are silent takes nothing from others.
+    let all = records.iter().map(|record| write(state, service, epoch, record, deadline));
+    for written in join_all(all).await {
+        match written {
             Ok(server) => by.push(server),
             Err(why) => wrong.push(why),
         }
@@ -134,16 +137,17 @@ pub async fn verify(state: &State, service: &ServiceId, node: NodeId, deadline: 
     let deadline = deadline.min(Instant::now() + VERIFY);
     let mut servers = Vec::new();
     let mut wrong = Vec::new();
-    for record in records {
-        let looked = async {
-            let (zone, wanted) = (open(record.zone)?, wanted(&record)?);
-            dns::verify(&zone, &wanted, deadline).await.map_err(|error| chain(&error))
-        };
-        match looked.await {
-            Ok(seen) => {
+    let looks = records.iter().map(|record| async move {
+        let (zone, wanted) = (open(record.zone)?, wanted(record)?);
+        let seen = dns::verify(&zone, &wanted, deadline).await;
+        seen.map(|seen| (record.name, seen)).map_err(|error| chain(&error))
+    });
+    for looked in join_all(looks).await {
+        match looked {
+            Ok((name, seen)) => {
                 for (server, seen) in seen {
                     servers.push(server.to_string());
-                    wrong.extend(trouble(record.name, &server.to_string(), &seen));
+                    wrong.extend(trouble(name, &server.to_string(), &seen));
                 }
             }
             Err(why) => wrong.push(why),

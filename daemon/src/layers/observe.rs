@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
-use stead_core::state::State;
+use stead_core::state::{Registered, State};
 use stead_linux::netlink::{Mac, NeighbourState, Netlink};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
 use stead_redirect::probe::{Answer as Played, Order, Roles};
@@ -282,7 +282,12 @@ pub fn owned(state: &State) -> Vec<IpAddr> {
     let Some(config) = &state.config else { return Vec::new() };
     let nodes = config.nodes.values().flat_map(|it| it.addresses.values().copied());
     let services = config.services.values().flat_map(|it| &it.addresses).map(|it| it.ip);
-    nodes.chain(services).collect()
+    // Kept for machines that stead knows nothing of, and that may be asleep when they are asked.
+    let kept = state.redirect().reservations.keys().filter_map(|what| match what {
+        Registered::Address(address) => Some(*address),
+        Registered::Prefix(_) | Registered::Mac(_) | Registered::Name(_) => None,
+    });
+    nodes.chain(services).chain(kept).collect()
 }
 
 /// This node as an observer for others.

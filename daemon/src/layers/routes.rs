@@ -13,6 +13,7 @@ use stead_core::state::config::{Config, Routing};
 use stead_redirect::routing::{
     self, Announce, Daemon, Prefix, Session, Source, Trouble, Vtysh, Watched,
 };
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::observe::Sight;
@@ -25,17 +26,21 @@ const BIRD: &str = "/run/bird/bird.ctl";
 const INCLUDE: &str = "/etc/bird/stead.conf";
 /// The time between two looks at a daemon that does not announce yet.
 const AGAIN: Duration = Duration::from_millis(100);
+/// The time between two attempts to tell a daemon that does not answer, or does not take it.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
 /// How long it may take from the kernel to the neighbours before that is told.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The routing daemon, and what was seen of it last. Copies share that.
 #[derive(Clone, Default)]
-pub struct Routes(Arc<Mutex<Known>>);
+pub struct Routes(Arc<Mutex<Known>>, Arc<tokio::sync::Mutex<()>>);
 
 #[derive(Default)]
 struct Known {
     /// What it was told last to announce, or is being told.
     told: Option<(Daemon, Announce)>,
+    /// Who tells it until it has taken that.
+    teller: Option<AbortHandle>,
     /// How that went, if it did not go well.
     trouble: Option<String>,
     watched: Option<Watched>,
@@ -93,31 +98,51 @@ impl Routes {
     /// Tells the daemon what the cluster may announce, if that is new.
     pub fn follow(&self, state: &State, me: NodeId) {
         let Some(config) = &state.config else { return };
-        let Some(routing) = &config.redirect().routing else { return };
-        let daemon = daemon(routing, &state.name(me));
-        let Ok(announce) = Announce::new(may_announce(config), Source::Interface(STUB.to_owned()))
-        else {
-            return;
-        };
-        let wanted = Some((daemon, announce));
-        if self.lock().told == wanted {
+        let wanted = config.redirect().routing.as_ref().and_then(|routing| {
+            let source = Source::Interface(STUB.to_owned());
+            match Announce::new(may_announce(config), source) {
+                Ok(announce) => Some((daemon(routing, &state.name(me)), announce)),
+                Err(error) => {
+                    tracing::warn!("no route is announced: {}", chain(&error));
+                    None
+                }
+            }
+        });
+        let mut known = self.lock();
+        if known.told == wanted {
             return;
         }
-        self.lock().told = wanted;
+        known.teller.take().inspect(AbortHandle::abort);
+        known.told = wanted;
         let this = self.clone();
-        tokio::spawn(async move { this.tell().await });
+        let teller = tokio::spawn(async move { this.keep_telling().await });
+        known.teller = Some(teller.abort_handle());
+    }
+
+    /// Tells it until it has taken it: a daemon may not be up yet when this one is.
+    async fn keep_telling(&self) {
+        loop {
+            self.tell().await;
+            if self.trouble().is_none() {
+                return;
+            }
+            sleep(TOLD_AGAIN).await;
+        }
     }
 
     /// Tells it what it was to be told last.
     async fn tell(&self) {
+        // Two at once would write one file, and the older could win.
+        let _alone = self.1.lock().await;
         let told = self.lock().told.clone();
         let Some((daemon, announce)) = told else { return };
         let configured = daemon.configure(&announce).await;
         let trouble = configured.err().map(|error| chain(&error));
-        if let Some(trouble) = &trouble {
+        let mut known = self.lock();
+        if let Some(trouble) = trouble.as_ref().filter(|it| known.trouble.as_ref() != Some(*it)) {
             tracing::warn!("{trouble}");
         }
-        self.lock().trouble = trouble;
+        known.trouble = trouble;
     }
 
     /// Waits until the daemon announces a service's prefixes to somebody.

@@ -25,6 +25,8 @@ pub(super) struct Agent {
     services: BTreeMap<String, ServiceStatus>,
     files: Vec<FileStatus>,
     notifier: Notifier,
+    /// The last document that was to be handed on could not be.
+    unpublished: bool,
 }
 
 impl Agent {
@@ -59,7 +61,7 @@ impl Agent {
             tried: BTreeMap::new(),
         };
         let files = config.files.iter().map(|file| waiting(file.target.clone())).collect();
-        Self { config, known, sources, services, files, notifier }
+        Self { config, known, sources, services, files, notifier, unpublished: false }
     }
 
     /// What is listened to, each with its number.
@@ -84,10 +86,16 @@ impl Agent {
 
     /// Hands on what is known, as the files of a web server that knows nothing of any of this. What
     /// can't be written is tried again with the next document, which comes within minutes.
-    pub(super) fn publish(&self, envelope: &Envelope) {
+    pub(super) fn publish(&mut self, envelope: &Envelope) {
         let Some(folder) = &self.config.publish else { return };
-        if let Err(error) = write_file(envelope, folder) {
-            let (service, error) = (&envelope.document().service, causes(&error));
+        let (written, service) = (write_file(envelope, folder), &envelope.document().service);
+        let failed_before = std::mem::replace(&mut self.unpublished, written.is_err());
+        if let Err(error) = written {
+            let error = causes(&error);
+            // Each story is told once.
+            if failed_before {
+                return;
+            }
             tracing::error!(service, error, "a document is not published");
             let subject = format!("where {service} is could not be published");
             let message = Message::new("publish-failed", subject, error).with("service", service);
@@ -96,7 +104,7 @@ impl Agent {
     }
 
     /// Hands on all that was known before.
-    pub(super) fn publish_all(&self) {
+    pub(super) fn publish_all(&mut self) {
         self.snapshot().values().for_each(|envelope| self.publish(envelope));
     }
 
@@ -232,8 +240,9 @@ impl Agent {
 }
 
 /// What has to differ for a service to have moved.
-fn place(document: &Document) -> impl PartialEq + '_ {
-    (document.state, &document.node, &document.addresses, &document.names)
+pub(super) fn place(document: &Document) -> impl PartialEq + '_ {
+    let Document { state, node, site, addresses, names, .. } = document;
+    (*state, node, site, addresses, names)
 }
 
 fn moved_message(document: &Document, from: &str) -> Message {

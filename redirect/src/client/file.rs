@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::agent::place;
 use super::apply::{Applied, Applier};
 use super::status::{FileState, FileStatus};
 use crate::causes;
@@ -65,19 +66,33 @@ pub(super) async fn keep(
         if outcomes.send(Outcome { number, status, changed }).await.is_err() {
             return;
         }
-        let pause = async {
-            if failed {
-                sleep(pauses.next()).await;
-            } else {
-                std::future::pending::<()>().await;
+        if !failed {
+            pauses.reset();
+            if known.changed().await.is_err() {
+                return;
             }
-        };
-        tokio::select! {
-            changed = known.changed() => if changed.is_err() { return },
-            () = pause => continue,
+            continue;
         }
-        pauses.reset();
+        let again = sleep(pauses.next());
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                changed = known.changed() => if changed.is_err() { return },
+                () = &mut again => break,
+            }
+            // Documents are renewed all the time: what says nothing new is no reason to hurry.
+            if places(&applier, &known.borrow()) != places(&applier, &snapshot) {
+                pauses.reset();
+                break;
+            }
+        }
     }
+}
+
+/// Where all services are that it is made of.
+fn places<'a>(applier: &'a Applier, snapshot: &'a Snapshot) -> Vec<Option<impl PartialEq + 'a>> {
+    let services = applier.settings().services.iter();
+    services.map(|service| Some(place(snapshot.get(service)?.document()))).collect()
 }
 
 /// The documents that it is made of, if all are there.

@@ -50,7 +50,6 @@ fn text(answer: &ClientAnswer) -> String {
          # services = [\"{}\"]\n\
          # template = \"/etc/stead/upstream.conf.j2\"\n\
          # target = \"/etc/nginx/conf.d/upstream.conf\"\n\
-         # check = [\"/usr/sbin/nginx\", \"-t\"]\n\
          # reload = [\"/usr/sbin/nginx\", \"-s\", \"reload\"]\n",
         answer.cluster,
         list(&answer.trust),

@@ -29,11 +29,15 @@ pub const STUB: &str = "stead";
 /// How the names of interfaces with a MAC of their own begin.
 const MAC_DEVICES: &str = "stead-";
 
-/// The interface for a service's MAC on top of another one.
+/// The interface for a service's MAC on top of another one. Names have 15 characters at most, so it
+/// is a hash (FNV-1a) of both: any MAC may be reserved, and parents' numbers may be long.
 #[must_use]
 pub fn mac_device(mac: MacAddress, parent: u32) -> String {
-    let [.., high, low] = mac.0;
-    format!("{MAC_DEVICES}{high:02x}{low:02x}-{parent:x}")
+    let all = mac.0.into_iter().chain(parent.to_be_bytes());
+    let hash = all.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{MAC_DEVICES}{:09x}", hash >> 28)
 }
 
 /// Removes what a former guard left: nothing of it may stand.
@@ -93,6 +97,10 @@ impl Kernel {
     pub(super) fn mac_link(&mut self, mac: MacAddress, parent: &Link) -> Result<Link, String> {
         let name = mac_device(mac, parent.index);
         match self.netlink.link_named(&name) {
+            // No other may go by that name: two services would share one MAC.
+            Ok(link) if self.mac_devices.contains(&name) && link.mac != Some(Mac(mac.0)) => {
+                return Err(format!("interface {name} has another MAC than {mac}"));
+            }
             Ok(link) if link.up && self.mac_devices.contains(&name) => return Ok(link),
             Ok(link) => self.netlink.delete_link(link.index).map_err(|error| chain(&error))?,
             Err(error) if error.not_there() => {}

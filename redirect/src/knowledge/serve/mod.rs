@@ -45,7 +45,7 @@ pub use events::HEARTBEAT;
 /// The port that the book proposes.
 pub const USUAL_PORT: u16 = 7420;
 /// Connections at once that wait for the next document.
-const WATCHERS: usize = 1_024;
+const WATCHERS: usize = 256;
 /// Connections at once beside those; more wait in the kernel.
 const ASKERS: usize = 32;
 /// How long a connection that is no stream may take.
