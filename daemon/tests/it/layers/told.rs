@@ -128,6 +128,7 @@ fn a_client_that_is_told_restarts_what_never_asks_again() {
     // The template is broken, and then the reload: the old file stays, and it is told.
     fs::write(folder.join("where.j2"), "{{ services.nobody.node }}\n").must();
     fleet.power_on("node1").must();
+    fleet.wait_whole(stead::demo::fleet::PATIENCE).must();
     fleet.node(&by).must().stead(&["move", "web", "node1"]).must().expect_success().must();
     wait_runs(&fleet, "node1");
     wait_for(&fleet, "the agent says what is wrong", || {
