@@ -13,7 +13,7 @@ const ADDRESS: &str = "10.77.0.100";
 fn swallow(fleet: &Fleet) {
     let rules = format!(
         "table bridge quiet {{ chain c {{ type filter hook forward priority 0; policy accept; \
-         arp saddr ip {ADDRESS} arp daddr ip {ADDRESS} counter drop; }} }}"
+         arp saddr ip {ADDRESS} arp daddr ip {ADDRESS} counter drop; }}; }}"
     );
     for switch in fleet.bed().switches() {
         let output = switch.namespace().run(|| Command::new("nft").arg(&rules).output());
