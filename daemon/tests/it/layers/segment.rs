@@ -25,7 +25,9 @@ fn swallow(fleet: &Fleet) {
 /// Moves the service to and fro until its new holder shows that text of its segment.
 fn moved_until(fleet: &Fleet, text: &str, field: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
-    for node in ["node2", "node1"].into_iter().cycle() {
+    loop {
+        let here = fleet.holder("web", "node3").must();
+        let node = if here.as_deref() == Some("node2") { "node1" } else { "node2" };
         fleet.node(node).must().stead(&["move", "web", node]).must().expect_success().must();
         wait_runs(fleet, node);
         let mut last = serde_json::Value::Null;
