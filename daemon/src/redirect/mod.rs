@@ -9,7 +9,7 @@
 //! # Happy path
 //! ```text
 //! probe:    1..n questions ─▶ nobody answers for the time given ─▶ Probed { conflict: None }
-//! announce: both forms at once, inside the call ─▶ Announced ─▶ the same again by the schedule
+//! announce: both forms at once, in the call ─▶ Announced ─▶ the same again by the schedule
 //!           └─▶ then neighbours one by one ─▶ who answers has heard ([`Reached`])
 //! ```
 //! One socket per interface serves all services on it; it stays open, so the first announcement
@@ -17,8 +17,8 @@
 //! who watch the address they are about, however many services there are.
 //!
 //! # Neighbours one by one
-//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not carry
-//! what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
+//! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not
+//! carry what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
 //! that interface (for one with a MAC of its own, of the card below it too) and the gateways of its
 //! routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
 //! question whose sender is the service's address (RFC 826: the receiver takes it up also within

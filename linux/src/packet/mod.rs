@@ -2,10 +2,10 @@
 //!
 //! # What it is for
 //! Telling a segment where an address lives now (gratuitous ARP in both forms, unsolicited
-//! neighbour advertisements), telling one neighbour alone, asking whether somebody else uses it (ARP probe, duplicate address
-//! detection), noticing a stranger who claims it, and asking one particular node by its MAC whether
-//! it answers. Whole Ethernet frames go through an `AF_PACKET` socket, so an address can be
-//! announced or probed without being configured.
+//! neighbour advertisements), telling one neighbour alone, asking whether somebody else uses it
+//! (ARP probe, duplicate address detection), noticing a stranger who claims it, and asking one
+//! particular node by its MAC whether it answers. Whole Ethernet frames go through an `AF_PACKET`
+//! socket, so an address can be announced or probed without being configured.
 //!
 //! # How it is laid out
 //! `arp`, `neighbor` and `echo` turn values into bytes and bytes into values; they know no socket,
@@ -55,8 +55,8 @@ impl Claim {
     }
 }
 
-/// Who tells everybody that an address is at its MAC, if this frame does: a gratuitous ARP in either
-/// form, or an advertisement to all nodes that nobody asked for.
+/// Who tells everybody that an address is at its MAC, if this frame does: a gratuitous ARP in
+/// either form, or an advertisement to all nodes that nobody asked for.
 #[must_use]
 pub fn announced(bytes: &[u8]) -> Option<(IpAddr, Mac)> {
     let frame = Frame::parse(bytes)?;
