@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::{
-    agents, failover, fencing, idle, operations, plans, quiet, quorum, server, stages, timelines,
+    agents, failover, fencing, idle, layers, operations, plans, quiet, quorum, server, stages,
+    timelines,
 };
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results};
@@ -41,6 +42,17 @@ enum Command {
     Quorum {
         #[command(flatten)]
         common: Common,
+        /// How often each subject has its turn
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        runs: u32,
+    },
+    /// How long clients of both families wait, by the layer that leads them to another node
+    Layers {
+        #[command(flatten)]
+        place: Place,
+        /// Measure keepalived as well; it must be installed
+        #[arg(long)]
+        peers: bool,
         /// How often each subject has its turn
         #[arg(long, default_value_t = 20, value_name = "N")]
         runs: u32,
@@ -272,6 +284,9 @@ impl Cli {
             }
             Command::Fencing { place, runs } => {
                 place.run(fencing::NAME, |tools, results| fencing::run(tools, runs, results))
+            }
+            Command::Layers { place, peers, runs } => {
+                place.run(layers::NAME, |tools, results| layers::run(tools, peers, runs, results))
             }
             Command::Plans { place, peers, sizes, runs, limit } => {
                 let limit = Duration::from_secs(limit.max(1));

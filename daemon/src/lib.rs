@@ -2,12 +2,13 @@
 //!
 //! One binary, two processes on each node. [`guard`] holds the lease; [`driver`] runs the daemon
 //! around core's node machine, with [`agent`] (programs, each with its [`keeper`]) and [`redirect`]
-//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`layers`] (what clients beyond the segment learn by), [`journal`] as its memory for
-//! people and [`metrics`] as its numbers for machines. [`config`] reads what the operator wants,
-//! [`revisions`] keeps what was in force; [`ocf`] knows resource agents, [`fence`] switches
-//! machines off. [`demo`] is a whole cluster on one machine, out of the same processes.
-//! [`quorum_server`] is a third process, on another machine, that breaks ties; [`quorum_client`]
-//! asks it, for a [`tie_breaker`]. [`tools`] stands in for what agents call of Pacemaker.
+//! (announcements) as its hands, [`api`] and [`cli`] as its face, [`layers`] (what clients beyond
+//! the segment learn by), [`journal`] as its memory for people and [`metrics`] as its numbers for
+//! machines. [`config`] reads what the operator wants, [`revisions`] keeps what was in force;
+//! [`ocf`] knows resource agents, [`fence`] switches machines off. [`demo`] is a whole cluster on
+//! one machine, out of the same processes. [`quorum_server`] is a third process, on another
+//! machine, that breaks ties; [`quorum_client`] asks it, for a [`tie_breaker`]. [`tools`] stands in
+//! for what agents call of Pacemaker.
 //!
 //! Happy path: `cli` parses, then `guard::run`, `driver::run`, or a question to the running daemon.
 //! Failures: every error says what failed, whether anything changed and what to do next; one that

@@ -6,9 +6,9 @@
 //! counts what moves on a busy machine, [`idle`] looks at what a cluster at rest costs, [`stages`]
 //! asks stead where the milliseconds of a takeover went, [`server`] asks what one quorum server
 //! bears, [`timelines`] tells what happens to two sites, moment by moment,
-//! [`agents`] tries every resource agent, [`operations`] does a hundred things to a cluster by
-//! chance, [`plans`] grows clusters until a planner takes long. Each of the others takes
-//! the subjects one after the other, run by run, so that the machine's noise meets all of them
+//! [`layers`] asks by what clients are led, [`agents`] tries every resource agent, [`operations`]
+//! does a hundred things to a cluster by chance, [`plans`] grows clusters until a planner takes
+//! long. Each of the others takes the subjects one after the other, run by run, so that the machine's noise meets all of them
 //! alike.
 //!
 //! Happy path: one row for each trial. Failures: a trial that fails is a row with its reason, and
@@ -21,6 +21,7 @@ pub mod agents;
 pub mod failover;
 pub mod fencing;
 pub mod idle;
+pub mod layers;
 pub mod operations;
 pub mod plans;
 pub mod quiet;

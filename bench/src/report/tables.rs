@@ -26,6 +26,7 @@ pub fn tables(bench: &str, rows: &[Row]) -> String {
         "stages" => stages(&rows),
         "server" => server(&rows),
         "plans" => crate::bench::plans::tables(&rows),
+        "layers" => crate::bench::layers::tables(&rows),
         "operations" => crate::bench::operations::tables(&rows),
         "agents" => crate::bench::agents::tables(&rows),
         "timelines" => super::timeline::tables(&rows),

@@ -31,6 +31,7 @@ use crate::tools::Tools;
 
 pub use keepalived::Advert;
 pub use pacemaker::{Tuning, live};
+pub(crate) use peer::{FRONT, PeerBed};
 pub(crate) use stead::SERVICE;
 pub use stead::{GATES, Gate, Stead, SteadCluster};
 

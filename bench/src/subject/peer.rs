@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::time::Duration;
 
+use stead::demo::fleet::{Family, client_address as client_of, service_address};
 use stead_lab::relay::Impairment;
 use stead_lab::{Bed, Host, LinkSpec, Mac, Switch};
 
@@ -12,7 +14,7 @@ use crate::error::{BenchError, Step};
 use crate::tools::{Folder, Tools, client_address};
 
 /// The network of the client and of the shared address.
-pub(super) const FRONT: &str = "front";
+pub(crate) const FRONT: &str = "front";
 /// The network on which the nodes hear each other.
 pub(super) const RING: &str = "ring";
 /// Both, in the order of their numbers.
@@ -24,19 +26,19 @@ const THIRD_NUMBER: u8 = 2;
 const SERVER: u8 = 251;
 
 /// Nodes and a client. Everything in it ends when it is dropped.
-pub(super) struct PeerBed {
+pub(crate) struct PeerBed {
     // first the processes end, then their folder goes
-    pub(super) bed: Bed,
-    pub(super) client: Host,
-    pub(super) nodes: Vec<Host>,
-    pub(super) folder: Folder,
-    pub(super) tools: Tools,
+    pub(crate) bed: Bed,
+    pub(crate) client: Host,
+    pub(crate) nodes: Vec<Host>,
+    pub(crate) folder: Folder,
+    pub(crate) tools: Tools,
 }
 
 impl PeerBed {
     /// Nodes `node1` to `nodeN` on both networks and a client on the first; the responder runs on
     /// every node.
-    pub(super) fn build(tools: &Tools, name: &str, count: u8) -> Result<Self, BenchError> {
+    pub(crate) fn build(tools: &Tools, name: &str, count: u8) -> Result<Self, BenchError> {
         let folder = Folder::create()?;
         let bed = Bed::new(name)?;
         let switches: Vec<Switch> =
@@ -73,8 +75,27 @@ impl PeerBed {
         Ok(host)
     }
 
+    /// Gives all of them an address of IPv6 too, on the client's network.
+    pub(crate) fn speak_six(&self) -> Result<(), BenchError> {
+        let numbered = (1_u8..).zip(&self.nodes);
+        let nodes = numbered.map(|(number, node)| (node, service_address(Family::V6, number)));
+        let client = (&self.client, client_of(Family::V6));
+        for (host, address) in nodes.chain([client]) {
+            let address = format!("{address}/64");
+            let words = ["addr", "add", &address, "dev", FRONT, "nodad"];
+            let what = || format!("cannot give {} {address}", host.name());
+            let run = || Command::new("ip").args(words).output();
+            let output = host.namespace().run(run).step(what)?.step(what)?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(std::io::Error::other(said)).step(what);
+            }
+        }
+        Ok(())
+    }
+
     /// The host of that name.
-    pub(super) fn node(&self, name: &str) -> Result<&Host, BenchError> {
+    pub(crate) fn node(&self, name: &str) -> Result<&Host, BenchError> {
         let found = self.nodes.iter().find(|node| node.name() == name);
         let found = found.ok_or_else(|| std::io::Error::other("there is none on this bed"));
         found.step(|| format!("cannot find {name}"))
@@ -87,7 +108,7 @@ impl PeerBed {
     }
 
     /// Breaks a node.
-    pub(super) fn inflict(&self, failure: Failure, name: &str) -> Result<(), BenchError> {
+    pub(crate) fn inflict(&self, failure: Failure, name: &str) -> Result<(), BenchError> {
         let host = self.node(name)?;
         match failure {
             Failure::Dead => self.bed.silence_then_kill(host)?,
@@ -102,7 +123,7 @@ impl PeerBed {
     }
 
     /// Undoes that. After [`Failure::Dead`] the host is empty but for the responder.
-    pub(super) fn mend(&self, failure: Failure, name: &str) -> Result<(), BenchError> {
+    pub(crate) fn mend(&self, failure: Failure, name: &str) -> Result<(), BenchError> {
         let host = self.node(name)?;
         match failure {
             Failure::Dead => {
@@ -115,7 +136,7 @@ impl PeerBed {
     }
 
     /// The processes with these names, node by node.
-    pub(super) fn running(&self, names: &[&str]) -> Result<Vec<Running>, BenchError> {
+    pub(crate) fn running(&self, names: &[&str]) -> Result<Vec<Running>, BenchError> {
         let mut all = Vec::new();
         for host in &self.nodes {
             let mut processes = Vec::new();

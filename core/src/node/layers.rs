@@ -56,6 +56,7 @@ impl Node {
             self.redirect(service, epoch, layer, verb);
         }
         self.tell_where(now);
+        self.end_lowered();
     }
 
     fn redirect(&mut self, service: ServiceId, epoch: Epoch, layer: Layer, verb: Verb) {
@@ -112,9 +113,6 @@ impl Node {
             News::Converged(by) => {
                 let seen = (layer, after, Some(by.as_str()));
                 self.layer_reached(&service, epoch, Reached::Converged, seen);
-                if layer == Layer::Dns {
-                    self.end_lowered(&service);
-                }
                 let news = RedirectNews::Converged(layer, by, after);
                 self.notice(Notice::Redirect(service, news));
             }
@@ -145,15 +143,22 @@ impl Node {
         self.observations.push_back(Change::Observe { service, epoch, stages });
     }
 
-    /// What name servers say of a service that has moved may be kept as usual again.
-    fn end_lowered(&mut self, service: &ServiceId) {
-        let lowered = self.state.redirect().lowered.get(service);
-        let moved = lowered
-            .is_some_and(|it| self.local.get(service).is_some_and(|local| local.epoch > it.epoch));
-        let purpose = Purpose::Lowered(service.clone());
-        if moved && !self.is_proposed(&purpose) {
-            let change = RegisterChange::Lower { service: service.clone(), lowered: None };
-            self.propose(purpose, Change::Register(change));
+    /// What name servers say of a service that has moved, and that they all say of it by now, may
+    /// be kept as usual again.
+    fn end_lowered(&mut self) {
+        let lowered = self.state.redirect().lowered.iter();
+        let moved = lowered.filter(|(service, it)| {
+            let local = self.local.get(*service).filter(|local| local.is_up());
+            local
+                .is_some_and(|local| local.epoch > it.epoch && local.steps.is_converged(Layer::Dns))
+        });
+        let moved: Vec<_> = moved.map(|(service, _)| service.clone()).collect();
+        for service in moved {
+            let purpose = Purpose::Lowered(service.clone());
+            if !self.is_proposed(&purpose) {
+                let change = RegisterChange::Lower { service, lowered: None };
+                self.propose(purpose, Change::Register(change));
+            }
         }
     }
 

@@ -69,18 +69,7 @@ impl Node {
             Change::Enrol { server } => Notice::Enrolled(server.is_some()),
             Change::Times { open } => Notice::Times(open.iter().cloned().collect()),
             Change::Visit { service, visit } => self.visit_in_words(service, *visit),
-            Change::Register(RegisterChange::Reserve { what, reservation }) => {
-                Notice::Reserved(what.to_string(), Some(reservation.in_words()))
-            }
-            Change::Register(RegisterChange::Release { what }) => {
-                Notice::Reserved(what.to_string(), None)
-            }
-            Change::Register(RegisterChange::Lower { service, lowered }) => {
-                let news = RedirectNews::Lowered(lowered.is_some());
-                Notice::Redirect(service.clone(), news)
-            }
-            // The holder says it itself.
-            Change::Register(RegisterChange::Told { .. }) => return,
+            Change::Register(change) => return self.tell_register(change),
             Change::Grant { .. }
             | Change::Stop { .. }
             | Change::AddToken { .. }
@@ -99,6 +88,21 @@ impl Node {
         if let Change::Takeover(takeover) = change {
             self.tell_waiting(takeover.node);
         }
+    }
+
+    fn tell_register(&mut self, change: &RegisterChange) {
+        let notice = match change {
+            RegisterChange::Reserve { what, reservation } => {
+                Notice::Reserved(what.to_string(), Some(reservation.in_words()))
+            }
+            RegisterChange::Release { what } => Notice::Reserved(what.to_string(), None),
+            RegisterChange::Lower { service, lowered } => {
+                Notice::Redirect(service.clone(), RedirectNews::Lowered(lowered.is_some()))
+            }
+            // The holder says it itself.
+            RegisterChange::Told { .. } => return,
+        };
+        self.notice(notice);
     }
 
     /// What stays with a node that was lost.

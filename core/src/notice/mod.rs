@@ -329,12 +329,6 @@ impl fmt::Display for Notice {
             Self::Redirect(service, news) => write!(f, "{service}: {news}"),
             Self::Reserved(what, Some(why)) => write!(f, "{what} is reserved, {why}"),
             Self::Reserved(what, None) => write!(f, "{what} is reserved no longer"),
-            Self::PointLost(point) => {
-                write!(f, "the reference point {point} does not answer this node")
-            }
-            Self::PointBack(point) => {
-                write!(f, "the reference point {point} answers this node again")
-            }
             _ => members(f, self),
         }
     }
@@ -344,6 +338,12 @@ impl fmt::Display for Notice {
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above and below")]
 fn members(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
     match notice {
+        Notice::PointLost(point) => {
+            write!(f, "the reference point {point} does not answer this node")
+        }
+        Notice::PointBack(point) => {
+            write!(f, "the reference point {point} answers this node again")
+        }
         Notice::Standby(node, true) => write!(f, "{node} is on standby"),
         Notice::Standby(node, false) => write!(f, "{node} is off standby"),
         Notice::Membership(node, true) => write!(f, "{node} joined"),

@@ -4,7 +4,7 @@
 //! | layer | translates | how a move is made known | when |
 //! |---|---|---|---|
 //! | [`Layer::Mac`] | MAC to switch port | frames from the MAC, behind its new port | at once |
-//! | [`Layer::Arp`] | address to MAC | gratuitous ARP, unsolicited neighbour advertisements | at once |
+//! | [`Layer::Arp`] | address to MAC | gratuitous ARP, unsolicited advertisements | at once |
 //! | [`Layer::Route`] | address to gateway | a route that the routing daemon announces | at once |
 //! | [`Layer::Dns`] | name to address | an update of the zone | once the program runs |
 //! | [`Layer::Knowledge`] | what a client wants to name or address | a signed document | last |
@@ -22,8 +22,11 @@
 //!
 //! Failures: a layer that fails is tried again, ever more slowly, and holds up no other layer.
 //!
+//! [`advise`] says before anything moves which layers are possible, and what each costs.
+//!
 //! Absent on purpose: how any of it is done (`redirect`, `daemon/src/redirect`).
 
+pub mod advise;
 pub mod segment;
 mod steps;
 

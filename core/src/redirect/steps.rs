@@ -164,6 +164,12 @@ impl Steps {
         self.layers.get(&layer).is_some_and(|step| step.stage == Stage::Announcing)
     }
 
+    /// Whether an observer sees the service here by a layer, as it was announced last.
+    #[must_use]
+    pub fn is_converged(&self, layer: Layer) -> bool {
+        self.layers.get(&layer).is_some_and(|step| step.stage == Stage::Converged)
+    }
+
     /// The layer has to be announced anew: what it says has changed.
     pub fn renew(&mut self, layer: Layer) {
         if let Some(step) = self.layers.get_mut(&layer)

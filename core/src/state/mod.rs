@@ -27,6 +27,7 @@ mod prefix;
 mod redirect;
 mod refusal;
 mod register;
+mod registered;
 mod rehearsal;
 mod rest;
 mod rules;
@@ -61,10 +62,8 @@ pub use fencing::{FENCES_KEPT, FenceBegun, FenceChange, FenceEnd, FenceSaid, Sta
 pub use grant::{OVERRIDES_KEPT, Override};
 pub use incident::{Cause, Incident, Moved, Reached, Stage};
 pub use refusal::Refusal;
-pub use register::{
-    Claimed, Lowered, MacAddress, RESERVATIONS_KEPT, RegisterChange, Registered, Reservation,
-    StateRedirect, Used,
-};
+pub use register::{LOWERED_FOR, Lowered, RESERVATIONS_KEPT, RegisterChange, StateRedirect};
+pub use registered::{Claimed, MacAddress, Registered, Reservation, Used};
 pub use rehearsal::{Cycle, CycleEnd, Cycles, Rehearsal};
 pub use rest::{Maintenance, Maintenances, Scope};
 pub use sound::Unsound;

@@ -1,5 +1,6 @@
 //! Networks, and ranges of addresses in them.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
@@ -39,6 +40,15 @@ impl Prefix {
         self.contains(other.network) || other.contains(self.network)
     }
 
+    /// All its addresses.
+    #[must_use]
+    pub fn range(&self) -> AddressRange {
+        let (first, width) = bits(self.network);
+        let host_bits = width.saturating_sub(u32::from(self.length));
+        let hosts = u128::MAX.checked_shr(128_u32.saturating_sub(host_bits)).unwrap_or(0);
+        AddressRange { first: self.network, last: like(self.network, first | hosts) }
+    }
+
     /// How many addresses it has, as far as that can be counted.
     #[must_use]
     pub fn addresses(&self) -> u128 {
@@ -70,19 +80,46 @@ impl AddressRange {
         same && (bits(self.first).0..=bits(self.last).0).contains(&bits(address).0)
     }
 
-    /// The lowest of them that is not taken.
+    /// One address alone.
     #[must_use]
-    pub fn free(&self, taken: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
-        let mut address = self.first;
-        loop {
-            if !taken(address) {
-                return Some(address);
-            }
-            if address == self.last {
-                return None;
-            }
-            address = next(address)?;
-        }
+    pub fn one(address: IpAddr) -> Self {
+        Self { first: address, last: address }
+    }
+
+    /// The lowest of them that is not taken. It takes as long as there are others, however large
+    /// they are.
+    #[must_use]
+    pub fn free(&self, taken: &[Self]) -> Option<IpAddr> {
+        self.gaps(taken).next().map(|(first, _)| like(self.first, first))
+    }
+
+    /// How many of them are not taken, as far as that can be counted.
+    #[must_use]
+    pub fn count_free(&self, taken: &[Self]) -> u128 {
+        let count = |(first, last): (u128, u128)| (last - first).saturating_add(1);
+        self.gaps(taken).map(count).fold(0, u128::saturating_add)
+    }
+
+    /// What lies between those that are taken: each first and last one, in order.
+    fn gaps(&self, taken: &[Self]) -> impl Iterator<Item = (u128, u128)> {
+        let family = self.first.is_ipv4();
+        let (first, last) = (bits(self.first).0, bits(self.last).0);
+        let same = taken.iter().filter(|it| it.first.is_ipv4() == family);
+        let mut taken: Vec<_> = same.map(|it| (bits(it.first).0, bits(it.last).0)).collect();
+        taken.sort_unstable();
+        let mut next = Some(first);
+        // Behind the last one that is taken everything is free.
+        taken.into_iter().map(Some).chain([None]).filter_map(move |taken| {
+            let from = next?;
+            let until = match taken {
+                Some((begins, ends)) => {
+                    next = ends.checked_add(1).map(|it| it.max(from));
+                    begins.checked_sub(1)?.min(last)
+                }
+                None => last,
+            };
+            (from <= until).then_some((from, until))
+        })
     }
 }
 
@@ -92,19 +129,20 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// The address that follows; nothing behind the last of all.
-fn next(address: IpAddr) -> Option<IpAddr> {
-    Some(match address {
-        IpAddr::V4(it) => IpAddr::V4(it.to_bits().checked_add(1)?.into()),
-        IpAddr::V6(it) => IpAddr::V6(it.to_bits().checked_add(1)?.into()),
-    })
-}
-
 /// An address as a number, and how many bits that has.
 fn bits(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(it) => (u128::from(it.to_bits()), 32),
         IpAddr::V6(it) => (it.to_bits(), 128),
+    }
+}
+
+/// The address of that number, of the family of another one.
+fn like(family: IpAddr, number: u128) -> IpAddr {
+    match family {
+        // What is larger than any of that family has no bits of its own there.
+        IpAddr::V4(_) => IpAddr::V4(u32::try_from(number).unwrap_or(u32::MAX).into()),
+        IpAddr::V6(_) => IpAddr::V6(number.into()),
     }
 }
 
@@ -133,10 +171,30 @@ mod tests {
 
     #[test]
     fn the_lowest_free_address_of_a_range_is_found_or_none() {
+        let one = |text| AddressRange::one(ip(text));
         let range = AddressRange { first: ip("10.0.0.254"), last: ip("10.0.1.1") };
-        assert_eq!(range.free(|it| it == ip("10.0.0.254")), Some(ip("10.0.0.255")));
-        assert_eq!(range.free(|_| true), None);
-        let end = AddressRange { first: ip("255.255.255.255"), last: ip("255.255.255.255") };
-        assert_eq!(end.free(|_| true), None);
+        assert_eq!(range.free(&[]), Some(ip("10.0.0.254")));
+        assert_eq!(range.free(&[one("10.0.0.254"), one("::1")]), Some(ip("10.0.0.255")));
+        let some = [one("10.0.1.1"), one("10.0.0.254"), prefix("10.0.0.255", 32).range()];
+        assert_eq!((range.free(&some), range.count_free(&some)), (Some(ip("10.0.1.0")), 1));
+        assert_eq!(range.free(&[prefix("10.0.0.0", 15).range()]), None);
+        assert_eq!(range.free(&[range, one("10.0.0.255")]), None);
+        assert_eq!((range.count_free(&[]), range.count_free(&[range])), (4, 0));
+        let end = one("255.255.255.255");
+        assert_eq!((end.free(&[end]), end.free(&[])), (None, Some(end.first)));
+    }
+
+    #[test]
+    fn what_is_taken_may_be_larger_than_can_be_counted() {
+        let all = prefix("::", 0).range();
+        let last = ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!((all.last, all.free(&[all]), all.count_free(&[])), (last, None, u128::MAX));
+        assert_eq!(prefix("0.0.0.0", 0).range().last, ip("255.255.255.255"));
+        let pool = AddressRange { first: ip("fd00::1"), last: ip("fd01::") };
+        let taken = [prefix("fd00::", 16).range()];
+        assert_eq!((pool.free(&taken), pool.count_free(&taken)), (Some(ip("fd01::")), 1));
+        let but_one =
+            AddressRange { first: ip("::"), last: ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe") };
+        assert_eq!((all.free(&[but_one]), all.count_free(&[but_one])), (Some(last), 1));
     }
 }

@@ -6,7 +6,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{ATTRIBUTES_KEPT, LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE_NAME};
-use super::register::{RESERVATIONS_KEPT, Registered};
+use super::register::RESERVATIONS_KEPT;
+use super::registered::Registered;
 use crate::id::{NodeId, ServiceId};
 use crate::time::Span;
 
@@ -76,6 +77,7 @@ pub enum Refusal {
 }
 
 impl fmt::Display for Refusal {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands below")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyFounded => f.write_str("the cluster exists already"),
@@ -99,23 +101,9 @@ impl fmt::Display for Refusal {
             Self::NoCopy(_) => {
                 f.write_str("no copy of it there can be promoted: see its score in `stead status`")
             }
-            Self::AttributeTooLong => attribute_too_long(f),
             Self::Fenced(_) => {
                 f.write_str("that node is being fenced, or was and has not started anew")
             }
-            Self::BeingCycled(_) => being_cycled(f),
-            Self::Claimed(what, whose) => {
-                write!(f, "{what} is taken ({whose}); `stead register` lists what is whose")
-            }
-            Self::NotReserved => f.write_str(
-                "it is not reserved; `stead register` lists what is. What a service uses is taken \
-                 out of the configuration",
-            ),
-            Self::TextTooLong => f.write_str("a name or a note has up to 255 bytes"),
-            Self::TooManyReservations => {
-                write!(f, "{RESERVATIONS_KEPT} are the most; release some")
-            }
-            Self::TooManyAttributes => write!(f, "{ATTRIBUTES_KEPT} are the most; delete some"),
             Self::AlreadyThere => f.write_str("it is there already"),
             Self::LastMember => f.write_str("the last member can't leave its own cluster"),
             Self::MemberMissing(name) => write!(
@@ -157,17 +145,35 @@ impl fmt::Display for Refusal {
             Self::Unsettled => f.write_str(
                 "leases under the timers before these have not all run out; try again in a second",
             ),
+            _ => limits(f, self),
         }
     }
 }
 
-fn being_cycled(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(
-        "that node's machine is being switched off and on to rehearse its fencing; when that is \
-         over stands in `stead fence history`",
-    )
-}
-
-fn attribute_too_long(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "a name has 1 to {LONGEST_ATTRIBUTE_NAME} bytes, a value up to {LONGEST_ATTRIBUTE}")
+/// What is refused by a register, and what is too long or too much.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest stands above")]
+fn limits(f: &mut fmt::Formatter<'_>, refusal: &Refusal) -> fmt::Result {
+    match refusal {
+        Refusal::Claimed(what, whose) => {
+            write!(f, "{what} is taken ({whose}); `stead register` lists what is whose")
+        }
+        Refusal::NotReserved => f.write_str(
+            "it is not reserved; `stead register` lists what is. What a service uses is taken out \
+             of the configuration",
+        ),
+        Refusal::TextTooLong => f.write_str("a name or a note has up to 255 bytes"),
+        Refusal::TooManyReservations => {
+            write!(f, "{RESERVATIONS_KEPT} are the most; release some")
+        }
+        Refusal::TooManyAttributes => write!(f, "{ATTRIBUTES_KEPT} are the most; delete some"),
+        Refusal::AttributeTooLong => write!(
+            f,
+            "a name has 1 to {LONGEST_ATTRIBUTE_NAME} bytes, a value up to {LONGEST_ATTRIBUTE}"
+        ),
+        Refusal::BeingCycled(_) => f.write_str(
+            "that node's machine is being switched off and on to rehearse its fencing; when that \
+             is over stands in `stead fence history`",
+        ),
+        _ => Ok(()),
+    }
 }

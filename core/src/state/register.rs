@@ -5,22 +5,25 @@
 //! | [`RegisterChange::Reserve`] | an operator: something is kept for somebody |
 //! | [`RegisterChange::Release`] | an operator: it no longer is |
 //! | [`RegisterChange::Told`] | a service's holder: clients may be told that it is there |
-//! | [`RegisterChange::Lower`] | an operator who is about to move a service; its holder, after that |
+//! | [`RegisterChange::Lower`] | an operator who is about to move a service; its holder, then |
 //!
 //! What the configuration gives to services stands in the configuration, and is not written down
 //! twice: [`State::used`] reads it from there. MACs are given out by the state itself, in the same
-//! entry that brings the configuration that wants them, so that all members give the same.
+//! entry that brings the configuration that wants them, so that all members give the same: one that
+//! is reserved for the service, or else the next of the cluster's own range.
+//!
+//! Of two operators who reserve the same the second is refused, whomever it is for: what is
+//! reserved is released before it is reserved otherwise.
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
-use super::config::{Config, Prefix};
+use super::config::{AddressRange, Config, Prefix};
+use super::registered::{Claimed, MacAddress, Registered, Reservation, Used, is_of, may_use};
 use super::{Outcome, Refusal, State};
 use crate::id::{Epoch, ServiceId};
 use crate::redirect::Layer;
@@ -29,6 +32,9 @@ use crate::redirect::Layer;
 pub const RESERVATIONS_KEPT: usize = 10_000;
 /// The longest note, name and other text of a reservation, in bytes.
 const LONGEST_TEXT: usize = 255;
+/// How long what name servers say may be kept for a short time only, in seconds, counted from when
+/// nobody keeps what they said before: a move that is not made within an hour is not made.
+pub const LOWERED_FOR: u64 = 3_600;
 
 /// What a state has behind that of 0.7, beside that of its configuration. Only members from 0.8 on
 /// read it.
@@ -46,116 +52,8 @@ pub struct StateRedirect {
     pub lowered: BTreeMap<ServiceId, Lowered>,
 }
 
-/// A hardware address of 48 bits (EUI-48).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct MacAddress(pub [u8; 6]);
-
-impl fmt::Display for MacAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-/// Something that can be somebody's alone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Registered {
-    /// An address.
-    Address(IpAddr),
-    /// A prefix that is announced as a whole, and all in it.
-    Prefix(Prefix),
-    /// A MAC.
-    Mac(MacAddress),
-    /// A name in the domain name system, in lower case.
-    Name(String),
-}
-
-impl fmt::Display for Registered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Prefix(prefix) => prefix.fmt(f),
-            Self::Mac(mac) => mac.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-impl Registered {
-    /// Whether both can't be different owners'.
-    #[must_use]
-    pub fn clashes(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Address(one), Self::Address(other)) => one == other,
-            (Self::Prefix(prefix), Self::Address(address))
-            | (Self::Address(address), Self::Prefix(prefix)) => prefix.contains(*address),
-            (Self::Prefix(one), Self::Prefix(other)) => one.overlaps(other),
-            (Self::Mac(one), Self::Mac(other)) => one == other,
-            (Self::Name(one), Self::Name(other)) => one == other,
-            (Self::Address(_) | Self::Prefix(_), Self::Mac(_) | Self::Name(_))
-            | (Self::Mac(_), Self::Address(_) | Self::Prefix(_) | Self::Name(_))
-            | (Self::Name(_), Self::Address(_) | Self::Prefix(_) | Self::Mac(_)) => false,
-        }
-    }
-}
-
-/// That something is kept for somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reservation {
-    /// For that service, which may not be there yet; if none, for nothing that stead knows.
-    pub service: Option<ServiceId>,
-    /// What for, in an operator's words.
-    pub note: String,
-    /// On which node that was asked for.
-    pub by: String,
-}
-
-impl Reservation {
-    /// For whom it is, and why.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        match (&self.service, self.note.as_str()) {
-            (Some(service), "") => alloc::format!("for service {service}"),
-            (Some(service), note) => alloc::format!("for service {service}: {note}"),
-            (None, note) => note.into(),
-        }
-    }
-}
-
-/// Whose something is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// A service's, by the configuration.
-    Service(ServiceId),
-    /// A node's own, by the configuration.
-    Node(String),
-    /// Kept for somebody.
-    Reserved(Reservation),
-}
-
-impl fmt::Display for Claimed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Service(service) => write!(f, "service {service}"),
-            Self::Node(node) => write!(f, "node {node}"),
-            Self::Reserved(Reservation { service: Some(service), .. }) => {
-                write!(f, "reserved for service {service}")
-            }
-            Self::Reserved(Reservation { note, .. }) => write!(f, "reserved: {note}"),
-        }
-    }
-}
-
-/// Something that is in use, or kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Used {
-    /// What.
-    pub what: Registered,
-    /// Whose.
-    pub by: Claimed,
-}
-
-/// That a service is about to move, so that what name servers say may be kept for a short time only.
+/// That a service is about to move, so that what name servers say may be kept for a short time
+/// only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lowered {
     /// Until when at most: seconds since 1970 by the clock of whoever coordinates.
@@ -247,17 +145,21 @@ impl State {
 
     fn reserve(&mut self, what: Registered, reservation: Reservation) -> Applied {
         let service = reservation.service.as_ref();
-        let texts = [&reservation.note, &reservation.by];
-        let long = |text: &&String| text.len() > LONGEST_TEXT;
-        let name = if let Registered::Name(name) = &what { name.len() } else { 0 };
-        if texts.iter().any(long) || name > LONGEST_TEXT {
+        let id = service.map_or("", |it| it.0.as_str());
+        let name = if let Registered::Name(name) = &what { name.as_str() } else { "" };
+        let texts = [&reservation.note, &reservation.by, id, name];
+        if texts.iter().any(|text| text.len() > LONGEST_TEXT) {
             return Err(Refusal::TextTooLong);
+        }
+        if let Some(known) = self.redirect().reservations.get(&what) {
+            let whose = Claimed::Reserved(known.clone());
+            return Err(Refusal::Claimed(what, whose.in_words()));
         }
         if let Some(used) = self.claimed(&what, service) {
             return Err(Refusal::Claimed(used.what.clone(), used.by.in_words()));
         }
         let kept = &mut self.later.fencing.redirect.reservations;
-        if kept.len() >= RESERVATIONS_KEPT && !kept.contains_key(&what) {
+        if kept.len() >= RESERVATIONS_KEPT {
             return Err(Refusal::TooManyReservations);
         }
         kept.insert(what, reservation);
@@ -277,22 +179,66 @@ impl State {
         if before { Err(Refusal::Stale) } else { Ok(Outcome::Done) }
     }
 
-    /// What a new configuration uses that is kept for somebody else.
-    pub(super) fn refuse_reserved(&self, config: &Config) -> Result<(), Refusal> {
+    /// What a configuration uses that is kept for somebody else: what it uses, what is kept, which
+    /// may be a prefix with that in it, and for whom.
+    #[must_use]
+    pub fn kept_from(&self, config: &Config) -> Option<(Registered, Registered, &Reservation)> {
         let kept = &self.redirect().reservations;
         if kept.is_empty() {
-            return Ok(());
+            return None;
         }
-        let taken = used_by(config).find_map(|used| {
-            let service = if let Claimed::Service(it) = &used.by { Some(it) } else { None };
-            let clash = |(what, it): &(&Registered, &Reservation)| {
-                what.clashes(&used.what) && it.service.as_ref() != service.or(Some(&NOBODY))
+        let is_prefix = |what: &Registered| matches!(what, Registered::Prefix(_));
+        let prefixes: Vec<_> = kept.iter().filter(|(what, _)| is_prefix(what)).collect();
+        used_by(config).find_map(|used| {
+            let theirs = |(what, it): &(&Registered, &Reservation)| {
+                let by = Claimed::Reserved((*it).clone());
+                what.clashes(&used.what) && !may_use(&used.by, &by)
             };
-            kept.iter().find(clash).map(|(what, it)| {
-                Refusal::Claimed(what.clone(), Claimed::Reserved(it.clone()).in_words())
-            })
+            // Of all that is kept only prefixes can clash with something that is not the same.
+            let found = if is_prefix(&used.what) {
+                kept.iter().find(theirs)
+            } else {
+                let same = kept.get_key_value(&used.what).into_iter();
+                same.chain(prefixes.iter().copied()).find(theirs)
+            };
+            found.map(|(what, it)| (used.what.clone(), what.clone(), it))
+        })
+    }
+
+    pub(super) fn refuse_reserved(&self, config: &Config) -> Result<(), Refusal> {
+        self.kept_from(config).map_or(Ok(()), |(_, what, it)| {
+            Err(Refusal::Claimed(what, Claimed::Reserved(it.clone()).in_words()))
+        })
+    }
+
+    /// The lowest address of a range that is nobody's, and none of `others`.
+    #[must_use]
+    pub fn free_address(&self, range: &AddressRange, others: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+        range.free(&self.taken(others))
+    }
+
+    /// How many addresses of a range are nobody's, as far as that can be counted.
+    #[must_use]
+    pub fn free_addresses(&self, range: &AddressRange) -> u128 {
+        range.count_free(&self.taken(&BTreeSet::new()))
+    }
+
+    /// All addresses that are somebody's, or one of `others`.
+    fn taken(&self, others: &BTreeSet<IpAddr>) -> Vec<AddressRange> {
+        let used = self.used().into_iter().filter_map(|used| match used.what {
+            Registered::Address(it) => Some(AddressRange::one(it)),
+            // An address in what is announced is a service's that is in the configuration.
+            Registered::Prefix(_) if matches!(used.by, Claimed::Announced(_)) => None,
+            Registered::Prefix(it) => Some(it.range()),
+            Registered::Mac(_) | Registered::Name(_) => None,
         });
-        taken.map_or(Ok(()), Err)
+        used.chain(others.iter().map(|it| AddressRange::one(*it))).collect()
+    }
+
+    /// The next MAC of the cluster's own range that is nobody's.
+    #[must_use]
+    pub fn free_mac(&self) -> Option<MacAddress> {
+        free_mac(self.cluster?.0, self.redirect()).map(|(_, mac)| mac)
     }
 
     /// Gives a MAC to each service that wants one and has none, and takes back those that nobody
@@ -303,7 +249,8 @@ impl State {
             let addresses = config.services.get(service).into_iter().flat_map(|it| &it.addresses);
             addresses.into_iter().any(|it| config.layers_of(it.ip).contains(&Layer::Mac))
         };
-        let (cluster, redirect) = (self.cluster, &mut self.later.fencing.redirect);
+        let cluster = self.cluster.map(|it| it.0).unwrap_or_default();
+        let redirect = &mut self.later.fencing.redirect;
         redirect.macs.retain(|service, _| wants(service));
         let lacking: Vec<_> = config
             .services
@@ -312,16 +259,11 @@ impl State {
             .cloned()
             .collect();
         for service in lacking {
-            // Far more numbers than services: one is free.
-            for _ in 0..=u16::MAX {
-                redirect.macs_given = redirect.macs_given.wrapping_add(1);
-                let mac = mac(cluster.map(|it| it.0).unwrap_or_default(), redirect.macs_given);
-                let taken = redirect.macs.values().any(|it| *it == mac)
-                    || redirect.reservations.contains_key(&Registered::Mac(mac));
-                if !taken {
-                    redirect.macs.insert(service, mac);
-                    break;
-                }
+            if let Some(mac) = reserved_mac(redirect, &service) {
+                redirect.macs.insert(service, mac);
+            } else if let Some((number, mac)) = free_mac(cluster, redirect) {
+                redirect.macs_given = number;
+                redirect.macs.insert(service, mac);
             }
         }
         redirect.told.retain(|service, _| config.services.contains_key(service));
@@ -329,27 +271,7 @@ impl State {
     }
 }
 
-impl Claimed {
-    /// Whose, as an error says it.
-    fn in_words(&self) -> String {
-        alloc::format!("{self}")
-    }
-}
-
-/// No service has that name.
-const NOBODY: ServiceId = ServiceId(String::new());
-
-/// Whether it is that service's.
-fn is_of(by: &Claimed, service: Option<&ServiceId>) -> bool {
-    match by {
-        Claimed::Service(owner) => Some(owner) == service,
-        Claimed::Node(_) => false,
-        Claimed::Reserved(it) => it.service.is_some() && it.service.as_ref() == service,
-    }
-}
-
-/// What a configuration uses. A prefix is a service's that has an address in it; those that share
-/// one move together.
+/// What a configuration uses.
 fn used_by(config: &Config) -> impl Iterator<Item = Used> {
     let own = config.nodes.iter().flat_map(|(name, node)| {
         let used =
@@ -360,10 +282,54 @@ fn used_by(config: &Config) -> impl Iterator<Item = Used> {
         let by = || Claimed::Service(id.clone());
         let addresses = service.addresses.iter().map(|it| Registered::Address(it.ip));
         let names = config.redirect().services.get(id).into_iter().flat_map(|it| &it.names);
-        let names = names.map(|it| Registered::Name(it.name.clone()));
+        let names: BTreeSet<_> = names.map(|it| Registered::Name(it.name.clone())).collect();
         addresses.chain(names).map(|what| Used { what, by: by() }).collect::<Vec<_>>()
     });
-    own.chain(services)
+    own.chain(services).chain(announced_by(config))
+}
+
+/// The prefixes that a configuration announces as a whole.
+fn announced_by(config: &Config) -> Vec<Used> {
+    let mut all: BTreeMap<Prefix, BTreeSet<ServiceId>> =
+        config.redirect().prefixes.iter().map(|it| (*it, BTreeSet::new())).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    for service in config.services.keys() {
+        for prefix in config.announced_prefixes(service) {
+            all.entry(prefix).or_default().insert(service.clone());
+        }
+    }
+    let used = |(prefix, services)| Used {
+        what: Registered::Prefix(prefix),
+        by: Claimed::Announced(services),
+    };
+    all.into_iter().map(used).collect()
+}
+
+/// A MAC that is reserved for that service, and that no service has.
+fn reserved_mac(redirect: &StateRedirect, service: &ServiceId) -> Option<MacAddress> {
+    redirect.reservations.iter().find_map(|(what, it)| {
+        let Registered::Mac(mac) = what else { return None };
+        let free = mac.is_usable() && redirect.macs.values().all(|other| other != mac);
+        (free && it.service.as_ref() == Some(service)).then_some(*mac)
+    })
+}
+
+/// The number that comes next whose MAC is nobody's, and that MAC.
+fn free_mac(cluster: [u8; 16], redirect: &StateRedirect) -> Option<(u32, MacAddress)> {
+    let taken: BTreeSet<_> = redirect.macs.values().collect();
+    let mut number = redirect.macs_given;
+    // Far more numbers than services: one is free.
+    for _ in 0..=u16::MAX {
+        number = number.wrapping_add(1);
+        let mac = mac(cluster, number);
+        let kept = redirect.reservations.contains_key(&Registered::Mac(mac));
+        if !kept && !taken.contains(&mac) {
+            return Some((number, mac));
+        }
+    }
+    None
 }
 
 /// The MAC of that number: locally administered, and with a part of the cluster's identity, so that

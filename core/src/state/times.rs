@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Change::Times`] | the coordinator's daemon: by its clock other times are open than before |
 //! | [`Change::Visit`] | an operator; the coordinator's daemon, when a visit is over |
+//! | [`RegisterChange::Lower`] | an operator; the coordinator's daemon, when the time is over |
 //!
 //! A plan knows no clock. What hangs on one becomes an event in the log first, so that the same
 //! state has the same plan on every node, and one sees afterwards why something moved.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::Applied;
 use super::rules::{During, Place};
-use super::{Change, Holder, Outcome, Refusal, State};
+use super::{Change, Holder, Outcome, Refusal, RegisterChange, State};
 use crate::id::{NodeId, ServiceId};
 
 /// For how long a service that was on a visit waits until it can go back, in seconds. After that it
@@ -102,9 +103,15 @@ impl State {
         if *open != self.times().open {
             return Some(Change::Times { open: open.clone() });
         }
-        self.times().visits.iter().find_map(|(service, visit)| {
+        let visits = self.times().visits.iter().find_map(|(service, visit)| {
             let visit = self.after(service, visit, now)?;
             Some(Change::Visit { service: service.clone(), visit })
+        });
+        let mut lowered = self.redirect().lowered.iter().filter(|(_, it)| now >= it.until);
+        visits.or_else(|| {
+            let (service, _) = lowered.next()?;
+            let over = RegisterChange::Lower { service: service.clone(), lowered: None };
+            Some(Change::Register(over))
         })
     }
 

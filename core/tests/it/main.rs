@@ -1,6 +1,7 @@
 //! Trials of the core's machines alone: the lease machine, the node machine, the state, encodings.
 //! Together, in a cluster, they are tried in the simulator (`sim/`).
 
+mod advise;
 mod beats;
 mod bound;
 mod carried;
@@ -13,6 +14,7 @@ mod earlier;
 mod fenced;
 mod guard;
 mod left_alone;
+mod lowered;
 mod order;
 mod parts;
 mod patience;
@@ -20,6 +22,7 @@ mod placed;
 mod points;
 mod quarantine;
 mod register;
+mod registers;
 mod reports;
 mod resource;
 mod rest;

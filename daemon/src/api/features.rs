@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use stead_core::id::NodeId;
 use stead_core::state::{
-    Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6,
+    Change, PROTOCOL_0_2, PROTOCOL_0_3, PROTOCOL_0_4, PROTOCOL_0_5, PROTOCOL_0_6, PROTOCOL_0_7,
 };
 use tokio::time::timeout;
 
@@ -112,7 +112,8 @@ fn refusal(needed: u16, unfit: &[Unfit], coordinator: &str) -> Option<Failure> {
         PROTOCOL_0_4 => "0.4",
         PROTOCOL_0_5 => "0.5",
         PROTOCOL_0_6 => "0.6",
-        _ => "0.7",
+        PROTOCOL_0_7 => "0.7",
+        _ => "0.8",
     };
     Some(Failure::unchanged(
         format!(

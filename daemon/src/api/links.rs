@@ -81,7 +81,8 @@ pub(super) fn all_stop(state: &State) -> Vec<PlannedMove> {
     let held = state.assignments.iter().filter_map(|(service, it)| {
         let from = it.holder.node().map(|node| state.name(node))?;
         let (service, why) = (service.to_string(), "no node has a majority".to_owned());
-        Some(PlannedMove { service, from: Some(from), to: None, why, outage_ms: None })
+        let (from, prefixes) = (Some(from), Vec::new());
+        Some(PlannedMove { service, from, to: None, why, outage_ms: None, prefixes })
     });
     held.collect()
 }

@@ -7,7 +7,7 @@ use crate::config::Problem;
 
 pub use super::plans::{
     Comes, ExpectAnswer, ExplainAnswer, GoesOn, LinksAnswer, LossAnswer, NodeVerdict, PlanAnswer,
-    PlannedChange, PlannedMove, SimulateAnswer, Standing,
+    PlannedChange, PlannedMove, SharedPrefix, SimulateAnswer, Standing,
 };
 
 /// The version of this form.
@@ -67,7 +67,11 @@ pub enum Request {
         /// The node's name in the configuration.
         node: String,
     },
-    /// Move a service: a [`ChangeAnswer`].
+    /// Something about names of a service that is about to move: see there.
+    Lower(super::lower::LowerRequest),
+    /// Something about the registers: see there.
+    Register(super::register::RegisterRequest),
+    /// Move a service: a [`super::lower::MoveAnswer`].
     Move {
         /// Which.
         service: String,
@@ -77,7 +81,10 @@ pub enum Request {
         #[serde(default)]
         for_s: Option<u64>,
     },
-    /// What each place between a node and a service says: a [`super::redirect::trace::TraceAnswer`].
+    /// Which layers could lead clients there: a [`super::redirect::advise::AdviseAnswer`].
+    RedirectAdvise(super::redirect::advise::Advise),
+    /// What each place between a node and a service says: a
+    /// [`super::redirect::trace::TraceAnswer`].
     RedirectTrace {
         /// The node.
         client: String,

@@ -10,6 +10,7 @@ use stead_core::points::{Seen, View as Seeing};
 use stead_core::state::config::Strength;
 use stead_core::state::{Cause, Change, Holder, State, Visit, WAY_BACK};
 
+use super::lower::{MoveAnswer, lateness};
 use super::message::{ChangeAnswer, Failure};
 use super::requests::{Answered, member, submit};
 use super::{Desk, placed, services};
@@ -19,14 +20,18 @@ use crate::journal::{stamp_of, wall};
 /// The shortest and the longest visit, in seconds: what a move takes, and thirty days.
 const VISITS: std::ops::RangeInclusive<u64> = 5..=30 * 86_400;
 
-/// Moves a service, for good or for so many seconds.
-pub(super) async fn move_service(
-    desk: &Desk,
-    service: &str,
-    node: &str,
-    for_s: Option<u64>,
-) -> Answered<ChangeAnswer> {
-    let view = desk.handle.view();
+/// A move that may be made.
+pub(super) struct Wanted {
+    /// Of that service.
+    pub(super) service: ServiceId,
+    /// Where to.
+    pub(super) to: NodeId,
+    /// Where it is.
+    pub(super) holder: Holder,
+}
+
+/// What is asked for, if it may be made now. A service that is there already may be held there.
+pub(super) fn wanted(view: &View, service: &str, node: &str) -> Answered<Wanted> {
     let state = &view.state;
     let to = member(state, node)?;
     let id = services::known(state, service)?;
@@ -38,20 +43,47 @@ pub(super) async fn move_service(
         ));
     }
     takes(state, to, node)?;
-    well(&view, &id, to, node)?;
+    well(view, &id, to, node)?;
     let holder = state.assignments.get(&id).map(|it| it.holder.clone()).unwrap_or_default();
+    if let Holder::Stopping { .. } = holder {
+        return Err(stopping(state, &id, service));
+    }
+    if holder != Holder::Node(to) && !state.is_disarmed() {
+        allowed(view, &id, to, node)?;
+    }
+    Ok(Wanted { service: id, to, holder })
+}
+
+/// Moves a service, for good or for so many seconds.
+pub(super) async fn move_service(
+    desk: &Desk,
+    service: &str,
+    node: &str,
+    for_s: Option<u64>,
+) -> Answered<MoveAnswer> {
+    let view = desk.handle.view();
+    let Wanted { service: id, to, holder } = wanted(&view, service, node)?;
+    let from = holder.node().filter(|from| *from != to);
+    let late = from.and_then(|from| lateness(&view.state, &id, from, to));
+    let change = change(desk, &view.state, (id, service), (to, node), holder, for_s).await?;
+    let (late_s, late) = late.map(|(seconds, why)| (seconds, Some(why))).unwrap_or_default();
+    Ok(MoveAnswer { change, late_s, late })
+}
+
+async fn change(
+    desk: &Desk,
+    state: &State,
+    (id, service): (ServiceId, &str),
+    (to, node): (NodeId, &str),
+    holder: Holder,
+    for_s: Option<u64>,
+) -> Answered<ChangeAnswer> {
     let there = holder == Holder::Node(to);
     if there && for_s.is_none() && state.visited_by(&id).is_none() {
         return Err(Failure::unchanged(
             format!("{service} is on {node} already; nothing was changed"),
             "",
         ));
-    }
-    if let Holder::Stopping { .. } = holder {
-        return Err(stopping(state, &id, service));
-    }
-    if !there && !state.is_disarmed() {
-        allowed(&view, &id, to, node)?;
     }
     if let Some(seconds) = for_s {
         return visit(desk, state, id, (to, node), seconds).await;

@@ -12,12 +12,13 @@ use stead_core::state::config::{Config, Place};
 use stead_core::state::{Change, Holder, Outcome, Refusal, State};
 
 use super::expected::of_failure;
-use super::links;
 use super::message::{
-    ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SimulateAnswer, Standing,
+    ExplainAnswer, Failure, GoesOn, LossAnswer, NodeVerdict, PlannedMove, SharedPrefix,
+    SimulateAnswer, Standing,
 };
 use super::outage;
 use super::requests::{Answered, config_of};
+use super::{links, lower};
 use crate::config::Checked;
 use crate::driver::times;
 use crate::driver::view::View;
@@ -81,10 +82,11 @@ pub(super) fn explain(view: &View, service: &str) -> Answered<ExplainAnswer> {
         }
     });
     let nodes = nodes.collect();
-    Ok(ExplainAnswer { service: service.to_owned(), on, why, nodes })
+    let lowered = lower::in_words(state, &id);
+    Ok(ExplainAnswer { service: service.to_owned(), on, why, lowered, nodes })
 }
 
-fn no_such_service(config: &Config, name: &str) -> Failure {
+pub(super) fn no_such_service(config: &Config, name: &str) -> Failure {
     let names: Vec<_> = config.services.keys().map(ToString::to_string).collect();
     Failure::unchanged(
         format!("there is no service {name}; nothing was changed"),
@@ -224,9 +226,28 @@ fn moves(state: &State, plan: &Plan) -> Vec<PlannedMove> {
                 .and(it.to)
                 .and_then(|_| outage::of_planned_move(state, service))
                 .map(|took| took.as_micros() / 1_000),
+            prefixes: along(state, service),
         })
     };
     plan.decisions.iter().filter_map(step).collect()
+}
+
+/// What goes along with a service since it is announced as one.
+fn along(state: &State, service: &ServiceId) -> Vec<SharedPrefix> {
+    let Some(config) = &state.config else { return Vec::new() };
+    let prefixes = config.announced_prefixes(service).into_iter();
+    let shared = prefixes.map(|prefix| {
+        let mut shared =
+            SharedPrefix { prefix: prefix.to_string(), addresses: 0, services: vec![] };
+        for (service, its) in &config.services {
+            let within = its.addresses.iter().map(|it| config.announced_as(it.ip));
+            let count = within.filter(|it| *it == Some(prefix)).count();
+            shared.addresses += count;
+            shared.services.extend((count > 0).then(|| service.to_string()));
+        }
+        shared
+    });
+    shared.collect()
 }
 
 /// Why a plan does that, in words.

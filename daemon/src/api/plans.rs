@@ -71,6 +71,20 @@ pub struct PlannedMove {
     /// not known, or if it is out already, or would stay so.
     #[serde(default)]
     pub outage_ms: Option<u64>,
+    /// The prefixes that are announced as a whole where it is.
+    #[serde(default)]
+    pub prefixes: Vec<SharedPrefix>,
+}
+
+/// A prefix that is announced as a whole, so that all who have addresses in it are in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPrefix {
+    /// Which.
+    pub prefix: String,
+    /// How many addresses in it are those of services.
+    pub addresses: usize,
+    /// Which services these are.
+    pub services: Vec<String>,
 }
 
 /// What the loss of a node would leave without a place.
@@ -93,6 +107,9 @@ pub struct ExplainAnswer {
     pub on: Option<String>,
     /// Why, in a sentence.
     pub why: String,
+    /// How its names may be kept, in words, if it is about to move.
+    #[serde(default)]
+    pub lowered: Option<String>,
     /// What speaks for or against each node.
     pub nodes: Vec<NodeVerdict>,
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use stead_core::id::{Index, NodeId};
 use stead_core::state::config::Config;
-use stead_core::state::{AttributeScope, Change, Outcome, State};
+use stead_core::state::{AttributeScope, Change, Outcome, Refusal, State};
 use stead_core::time::Span;
 use tokio::time::timeout;
 
@@ -18,8 +18,8 @@ use super::message::{
 use super::server::LOOK_BACK;
 use super::token::Token;
 use super::{
-    Desk, disarm, enrol, expected, features, fence, halt, moves, overrule, placed, redirect,
-    report, revised, services,
+    Desk, disarm, enrol, expected, features, fence, halt, lower, moves, overrule, placed, redirect,
+    register, report, revised, services,
 };
 use crate::config::{self, Checked, differences};
 use crate::driver::handle::{Handle, SubmitError};
@@ -55,10 +55,13 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
         Request::Move { service, node, for_s } => {
             json(&moves::move_service(desk, &service, &node, for_s).await?)
         }
+        Request::RedirectAdvise(asked) => json(&redirect::advise::advise(desk, asked).await?),
         Request::RedirectTrace { client, service } => {
             json(&redirect::trace::trace(desk, &client, &service).await?)
         }
         Request::RedirectClient => json(&redirect::client::client(&state(desk))?),
+        Request::Lower(request) => lower::carry_out(desk, request).await,
+        Request::Register(request) => register::carry_out(desk, request).await,
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),
         Request::Disarm { seconds, reason } => json(&disarm::disarm(desk, seconds, reason).await?),
         Request::Arm => json(&disarm::arm(desk).await?),
@@ -99,7 +102,7 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Answered<Value> {
+pub(super) fn json<T: Serialize>(value: &T) -> Answered<Value> {
     serde_json::to_value(value).map_err(|error| Failure {
         message: format!("the answer can't be written: {error}"),
         changed: Changed::Unknown,
@@ -134,20 +137,21 @@ fn read(text: &str) -> Answered<Checked> {
     })
 }
 
-fn planned(state: &State, old: &Config, new: &Config) -> Vec<PlannedChange> {
+fn planned(state: &State, old: &Config, new: &Checked) -> Vec<PlannedChange> {
     let is_member = |name: &str| state.node(name).is_some();
     let change = |it: config::Difference| PlannedChange {
         refused: it.refusal(is_member).map(str::to_owned),
         what: it.what,
     };
-    differences(old, new).into_iter().map(change).collect()
+    let changes = differences(old, &new.config).into_iter().map(change);
+    changes.chain(register::kept_from(state, new)).collect()
 }
 
 fn plan(view: &View, text: &str) -> Answered<PlanAnswer> {
     let state = &view.state;
     let old = config_of(state)?;
     let checked = read(text)?;
-    let mut changes = planned(state, old, &checked.config);
+    let mut changes = planned(state, old, &checked);
     let (moves, losses) = placed::by_config(view, &checked.config).unwrap_or_else(|refusal| {
         // Said of a change of its own, unless one of them is why.
         if !changes.is_empty() && changes.iter().all(|change| change.refused.is_none()) {
@@ -172,7 +176,7 @@ async fn apply(desk: &Desk, text: &str, base: u64, despite: bool) -> Answered<Ap
     let old = config_of(state)?;
     let checked = read(text)?;
     let base = revised::still_holds(desk, base, state).await?;
-    let changes = planned(state, old, &checked.config);
+    let changes = planned(state, old, &checked);
     if let Some((change, reason)) =
         changes.iter().find_map(|it| it.refused.as_ref().map(|reason| (it, reason)))
     {
@@ -333,19 +337,24 @@ pub(super) fn slack(view: &View) -> Option<Span> {
 
 /// Has a change committed, and waits until this node shows it.
 pub(super) async fn submit(desk: &Desk, change: Change) -> Answered<Index> {
-    features::check_all(&desk.handle, &change).await?;
-    let (index, outcome) = match desk.handle.submit(change, DEADLINE).await {
+    commit(&desk.handle, change).await?.map_err(|refusal| {
+        Failure::unchanged(format!("refused: {refusal}; nothing was changed"), "")
+    })
+}
+
+/// The same, for who has something else to try when the state refuses it.
+pub(super) async fn commit(handle: &Handle, change: Change) -> Answered<Result<Index, Refusal>> {
+    features::check_all(handle, &change).await?;
+    let (index, outcome) = match handle.submit(change, DEADLINE).await {
         Ok(fate) => fate,
         Err(error) => return Err(failed(&error)),
     };
     match outcome {
         Outcome::Done | Outcome::Joined(_) => {
-            applied(desk.handle.clone(), index).await;
-            Ok(index)
+            applied(handle.clone(), index).await;
+            Ok(Ok(index))
         }
-        Outcome::Refused(refusal) => {
-            Err(Failure::unchanged(format!("refused: {refusal}; nothing was changed"), ""))
-        }
+        Outcome::Refused(refusal) => Ok(Err(refusal)),
     }
 }
 

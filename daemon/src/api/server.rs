@@ -134,8 +134,11 @@ impl Client {
             | Request::Apply { .. }
             | Request::Token { .. }
             | Request::Move { .. }
+            | Request::RedirectAdvise(_)
             | Request::RedirectTrace { .. }
             | Request::RedirectClient
+            | Request::Lower(_)
+            | Request::Register(_)
             | Request::Standby { .. }
             | Request::Disarm { .. }
             | Request::Arm

@@ -36,7 +36,9 @@ impl Explain {
 
 fn shown(answer: &ExplainAnswer, look: Look) -> String {
     let on = answer.on.as_deref().map_or("nowhere".to_owned(), |node| format!("on {node}"));
-    let first = format!("{} is {on}: {}.", answer.service, answer.why);
+    let lowered = answer.lowered.as_ref().map(|it| format!(" Its names are {it}."));
+    let first =
+        format!("{} is {on}: {}.{}", answer.service, answer.why, lowered.unwrap_or_default());
     let mut text = String::new();
     for line in wrap(&harmless(&first), look.width) {
         text.push_str(&line);

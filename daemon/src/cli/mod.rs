@@ -38,10 +38,12 @@ mod maintenance;
 mod metrics;
 mod moves;
 mod plan;
+mod prepare;
 mod processes;
 mod quorum;
 mod quorum_server;
 mod redirect;
+mod register;
 mod rollback;
 mod shell;
 mod simulate;
@@ -119,6 +121,7 @@ enum Command {
     #[command(subcommand)]
     Redirect(redirect::Redirect),
     Move(moves::Move),
+    Register(register::Register),
     Standby(standby::Standby),
     Drain(drain::Drain),
     Stop(start_stop::Stop),
@@ -183,6 +186,7 @@ impl Command {
             Self::Config(command) => command.run(context),
             Self::Timers(command) => command.run(context),
             Self::Move(command) => command.run(context),
+            Self::Register(command) => command.run(context),
             Self::Standby(command) => command.run(context),
             Self::Drain(command) => command.run(context),
             Self::Maintenance(command) => command.run(context),

@@ -8,7 +8,9 @@ use stead_core::time::Span;
 use super::context::{Context, print, print_json};
 use super::exit::{Exit, drawn};
 use super::look::{Look, Tone, harmless, wrap};
-use crate::api::message::{Comes, ExpectAnswer, LossAnswer, PlanAnswer, PlannedMove, Request};
+use crate::api::message::{
+    Comes, ExpectAnswer, LossAnswer, PlanAnswer, PlannedMove, Request, SharedPrefix,
+};
 use crate::config::{Ask, read_file_asking};
 
 /// Say what applying a file would change. Changes nothing.
@@ -138,9 +140,20 @@ pub(super) fn moves(moves: &[PlannedMove], look: Look) -> String {
             format!("; out for about {}, as when it last moved", span.in_words())
         });
         let why = if it.why.is_empty() { String::new() } else { format!(": {}", it.why) };
-        point(look, tone, &format!("{} {what}{why}{}", it.service, out.unwrap_or_default()))
+        let out = out.unwrap_or_default() + &along(&it.prefixes);
+        point(look, tone, &format!("{} {what}{why}{out}", it.service))
     };
     moves.iter().map(line).collect()
+}
+
+/// What is announced as one with a service, and so goes where it goes.
+fn along(prefixes: &[SharedPrefix]) -> String {
+    let each = prefixes.iter().map(|it| {
+        let plural = if it.addresses == 1 { "" } else { "es" };
+        let (count, services) = (it.addresses, it.services.join(", "));
+        format!("; {} goes along: {count} address{plural} of {services}", it.prefix)
+    });
+    each.collect()
 }
 
 fn lost(it: &LossAnswer) -> String {
@@ -171,6 +184,19 @@ mod tests {
         let [instead, why] = [instead, why].map(|it| it.map(str::to_owned));
         let (fail, then) = ("node1".to_owned(), then.to_owned());
         ExpectAnswer { line: Some(40), fail, then, comes, instead, why, note: None }
+    }
+
+    #[test]
+    fn what_goes_along_is_shown() {
+        let shared = |addresses, services: &[&str]| SharedPrefix {
+            prefix: "203.0.113.0/24".to_owned(),
+            addresses,
+            services: services.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let prefixes = vec![shared(2, &["db", "web"])];
+        assert_eq!(along(&prefixes), "; 203.0.113.0/24 goes along: 2 addresses of db, web");
+        assert_eq!(along(&[shared(1, &["db"])]), "; 203.0.113.0/24 goes along: 1 address of db");
+        assert_eq!(along(&[]), "");
     }
 
     #[test]

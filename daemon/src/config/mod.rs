@@ -60,6 +60,7 @@ mod tables;
 mod tests;
 mod timed;
 mod unit;
+mod what;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -67,6 +68,7 @@ use std::time::Duration;
 
 use miette::Diagnostic;
 use stead_core::node::ANSWER_PATIENCE;
+use stead_core::state::Registered;
 use stead_core::state::config::Config;
 use stead_core::time::Span;
 use toml::de::DeTable;
@@ -84,6 +86,7 @@ pub use name::usable_name;
 pub use problem::{Problem, Rejected, Severity, Warning};
 pub use redirect::{DEFAULT_MOVING_TTL, DEFAULT_TTL};
 pub use render::render;
+pub use what::{read_registered, service_name};
 
 use problem::{Asking, Findings, Lists};
 pub use resource::{DEFAULT_FORGET_AFTER, DEFAULT_RESTARTS};
@@ -119,6 +122,8 @@ pub struct Checked {
     pub warnings: Vec<Warning>,
     /// The line of each word of its expectations, in their order.
     pub expect_lines: Vec<usize>,
+    /// The line of each address, name and announced prefix.
+    pub used_lines: Vec<(Registered, usize)>,
 }
 
 /// Why a file didn't become a configuration. Nothing was changed.
@@ -207,8 +212,10 @@ fn drafted(
 
 fn checked(draft: draft::Draft, findings: Findings) -> Result<Checked, Rejected> {
     let expect_lines = findings.lines(&expects::places(&draft));
+    let (used, places): (Vec<_>, Vec<_>) = redirect::places(&draft).into_iter().unzip();
+    let used_lines = used.into_iter().zip(findings.lines(&places)).collect();
     let warnings = findings.conclude()?;
-    Ok(Checked { config: draft.config(), warnings, expect_lines })
+    Ok(Checked { config: draft.config(), warnings, expect_lines, used_lines })
 }
 
 /// Reads a configuration from a file.

@@ -31,6 +31,25 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
     for (name, link) in &config.links {
         writeln!(out, "\n[links.{name}]\nport = {}", link.port)?;
     }
+    write_nodes(out, config)?;
+    write_services(out, config)?;
+    timed::write_times(out, &config.later.fencing.rules.times)?;
+    for (name, network) in &config.more.networks {
+        writeln!(out, "\n[networks.{name}]")?;
+        write_network(out, network)?;
+        redirect::write_pool(out, config.redirect(), name)?;
+    }
+    if config.later.quorum != QuorumConfig::default() {
+        writeln!(out, "\n[quorum]")?;
+        write_quorum(out, &config.later.quorum)?;
+    }
+    fence_words::write_devices(out, &config.later.fencing)?;
+    redirect::write_zones(out, config.redirect())?;
+    redirect::write_redirect(out, config.redirect())?;
+    expect_words::write_expects(out, config)
+}
+
+fn write_nodes(out: &mut String, config: &Config) -> fmt::Result {
     for (name, node) in &config.nodes {
         writeln!(out, "\n[nodes.{name}]")?;
         if let Some(site) = &node.site {
@@ -48,6 +67,10 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
             rule_words::write_node(out, rules)?;
         }
     }
+    Ok(())
+}
+
+fn write_services(out: &mut String, config: &Config) -> fmt::Result {
     for (name, service) in &config.services {
         writeln!(out, "\n[services.{name}]")?;
         let usual = ServiceMore::default();
@@ -81,20 +104,7 @@ fn write_config(out: &mut String, config: &Config) -> fmt::Result {
             }
         }
     }
-    timed::write_times(out, &config.later.fencing.rules.times)?;
-    for (name, network) in &config.more.networks {
-        writeln!(out, "\n[networks.{name}]")?;
-        write_network(out, network)?;
-        redirect::write_pool(out, config.redirect(), name)?;
-    }
-    if config.later.quorum != QuorumConfig::default() {
-        writeln!(out, "\n[quorum]")?;
-        write_quorum(out, &config.later.quorum)?;
-    }
-    fence_words::write_devices(out, &config.later.fencing)?;
-    redirect::write_zones(out, config.redirect())?;
-    redirect::write_redirect(out, config.redirect())?;
-    expect_words::write_expects(out, config)
+    Ok(())
 }
 
 fn write_quorum(out: &mut String, quorum: &QuorumConfig) -> fmt::Result {

@@ -12,7 +12,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// No thread or no signal handler can be had.
-pub(super) fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+pub(crate) fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let mut signals = Vec::new();
     {

@@ -18,7 +18,7 @@
 //! line, like everybody else; what it says about gaps it learns from clients.
 
 pub mod fleet;
-mod interrupt;
+pub(crate) mod interrupt;
 mod outcome;
 mod picture;
 mod program;

@@ -71,8 +71,8 @@ fn reaches<'a>(state: &'a State, config: &'a Config) -> impl Iterator<Item = (Ip
     .filter(|(_, form)| *form != Reach::default())
 }
 
-/// The network as a guard can take it that knows of no reaches: what would need one is not there, so
-/// that nothing stands otherwise than it should.
+/// The network as a guard can take it that knows of no reaches: what would need one is not there,
+/// so that nothing stands otherwise than it should.
 pub(super) fn without_reaches(network: &Network) -> Network {
     let mut network = network.clone();
     let reaches = std::mem::take(&mut network.reaches);

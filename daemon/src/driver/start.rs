@@ -25,7 +25,8 @@ use super::peers::{Daemons, Proposer};
 use super::perform::Performers;
 use super::rehearse::Rehearsals;
 use super::task::{Inputs, Task};
-use super::{network, task, times};
+use super::view::View;
+use super::{network, times};
 use crate::agent::Programs;
 use crate::api;
 use crate::chain::chain;
@@ -85,14 +86,7 @@ async fn daemon(
     paths: &Paths,
     listen: Option<metrics::listen::Address>,
 ) -> Result<(), DaemonError> {
-    let identity = Arc::new(Identity::load(paths).map_err(failed("read this node's identity"))?);
-    std::fs::create_dir_all(&paths.run).map_err(failed("make its folder"))?;
-    let _lock = Lock::acquire(&paths.daemon_lock()).map_err(failed("be the only one"))?;
-    let secret = identity::heartbeat_secret(paths).map_err(failed("read its secret"))?;
-    let key = Key::load(&paths.keys()).map_err(failed("read its key"))?;
-    let journal =
-        Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
-    metrics::system_journal::follow(&journal).map_err(failed("tell the system's journal"))?;
+    let Own { identity, lock: _lock, secret, key, journal } = Own::load(paths)?;
 
     let (guard_events, guard) = mpsc::channel(WAITING);
     let link = GuardLink::start(paths.guard_socket(), guard_events);
@@ -102,12 +96,12 @@ async fn daemon(
 
     let members = Members::new(network::known(&identity.members));
     let clients = Known::default();
-    let eyes = Eyes::new();
+    let eyes = Eyes::open();
     let proposer = Proposer::new(identity.node, clients.clone(), eyes.clone());
     let desk = Arc::new(api::join::Desk::new(secret));
     let peers = Arc::new(open_peers(&identity, &key, &members, &proposer, desk.clone())?);
     let node = Node::new(identity.node, State::default());
-    let (shown, seen) = watch::channel(Arc::new(task::first_view(&identity, &node)));
+    let (shown, seen) = watch::channel(Arc::new(View::first(&identity, &node)));
     proposer.set_view(seen.clone());
     let handle = Handle::new(seen, submissions, results.clone(), peers.clone());
     desk.open(handle.clone());
@@ -162,6 +156,30 @@ async fn daemon(
     ending.send_replace(true);
     drop(tokio::time::timeout(Duration::from_secs(1), served).await);
     close(&log, over).await
+}
+
+/// What this node has of its own, on disk.
+struct Own {
+    identity: Arc<Identity>,
+    /// As long as it is held, this daemon is the only one here.
+    lock: Lock,
+    secret: [u8; 32],
+    key: Key,
+    journal: Journal,
+}
+
+impl Own {
+    fn load(paths: &Paths) -> Result<Self, DaemonError> {
+        let identity = Identity::load(paths).map_err(failed("read this node's identity"))?;
+        std::fs::create_dir_all(&paths.run).map_err(failed("make its folder"))?;
+        let lock = Lock::acquire(&paths.daemon_lock()).map_err(failed("be the only one"))?;
+        let secret = identity::heartbeat_secret(paths).map_err(failed("read its secret"))?;
+        let key = Key::load(&paths.keys()).map_err(failed("read its key"))?;
+        let journal =
+            Journal::open(&paths.journal(), &identity.name).map_err(failed("open its journal"))?;
+        metrics::system_journal::follow(&journal).map_err(failed("tell the system's journal"))?;
+        Ok(Self { identity: Arc::new(identity), lock, secret, key, journal })
+    }
 }
 
 /// Closes the log, and hands on why the daemon ends.

@@ -8,16 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::{Index, NodeId};
 use stead_core::lease::{LogTail, Order};
-use stead_core::node::{Event, Fate, LogView, Node, Overridable, Phase};
+use stead_core::node::{Event, Fate, LogView, Node, Phase};
 use stead_core::notice::Notice;
-use stead_core::points::{Seen, Watched};
+use stead_core::points::Watched;
 use stead_core::state::{Change, State};
 use stead_core::time::Instant;
 use stead_core::timers::Timers;
 use stead_linux::clock::boottime;
 use stead_linux::durable::write_atomically;
 use stead_log::transport::{Member, Members};
-use stead_log::{Commits, Committed, Events, Status};
+use stead_log::{Committed, Events, Status};
 use tokio::sync::{mpsc, watch};
 
 use super::guard_link::GuardEvent;
@@ -452,41 +452,6 @@ impl Task {
             trouble: self.performers.ties.trouble(),
             round_trip: self.performers.ties.round_trip(),
         }
-    }
-}
-
-/// The picture before anything happened.
-pub(super) fn first_view(identity: &Arc<Identity>, node: &Node) -> View {
-    View {
-        at: Instant(boottime()),
-        wall: SystemTime::now(),
-        identity: identity.clone(),
-        state: Arc::new(node.state().clone()),
-        log: Status::default(),
-        commits: Commits::default(),
-        ready: false,
-        coordinating: false,
-        disarmed_until: None,
-        report: None,
-        guard: None,
-        guard_troubles: Vec::new(),
-        local: BTreeMap::new(),
-        layers: BTreeMap::new(),
-        copies: BTreeMap::new(),
-        keeping: None,
-        last_words: BTreeMap::new(),
-        answers: BTreeMap::new(),
-        pictures: BTreeMap::new(),
-        strangers: Vec::new(),
-        clients: BTreeMap::new(),
-        refused: Vec::new(),
-        rejected: BTreeMap::new(),
-        connected: Vec::new(),
-        seen: Seen::default(),
-        quorum: node.quorum(Instant(boottime())),
-        ties: TieView::default(),
-        overridable: Overridable::Nothing,
-        quarantined: BTreeMap::new(),
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::lease::Report;
-use stead_core::node::{CopyView, LocalView, Overridable, Quarantine};
+use stead_core::node::{CopyView, LocalView, Node, Overridable, Quarantine};
 use stead_core::points::Seen;
 use stead_core::quorum::chain::Decision;
 use stead_core::redirect::StepView;
 use stead_core::state::State;
 use stead_core::time::Instant;
+use stead_linux::clock::boottime;
 use stead_log::transport::{Connected, Refusal};
 use stead_log::{Commits, Status};
 
@@ -86,6 +87,42 @@ pub struct View {
 }
 
 impl View {
+    /// The picture before anything happened.
+    #[must_use]
+    pub fn first(identity: &Arc<Identity>, node: &Node) -> Self {
+        Self {
+            at: Instant(boottime()),
+            wall: SystemTime::now(),
+            identity: identity.clone(),
+            state: Arc::new(node.state().clone()),
+            log: Status::default(),
+            commits: Commits::default(),
+            ready: false,
+            coordinating: false,
+            disarmed_until: None,
+            report: None,
+            guard: None,
+            guard_troubles: Vec::new(),
+            local: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            keeping: None,
+            last_words: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            pictures: BTreeMap::new(),
+            strangers: Vec::new(),
+            clients: BTreeMap::new(),
+            refused: Vec::new(),
+            rejected: BTreeMap::new(),
+            connected: Vec::new(),
+            seen: Seen::default(),
+            quorum: node.quorum(Instant(boottime())),
+            ties: TieView::default(),
+            overridable: Overridable::Nothing,
+            quarantined: BTreeMap::new(),
+        }
+    }
+
     /// Whether this node hears that one, as far as a half of the voters is concerned.
     #[must_use]
     pub fn hears(&self, node: NodeId) -> bool {

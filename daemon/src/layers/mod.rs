@@ -15,15 +15,20 @@
 //! Each step is a task with a deadline, so a server that hangs holds up nothing else. An answer
 //! that comes after the service has gone is of another epoch, and the core drops it.
 //!
+//! Before anything moves, [`advise`] finds out by which layers it could.
+//!
 //! # Failures
 //! In words, in what was seen: the core tries again, ever more slowly, and tells people once.
 //!
 //! # Deliberately absent
 //! Any memory of what was announced. Each step reads what is there and makes it what it should be.
 
+pub mod advise;
 pub mod documents;
+pub mod lookout;
 pub mod names;
 pub mod observe;
+pub mod ports;
 pub mod routes;
 mod segment;
 pub mod trace;

@@ -1,7 +1,7 @@
 //! Names of services: what stands in the configuration and the state, as records of their zones.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use stead_core::redirect::Seen;
 use stead_core::state::State;
 use stead_core::state::config::{Config, NameConfig, RecordKind, ZoneConfig};
 use stead_redirect::dns::{self, Binding, Data, DnsError, Key, Wanted, Writer, Zone};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::chain::chain;
@@ -33,6 +34,50 @@ struct Record<'c> {
 pub fn ttl(state: &State, service: &ServiceId, name: &NameConfig, zone: &ZoneConfig) -> u32 {
     let usual = name.ttl.unwrap_or(zone.ttl);
     if state.redirect().lowered.contains_key(service) { usual.min(zone.moving_ttl) } else { usual }
+}
+
+/// A name that says something else when its service is on another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The name.
+    pub name: String,
+    /// How long it may be kept as usual, in seconds.
+    pub usual: u32,
+    /// The same shortly before and after a planned move.
+    pub moving: u32,
+    /// The same as things are.
+    pub now: u32,
+}
+
+/// The names of a service that say something else when it goes from one node to another.
+///
+/// # Errors
+/// Says which name can't be written.
+pub fn changed(
+    state: &State,
+    service: &ServiceId,
+    from: NodeId,
+    to: NodeId,
+) -> Result<Vec<Changed>, String> {
+    let Some(config) = &state.config else { return Ok(Vec::new()) };
+    let there = records(state, service, to)?;
+    let here = records(state, service, from)?.into_iter();
+    let same = |one: &Record<'_>| {
+        there.iter().any(|other| {
+            let (mut one, mut other) =
+                ((one.name, one.data.clone()), (other.name, other.data.clone()));
+            one.1.sort();
+            other.1.sort();
+            one == other
+        })
+    };
+    let changed = here.filter(|it| !same(it)).map(|it| {
+        let usual = names(config, service).iter().filter(|name| name.name == it.name);
+        let usual = usual.map(|name| name.ttl.unwrap_or(it.zone.ttl)).min().unwrap_or(it.ttl);
+        let moving = usual.min(it.zone.moving_ttl);
+        Changed { name: it.name.to_owned(), usual, moving, now: it.ttl }
+    });
+    Ok(changed.collect())
 }
 
 /// Writes all names of a service: it is on that node.
@@ -112,6 +157,73 @@ pub async fn verify(state: &State, service: &ServiceId, node: NodeId, deadline: 
     } else {
         Seen::No(wrong.join("; "))
     }
+}
+
+/// One server of a service's names.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its address.
+    pub at: SocketAddr,
+    /// Updates go to it before the others.
+    pub first: bool,
+    /// How long it took to answer with authority, or why it did not.
+    pub answers: Result<Duration, String>,
+}
+
+/// Asks every server of every zone that has a name of the service, with the zone's key at hand.
+pub async fn servers(
+    state: &State,
+    service: &ServiceId,
+    node: NodeId,
+    deadline: Instant,
+) -> Result<Vec<Server>, String> {
+    let deadline = deadline.min(Instant::now() + VERIFY);
+    let mut asked = JoinSet::new();
+    let mut seen = BTreeSet::new();
+    for record in records(state, service, node)? {
+        let wanted = wanted(&record)?;
+        let zone = open(record.zone);
+        for (number, at) in record.zone.servers.iter().copied().enumerate() {
+            if !seen.insert((record.zone.domain.clone(), at)) {
+                continue;
+            }
+            let (zone, wanted) = (zone.clone(), wanted.clone());
+            asked.spawn(async move {
+                let answers = timed(zone, &wanted, at, deadline).await;
+                Server { at, first: number == 0, answers }
+            });
+        }
+    }
+    let mut servers = asked.join_all().await;
+    servers.sort_by_key(|it| (!it.first, it.at));
+    Ok(servers)
+}
+
+async fn timed(
+    zone: Result<Zone, String>,
+    wanted: &Wanted,
+    at: SocketAddr,
+    deadline: Instant,
+) -> Result<Duration, String> {
+    let zone = Zone { servers: vec![at], ..zone? };
+    let began = Instant::now();
+    let seen = dns::verify(&zone, wanted, deadline).await.map_err(|error| chain(&error))?;
+    match seen.first() {
+        Some((_, dns::Seen::Converged { .. } | dns::Seen::Old { .. })) => Ok(began.elapsed()),
+        Some((_, dns::Seen::Unreachable(fault) | dns::Seen::Refused(fault))) => Err(chain(fault)),
+        None => Err("it was not asked".to_owned()),
+    }
+}
+
+/// Whether what a name says differs between these nodes.
+#[must_use]
+pub fn differs(state: &State, service: &ServiceId, name: &str, nodes: &[NodeId]) -> bool {
+    let on = |node: &NodeId| {
+        let records = records(state, service, *node).unwrap_or_default();
+        records.into_iter().find(|it| it.name == name).map(|it| it.data)
+    };
+    let said: Vec<_> = nodes.iter().map(on).collect();
+    said.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// What is wrong with one server's answer, if anything is.

@@ -14,25 +14,23 @@ use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
 use stead_core::state::State;
 use stead_linux::netlink::{Mac, NeighbourState, Netlink};
-use stead_linux::packet::{PacketSocket, Wanted as Frames};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
 use stead_redirect::probe::{Answer as Played, Order, Roles};
 use stead_redirect::routing;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::ports::{Port, Where};
+use super::routes::RoutingSight;
 use super::trace::{Place, Wanted, trace};
-use super::{Questions, names};
+use super::{Questions, names, ports, routes};
 use crate::chain::chain;
-use crate::points::{answer, question};
 use crate::redirect::{self, Ears, Heard, Target};
 
 /// How many other nodes are asked at most.
 const OBSERVERS: usize = 3;
-/// How long an observer waits for an answer on its segment, and to an echo.
+/// How long an observer waits for an announcement; for an echo twice as long.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it asks within that time.
-const TIMES: u32 = 3;
 /// How long it waits for an announcement before it looks again whether one has come.
 const LISTEN: Duration = Duration::from_millis(20);
 
@@ -88,6 +86,22 @@ pub enum Question {
         /// Since how many milliseconds it says so.
         since_ms: u64,
     },
+    /// Where an address would be there.
+    Port(Where),
+    /// Whether another node is heard, where an address would be.
+    Beside {
+        /// Where that is.
+        at: Where,
+        /// The other node's own address.
+        other: IpAddr,
+        /// Its MAC.
+        mac: [u8; 6],
+    },
+    /// How its routing daemon is.
+    Routing {
+        /// The node that is asked.
+        on: NodeId,
+    },
 }
 
 /// What it saw.
@@ -105,6 +119,10 @@ pub enum Sight {
     Interface(String),
     /// What it did of a trial, or why it did not.
     Played(Result<Played, String>),
+    /// Where an address would be.
+    Port(Port),
+    /// How the routing daemon is.
+    Routing(RoutingSight),
 }
 
 /// The way to the other nodes.
@@ -185,10 +203,17 @@ impl Observers {
         match self.one(node, Question::Trace { service, wanted }, deadline).await? {
             Sight::Places(places) => Ok(places),
             Sight::Blind(why) | Sight::Other(why) => Err(why),
-            Sight::Holder | Sight::Interface(_) | Sight::Played(_) => {
-                Err("it gave an answer to something else".to_owned())
-            }
+            Sight::Holder
+            | Sight::Interface(_)
+            | Sight::Played(_)
+            | Sight::Port(_)
+            | Sight::Routing(_) => Err("it gave an answer to something else".to_owned()),
         }
+    }
+
+    /// Whether a node is connected, and understands questions.
+    pub(super) fn is_able(&self, node: NodeId) -> bool {
+        self.0.able().contains(&node)
     }
 
     /// Asks one node.
@@ -236,7 +261,14 @@ impl Observers {
                 Some(Sight::Blind(why)) => {
                     tracing::debug!("{} can't look: {why}", state.name(node));
                 }
-                Some(Sight::Places(_) | Sight::Interface(_) | Sight::Played(_)) | None => {}
+                Some(
+                    Sight::Places(_)
+                    | Sight::Interface(_)
+                    | Sight::Played(_)
+                    | Sight::Port(_)
+                    | Sight::Routing(_),
+                )
+                | None => {}
             }
         }
         wrong.sort();
@@ -267,7 +299,7 @@ pub struct Eyes {
 impl Eyes {
     /// Inside of a runtime, on which its parts in trials live.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn open() -> Self {
         let roles = Arc::new(Roles::new(tokio::runtime::Handle::current()));
         Self { shelf: Shelf::default(), ears: Ears::default(), roles }
     }
@@ -294,6 +326,9 @@ impl Eyes {
             Question::Announced { address, macs, since_ms } => {
                 self.announced(state, address, &macs, Duration::from_millis(since_ms)).await
             }
+            Question::Port(at) => ports::port(state, at).await,
+            Question::Beside { at, other, mac } => ports::beside(state, at, other, mac).await,
+            Question::Routing { on } => routes::sight(state, on).await,
         }
     }
 
@@ -390,7 +425,7 @@ fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
     let Target { address, interface } = place;
     // Before anybody is asked: the answer would put this node's own table right, and no other.
     let known = in_table(interface, *address);
-    let heard = match ask(interface, *address) {
+    let heard = match ports::ask(interface, *address) {
         Ok(heard) => heard,
         Err(error) => return Sight::Blind(chain(&error)),
     };
@@ -409,37 +444,6 @@ fn look_at_segment(place: &Target, macs: &[[u8; 6]]) -> Sight {
         (Some(_), _) => Sight::Holder,
         (None, _) => Sight::Other(format!("hears nobody answer for {address}")),
     }
-}
-
-/// Who answers for an address there.
-fn ask(interface: &str, address: IpAddr) -> Result<Option<Mac>, stead_linux::packet::PacketError> {
-    let socket = PacketSocket::open(interface, Frames::Neighbors)?;
-    let from = own_address(interface, address);
-    let mut buffer = [0; 2_048];
-    for _ in 0..TIMES {
-        socket.send(&question(socket.mac(), address, from, None))?;
-        let until = std::time::Instant::now() + LOOK / TIMES;
-        while std::time::Instant::now() < until {
-            match socket.receive(&mut buffer)? {
-                Some(frame) => {
-                    let who = answer(frame, socket.mac()).filter(|(it, _)| *it == address);
-                    if let Some((_, mac)) = who {
-                        return Ok(Some(mac));
-                    }
-                }
-                None => std::thread::sleep(Duration::from_micros(500)),
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// An address of this node's own there, of the same family.
-fn own_address(interface: &str, like: IpAddr) -> Option<IpAddr> {
-    let mut netlink = Netlink::open().ok()?;
-    let index = netlink.link_named(interface).ok()?.index;
-    let own = netlink.addresses_of(index).ok()?;
-    own.iter().map(|it| it.addr).find(|it| it.is_ipv4() == like.is_ipv4())
 }
 
 /// What the kernel's table says, where it is in use; and whether that was set by hand.

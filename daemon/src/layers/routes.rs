@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
 use stead_core::state::State;
 use stead_core::state::config::{Config, Routing};
-use stead_redirect::routing::{self, Announce, Daemon, Prefix, Source, Trouble, Vtysh, Watched};
+use stead_redirect::routing::{
+    self, Announce, Daemon, Prefix, Session, Source, Trouble, Vtysh, Watched,
+};
 use tokio::time::{Instant, sleep};
 
+use super::observe::Sight;
 use crate::chain::chain;
 use crate::guard::reach::STUB;
 
@@ -179,6 +183,62 @@ fn neighbours(watched: &Watched, prefixes: &[Prefix]) -> String {
     let all: BTreeSet<_> =
         prefixes.iter().filter_map(|it| watched.exported.get(it)).flatten().cloned().collect();
     all.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// A node's routing daemon, as it is seen there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingSight {
+    /// Its name and version.
+    pub daemon: String,
+    /// The neighbours with which it has a session.
+    pub sessions: Vec<String>,
+    /// After how many milliseconds the slowest of them notices that the node is silent.
+    pub notices_ms: u64,
+    /// Why so long.
+    pub why: String,
+    /// How many milliseconds the news takes into routers' tables.
+    pub spread_ms: u64,
+    /// What is wrong with it, in sentences.
+    pub troubles: Vec<String>,
+}
+
+/// The routing daemon of the node that this is, the configured one or else one where Debian's are;
+/// it is only looked at.
+pub(super) async fn sight(state: &State, on: NodeId) -> Sight {
+    let configured = state.config.as_ref().and_then(|it| it.redirect().routing.as_ref());
+    if let Some(routing) = configured {
+        return match daemon(routing, &state.name(on)).watch(&[]).await {
+            Ok(watched) => {
+                let troubles = watched.troubles(&[]).iter().map(ToString::to_string).collect();
+                Sight::Routing(RoutingSight { troubles, ..seen(&watched) })
+            }
+            Err(error) => Sight::Blind(chain(&error)),
+        };
+    }
+    let bird = Routing::Bird { control: None, include: None };
+    for routing in [bird, Routing::Frr { sockets: None }] {
+        if let Ok(watched) = daemon(&routing, "").watch(&[]).await {
+            return Sight::Routing(seen(&watched));
+        }
+    }
+    Sight::Blind("none is configured, and neither BIRD nor FRR answers there".to_owned())
+}
+
+fn seen(watched: &Watched) -> RoutingSight {
+    let up = watched.neighbours.iter().filter(|it| it.session == Session::Established);
+    let sessions: Vec<_> = up.map(|it| it.name.clone()).collect();
+    let parts = expected_outage(watched);
+    let named = |name: &str| parts.iter().find(|it| it.name == name);
+    let length = |name| named(name).map_or(Duration::ZERO, |it| it.length);
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    RoutingSight {
+        daemon: watched.version.clone(),
+        notices_ms: millis(length("detection")),
+        why: named("detection").map_or_else(String::new, |it| it.reason.clone()),
+        spread_ms: millis(length("spread")),
+        sessions,
+        troubles: Vec::new(),
+    }
 }
 
 /// What keeps a node's routing from working, in sentences: for `status` and `advise`.

@@ -18,9 +18,9 @@
 //!
 //! # Neighbours one by one
 //! Fabrics that answer ARP themselves, wireless controllers, private VLANs and filters may not
-//! carry what nobody asked for. So who is known is told alone: the neighbours in the kernel's table of
-//! that interface (for one with a MAC of its own, of the card below it too) and the gateways of its
-//! routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
+//! carry what nobody asked for. So who is known is told alone: the neighbours in the kernel's table
+//! of that interface (for one with a MAC of its own, of the card below it too) and the gateways of
+//! its routes, no more than 64 for each address. Each gets an answer that it did not ask for, and a
 //! question whose sender is the service's address (RFC 826: the receiver takes it up also within
 //! its lock time); the answer to that shows that it was heard.
 //!
@@ -105,6 +105,20 @@ pub struct Target {
     pub address: IpAddr,
     /// The interface's name.
     pub interface: String,
+}
+
+/// Asks for each address who else uses it, if anybody does, in words; for addresses that no service
+/// has. Sockets are opened for it and closed again.
+///
+/// It works in the network namespace of the thread that calls it, inside a tokio runtime.
+///
+/// # Errors
+/// It can't be found out, and why: an interface that is missing, down or without signal.
+pub async fn who_uses(
+    targets: Vec<Target>,
+    probing: Probing,
+) -> Result<Vec<(Target, Option<String>)>, String> {
+    probe::each(&Arc::new(Segments::default()), targets, probing).await
 }
 
 /// Asks and announces for the services of this node.

@@ -9,6 +9,7 @@ use stead_core::redirect::Probing;
 use stead_core::time::Span;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::{Claim, PacketError, arp, neighbor};
+use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -28,7 +29,8 @@ pub(super) fn all(
     targets: Vec<Target>,
     probing: Probing,
 ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-    let begin = |target: Target| Probe::begin(segments.clone(), target, probing);
+    let others = if probing.count > 1 { Others::Count } else { Others::AreAllowed };
+    let begin = |target: Target| Probe::begin(segments.clone(), target, (probing, others));
     let begun: Result<Vec<_>, _> = targets.into_iter().map(begin).collect();
     async move {
         let mut running = JoinSet::new();
@@ -36,10 +38,55 @@ pub(super) fn all(
             running.spawn(probe.run());
         }
         while let Some(ended) = running.join_next().await {
-            ended.unwrap_or_else(|error| Err(format!("the probe itself broke off: {error}")))?;
+            ended.map_err(broken_off)?.map_err(|unfree| unfree.to_string())?;
         }
         Ok(())
     }
+}
+
+/// Asks for each target by itself who else uses it, if anybody does; the error is that this can't
+/// be found out. Another who only asks as well does not use it: who is first, the log says.
+pub(super) async fn each(
+    segments: &Arc<Segments>,
+    targets: Vec<Target>,
+    probing: Probing,
+) -> Result<Vec<(Target, Option<String>)>, String> {
+    let mut running = Vec::new();
+    for target in targets {
+        let probe = Probe::begin(segments.clone(), target.clone(), (probing, Others::AreAllowed));
+        running.push((target, tokio::spawn(probe.map_err(|error| chain(&error))?.run())));
+    }
+    let mut all = Vec::new();
+    for (target, probe) in running {
+        match probe.await.map_err(broken_off)? {
+            Ok(()) => all.push((target, None)),
+            Err(Unfree::InUse(by)) => all.push((target, Some(by))),
+            Err(Unfree::Unknown(why)) => return Err(why),
+        }
+    }
+    Ok(all)
+}
+
+fn broken_off(error: tokio::task::JoinError) -> String {
+    format!("the probe itself broke off: {error}")
+}
+
+/// Why an address is not known to be free.
+#[derive(Debug, Error)]
+enum Unfree {
+    /// Somebody else uses it.
+    #[error("{0}")]
+    InUse(String),
+    /// It could not be asked, or listened for answers.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Whether another who asks at the same time is a conflict (RFC 5227, section 2.1.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Count,
+    AreAllowed,
 }
 
 struct Probe {
@@ -48,23 +95,25 @@ struct Probe {
     claims: Receiver<Claim>,
     target: Target,
     probing: Probing,
+    others: Others,
 }
 
 impl Probe {
     fn begin(
         segments: Arc<Segments>,
         target: Target,
-        probing: Probing,
+        (probing, others): (Probing, Others),
     ) -> Result<Self, SegmentError> {
         let segment = segments.get(&target.interface)?;
         let claims = segment.watch(target.address);
-        Ok(Self { segments, segment, claims, target, probing })
+        Ok(Self { segments, segment, claims, target, probing, others })
     }
 
-    async fn run(mut self) -> Result<(), String> {
+    async fn run(mut self) -> Result<(), Unfree> {
         for number in 1..=self.probing.count {
             self.ask().await.map_err(|error| {
-                format!("can't ask whether {} is in use: {}", self.target.address, chain(&error))
+                let address = self.target.address;
+                Unfree::Unknown(format!("can't ask whether {address} is in use: {}", chain(&error)))
             })?;
             let last = number == self.probing.count;
             let pause = if last { self.probing.wait } else { self.probing.interval };
@@ -86,14 +135,15 @@ impl Probe {
         }
     }
 
-    async fn listen(&mut self, pause: Span) -> Result<(), String> {
+    async fn listen(&mut self, pause: Span) -> Result<(), Unfree> {
         let until = Instant::now() + Duration::from_micros(pause.as_micros());
         while let Ok(found) = timeout_at(until, self.claims.recv()).await {
             let Some(found) = found else {
-                return Err(format!("interface {} was lost meanwhile", self.target.interface));
+                let why = format!("interface {} was lost meanwhile", self.target.interface);
+                return Err(Unfree::Unknown(why));
             };
             if let Some(mac) = self.stranger(found) {
-                return Err(in_use(&self.target, mac));
+                return Err(Unfree::InUse(in_use(&self.target, mac)));
             }
         }
         Ok(())
@@ -103,7 +153,7 @@ impl Probe {
     fn stranger(&self, found: Claim) -> Option<Mac> {
         let mac = match found {
             Claim::Uses(mac) => mac,
-            Claim::Probes(mac) if self.probing.count > 1 => mac,
+            Claim::Probes(mac) if self.others == Others::Count => mac,
             Claim::Probes(_) => return None,
         };
         (!self.segments.is_own(mac)).then_some(mac)

@@ -9,7 +9,7 @@ use super::known::{Known, LearnError, Learned};
 use super::status::{FileState, FileStatus, ServiceStatus, SourceState, SourceStatus, Status};
 use super::watch::{Heard, Source, What};
 use crate::causes;
-use crate::knowledge::{CLOCK_TOLERANCE, Document, Envelope, Refusal, Stamp};
+use crate::knowledge::{CLOCK_TOLERANCE, Document, Envelope, Refusal, Stamp, write_file};
 use crate::notify::{Message, Notifier};
 
 /// The version of the status.
@@ -82,6 +82,24 @@ impl Agent {
         Arc::new(followed.map(pair).collect())
     }
 
+    /// Hands on what is known, as the files of a web server that knows nothing of any of this. What
+    /// can't be written is tried again with the next document, which comes within minutes.
+    pub(super) fn publish(&self, envelope: &Envelope) {
+        let Some(folder) = &self.config.publish else { return };
+        if let Err(error) = write_file(envelope, folder) {
+            let (service, error) = (&envelope.document().service, causes(&error));
+            tracing::error!(service, error, "a document is not published");
+            let subject = format!("where {service} is could not be published");
+            let message = Message::new("publish-failed", subject, error).with("service", service);
+            self.notifier.send(&message);
+        }
+    }
+
+    /// Hands on all that was known before.
+    pub(super) fn publish_all(&self) {
+        self.snapshot().values().for_each(|envelope| self.publish(envelope));
+    }
+
     pub(super) fn into_notifier(self) -> Notifier {
         self.notifier
     }
@@ -102,6 +120,7 @@ impl Agent {
                 Ok(Learned::News { envelope, rolled }) => {
                     source.refused = None;
                     let from = source.url.clone();
+                    self.publish(&envelope);
                     self.on_news(&envelope, from, rolled);
                     true
                 }

@@ -205,6 +205,7 @@ impl From<FileTable> for FileSettings {
 /// # token = "/etc/stead/client.token"                   # what the nodes ask for, if they do
 /// # poll = "5s"                                         # of servers that have no streams
 /// # services = ["mail"]                                 # followed beside those in files
+/// # publish = "/srv/www/stead"                          # the documents as a web server's files
 ///
 /// [[files]]
 /// services = ["web"]
@@ -233,6 +234,8 @@ pub struct Config {
     pub poll: Duration,
     /// The services that are followed: those of files, and others.
     pub services: BTreeSet<String>,
+    /// The root of a web server that hands the documents on, as files.
+    pub publish: Option<PathBuf>,
     /// The files that are written.
     pub files: Vec<FileSettings>,
     /// The ways of messages.
@@ -250,6 +253,7 @@ struct Table {
     poll: Option<Lasting>,
     #[serde(default)]
     services: BTreeSet<Name>,
+    publish: Option<Whole>,
     #[serde(default)]
     files: Vec<FileTable>,
     #[serde(default)]
@@ -289,6 +293,7 @@ impl Config {
             state: table.state.0,
             poll: table.poll.map_or(USUAL_POLL, |it| it.0),
             services,
+            publish: table.publish.map(|it| it.0),
             files,
             notify: table.notify,
         };

@@ -83,6 +83,7 @@ pub async fn run(config: &Path, mut ending: watch::Receiver<bool>) -> Result<(),
     let appliers: Vec<_> = files.map(|file| Applier::new(file, &notes)).collect();
     let state = status::file(&config.state);
     let mut agent = Agent::new(config, known, notifier);
+    agent.publish_all();
     turn(&mut agent, appliers, &state, &mut ending).await;
     write(&agent, &state).await;
     agent.into_notifier().finish(LAST_WORDS).await;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use stead_linux::durable::{WriteError, write_atomically};
 use thiserror::Error;
 
-use super::shelf::Shelf;
+use super::envelope::Envelope;
 
 /// The folder in the folder: the path of a URL begins with it.
 const WHERE: &str = "where";
 /// Others may read them; that is what they are for.
 const MODE: u32 = 0o644;
 
-/// Not all documents were written. Those that were are whole; the others stand as they did.
+/// A document was not written. What was there stands as it did.
 #[derive(Debug, Error)]
 pub enum FilesError {
     /// The folder can't be made.
@@ -37,31 +37,22 @@ pub enum FilesError {
     },
 }
 
-/// Writes each document on the shelf to `folder/where/SERVICE`, each at once and each only if it
-/// differs, so that a web server with that folder as its root answers `GET /where/SERVICE`. Blocks.
-/// How many were written.
+/// Writes a document to `folder/where/SERVICE`, whole, and only if it differs, so that a web server
+/// with that folder as its root answers `GET /where/SERVICE`. Blocks. Whether it was written.
 ///
 /// # Errors
-/// See [`FilesError`]: of the first file that failed, after all were tried.
-pub fn write_files(shelf: &Shelf, folder: &Path) -> Result<usize, FilesError> {
+/// See [`FilesError`].
+pub fn write_file(envelope: &Envelope, folder: &Path) -> Result<bool, FilesError> {
     let folder = folder.join(WHERE);
     fs::create_dir_all(&folder)
         .map_err(|source| FilesError::Folder { path: folder.clone(), source })?;
-    let (mut written, mut failed) = (0, None);
-    for envelope in shelf.all() {
-        let service = &envelope.document().service;
-        let path = folder.join(service);
-        let text = envelope.text().as_bytes();
-        if fs::read(&path).is_ok_and(|there| there == text) {
-            continue;
-        }
-        match write_atomically(&path, text, MODE) {
-            Ok(()) => written += 1,
-            Err(source) => {
-                let error = FilesError::File { service: service.clone(), source };
-                failed.get_or_insert(error);
-            }
-        }
+    let service = &envelope.document().service;
+    let path = folder.join(service);
+    let text = envelope.text().as_bytes();
+    if fs::read(&path).is_ok_and(|there| there == text) {
+        return Ok(false);
     }
-    failed.map_or(Ok(written), Err)
+    let written = write_atomically(&path, text, MODE);
+    written.map_err(|source| FilesError::File { service: service.clone(), source })?;
+    Ok(true)
 }

@@ -10,7 +10,7 @@
 //! # Happy path
 //! ```text
 //! Document ─ sign(Key) ─▶ Envelope ─▶ Shelf ─▶ serve: GET /where/web, /where/web/stream
-//!                                       └────▶ write_files: where/web, for another web server
+//!                                       └────▶ write_file: where/web, for another web server
 //!                                                      │
 //!                             Trust::read ◀────────────┘ (the client, folder `client`)
 //! ```
@@ -43,7 +43,7 @@ mod trust;
 pub(crate) use document::is_name;
 pub use document::{Cluster, Document, Order, Stamp, VERSION, Whereabouts};
 pub use envelope::{Envelope, LONGEST, Malformed, SignError};
-pub use files::{FilesError, write_files};
+pub use files::{FilesError, write_file};
 pub(crate) use key::hex;
 pub use key::{Key, KeyDigest, KeyError, NotADigest};
 pub use serve::{HEARTBEAT, Settings, USUAL_PORT, serve, serve_on};

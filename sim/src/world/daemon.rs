@@ -71,6 +71,7 @@ impl Daemon {
 
 /// What reaches a daemon.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made one at a time and taken at once, never kept")]
 pub enum DaemonIn {
     /// Its own deadline.
     Wake,

@@ -94,9 +94,11 @@ impl Nodes for Way {
         match sight {
             Sight::Played(played) => played,
             Sight::Blind(why) | Sight::Other(why) => Err(why),
-            Sight::Holder | Sight::Places(_) | Sight::Interface(_) => {
-                Err("it gave an answer to something else".to_owned())
-            }
+            Sight::Holder
+            | Sight::Places(_)
+            | Sight::Interface(_)
+            | Sight::Port(_)
+            | Sight::Routing(_) => Err("it gave an answer to something else".to_owned()),
         }
     }
 }
@@ -261,14 +263,21 @@ async fn places(way: &Way, names: &[String], wanted: &ServiceAddress) -> Answere
             Ok(Sight::Blind(why) | Sight::Other(why)) | Err(why) => {
                 left_out.push(format!("{name}: {why}"));
             }
-            Ok(Sight::Holder | Sight::Places(_) | Sight::Played(_)) => {}
+            Ok(
+                Sight::Holder
+                | Sight::Places(_)
+                | Sight::Played(_)
+                | Sight::Port(_)
+                | Sight::Routing(_),
+            ) => {}
         }
     }
     if places.len() < LEAST {
         let why = left_out.join("; ");
         return Err(Failure::unchanged(
             format!(
-                "{} nodes are on the segment of {}, and {LEAST} are needed; nothing was sent ({why})",
+                "{} nodes are on the segment of {}, and {LEAST} are needed; nothing was sent \
+                 ({why})",
                 places.len(),
                 wanted.ip
             ),

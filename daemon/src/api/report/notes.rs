@@ -96,6 +96,10 @@ impl Notes {
                 let what = format!("{name} failed {times} on {node}, and other nodes come first");
                 self.note(what, format!("when that is mended: stead clear {name}"));
             }
+            if let Some(lowered) = &service.lowered {
+                let what = format!("names of {name} are {lowered}");
+                self.note(what, format!("to end that before: stead move {name} --unprepare"));
+            }
             if let Some(visit) = &service.visit {
                 // Where it would rather be counts again when that is over.
                 let what = format!("{name} is to be {visit}, by an operator's word");

@@ -57,6 +57,9 @@ pub struct ServiceReport {
     /// Where it is to be for a while, in words.
     #[serde(default)]
     pub visit: Option<String>,
+    /// How its names may be kept, in words, if it is about to move.
+    #[serde(default)]
+    pub lowered: Option<String>,
     /// For which service's sake it counts for more than its own importance.
     #[serde(default)]
     pub counts_as: Option<String>,
@@ -205,6 +208,7 @@ fn report(
         watched_by,
         prefers: sight.view.state.prefers(name).to_vec(),
         visit: visit(sight, name),
+        lowered: crate::api::lower::in_words(&sight.view.state, name),
         counts_as: None,
         stays_with: assignment
             .holder

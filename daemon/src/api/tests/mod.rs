@@ -3,6 +3,7 @@
 mod expected;
 mod fence;
 mod join;
+mod lower;
 mod placed;
 mod rehearse;
 mod socket;

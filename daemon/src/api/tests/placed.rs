@@ -1,7 +1,7 @@
 //! What would become of services, asked on paper.
 
 use stead_core::id::NodeId;
-use stead_core::state::{Change, PROTOCOL_0_7, Visit};
+use stead_core::state::{Change, PROTOCOL_0_7, PROTOCOL_0_8, Visit};
 
 use super::socket::Served;
 use super::{CLUSTER, change_state, picture};
@@ -51,6 +51,23 @@ fn what_is_open_by_the_clock_counts_in_a_plan() {
     let (moves, _) = by_config(&picture(CLUSTER, 3), &config_of(&text)).unwrap();
     let told: Vec<_> = moves.iter().map(|it| (it.service.as_str(), it.to.as_deref())).collect();
     assert_eq!(told, [("web", Some("node3"))]);
+}
+
+#[test]
+fn what_is_announced_as_one_goes_along() {
+    let routed = |ip: &str| format!("[{{ ip = \"{ip}\", prefix = 32, layers = [\"route\"] }}]");
+    let text = CLUSTER
+        .replace("[\"192.0.2.101/24\"]", &routed("203.0.113.7"))
+        .replace("[\"192.0.2.100/24\"]", &routed("203.0.113.9"));
+    let redirect = "[redirect]\nrouting = \"bird\"\nprefixes = [\"203.0.113.0/24\"]\n";
+    let mut view = picture(CLUSTER, 3);
+    change_state(&mut view, |state| state.more.protocol = PROTOCOL_0_8);
+    let (moves, _) = by_config(&view, &config_of(&(text + redirect))).unwrap();
+    let moves: Vec<_> = moves.iter().filter(|it| it.from.is_some()).collect();
+    let [moved] = &moves[..] else { panic!("{moves:?}") };
+    let [shared] = &moved.prefixes[..] else { panic!("{moved:?}") };
+    assert_eq!((shared.prefix.as_str(), shared.addresses), ("203.0.113.0/24", 2));
+    assert_eq!(shared.services, ["db", "web"]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl observe::Others for Nobody {
 
 /// What it sees, and nobody beside it.
 fn sees() -> (observe::Eyes, observe::Observers) {
-    (observe::Eyes::new(), observe::Observers::new(Arc::new(Nobody)))
+    (observe::Eyes::open(), observe::Observers::new(Arc::new(Nobody)))
 }
 
 impl Served {

@@ -40,6 +40,7 @@ fn text(answer: &ClientAnswer) -> String {
         "# For `stead client` on a client's machine.\n\
          cluster = {:?}\n\
          trust = {}\n\
+         # The nodes as they reach each other. Does this client reach them elsewhere? Write that.\n\
          watch = {}\n\
          state = \"/var/lib/stead-client\"\n\
          services = {:?}\n\

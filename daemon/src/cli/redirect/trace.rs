@@ -12,14 +12,16 @@ use crate::layers::trace::Place;
 
 /// What each place between a client and a service says now
 ///
-/// Five translations lead from what a client wants to the port of a switch: what it was told, names,
-/// routes, the neighbour table and the switch. Each is looked at from that node's side, as a client
-/// there would: what it says, how old that is, and when it is looked up anew. On a machine with
+/// Five translations lead from what a client wants to the port of a switch: what it was told,
+/// names, routes, the neighbour table and the switch. Each is looked at from that node's side, as a
+/// client there would: what it says, how old that is, and when it is looked up anew. On a machine
+/// with
 /// `stead client`: `stead client trace SERVICE`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  stead redirect trace node3 web\n  stead redirect trace node3 web --json"
-)]
+#[command(after_help = "\
+Examples:
+  stead redirect trace node3 web
+  stead redirect trace node3 web --json")]
 pub(in crate::cli) struct Trace {
     /// The node from which it is looked
     #[arg(value_name = "CLIENT")]

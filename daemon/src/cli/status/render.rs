@@ -407,6 +407,7 @@ fn details(look: Look, text: &mut String, services: &[ServiceReport]) {
         let importance = format!("{}{}", service.importance, counts.unwrap_or_default());
         let mut lines = vec![("importance", importance)];
         lines.extend(service.visit.iter().map(|it| ("for a while", it.clone())));
+        lines.extend(service.lowered.iter().map(|it| ("names", it.clone())));
         if !service.needs.is_empty() {
             lines.push(("needs", service.needs.join(", ")));
         }

@@ -12,6 +12,7 @@ mod changes;
 mod checks;
 mod layers;
 mod names;
+mod places;
 mod words;
 mod zones;
 
@@ -34,10 +35,11 @@ pub(super) use changes::changes;
 pub(super) use checks::check;
 pub(super) use layers::of_address;
 pub(super) use names::{clients, names};
+pub(super) use places::places;
 pub(super) use words::{
     is_implied, write_address, write_names, write_pool, write_redirect, write_zones,
 };
-pub(super) use zones::{pool, redirect, zone};
+pub(super) use zones::{domain_of, pool, redirect, zone};
 
 /// How long a record may be kept, in seconds, where the file doesn't say.
 pub const DEFAULT_TTL: u32 = 60;

@@ -73,7 +73,7 @@ pub(super) fn ttl(
         return default;
     }
     let seconds = span.as_micros() / 1_000_000;
-    if span.as_micros() % 1_000_000 != 0 || seconds > LONGEST_TTL {
+    if !span.as_micros().is_multiple_of(1_000_000) || seconds > LONGEST_TTL {
         let message = format!("`{key}` of {} is not in whole seconds up to a week", section.place);
         let help = format!("records say it in seconds:  {}", section.example(key));
         findings.error(&section.at(key), message, help);
@@ -115,16 +115,24 @@ fn servers(section: &Section<'_, '_>, findings: &mut Findings) -> Vec<SocketAddr
 
 /// A whole name in the domain name system, in lower case and without a dot at its end.
 pub(super) fn domain(text: &Spanned<String>, findings: &mut Findings) -> Option<String> {
-    let name = text.get_ref().strip_suffix('.').unwrap_or(text.get_ref()).to_ascii_lowercase();
+    let name = domain_of(text.get_ref());
+    if name.is_none() {
+        let message = format!("`{}` is no name", shown(text.get_ref()));
+        let help = "write a whole name in the domain name system, such as  \"www.shop.example\"";
+        findings.error(&text.span(), message, help);
+    }
+    name
+}
+
+/// The same of a text, if it is a name. One that ends in a number is an address that was mistyped:
+/// no top-level domain does (RFC 1123, section 2.1).
+pub(in crate::config) fn domain_of(text: &str) -> Option<String> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let label = |it: &str| (1..=63).contains(&it.len()) && it.chars().all(allowed);
-    if name.len() <= LONGEST_NAME && name.split('.').all(label) && name.parse::<IpAddr>().is_err() {
-        return Some(name);
-    }
-    let message = format!("`{}` is no name", shown(text.get_ref()));
-    let help = "write a whole name in the domain name system, such as  \"www.shop.example\"";
-    findings.error(&text.span(), message, help);
-    None
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let number = last.chars().all(|c| c.is_ascii_digit());
+    (name.len() <= LONGEST_NAME && name.split('.').all(label) && !number).then_some(name)
 }
 
 /// Reads the table `[redirect]`.

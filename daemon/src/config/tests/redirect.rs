@@ -34,8 +34,9 @@ fn everything_that_can_be_said_comes_back_as_it_was() {
          type = \"https\", alpn = [\"h2\"] }]\n[services.db]\naddresses = [{ ip = \"192.0.2.9\", \
          prefix = 32, layers = [\"route\"] }]\n",
         &format!(
-            "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\nrouting = {{ daemon = \"bird\", \
-             include = \"/etc/bird/x.conf\" }}\nprefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
+            "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\n\
+             routing = {{ daemon = \"bird\", include = \"/etc/bird/x.conf\" }}\n\
+             prefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
              not-permitted = {{ arp = \"nobody\" }}\n[networks.front]\nprefix = \"10.0.0.0/24\"\n\
              gateway = true\npool = \"10.0.0.150-10.0.0.199\""
         ),
@@ -76,8 +77,8 @@ fn what_says_nothing_new_needs_no_newer_members() {
 #[test]
 fn layers_that_are_none_or_do_not_fit() {
     check(
-        "addresses = [{ ip = \"10.0.0.100\", prefix = 24, layers = [\"arp\", \"mac\", \"dns\", \
-         \"rout\", \"route\"], on = [\"node9\"] }]",
+        "addresses = [{ ip = \"10.0.0.100\", prefix = 24, layers = [\n\"arp\", \"mac\", \"dns\",\n\
+         \"rout\", \"route\"], on = [\n\"node9\"] }]",
         "",
         expect![[r#"
             Error:
@@ -89,59 +90,59 @@ fn layers_that_are_none_or_do_not_fit() {
              13 |
              14 | [services.web]
                 :           ^^^
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
+             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = [
                 `----
               help: let one of its addresses be used there too, or keep the service away from it
                     with  never  or  only
 
             Error:
               x an address has either its own MAC or that of the node's card
-                ,-[cluster.toml:15:65]
-             14 | [services.web]
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
-                :                                                                 ^^^^^
-             16 |
+                ,-[cluster.toml:16:8]
+             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = [
+             16 | "arp", "mac", "dns",
+                :        ^^^^^
+             17 | "rout", "route"], on = [
                 `----
               help: keep one of "arp" and "mac": with "mac" neighbours are told as well
 
             Error:
               x `dns` is no layer of an address
-                ,-[cluster.toml:15:72]
-             14 | [services.web]
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
-                :                                                                        ^^^^^
-             16 |
+                ,-[cluster.toml:16:15]
+             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = [
+             16 | "arp", "mac", "dns",
+                :               ^^^^^
+             17 | "rout", "route"], on = [
                 `----
               help: the names of a service stand beside its addresses:  names =
                     ["www.shop.example"]
 
             Error:
               x `rout` is no layer of an address
-                ,-[cluster.toml:15:79]
-             14 | [services.web]
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
-                :                                                                               ^^^^^^
-             16 |
+                ,-[cluster.toml:17:1]
+             16 | "arp", "mac", "dns",
+             17 | "rout", "route"], on = [
+                : ^^^^^^
+             18 | "node9"] }]
                 `----
               help: did you mean `route`?
 
             Error:
               x 10.0.0.100 is to be routed, and no routing daemon is named
-                ,-[cluster.toml:15:87]
-             14 | [services.web]
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
-                :                                                                                       ^^^^^^^
-             16 |
+                ,-[cluster.toml:17:9]
+             16 | "arp", "mac", "dns",
+             17 | "rout", "route"], on = [
+                :         ^^^^^^^
+             18 | "node9"] }]
                 `----
               help: say which one runs on the nodes:  routing = "bird"  in [redirect]
 
             Error:
               x service web has an address only on `node9`, and there is no such node
-                ,-[cluster.toml:15:103]
-             14 | [services.web]
-             15 | addresses = [{ ip = "10.0.0.100", prefix = 24, layers = ["arp", "mac", "dns", "rout", "route"], on = ["node9"] }]
-                :                                                                                                       ^^^^^^^
-             16 |
+                ,-[cluster.toml:18:1]
+             17 | "rout", "route"], on = [
+             18 | "node9"] }]
+                : ^^^^^^^
+             19 |
                 `----
               help: did you mean `node3`?
         "#]],
@@ -149,11 +150,12 @@ fn layers_that_are_none_or_do_not_fit() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the text that is expected")]
 fn names_without_a_zone_and_clients_without_a_name() {
     check(
-        "addresses = [\"10.0.0.100/24\"]\nnames = [\"www.other.example\", \"10.0.0.1\", \
-         { name = \"a.shop.example\", type = \"alias\" }, { name = \"b.shop.example\", \
-         type = \"mx\" }, { name = \"c.shop.example\", port = 80 }]",
+        "addresses = [\"10.0.0.100/24\"]\nnames = [\"www.other.example\", \"10.0.0.1\",\n\
+         { name = \"a.shop.example\", type = \"alias\" },\n{ name = \"b.shop.example\", \
+         type = \"mx\" },\n{ name = \"c.shop.example\", port = 80 }]",
         ZONE,
         expect![[r#"
             Error:
@@ -163,9 +165,9 @@ fn names_without_a_zone_and_clients_without_a_name() {
               x no zone here has the name `www.other.example`
                 ,-[cluster.toml:16:10]
              15 | addresses = ["10.0.0.100/24"]
-             16 | names = ["www.other.example", "10.0.0.1", { name = "a.shop.example", type = "alias" }, { name = "b.shop.example", type = "mx" }, { name = "c.shop.example", port = 80 }]
+             16 | names = ["www.other.example", "10.0.0.1",
                 :          ^^^^^^^^^^^^^^^^^^^
-             17 | [zones.shop]
+             17 | { name = "a.shop.example", type = "alias" },
                 `----
               help: say which servers take updates of it, in a table  [zones.shop]  with domain,
                     servers and key
@@ -174,39 +176,39 @@ fn names_without_a_zone_and_clients_without_a_name() {
               x `10.0.0.1` is no name
                 ,-[cluster.toml:16:31]
              15 | addresses = ["10.0.0.100/24"]
-             16 | names = ["www.other.example", "10.0.0.1", { name = "a.shop.example", type = "alias" }, { name = "b.shop.example", type = "mx" }, { name = "c.shop.example", port = 80 }]
+             16 | names = ["www.other.example", "10.0.0.1",
                 :                               ^^^^^^^^^^
-             17 | [zones.shop]
+             17 | { name = "a.shop.example", type = "alias" },
                 `----
               help: write a whole name in the domain name system, such as  "www.shop.example"
 
             Error:
               x a name of [services.web] has no `target`
-                ,-[cluster.toml:16:43]
-             15 | addresses = ["10.0.0.100/24"]
-             16 | names = ["www.other.example", "10.0.0.1", { name = "a.shop.example", type = "alias" }, { name = "b.shop.example", type = "mx" }, { name = "c.shop.example", port = 80 }]
-                :                                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-             17 | [zones.shop]
+                ,-[cluster.toml:17:1]
+             16 | names = ["www.other.example", "10.0.0.1",
+             17 | { name = "a.shop.example", type = "alias" },
+                : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+             18 | { name = "b.shop.example", type = "mx" },
                 `----
               help: add a line like  target = "{node}.shop.example"
 
             Error:
               x `mx` is no kind of record that stead writes
-                ,-[cluster.toml:16:122]
-             15 | addresses = ["10.0.0.100/24"]
-             16 | names = ["www.other.example", "10.0.0.1", { name = "a.shop.example", type = "alias" }, { name = "b.shop.example", type = "mx" }, { name = "c.shop.example", port = 80 }]
-                :                                                                                                                          ^^^^
-             17 | [zones.shop]
+                ,-[cluster.toml:18:35]
+             17 | { name = "a.shop.example", type = "alias" },
+             18 | { name = "b.shop.example", type = "mx" },
+                :                                   ^^^^
+             19 | { name = "c.shop.example", port = 80 }]
                 `----
               help: there are addresses, alias, service, https
 
             Error:
               x `port` has no meaning with type "addresses"
-                ,-[cluster.toml:16:164]
-             15 | addresses = ["10.0.0.100/24"]
-             16 | names = ["www.other.example", "10.0.0.1", { name = "a.shop.example", type = "alias" }, { name = "b.shop.example", type = "mx" }, { name = "c.shop.example", port = 80 }]
-                :                                                                                                                                                                    ^^
-             17 | [zones.shop]
+                ,-[cluster.toml:19:35]
+             18 | { name = "b.shop.example", type = "mx" },
+             19 | { name = "c.shop.example", port = 80 }]
+                :                                   ^^
+             20 | [zones.shop]
                 `----
               help: remove it, or choose another type
         "#]],
@@ -233,6 +235,7 @@ fn names_without_a_zone_and_clients_without_a_name() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the text that is expected")]
 fn zones_pools_and_routing_that_can_not_be() {
     check(
         "addresses = [\"10.0.0.100/24\"]",

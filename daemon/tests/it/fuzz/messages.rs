@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stead::api::join::{self, JoinAnswer, JoinRequest, Welcome};
+use stead::api::lower::LowerRequest;
 use stead::api::message::{self, Answer, Request};
+use stead::api::register::RegisterRequest;
 use stead::api::token::Token;
 use stead::guard::ipc::{self, FromGuard, Hello, Network, Place, Reach, ToGuard};
 use stead::identity::{Identity, KnownMember};
@@ -188,6 +190,22 @@ fn requests() -> Vec<Sample> {
         (
             "move",
             line(&Request::Move { service: "web".into(), node: "node2".into(), for_s: Some(60) }),
+        ),
+        (
+            "register",
+            line(&Request::Register(RegisterRequest::Allocate {
+                from: "lan".into(),
+                service: Some("web".into()),
+                note: "printer".into(),
+                unasked: false,
+            })),
+        ),
+        (
+            "lower",
+            line(&Request::Lower(LowerRequest::Prepare {
+                service: "web".into(),
+                node: "node2".into(),
+            })),
         ),
         ("revision", line(&Request::Revision { number: 12 })),
         ("standby", line(&Request::Standby { node: "node1".to_owned(), on: true })),

@@ -1,10 +1,15 @@
 //! Clients that are led to the new holder by each layer: switches, name servers, routing daemons
 //! and documents, all of them real, and a cluster of real daemons.
 
+mod advise;
 mod mac;
 mod names;
+mod prepared;
+mod probed;
+mod registers;
 mod routes;
 mod segment;
+mod told;
 
 use std::net::IpAddr;
 use std::path::Path;

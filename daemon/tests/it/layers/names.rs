@@ -11,22 +11,22 @@ use super::{layer, said, start, wait_elsewhere, wait_runs, wait_seen};
 use crate::cluster::{Must, wait_for};
 
 /// The client's host, where the servers are, and another address of it for the second one.
-const PRIMARY: &str = "10.77.0.250";
-const KEY: &str = "key \"ha\" { algorithm hmac-sha256; secret \
+pub(super) const PRIMARY: &str = "10.77.0.250";
+pub(super) const KEY: &str = "key \"ha\" { algorithm hmac-sha256; secret \
                    \"c3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQhISE=\"; };\n";
 
 /// A name server on the client's host.
-struct Server {
+pub(super) struct Server {
     _process: Process,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
-fn secret(path: &Path, text: &str) {
+pub(super) fn secret(path: &Path, text: &str) {
     fs::write(path, text).must();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).must();
 }
 
-fn bind(fleet: &Fleet, address: &str) -> Server {
+pub(super) fn bind(fleet: &Fleet, address: &str) -> Server {
     let folder = fleet.folder().join("named");
     fs::create_dir_all(&folder).must();
     let zone = "$TTL 60\n@ SOA ns.shop.test. admin.shop.test. 1 60 60 600 60\n@ NS ns\n\
@@ -49,20 +49,20 @@ fn bind(fleet: &Fleet, address: &str) -> Server {
 }
 
 /// The addresses of a name, as the server says them to the client.
-fn dig(fleet: &Fleet, name: &str) -> Vec<String> {
+pub(super) fn dig(fleet: &Fleet, name: &str) -> Vec<String> {
     let words = [&format!("@{PRIMARY}"), "+short", "+time=1", "+tries=1", name, "A"];
     let text = said(fleet.client(), "dig", &words).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
 /// How long a name's records may be kept.
-fn ttl(fleet: &Fleet, name: &str) -> String {
+pub(super) fn ttl(fleet: &Fleet, name: &str) -> String {
     let words = [&format!("@{PRIMARY}"), "+noall", "+answer", "+time=1", "+tries=1", name, "A"];
     let text = said(fleet.client(), "dig", &words).unwrap_or_default();
     text.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
 
-fn services(key: &Path, names: &str) -> String {
+pub(super) fn services(key: &Path, names: &str) -> String {
     let address = |octet: u8, node: &str| {
         format!("{{ ip = \"10.77.0.{octet}\", prefix = 24, on = [\"{node}\"] }}")
     };

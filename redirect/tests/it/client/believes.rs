@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use stead_redirect::client::SourceState;
-use stead_redirect::knowledge::{Shelf, Stamp, write_files};
+use stead_redirect::knowledge::Stamp;
 
 use super::{Agent, Machine, heard_by, refused, sequence_of};
 use crate::knowledge::{Node, document, key, signed};
@@ -133,13 +133,12 @@ impl Drop for WebServer {
 #[tokio::test]
 async fn any_web_server_that_has_the_files_is_asked_now_and_then() {
     let (key, machine, folder) = (key(), Machine::new(), tempfile::tempdir().expect("a folder"));
-    let shelf = Shelf::new();
-    let say = |sequence| {
-        let envelope = signed(&document("node1", "10.0.0.1", sequence), &key);
-        shelf.put(envelope).expect("news");
-        write_files(&shelf, folder.path()).expect("files")
-    };
-    assert_eq!(say(1), 1);
+    // An agent beside the web server hands on what it believes, and nothing else.
+    let says = |sequence| signed(&document("node1", "10.0.0.1", sequence), &key);
+    let (node, publisher) = (Node::start(None).await.says(says(1)).await, Machine::new());
+    let publish = format!("publish = {:?}\n", folder.path());
+    let handing_on = Agent::start(&publisher.configure(&[node.url()], &[&key], &publish));
+    publisher.knows(1).await;
     // Somebody else may take the port before the web server does: then there is no document there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("its address").port();
@@ -149,10 +148,23 @@ async fn any_web_server_that_has_the_files_is_asked_now_and_then() {
     let agent = Agent::start(&machine.configure(std::slice::from_ref(&url), &[&key], ""));
     let status = machine.knows(1).await;
     assert!(status.services["web"].from.starts_with(&url));
-    say(2);
+    let second = says(2);
+    let signed_text = second.text().to_owned();
+    node.shelf.put(second).expect("news");
     machine.knows(2).await;
     machine.until("it polls", |it| heard_by(it, &url) == Some(SourceState::Poll)).await;
     agent.end().await;
+
+    // What it knew it hands on when it begins again, with no node there.
+    handing_on.end().await;
+    node.end().await;
+    let file = folder.path().join("where/web");
+    std::fs::remove_file(&file).expect("it was there");
+    let config = publisher.path("client.toml");
+    let handing_on = Agent::start(&config);
+    publisher.knows(2).await;
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), signed_text);
+    handing_on.end().await;
 }
 
 #[tokio::test]
