@@ -9,7 +9,7 @@
 //! # Happy path
 //! ```text
 //! probe:    1..n questions ─▶ nobody answers for the time given ─▶ Probed { conflict: None }
-//! announce: both forms at once, inside the call ─▶ Announced ─▶ the same again by the schedule
+//! announce: both forms at once, in the call ─▶ Announced ─▶ the same again by the schedule
 //!           └─▶ then neighbours one by one ─▶ who answers has heard ([`Reached`])
 //! ```
 //! One socket per interface serves all services on it; it stays open, so the first announcement

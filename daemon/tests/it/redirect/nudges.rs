@@ -18,7 +18,7 @@ const PREFIXES: [u8; 2] = [24, 64];
 fn swallow(switch: &Switch) {
     let rules = "table bridge quiet { chain c { type filter hook forward priority 0; \
                  policy accept; arp saddr ip 10.0.0.100 arp daddr ip 10.0.0.100 counter drop; \
-                 icmpv6 type nd-neighbor-advert @th,32,8 & 0x40 == 0 counter drop; } }";
+                 icmpv6 type nd-neighbor-advert @th,32,8 & 0x40 == 0 counter drop; }; }";
     let output = switch.namespace().run(|| Command::new("nft").arg(rules).output());
     let output = output.expect("inside").expect("nft runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

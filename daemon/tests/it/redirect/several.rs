@@ -104,9 +104,9 @@ fn a_segment_that_is_down_holds_up_only_its_own_announcements() {
         ends.announced().await;
         let seen = [(); 3].map(|()| next_announcement(&wires[1], mac_of_node(1)));
         assert!(first(1).iter().all(|it| seen.contains(it)), "{seen:?}");
-        for (number, wire) in wires.iter().enumerate() {
-            // Each says its own, and nobody else's.
-            let seen = next_announcement(wire, mac_of_node(number));
+        // Each says its own, and nobody else's.
+        for number in [0, 2] {
+            let seen = next_announcement(&wires[number], mac_of_node(number));
             assert!(first(number).contains(&seen), "{seen:?} on {number}");
         }
     });
