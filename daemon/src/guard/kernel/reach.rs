@@ -209,8 +209,12 @@ mod tests {
     #[test]
     fn names_of_interfaces_fit() {
         let mac = MacAddress([2, 0xaa, 0xbb, 0xcc, 0x12, 0xff]);
-        assert_eq!(mac_device(mac, 3), "stead-12ff-3");
+        let other = MacAddress([2, 0, 0, 0, 0x12, 0xff]);
+        let names = [(mac, 3), (mac, 4), (other, 3)].map(|(mac, parent)| mac_device(mac, parent));
+        assert!(names[0] != names[1] && names[0] != names[2], "each has its own: {names:?}");
         assert_eq!(link_local(mac).to_string(), "fe80::aa:bbff:fecc:12ff");
-        assert!(mac_device(mac, 0xffff).len() <= 15);
+        for name in names.into_iter().chain([mac_device(mac, u32::MAX)]) {
+            assert!(name.len() <= 15 && name.starts_with(MAC_DEVICES), "{name}");
+        }
     }
 }
