@@ -117,13 +117,13 @@ async fn a_foreign_cluster_and_an_unknown_version_are_refused_with_the_reason() 
     let ours = RefusalReason::ByUs(HelloRefusal::ForeignCluster(CLUSTER));
     assert_eq!(noted(nodes.at(1), |reason| *reason == ours).await, Some(NodeId(9)));
 
-    let future = outsider(&nodes, true, |options| options.versions = (7, 9));
+    let future = outsider(&nodes, true, |options| options.versions = (8, 10));
     refused_at(&future).await;
     let why = HelloRefusal::Version { oldest: 1, newest: PROTOCOL.1 };
     noted(&future, |reason| *reason == RefusalReason::ByThem(why.clone())).await;
     noted(nodes.at(1), |reason| *reason == RefusalReason::ByUs(why.clone())).await;
     // A newer release that still speaks the old version is welcome, and the refusals are over.
-    let newer = outsider(&nodes, true, |options| options.versions = (1, 9));
+    let newer = outsider(&nodes, true, |options| options.versions = (1, 10));
     newer.call(NodeId(1), b"hello".to_vec(), PATIENCE).await.unwrap();
     assert!(nodes.at(1).refused().iter().all(|refusal| refusal.node != Some(NodeId(9))));
 }
