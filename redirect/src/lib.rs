@@ -14,17 +14,9 @@
 pub mod client;
 pub mod dns;
 mod growing;
-pub mod http;
 pub mod knowledge;
 pub mod lasting;
 pub mod notify;
 pub mod probe;
 pub mod program;
 pub mod routing;
-pub mod secret;
-
-/// An error with its causes, on one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

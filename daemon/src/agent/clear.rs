@@ -14,6 +14,7 @@ use std::time::Duration;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::state::config::ServiceConfig;
 use stead_core::time::{Instant, Span};
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -22,7 +23,6 @@ use super::held::Held;
 use super::kept::Page;
 use super::place::{LaunchError, Place};
 use super::service::{Current, Service};
-use crate::chain::chain;
 use crate::executor::Wanted;
 use crate::keeper::page::LeasePage;
 

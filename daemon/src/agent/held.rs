@@ -180,7 +180,7 @@ impl Held {
         if let Main::Child(running) = &mut self.main
             && let Err(error) = running.try_wait()
         {
-            tracing::warn!("{}", crate::chain::chain(&error));
+            tracing::warn!("{}", stead_edge::chain(&error));
         }
         if let Some(group) = &self.group
             && let Err(error) = group.remove()
@@ -199,6 +199,6 @@ impl Held {
 /// What is refused is seen again, and tried again, by whoever waits for the end of all.
 fn signal(stat: &Stat, signal: Signal) {
     if let Err(error) = proc::signal(stat, signal) {
-        tracing::warn!("{}", crate::chain::chain(&error));
+        tracing::warn!("{}", stead_edge::chain(&error));
     }
 }

@@ -14,6 +14,8 @@ use stead_core::node::{Event, Hook};
 use stead_core::state::Cause;
 use stead_core::state::config::{HookConfig, Program, ServiceConfig};
 use stead_core::time::Span;
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -22,9 +24,7 @@ use super::held::Held;
 use super::kept::Page;
 use super::place::{Launch, Place};
 use super::{duration, output, stop};
-use crate::chain::chain;
 use crate::metrics::cause_name;
-use crate::polled::Polled;
 
 /// What the names of its files have more than those of its service.
 const ENDING: &str = ".hook";

@@ -139,7 +139,7 @@ impl Keepers {
             group.kill();
         }
         if let Err(error) = running.wait() {
-            tracing::warn!("{}", crate::chain::chain(&error));
+            tracing::warn!("{}", stead_edge::chain(&error));
         }
         Err(error)
     }

@@ -426,7 +426,7 @@ impl Programs {
             }
             match self.take_over(&path) {
                 Ok(hook) => hooks.extend(hook),
-                Err(error) => tracing::error!("{}", crate::chain::chain(&error)),
+                Err(error) => tracing::error!("{}", stead_edge::chain(&error)),
             }
         }
         let asks = match self.services.get(service) {

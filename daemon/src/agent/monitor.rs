@@ -9,6 +9,7 @@ use nix::sys::signal::Signal as Name;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::config::{Look, Monitor, ServiceConfig};
+use stead_edge::chain;
 use stead_linux::process::{Mark, Rooms, spawn};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
@@ -18,7 +19,6 @@ use super::held::Held;
 use super::place::{LaunchError, Place, door};
 use super::run::Run;
 use super::{duration, output, probe};
-use crate::chain::chain;
 
 /// The pause after the first failure during the start, doubled up to the interval: short, because
 /// clients wait for the first success.

@@ -3,13 +3,10 @@
 
 use std::net::SocketAddr;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Bytes};
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use stead_core::state::config::Probe;
+use stead_edge::chain;
+use stead_edge::http::{self, Answer, HttpError, Url};
 use tokio::net::TcpStream;
 
 /// How much of an answer is looked through, in bytes.
@@ -18,67 +15,48 @@ const LONGEST: usize = 1 << 20;
 /// Asks once. It takes as long as it takes; the error says why the service does not work.
 pub(super) async fn ask(probe: &Probe) -> Result<(), String> {
     match probe {
-        Probe::Tcp(at) => connect(*at).await.map(drop),
+        Probe::Tcp(at) => connect(*at).await,
         Probe::Http { at, host, path, expect, contains } => {
             let good = |status: StatusCode| {
                 let code = status.as_u16();
                 expect.contains(&code) || expect.is_empty() && (200..400).contains(&code)
             };
-            get(connect(*at).await?, host, path, good, contains.as_deref()).await
+            let url = Url::at(*at, host.clone(), path.clone());
+            get(&url, good, contains.as_deref()).await
         }
     }
 }
 
-async fn connect(at: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(at).await.map_err(|error| format!("no connection to {at}: {error}"))
+async fn connect(at: SocketAddr) -> Result<(), String> {
+    let connected = TcpStream::connect(at).await.map(drop);
+    connected.map_err(|error| format!("no connection to {at}: {error}"))
 }
 
 async fn get(
-    stream: TcpStream,
-    host: &str,
-    path: &str,
+    url: &Url,
     good: impl Fn(StatusCode) -> bool,
     contains: Option<&str>,
 ) -> Result<(), String> {
-    let url = format!("http://{host}{path}");
-    let failed = |error: hyper::Error| format!("no answer from {url}: {error}");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("stead/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("{url} can't be asked: {error}"))?;
-    let answered = async {
-        let answer = sender.send_request(request).await.map_err(failed)?;
-        let status = answer.status();
-        if !good(status) {
-            return Err(format!("{url} answers {status}"));
-        }
-        match contains {
-            Some(text) => look_for(answer.into_body(), text, &url).await,
-            None => Ok(()),
-        }
-    };
-    // It moves nothing unless it is run, and is of no use once there is an answer.
-    tokio::pin!(connection, answered);
-    tokio::select! {
-        answer = &mut answered => answer,
-        Err(error) = &mut connection => Err(failed(error)),
+    let asked = http::ask(url, Request::builder(), "".into()).await;
+    let answer = asked.map_err(|error: HttpError| chain(&error))?;
+    let status = answer.status();
+    if !good(status) {
+        return Err(format!("{url} answers {status}"));
+    }
+    match contains {
+        Some(text) => look_for(answer, text, url).await,
+        None => Ok(()),
     }
 }
 
 /// Whether the text stands in the answer, as far as that is looked through.
-async fn look_for<B>(mut body: B, text: &str, url: &str) -> Result<(), String>
-where
-    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
-{
+async fn look_for(mut answer: Answer, text: &str, url: &Url) -> Result<(), String> {
     let mut read = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| format!("the answer of {url} breaks off: {error}"))?;
+    let broken = |error: HttpError| format!("the answer of {url} breaks off: {}", chain(&error));
+    while let Some(part) = answer.part().await.map_err(broken)? {
         // What was read before is looked at again only as far as the text may begin there.
         let from = read.len().saturating_sub(text.len());
-        read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        read.extend_from_slice(&part);
         if read.get(from..).is_some_and(|new| holds(new, text.as_bytes())) {
             return Ok(());
         }

@@ -4,10 +4,9 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
+use stead_edge::polled::Polled;
 use stead_linux::process::{ProcessError, Running, Signal, signal_session};
 use tokio::time::{sleep, timeout};
-
-use crate::polled::Polled;
 
 /// How often what a killed command started is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

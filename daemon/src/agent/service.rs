@@ -9,6 +9,8 @@ use std::time::Duration;
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::{Event, Hook};
 use stead_core::resource::Care;
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,9 +22,7 @@ use super::kept::Page;
 use super::monitor::Monitoring;
 use super::place::{Launch, Place};
 use super::{Wish, output};
-use crate::chain::chain;
 use crate::executor::{Others, Picture, Wanted};
-use crate::polled::Polled;
 
 /// How often the length of the output is looked at.
 pub(super) const TRIM: Duration = Duration::from_secs(1);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::ServiceId;
+use stead_edge::polled::Polled;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::held::Held;
 use super::proc::Stat;
-use crate::polled::Polled;
 
 /// The pause between two looks at what is left, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use stead_core::state::config::{DeviceConfig, FenceAgent};
 use stead_core::time::Span;
+use stead_edge::chain;
+use stead_edge::http::{Url, UrlError};
 use toml::Spanned;
 
 use super::command::Command;
@@ -15,9 +17,7 @@ use super::problem::{Findings, Severity};
 use super::resource::parameter;
 use super::section::{Section, shown};
 use super::tables::named;
-use crate::chain::chain;
 use crate::fence::{self, AgentName, DescribeError, MetaData};
-use crate::url::{self, UrlError};
 
 /// How long one run of a device may take, where the file doesn't say.
 pub const DEFAULT_FENCE_TIMEOUT: Span = Span::from_millis(20_000);
@@ -224,7 +224,7 @@ fn webhook(section: &Section<'_, '_>, findings: &mut Findings) -> Option<FenceAg
         check_path("secret", secret.get_ref(), &secret.span(), findings);
     }
     let url = section.text("webhook", findings)?;
-    if let Err(error) = url::place(url.get_ref()) {
+    if let Err(error) = url.get_ref().parse::<Url>() {
         let help = match error {
             UrlError::Form => format!("write it like this:  {}", section.example("webhook")),
             UrlError::Https => format!(

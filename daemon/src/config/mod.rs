@@ -26,7 +26,6 @@ mod container;
 mod copies;
 mod differences;
 mod draft;
-mod duration;
 mod example;
 mod expect_words;
 mod expects;
@@ -71,6 +70,7 @@ use stead_core::node::ANSWER_PATIENCE;
 use stead_core::state::Registered;
 use stead_core::state::config::Config;
 use stead_core::time::Span;
+use stead_edge::duration;
 use toml::de::DeTable;
 
 use crate::fence;

@@ -1,9 +1,9 @@
 //! `monitor` of `[services.NAME]`: a command, or what the daemon asks itself as a client would.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use stead_core::state::config::{Look, Monitor, Probe};
+use stead_edge::http::{Url, UrlError};
 use toml::Spanned;
 
 use super::command::Command;
@@ -11,7 +11,6 @@ use super::keys;
 use super::problem::Findings;
 use super::section::{Section, shown};
 use super::{DEFAULT_MONITOR_INTERVAL, DEFAULT_MONITOR_TIMEOUT};
-use crate::url::{self, UrlError};
 
 /// How many failures in a row can be asked for.
 const MOST_FAILURES: (u16, u16) = (1, 100);
@@ -89,7 +88,8 @@ fn http(table: &Section<'_, '_>, findings: &mut Findings) -> Option<Probe> {
         findings.error(&text.span(), message, format!("{LONGEST_TEXT} bytes are the most"));
     }
     match place(url.get_ref()) {
-        Ok((at, host, path)) => {
+        Ok(url) => {
+            let (at, host, path) = url.into_parts();
             let contains = contains.map(Spanned::into_inner);
             Some(Probe::Http { at, host, path, expect, contains })
         }
@@ -103,8 +103,8 @@ fn http(table: &Section<'_, '_>, findings: &mut Findings) -> Option<Probe> {
 
 /// Where a URL leads: the address, the name of the host, and the path. What to write instead, if
 /// nowhere.
-fn place(url: &str) -> Result<(SocketAddr, String, String), String> {
-    url::place(url).map_err(|error| match error {
+fn place(url: &str) -> Result<Url, String> {
+    url.parse().map_err(|error| match error {
         UrlError::Form => "write it like this:  http = \"http://10.0.0.100/health\"".to_owned(),
         UrlError::Https => format!(
             "https needs a program that knows the certificates:  monitor = [\"/usr/bin/curl\", \

@@ -265,7 +265,7 @@ fn ask(
         Err(error) => {
             let help =
                 "its parameters were not checked; it has to be on every node that may run it";
-            findings.warning(&section.at("ocf"), crate::chain::chain(&error), help);
+            findings.warning(&section.at("ocf"), stead_edge::chain(&error), help);
             return;
         }
     };

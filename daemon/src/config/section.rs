@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use stead_core::time::Span;
+pub(super) use stead_edge::shown;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -258,15 +259,6 @@ fn bare_number(value: &DeValue<'_>) -> Option<String> {
     }
     let integer = value.as_integer()?;
     i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|number| number.to_string())
-}
-
-/// The text as a message shows it: one line, not too long.
-pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let escape =
-        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let line: String = text.chars().take(LONGEST).map(escape).collect();
-    if text.chars().nth(LONGEST).is_some() { format!("{line}...") } else { line }
 }
 
 /// What kind of value it is, in a sentence.

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use stead_core::state::config::Agent;
+use stead_edge::chain;
 use stead_linux::process::Spec;
 
 use super::draft::Draft;
 use super::problem::Findings;
 use super::section::{Section, shown};
-use crate::chain::chain;
 use crate::ocf;
 
 /// The only kind: others have no processes, or those of other units.

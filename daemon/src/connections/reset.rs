@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, ServiceId};
 use stead_core::notice::Notice;
+use stead_edge::chain;
 use stead_linux::tcp::{Connection, Connections, Tickler, Turn, Which};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{BURST, Known, List};
-use crate::chain::chain;
 
 /// When the clients are asked, counted from the announcement, and with which number. Two questions
 /// are further apart than the half second in which Linux answers one.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::node::Phase;
+use stead_edge::chain;
 use stead_linux::tcp::{Connections, Which};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::reset::{Asked, Resets};
 use super::{Ends, Known, List, MOST, Taken, Told};
-use crate::chain::chain;
 use crate::driver::handle::Handle;
 use crate::driver::view::View;
 

@@ -31,9 +31,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use stead_core::time::Span;
+use stead_edge::chain;
 use stead_lab::{LabError, Power, become_root};
 
-use crate::chain::chain;
 use fleet::FleetError;
 use outcome::{Bounds, Outcome, table};
 pub use program::{check, web};

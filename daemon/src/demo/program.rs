@@ -5,9 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use stead_edge::chain;
 use stead_lab::web::Service;
-
-use crate::chain::chain;
 
 /// How long the monitor waits for each step.
 const PATIENCE: Duration = Duration::from_millis(1_000);

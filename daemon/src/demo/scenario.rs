@@ -154,7 +154,7 @@ impl Stage<'_> {
         let complaint = match played {
             Ok(()) => None,
             Err(FleetError::Interrupted) => return Err(FleetError::Interrupted),
-            Err(error) => Some(crate::chain::chain(&error)),
+            Err(error) => Some(stead_edge::chain(&error)),
         };
         let (seen, other) = (self.web.seen_since(mark), self.api.seen_since(mark));
         let told = scenario.moves() && complaint.is_none();

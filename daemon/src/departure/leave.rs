@@ -8,13 +8,13 @@ use stead_core::id::ServiceId;
 use stead_core::node::Event;
 use stead_core::notice::Notice;
 use stead_core::state::{Change, Holder};
+use stead_edge::chain;
 use stead_linux::durable::write_atomically;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::{Departure, Reasons};
-use crate::chain::chain;
 use crate::driver::handle::Handle;
 use crate::driver::view::View;
 

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use stead_edge::chain;
 use zbus::zvariant::OwnedFd;
 use zbus::{Connection, Proxy, proxy};
 
 use super::{Departure, Machine};
-use crate::chain::chain;
 
 /// How long after a failure logind is looked for again.
 const RETRY: Duration = Duration::from_secs(30);

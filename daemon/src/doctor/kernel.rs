@@ -28,8 +28,7 @@ fn gate() -> Finding {
     let namespace = match NetNs::create() {
         Ok(namespace) => namespace,
         Err(error) => {
-            let seen =
-                format!("no network namespace to try it in: {}", crate::chain::chain(&error));
+            let seen = format!("no network namespace to try it in: {}", stead_edge::chain(&error));
             return Finding::unknown(CHECK, seen);
         }
     };
@@ -38,7 +37,7 @@ fn gate() -> Finding {
     let tried = namespace.run(|| {
         let gate = Gate::install(TRIAL, &["lo"])?;
         let form = gate.form();
-        let why = gate.fallback().map(|it| crate::chain::chain(it));
+        let why = gate.fallback().map(|it| stead_edge::chain(it));
         gate.remove().map(|()| (form, why))
     });
     match tried {
@@ -49,8 +48,8 @@ fn gate() -> Finding {
             "this form is later by up to a tick of the kernel, and is no good on machines that \
              suspend; give the guard CAP_BPF",
         ),
-        Ok(Err(error)) => Finding::bad(CHECK, crate::chain::chain(&error), advice),
-        Err(error) => Finding::unknown(CHECK, crate::chain::chain(&error)),
+        Ok(Err(error)) => Finding::bad(CHECK, stead_edge::chain(&error), advice),
+        Err(error) => Finding::unknown(CHECK, stead_edge::chain(&error)),
     }
 }
 

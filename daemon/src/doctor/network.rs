@@ -33,7 +33,7 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     };
     let machine = match Machine::look() {
         Ok(machine) => machine,
-        Err(error) => return vec![Finding::unknown(CHECK, crate::chain::chain(&error))],
+        Err(error) => return vec![Finding::unknown(CHECK, stead_edge::chain(&error))],
     };
     let mut findings = Vec::new();
     for (link, address) in &node.addresses {

@@ -2,9 +2,9 @@
 
 use stead_core::points::What;
 use stead_core::state::config::Config;
+use stead_edge::chain;
 
 use super::Finding;
-use crate::chain::chain;
 use crate::points::{Found, look};
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {

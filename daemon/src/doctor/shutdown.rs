@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use stead_core::state::config::Config;
 use stead_core::time::Span;
+use stead_edge::chain;
 
 use super::{Finding, Patient};
-use crate::chain::chain;
 use crate::departure::logind::manager;
 
 /// How long the bus and logind may take.

@@ -11,11 +11,11 @@ use std::time::Duration;
 use stead_core::id::{NodeId, Term};
 use stead_core::quorum::vote::TieVote;
 use stead_core::state::Change;
+use stead_edge::chain;
 use stead_log::Log;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::machine::encode;
-use crate::chain::chain;
 
 /// How long a shrink may take. It is tried again.
 const SHRINK_DEADLINE: Duration = Duration::from_millis(1_000);

@@ -18,12 +18,12 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::state::State;
 use stead_core::state::config::{FencingConfig, Safety};
+use stead_edge::chain;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::handle::Handle;
-use crate::chain::chain;
 use crate::fence::{Devices, Said, Step};
 
 /// How soon a device that did not let this node in is asked again.

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use stead_core::id::Term;
 use stead_core::lease::Order;
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::seqpacket::{Connection, Received, SeqpacketError};
 use stead_log::{Boxed, NotLearnt, TermListener};
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::Page;
-use crate::chain::chain;
 use crate::guard::ipc::{self, FromGuard, ToGuard};
-use crate::polled::Polled;
 
 /// The time between two attempts to reach the guard.
 const RETRY: Duration = Duration::from_millis(20);

@@ -6,9 +6,9 @@
 use stead_core::id::Index;
 use stead_core::state::{Change, Outcome, Refusal, State, Unsound};
 use stead_core::tail::Tailed;
+use stead_edge::chain;
 use stead_log::{Grants, Machine, NO_GRANTS, RestoreError, SnapshotError};
 
-use crate::chain::chain;
 use crate::tail;
 
 /// The version of the encoding of changes, outcomes and states.

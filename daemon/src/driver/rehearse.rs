@@ -19,13 +19,13 @@ use stead_core::state::{
     Change, CycleEnd, FenceChange, FenceSaid, Outcome, Refusal, Rehearsal, State,
 };
 use stead_core::time::{Instant as Moment, Span};
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use tokio::time::{sleep, timeout};
 
 use super::fences::said;
 use super::handle::{Handle, SubmitError};
 use super::view::View;
-use crate::chain::chain;
 use crate::fence::{Action, Attempt, Devices, Said, Step};
 use crate::journal::wall;
 

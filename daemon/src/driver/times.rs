@@ -14,10 +14,10 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 use chrono_tz::Tz;
 use stead_core::state::config::TimeConfig;
 use stead_core::state::{Outcome, State};
+use stead_edge::chain;
 use tokio::time::sleep;
 
 use super::handle::Handle;
-use crate::chain::chain;
 use crate::journal::wall;
 
 /// How often it is looked.

@@ -33,7 +33,7 @@ pub(super) fn members(surroundings: &Surroundings) -> io::Result<Vec<Stat>> {
 pub(super) fn signal(all: &[Stat], signal: Signal) {
     for stat in all {
         if let Err(error) = proc::signal(stat, signal) {
-            say(format_args!("{}", crate::chain::chain(&error)));
+            say(format_args!("{}", stead_edge::chain(&error)));
         }
     }
 }

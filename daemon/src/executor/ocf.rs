@@ -10,6 +10,7 @@ use std::time::Duration;
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::{ResourceConfig, ResourceTimes};
 use stead_core::time::Span;
+use stead_edge::chain;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
@@ -21,7 +22,6 @@ use super::say;
 use super::surroundings::Surroundings;
 use super::wanted::Wanted;
 use crate::agent::output;
-use crate::chain::chain;
 use crate::config::Severity;
 use crate::ocf::{self, AgentName, Call, DescribeError, EXIT_REASON, ExitCode, MetaData};
 use crate::tools;

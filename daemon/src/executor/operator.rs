@@ -7,6 +7,7 @@ use std::sync::Arc;
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::{Agent, ResourceConfig};
 use stead_core::time::Span;
+use stead_edge::chain;
 use stead_linux::process::{Spec, spawn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,7 +22,6 @@ use super::unit::Unit;
 use super::wanted::Wanted;
 use crate::agent::duration;
 use crate::agent::run::Run;
-use crate::chain::chain;
 
 /// What came of a resource.
 #[derive(Debug)]

@@ -12,6 +12,8 @@ use std::time::Duration;
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::{ProcessHow, Ready, ResourceTimes};
 use stead_core::time::Span;
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::process::{Running, Signal, User, spawn};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
@@ -25,9 +27,7 @@ use super::operator::{Report, signal_name};
 use super::ready::Notices;
 use super::surroundings::Surroundings;
 use crate::agent::duration;
-use crate::chain::chain;
 use crate::config::DEFAULT_STOP_TIMEOUT;
-use crate::polled::Polled;
 
 /// How long a start may take, where the file doesn't say.
 const START_TIMEOUT: Span = Span::from_millis(20_000);

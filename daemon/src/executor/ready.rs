@@ -10,8 +10,7 @@ use nix::sys::socket::{
     bind, recvmsg, setsockopt, socket,
 };
 use nix::unistd::close;
-
-use crate::polled::Polled;
+use stead_edge::polled::Polled;
 
 /// No message is longer. Bytes.
 const LONGEST: usize = 4096;

@@ -8,6 +8,7 @@ use nix::sys::stat::{Mode, umask};
 use stead_core::resource::{Command, Life, Resource, Stage, View, Whole, order};
 use stead_core::state::config::{Agent, ResourceConfig, Stuck};
 use stead_core::time::{Instant, Span};
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use stead_linux::namespace::mounts_for_us_only;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -25,7 +26,6 @@ use super::say;
 use super::wanted::Wanted;
 use super::wire::{Order, Picture, ResourceView, State, care_word};
 use crate::agent::output;
-use crate::chain::chain;
 use crate::keeper;
 
 /// The time between two runs of a monitor, where the file doesn't say.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::ResourceTimes;
 use stead_core::time::Span;
+use stead_edge::chain;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -25,7 +26,6 @@ use super::systemd::{At, Shown, Systemd};
 use super::{drop_in, say};
 use crate::agent::cgroup::Group;
 use crate::agent::duration;
-use crate::chain::chain;
 
 /// How long a start or a stop may take, where the file doesn't say: a little more than systemd
 /// gives it by default, so that its own word comes first.

@@ -139,7 +139,7 @@ impl Wanted {
                     Ok(Some(left)) => all.push((left.service, left.epoch)),
                     Ok(None) => {}
                     // Its service is not told to have stopped before it can be read.
-                    Err(error) => tracing::error!("{}", crate::chain::chain(&error)),
+                    Err(error) => tracing::error!("{}", stead_edge::chain(&error)),
                 }
             }
         }

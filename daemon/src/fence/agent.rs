@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::name::AgentName;
 use super::process::{How, Order};
-use super::secret::{Hidden, Secret, SecretError};
+use stead_edge::private::{Secret, SecretError};
+
+use super::hidden::Hidden;
 use super::step::{Action, Said};
 
 /// What names of parameters have in them whose values are secrets, wherever they are written. The
@@ -60,7 +62,7 @@ impl Told<'_> {
         }
         for (name, path) in self.secrets {
             let secret = Secret::read(&PathBuf::from(path));
-            let secret = secret.map_err(|error: SecretError| crate::chain::chain(&error))?;
+            let secret = secret.map_err(|error: SecretError| stead_edge::chain(&error))?;
             hidden.add(secret.tell());
             tell(name, secret.tell())?;
         }

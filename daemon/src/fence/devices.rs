@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stead_core::state::config::{DeviceConfig, FenceAgent};
 use stead_core::time::Span;
+use stead_edge::chain;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -15,11 +16,12 @@ use super::describe::describe_file;
 use super::meta::{MetaData, Outlet};
 use super::name::folders;
 use super::process::{How, Order, run};
-use super::secret::{Hidden, Secret};
+use stead_edge::private::Secret;
+
+use super::hidden::Hidden;
 use super::step::{Action, Said, Step};
 use super::surroundings::Surroundings;
 use super::{LINES, webhook};
-use crate::chain::chain;
 
 /// How long an agent may take to say what it is, where that has to be known.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stead_core::state::config::{DeviceConfig, FenceAgent};
 
 use super::name::AgentName;
-use super::secret::Secret;
+use stead_edge::private::Secret;
 
 /// Any of the three bits.
 const EXECUTABLE: u32 = 0o111;

@@ -44,13 +44,13 @@ mod entry;
 mod explain;
 #[cfg(test)]
 mod fuzz;
+mod hidden;
 mod lacks;
 mod look;
 mod meta;
 mod name;
 mod output;
 mod process;
-mod secret;
 mod step;
 mod surroundings;
 mod trial;

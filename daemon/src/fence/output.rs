@@ -1,6 +1,6 @@
 //! What an agent prints, within bounds and without secrets.
 
-use super::secret::Hidden;
+use super::hidden::Hidden;
 use crate::agent::output::last_of;
 
 /// How much of the end of a stream is kept, in bytes. A list of a thousand outlets has a tenth.

@@ -11,6 +11,7 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use stead_edge::polled::Polled;
 use stead_linux::process::{Mark, ProcessError, Running, Signal, Spec, signal_session, spawn};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +22,6 @@ use tokio::time::timeout;
 use super::output::Kept;
 use super::surroundings::{Marks, Surroundings, environment, marked};
 use crate::agent::proc;
-use crate::polled::Polled;
 
 /// How long what was killed may take to go. What sits in the kernel takes longer than anyone waits.
 const GOING: Duration = Duration::from_secs(2);

@@ -98,7 +98,7 @@ impl Surroundings {
         let before = &self.0.before;
         for stat in marked(|variable| variable.starts_with(before.as_bytes())).unwrap_or_default() {
             if let Err(error) = proc::signal(&stat, Signal::SIGKILL) {
-                tracing::warn!("{}", crate::chain::chain(&error));
+                tracing::warn!("{}", stead_edge::chain(&error));
             }
         }
     }

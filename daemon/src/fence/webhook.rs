@@ -1,20 +1,15 @@
 //! A device behind HTTP: an action is posted to it, and it answers with the state.
 
-use std::io;
-
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
+use stead_edge::chain;
+use stead_edge::http::{self, Answer, HttpError, Url, UrlError};
+use stead_edge::private::Secret;
 
+use super::hidden::Hidden;
 use super::output::{Kept, lines};
-use super::secret::{Hidden, Secret};
 use super::step::{Action, Said};
-use crate::url;
 
 /// The longest answer, in bytes: it is one short object.
 const LONGEST: usize = 64 * 1024;
@@ -87,46 +82,27 @@ async fn post(
     secret: Option<&Secret>,
     asked: &Asked<'_>,
 ) -> Result<(StatusCode, String), String> {
-    let (at, host, path) = url::place(url).map_err(|error| error.to_string())?;
-    let stream = TcpStream::connect(at).await;
-    let stream = stream.map_err(|error: io::Error| format!("no connection to {at}: {error}"))?;
-    let failed = |error: hyper::Error| format!("no answer from {host}: {error}");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let url: Url = url.parse().map_err(|error: UrlError| error.to_string())?;
     let body = serde_json::to_vec(asked).map_err(|error| error.to_string())?;
-    let mut request = Request::post(path)
-        .header(HOST, &host)
-        .header(USER_AGENT, concat!("stead/", env!("CARGO_PKG_VERSION")))
-        .header(CONNECTION, "close")
-        .header(CONTENT_TYPE, "application/json");
+    let mut request = Request::builder().method(Method::POST);
+    request = request.header(CONTENT_TYPE, "application/json");
     if let Some(secret) = secret {
         let value = HeaderValue::from_bytes(secret.tell().as_bytes());
         let mut value = value.map_err(|_| "the secret can't stand in a header".to_owned())?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    let request = request.body(Full::new(Bytes::from(body)));
-    let request = request.map_err(|error| format!("{host} can't be asked: {error}"))?;
-    let answered = async {
-        let answer = sender.send_request(request).await.map_err(failed)?;
-        let status = answer.status();
-        Ok((status, whole(answer.into_body()).await.map_err(failed)?))
-    };
-    // It moves nothing unless it is run, and is of no use once there is an answer.
-    tokio::pin!(connection, answered);
-    tokio::select! {
-        answer = &mut answered => answer,
-        Err(error) = &mut connection => Err(failed(error)),
-    }
+    let failed = |error: HttpError| chain(&error);
+    let answer = http::ask(&url, request, body.into()).await.map_err(failed)?;
+    Ok((answer.status(), whole(answer).await.map_err(failed)?))
 }
 
 /// The answer as far as anyone reads it: what is longer is none.
-async fn whole(mut body: Incoming) -> Result<String, hyper::Error> {
+async fn whole(mut answer: Answer) -> Result<String, HttpError> {
     let (mut kept, mut length) = (Kept::default(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        let data = frame.data_ref().map_or(&[][..], |data| data);
-        length += data.len();
-        kept.add(data);
+    while let Some(part) = answer.part().await? {
+        length += part.len();
+        kept.add(&part);
         if length > LONGEST {
             break;
         }

@@ -7,6 +7,7 @@ use stead_core::id::NodeId;
 use stead_core::lease::{Heartbeat, LinkId, Traffic};
 use stead_core::table::Table;
 use stead_core::time::{Instant, Span};
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use stead_linux::netlink::Netlink;
 use stead_linux::poller::Poller;
@@ -14,7 +15,6 @@ use stead_linux::udp::Heartbeats;
 
 use super::ipc::Network;
 use super::seal::{LONGEST, Rejected, Sealer};
-use crate::chain::chain;
 
 /// The time between two attempts to open a socket.
 const RETRY: Span = Span::from_millis(500);

@@ -8,6 +8,7 @@ use stead_core::id::Incarnation;
 use stead_core::lease::{Command, Event, GateForm, Lease, Order, Report};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::Timers;
+use stead_edge::chain;
 use stead_linux::clock::{boottime, clock_discipline};
 use stead_linux::durable::Counter;
 use stead_linux::gate::Form;
@@ -22,7 +23,6 @@ use super::kernel::Kernel;
 use super::links::Links;
 use super::seal::Sealer;
 use super::watchdog::Hands;
-use crate::chain::chain;
 use crate::identity::{self, Identity};
 use crate::paths::Paths;
 

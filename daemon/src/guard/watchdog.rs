@@ -16,10 +16,9 @@ use std::time::Duration;
 use stead_core::lease::{WatchReport, WatchdogAct};
 use stead_core::time::{Instant, Span};
 use stead_core::timers::WATCHDOG_LATE;
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use stead_linux::watchdog::{Found, Watchdog, devices, is_in_virtual_machine};
-
-use crate::chain::chain;
 
 /// Names the device that is wanted, and no other; or says that none is.
 const DEVICE: &str = "STEAD_WATCHDOG";

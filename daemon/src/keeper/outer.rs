@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use stead_edge::chain;
 use stead_linux::process::{Forked, Identity, Process, end_by, fork, inherited, unshare_processes};
 use stead_linux::realtime;
 use stead_linux::seqpacket::{Connection, Received};
@@ -27,7 +28,6 @@ use super::sweep::Mark;
 use super::watch::Watch;
 use super::{BROKEN, Form, LAPSED, NAME, PRIORITY, sweep};
 use crate::agent::beside;
-use crate::chain::chain;
 
 /// How long what was killed may take to go before what is left is killed as well.
 /// Milliseconds.

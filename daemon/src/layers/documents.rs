@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use stead_core::id::ServiceId;
 use stead_core::state::{Assignment, Holder, State};
+use stead_edge::chain;
 use stead_redirect::knowledge::{
     self, Cluster, Document, Envelope, Key, KeyDigest, Order, Settings, Shelf, Stamp, VERSION,
     Whereabouts,
@@ -18,7 +19,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::names;
-use crate::chain::chain;
 use crate::driver::handle::Handle;
 
 /// For how long a document may be believed.

@@ -10,11 +10,10 @@ use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::Seen;
 use stead_core::state::State;
 use stead_core::state::config::{Config, NameConfig, RecordKind, ZoneConfig};
+use stead_edge::chain;
 use stead_redirect::dns::{self, Binding, Data, DnsError, Key, Wanted, Writer, Zone};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-use crate::chain::chain;
 
 /// How long all of one name's servers may take to say what they have.
 const VERIFY: Duration = Duration::from_secs(4);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use stead_core::id::{Epoch, NodeId, ServiceId};
 use stead_core::redirect::{Layer, Seen};
 use stead_core::state::{Registered, State};
+use stead_edge::chain;
 use stead_linux::netlink::{Mac, NeighbourState, Netlink};
 use stead_redirect::knowledge::{Shelf, Whereabouts};
 use stead_redirect::probe::{Answer as Played, Order, Roles};
@@ -24,7 +25,6 @@ use super::ports::{Port, Where};
 use super::routes::RoutingSight;
 use super::trace::{Place, Wanted, trace};
 use super::{Questions, names, ports, routes};
-use crate::chain::chain;
 use crate::redirect::{self, Ears, Heard, Target};
 
 /// How many other nodes are asked at most.

@@ -16,6 +16,7 @@ use stead_core::id::NodeId;
 use stead_core::redirect::advise::{Known, Segments};
 use stead_core::state::State;
 use stead_core::state::config::ServiceAddress;
+use stead_edge::chain;
 use stead_linux::netlink::{Address, Link, Mac, Netlink, NetlinkError, Route};
 use stead_linux::packet::{PacketError, PacketSocket, Wanted};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -23,7 +24,6 @@ use tokio::time::Instant;
 
 use super::lookout::Lookout;
 use super::observe::{Question, Sight};
-use crate::chain::chain;
 use crate::points::{answer, question};
 use crate::redirect::interface_for;
 

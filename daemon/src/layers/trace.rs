@@ -13,14 +13,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::redirect::Layer;
+use stead_edge::chain;
 use stead_linux::netlink::{Mac, Neighbour, NeighbourState, Netlink};
 use stead_redirect::dns::{self, Kind};
 use stead_redirect::knowledge::{Document, Stamp, Whereabouts};
 use stead_redirect::routing;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-
-use crate::chain::chain;
 
 /// How long a resolver is waited for.
 const RESOLVE: Duration = Duration::from_secs(3);

@@ -12,33 +12,26 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use hyper_util::rt::TokioIo;
+use stead_edge::listener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+/// What can be read, for the log.
+const WHAT: &str = "metrics";
 /// The port that the book proposes.
 pub const USUAL_PORT: u16 = 9817;
 /// Connections at once; more wait in the kernel.
 const CLIENTS: usize = 8;
 /// How long a connection may take, from its first byte to the last of the answer.
 const WHOLE: Duration = Duration::from_secs(10);
-/// How long a client may take to say what it wants.
-const HEADERS: Duration = Duration::from_secs(5);
-/// How many bytes it may take for that.
-const REQUEST_BYTES: usize = 8 * 1024;
-/// How many headers it may send.
-const REQUEST_HEADERS: usize = 64;
-/// The time between two attempts to bind.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// What is read there.
 pub trait Exposed: Clone + Send + Sync + 'static {
@@ -93,58 +86,15 @@ impl Address {
 /// Answers until `ending` is true or its sender is gone.
 pub async fn serve(address: Address, metrics: impl Exposed, mut ending: watch::Receiver<bool>) {
     tokio::select! {
-        never = accept(address.0, metrics) => match never {},
+        never = answer_all(address.0, metrics) => match never {},
         // An error means that the sender is gone, which ends it as well.
         _ = ending.wait_for(|ending| *ending) => {}
     }
 }
 
-async fn accept(address: SocketAddr, metrics: impl Exposed) -> Infallible {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    let listener = bind(address).await;
-    loop {
-        // First a place, then a client: those for whom there is none wait in the kernel.
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let metrics = metrics.clone();
-                tokio::spawn(async move {
-                    attend(stream, metrics).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
-                tracing::warn!(%error, "the listener of the metrics can't accept a client");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-/// Binds the address, however long that takes.
-async fn bind(address: SocketAddr) -> TcpListener {
-    let mut told = false;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                tracing::info!("metrics can be read at http://{address}/metrics");
-                return listener;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(
-                        "metrics can't be read at {address}: {error}; it is tried again every \
-                         {} s, and nothing else is wrong",
-                        RETRY.as_secs()
-                    );
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
+async fn answer_all(address: SocketAddr, metrics: impl Exposed) -> Infallible {
+    let bound = listener::bind(address, WHAT).await;
+    listener::accept(bound, CLIENTS, WHAT, |stream| attend(stream, metrics.clone())).await
 }
 
 async fn attend(stream: TcpStream, metrics: impl Exposed) {
@@ -152,13 +102,7 @@ async fn attend(stream: TcpStream, metrics: impl Exposed) {
         let metrics = metrics.clone();
         async move { Ok::<_, Infallible>(answer(&request, metrics).await) }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(REQUEST_BYTES)
-        .max_headers(REQUEST_HEADERS)
-        .keep_alive(false);
-    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    let connection = listener::one_request().serve_connection(TokioIo::new(stream), answer);
     match tokio::time::timeout(WHOLE, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a client of the metrics"),

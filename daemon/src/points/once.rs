@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use stead_core::points::What;
 use stead_core::state::config::{Config, NetworkConfig};
+use stead_edge::chain;
 use stead_linux::netlink::{Netlink, NetlinkError};
 use stead_linux::packet::{PacketError, PacketSocket, Wanted};
 
 use super::port::{answer, question};
 use super::way::{Machine, Way};
-use crate::chain::chain;
 
 /// How often each is asked.
 const TIMES: u32 = 10;

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use stead_core::time::Instant;
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::clock::boottime;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::{Frame, PacketError, PacketSocket, Wanted, arp, neighbor};
@@ -11,8 +13,6 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
 use super::point::Asked;
-use crate::chain::chain;
-use crate::polled::Polled;
 
 /// How many frames are read in one go before others get their turn.
 const AT_ONCE: usize = 64;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use stead_core::points::{MOST, Watched, What};
 use stead_core::time::{Instant, Span};
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::clock::boottime;
 use stead_linux::netlink::{Event, Mac, Monitor, Netlink, NetlinkError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -18,8 +20,6 @@ use super::point::{Asked, Point};
 use super::port::{Answer, Port};
 use super::way::{Machine, Way};
 use super::{Network, Wanted};
-use crate::chain::chain;
-use crate::polled::Polled;
 
 /// The shortest time between two questions to one point.
 const SHORTEST: Span = Span::from_millis(5);

@@ -128,5 +128,5 @@ fn broken(address: SocketAddr, error: &std::io::Error) -> NotConnected {
 }
 
 fn no_server(address: SocketAddr, error: &dyn std::error::Error) -> NotConnected {
-    NotConnected::NoServer { address, detail: crate::chain::chain(error) }
+    NotConnected::NoServer { address, detail: stead_edge::chain(error) }
 }

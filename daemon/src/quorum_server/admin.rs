@@ -344,7 +344,7 @@ fn reachable(listening: SocketAddr) -> Vec<SocketAddr> {
 }
 
 fn failed(error: &dyn std::error::Error) -> Failure {
-    Failure::unchanged(crate::chain::chain(error), "")
+    Failure::unchanged(stead_edge::chain(error), "")
 }
 
 fn name_of(table: &Table, id: ClusterId) -> Option<String> {

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use stead_edge::chain;
 use tokio::sync::watch;
 
 use super::limits::{NOTES_PER_COMMIT, WRITES, WRITES_PER_COMMIT};
 use super::numbers::Numbers;
 use super::store::Store;
 use super::table::{Table, Write, Written};
-use crate::chain::chain;
 
 /// The disk failed; nothing is answered any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,6 +10,7 @@ use stead_core::id::{Epoch, ServiceId};
 use stead_core::node::Event;
 use stead_core::notice::Notice;
 use stead_core::redirect::announcement;
+use stead_edge::chain;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::{Claim, arp, neighbor};
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
@@ -21,7 +22,6 @@ use super::nudge::Nudger;
 use super::probe::in_use;
 use super::returns::Returns;
 use super::segment::{Segment, SegmentError, Segments};
-use crate::chain::chain;
 
 /// Between two defences of one address, and between two beginnings of the schedule (the folder's
 /// page says why).

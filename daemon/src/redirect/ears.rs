@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::ServiceId;
+use stead_edge::chain;
 use stead_linux::netlink::Mac;
 
 use super::Target;
 use super::memory::{REMEMBERED, Reached};
 use super::segment::Segments;
-use crate::chain::chain;
 
 /// By how much longer than the announcer announces this node must have listened, so that what it
 /// did not hear was not there: a question may be that long on its way.

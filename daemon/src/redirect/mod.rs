@@ -87,10 +87,9 @@ use stead_core::notice::Notice;
 use stead_core::redirect::Probing;
 use stead_core::state::State;
 use stead_core::state::config::ServiceAddress;
+use stead_edge::chain;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{AbortHandle, spawn_blocking};
-
-use crate::chain::chain;
 
 pub use ears::{Ears, Heard};
 pub use interface::{InterfaceError, Interfaces, interface_for, target};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stead_core::redirect::Probing;
 use stead_core::time::Span;
+use stead_edge::chain;
 use stead_linux::netlink::Mac;
 use stead_linux::packet::{Claim, PacketError, arp, neighbor};
 use thiserror::Error;
@@ -16,7 +17,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Target;
 use super::segment::{Segment, SegmentError, Segments};
-use crate::chain::chain;
 
 /// A question that found the queue full is asked again after this long, this often.
 const RETRY: Duration = Duration::from_millis(1);

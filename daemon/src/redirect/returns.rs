@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::netlink::{Event, Monitor, Netlink, NetlinkError};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-
-use crate::chain::chain;
-use crate::polled::Polled;
 
 /// Changes of interfaces can't be seen. Announcements are repeated all the same, slowly.
 #[derive(Debug, Error)]

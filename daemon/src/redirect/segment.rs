@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stead_edge::chain;
+use stead_edge::polled::Polled;
 use stead_linux::netlink::{Link, Mac, Netlink, NetlinkError};
 use stead_linux::packet::{Claim, Frame, PacketError, PacketSocket, Wanted, arp, claim, neighbor};
 use thiserror::Error;
@@ -17,8 +19,6 @@ use super::memory::Memory;
 use super::neighbours::Tables;
 use super::pace::Pace;
 use super::strangers::Strangers;
-use crate::chain::chain;
-use crate::polled::Polled;
 
 /// How many claims wait for whoever watches an address; more at once tell nothing new.
 const WAITING: usize = 16;

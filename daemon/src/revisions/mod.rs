@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use stead_core::state::config::Config;
+use stead_edge::chain;
 use stead_linux::durable::write_atomically;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::chain::chain;
 use crate::config::{self, differences};
 use crate::driver::handle::Handle;
 use crate::journal::stamp;

@@ -205,7 +205,7 @@ impl Daemon {
                         | CallError::Broken { .. }
                         | CallError::Answer { .. } => Exit::Disconnected,
                     };
-                    return Err(Failed::new(exit, crate::chain::chain(&error)));
+                    return Err(Failed::new(exit, stead_edge::chain(&error)));
                 }
             }
         }

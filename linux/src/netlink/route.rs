@@ -142,23 +142,6 @@ impl Netlink {
         self.change(format_args!("remove the route to {}", route.to), old, 0)
     }
 
-    /// Removes all routes that `protocol` made, and says how many there were. One that goes by
-    /// itself meanwhile is no failure.
-    pub fn delete_routes_of(&mut self, protocol: u8) -> Result<usize, NetlinkError> {
-        let mut count = 0;
-        for route in self.routes()? {
-            if route.protocol != protocol {
-                continue;
-            }
-            match self.delete_route(&route) {
-                Ok(()) => count += 1,
-                Err(error) if error.not_there() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(count)
-    }
-
     /// The route by which a packet to this address would leave, whatever table it stands in; the
     /// first hop of several. `None` if by none, or if the address is this host's own.
     pub fn route_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {

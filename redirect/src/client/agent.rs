@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use stead_edge::chain;
+
 use super::config::Config;
 use super::file::{Outcome, Snapshot};
 use super::known::{Known, LearnError, Learned};
 use super::status::{FileState, FileStatus, ServiceStatus, SourceState, SourceStatus, Status};
 use super::watch::{Heard, Source, What};
-use crate::causes;
 use crate::knowledge::{CLOCK_TOLERANCE, Document, Envelope, Refusal, Stamp, write_file};
 use crate::notify::{Message, Notifier};
 
@@ -91,7 +92,7 @@ impl Agent {
         let (written, service) = (write_file(envelope, folder), &envelope.document().service);
         let failed_before = std::mem::replace(&mut self.unpublished, written.is_err());
         if let Err(error) = written {
-            let error = causes(&error);
+            let error = chain(&error);
             // Each story is told once.
             if failed_before {
                 return;
@@ -137,7 +138,7 @@ impl Agent {
                     false
                 }
                 Err(LearnError::Kept(error)) => {
-                    let error = causes(&error);
+                    let error = chain(&error);
                     tracing::error!(service = source.service, url = source.url, error, "not kept");
                     source.refused = Some(error);
                     false
@@ -279,7 +280,7 @@ fn on_state(source: &mut SourceStatus, state: SourceState, error: Option<String>
 }
 
 fn on_refused(source: &mut SourceStatus, refusal: &Refusal) {
-    let said = causes(refusal);
+    let said = chain(refusal);
     if source.refused.as_ref() != Some(&said) {
         let (url, service) = (&source.url, &source.service);
         tracing::warn!(url, service, refused = said, "a document is not believed");

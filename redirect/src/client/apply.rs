@@ -18,6 +18,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use stead_edge::chain;
 use stead_linux::durable::{Draft, WriteError, write_atomically};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -25,7 +26,6 @@ use tokio::task::spawn_blocking;
 use super::config::FileSettings;
 use super::status::FileState;
 use super::template::{TemplateError, render};
-use crate::causes;
 use crate::knowledge::{Document, hex};
 use crate::program::{RunError, run};
 
@@ -259,7 +259,7 @@ impl Applier {
         let why = match restored {
             Ok(Ok(true)) => None,
             Ok(Ok(false)) => Some("there was none before".to_owned()),
-            Ok(Err(error)) => Some(causes(&error)),
+            Ok(Err(error)) => Some(chain(&error)),
             Err(_) => Some("a step broke off".to_owned()),
         };
         if let Some(why) = why {
@@ -267,7 +267,7 @@ impl Applier {
         }
         let back = match self.reload().await {
             Ok(()) => "was reloaded".to_owned(),
-            Err(error) => format!("its reload failed as well: {}", causes(&error)),
+            Err(error) => format!("its reload failed as well: {}", chain(&error)),
         };
         ApplyError::RolledBack { back, source }
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 use serde::Deserialize;
+use stead_edge::http::Url;
 use thiserror::Error;
 
-use crate::http::Url;
 use crate::knowledge::{KeyDigest, is_name};
 use crate::lasting::Lasting;
 use crate::notify::WaySettings;

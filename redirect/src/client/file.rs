@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stead_edge::chain;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::agent::place;
 use super::apply::{Applied, Applier};
 use super::status::{FileState, FileStatus};
-use crate::causes;
 use crate::growing::Growing;
 use crate::knowledge::{Document, Envelope, Stamp};
 
@@ -57,7 +57,7 @@ pub(super) async fn keep(
             None => (FileState::Waiting, None, false),
             Some(Ok(Applied::Already)) => (FileState::Current, None, false),
             Some(Ok(Applied::Now)) => (FileState::Current, None, true),
-            Some(Err(error)) => (error.state(), Some(causes(error)), false),
+            Some(Err(error)) => (error.state(), Some(chain(error)), false),
         };
         let failed = error.is_some();
         failures = if failed { failures.saturating_add(1) } else { 0 };

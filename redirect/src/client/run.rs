@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use stead_edge::chain;
 use stead_linux::durable::{WriteError, write_atomically};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -16,7 +17,6 @@ use super::known::{Known, KnownError};
 use super::template::{self, TemplateError};
 use super::watch::listen;
 use super::{file, status};
-use crate::causes;
 use crate::knowledge::Trust;
 use crate::notify::{Notifier, Retries};
 
@@ -149,6 +149,6 @@ async fn write(agent: &Agent, path: &Path) {
     let written = spawn_blocking(move || write_atomically(&path, &text, MODE)).await;
     let written: Result<(), WriteError> = written.unwrap_or(Ok(()));
     if let Err(error) = written {
-        tracing::warn!(error = causes(&error), "the status can't be written");
+        tracing::warn!(error = chain(&error), "the status can't be written");
     }
 }

@@ -9,17 +9,17 @@ use hyper::header::{
     LAST_MODIFIED,
 };
 use hyper::{Request, StatusCode, http};
+use stead_edge::chain;
+use stead_edge::http::{Answer, HttpError, Url, ask};
+use stead_edge::private::{Secret, SecretError};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::events::{Events, TooMuch};
 use super::status::SourceState;
-use crate::causes;
 use crate::growing::Growing;
-use crate::http::{Answer, HttpError, Url, ask};
 use crate::knowledge::{HEARTBEAT, LONGEST};
-use crate::secret::{Secret, SecretError};
 
 /// The first pause after a failure, and the longest.
 const FIRST: Duration = Duration::from_millis(500);
@@ -91,7 +91,7 @@ pub(super) async fn listen(source: Source, heard: mpsc::Sender<Heard>) {
             Err(WatchError::NobodyListens) => return,
             Err(error) => error,
         };
-        let state = What::State(SourceState::Away, Some(causes(&error)));
+        let state = What::State(SourceState::Away, Some(chain(&error)));
         if heard.send(Heard { number: source.number, what: state }).await.is_err() {
             return;
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use stead_core::id::Epoch;
+use stead_edge::private::PrivateError;
 use thiserror::Error;
 
 use super::{Name, NameError};
@@ -237,37 +238,9 @@ pub enum Fault {
 /// A key could not be read from its file. The secret is in none of these.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The file can't be read.
-    #[error("can't read the key in {}", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// A folder, a pipe.
-    #[error("{} is no file with a key", .0.display())]
-    NotAFile(PathBuf),
-    /// Its mode.
-    #[error(
-        "others than its owner may use {path} (its mode is {mode:o}): chmod 600 {path}",
-        path = path.display()
-    )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Whose it is.
-    #[error(
-        "{path} belongs to user {owner}, who could put another key there: chown root {path}",
-        path = path.display()
-    )]
-    Owner {
-        /// The file.
-        path: PathBuf,
-        /// The user's number.
-        owner: u32,
-    },
-    /// Its size.
-    #[error("{} is longer than any key", .0.display())]
-    TooLong(PathBuf),
+    /// The file is not read.
+    #[error(transparent)]
+    File(#[from] PrivateError),
     /// What is in it.
     #[error("{path} is no key as tsig-keygen writes it: {what}", path = path.display())]
     Malformed {

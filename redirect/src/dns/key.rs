@@ -1,22 +1,14 @@
 //! Keys that are shared with name servers.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use hickory_proto::rr::TSigner;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
-use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
+use stead_edge::private;
 
 use super::{KeyError, Name};
 
-/// The longest file with a key, in bytes.
-const LONGEST: u64 = 4 * 1024;
-/// The rights of everybody but the owner.
-const OF_OTHERS: u32 = 0o077;
 /// How far two clocks may differ, in seconds: what RFC 8945 section 10 recommends.
 const FUDGE: u16 = 300;
 
@@ -70,26 +62,7 @@ impl Key {
     /// # Errors
     /// See [`KeyError`].
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let unreadable = |error| KeyError::Unreadable(path.to_owned(), error);
-        // A pipe that nobody writes to must not hold us.
-        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = file.map_err(unreadable)?;
-        let meta = file.metadata().map_err(unreadable)?;
-        if !meta.is_file() {
-            return Err(KeyError::NotAFile(path.to_owned()));
-        }
-        if ![0, geteuid().as_raw()].contains(&meta.uid()) {
-            return Err(KeyError::Owner { path: path.to_owned(), owner: meta.uid() });
-        }
-        if meta.mode() & OF_OTHERS != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o7777 });
-        }
-        let mut bytes = Vec::new();
-        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(KeyError::TooLong(path.to_owned()));
-        }
+        let bytes = private::read(path)?;
         let malformed = |what| KeyError::Malformed { path: path.to_owned(), what };
         Self::parse(&bytes).map_err(malformed)
     }
@@ -191,6 +164,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
+    use stead_edge::private::PrivateError;
+
     use super::*;
 
     const GOOD: &str = "key \"ha\" {\n\talgorithm hmac-sha256;\n\tsecret \"c2VjcmV0\";\n};\n";
@@ -239,13 +214,15 @@ mod tests {
         };
         assert!(read(0o600).is_ok() && read(0o400).is_ok());
         for mode in [0o640, 0o604, 0o620] {
-            assert!(matches!(read(mode), Err(KeyError::Exposed { mode: it, .. }) if it == mode));
+            assert!(
+                matches!(read(mode), Err(KeyError::File(PrivateError::Exposed { mode: it, .. })) if it == mode)
+            );
         }
-        assert!(matches!(Key::read(folder.path()), Err(KeyError::NotAFile(_))));
+        assert!(matches!(Key::read(folder.path()), Err(KeyError::File(PrivateError::NotAFile(_)))));
         let nowhere = folder.path().join("nowhere");
-        assert!(matches!(Key::read(&nowhere), Err(KeyError::Unreadable(..))));
+        assert!(matches!(Key::read(&nowhere), Err(KeyError::File(PrivateError::Unreadable(..)))));
         fs::write(&path, "x".repeat(4_097)).unwrap();
-        assert!(matches!(read(0o600), Err(KeyError::TooLong(_))));
+        assert!(matches!(read(0o600), Err(KeyError::File(PrivateError::TooLong(_)))));
         fs::write(&path, GOOD.replace("c2VjcmV0", "??")).unwrap();
         let text = read(0o600).unwrap_err().to_string();
         assert!(text.ends_with("the secret is no base64") && !text.contains("??"), "{text}");

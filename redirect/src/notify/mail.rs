@@ -12,11 +12,11 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
+use stead_edge::private::{Secret, SecretError};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::message::Message;
-use crate::secret::{Secret, SecretError};
 
 /// The port between mail servers (RFC 5321), and those at which mail is handed in (RFC 6409, 8314).
 const PORTS: [(Tls, u16); 3] = [(Tls::None, 25), (Tls::Starttls, 587), (Tls::Tls, 465)];

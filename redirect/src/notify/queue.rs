@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stead_edge::chain;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::message::Message;
 use super::way::WaySettings;
+use crate::growing::Growing;
 use crate::knowledge::Stamp;
-use crate::{causes, growing::Growing};
 
 /// Messages that wait at one way.
 const WAITING: usize = 256;
@@ -137,7 +138,7 @@ impl Queue {
         let mut pauses = Growing::new(retries.first, retries.longest);
         for attempt in 1..=retries.attempts.max(1) {
             let said = self.settings.tell(message).await;
-            let error = said.err().map(|error| causes(&error));
+            let error = said.err().map(|error| chain(&error));
             self.note(error.clone());
             let Some(error) = error else { return true };
             let (way, subject) = (&self.settings.name, message.line());

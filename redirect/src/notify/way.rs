@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use hyper::header::HeaderName;
 use serde::Deserialize;
+use stead_edge::http::Url;
 use thiserror::Error;
 
 use super::mail::{self, Mail, MailError};
 use super::message::Message;
 use super::program;
 use super::webhook::{self, Webhook, WebhookError};
-use crate::http::Url;
 use crate::lasting::Lasting;
 use crate::program::{Command, RunError};
 

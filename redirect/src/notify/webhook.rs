@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
+use stead_edge::http::{HttpError, Url, ask};
+use stead_edge::private::{Secret, SecretError};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::message::Message;
-use crate::http::{HttpError, Url, ask};
-use crate::secret::{Secret, SecretError};
 
 /// How much of an answer is read, in bytes: it only has to be one.
 const ANSWER: usize = 64 * 1024;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use stead_core::redirect::{Probing, announcement};
 use stead_core::time::Span;
+use stead_edge::polled::Polled;
 use stead_linux::packet::{Claim, PacketError, PacketSocket, Wanted, neighbor};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::frames;
 use super::identity::{Heard, Identity};
 use super::leash::{Leash, lock};
 use super::order::{Held, Phase};
-use super::polled::Polled;
 use super::role::RoleError;
 use super::trial::{Form, Station, Trial};
 
@@ -21,7 +22,7 @@ use super::trial::{Form, Station, Trial};
 pub(super) struct Holder {
     identity: Identity,
     form: Form,
-    socket: Polled,
+    socket: Polled<PacketSocket>,
     /// Keeps this node in the group in which an IPv6 address is asked for: switches that listen to
     /// such reports would not bring the questions otherwise.
     _group: Option<UdpSocket>,
@@ -114,7 +115,7 @@ impl Holder {
 
     /// Goes on until nobody wants to know any more.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut buffer = Polled::buffer();
+        let mut buffer = frames::buffer();
         loop {
             let due = self.due();
             tokio::select! {
@@ -123,7 +124,7 @@ impl Holder {
                 () = self.leash.ended() => return,
                 () = self.changed.notified() => {}
                 () = sleep_until(due) => self.on_due(),
-                read = self.socket.read(&mut buffer, |frame| self.on_frame(frame)) => {
+                read = frames::read(&self.socket, &mut buffer, |frame| self.on_frame(frame)) => {
                     if read.is_err() {
                         return;
                     }

@@ -48,6 +48,7 @@
 //! does not hear itself. What a service's own static entries are: the address is another one.
 
 mod drive;
+mod frames;
 #[cfg(test)]
 mod fuzz;
 mod holder;
@@ -56,7 +57,6 @@ mod judge;
 mod leash;
 mod observer;
 mod order;
-mod polled;
 mod role;
 mod text;
 mod trial;

@@ -4,17 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use stead_edge::polled::Polled;
 use stead_linux::netlink::{Mac, Neighbour, NeighbourState, Netlink, NetlinkError};
 use stead_linux::packet::arp::{self, Arp};
 use stead_linux::packet::echo::{self, Echo, End};
 use stead_linux::packet::{Frame, PacketError, PacketSocket, PingError, Pinger, Wanted, neighbor};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::frames;
 use super::holder::span;
 use super::identity::{question, who};
 use super::leash::{Leash, lock};
 use super::order::{Entry, Seen};
-use super::polled::Polled;
 use super::role::RoleError;
 use super::trial::{Station, Trial};
 
@@ -30,7 +31,7 @@ pub(super) struct Observer {
     /// The MAC of each holder, as neighbours are to see it.
     macs: [Mac; 2],
     pinger: Pinger,
-    socket: Polled,
+    socket: Polled<PacketSocket>,
     netlink: Mutex<Netlink>,
     state: Mutex<State>,
     pub(super) leash: Leash,
@@ -169,7 +170,7 @@ impl Observer {
 
     /// Goes on until nobody wants to know any more.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut buffer = Polled::buffer();
+        let mut buffer = frames::buffer();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -177,7 +178,7 @@ impl Observer {
                 biased;
                 () = self.leash.ended() => return,
                 _ = ticks.tick() => self.ping(),
-                read = self.socket.read(&mut buffer, |frame| self.on_frame(frame)) => {
+                read = frames::read(&self.socket, &mut buffer, |frame| self.on_frame(frame)) => {
                     if read.is_err() {
                         return;
                     }

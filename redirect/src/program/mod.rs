@@ -20,12 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use stead_edge::polled::Polled;
 use stead_linux::process::{
     ProcessError, Running, Signal, Spec, session_members, signal_session, spawn,
 };
 use thiserror::Error;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -238,14 +238,9 @@ struct Leash(Option<Running>);
 
 impl Leash {
     /// What is readable when the program has ended.
-    fn end(&self) -> io::Result<AsyncFd<OwnedFd>> {
+    fn end(&self) -> io::Result<Polled<OwnedFd>> {
         let running = self.0.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        #[expect(
-            deprecated,
-            reason = "unsound only for what may close its descriptor; an owned one is not closed \
-                      before it is dropped, and the successor is unsafe"
-        )]
-        AsyncFd::with_interest(running.as_fd().try_clone_to_owned()?, Interest::READABLE)
+        Polled::new(running.as_fd().try_clone_to_owned()?)
     }
 
     /// How it ended; if it has not, it is killed first. `None` if the kernel does not let it go.

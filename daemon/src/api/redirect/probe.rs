@@ -8,6 +8,7 @@ use stead_core::id::{NodeId, ServiceId};
 use stead_core::state::State;
 use stead_core::state::config::ServiceAddress;
 use stead_core::time::Span;
+use stead_edge::chain;
 use stead_redirect::probe::{
     self, Answer as Played, Cast, Findings, Form, Nodes, Order, Place, Saying, Trial, Verdict,
 };
@@ -17,7 +18,6 @@ use tokio::time::Instant;
 use super::super::Desk;
 use super::super::message::Failure;
 use super::super::requests::{Answered, config_of, member};
-use crate::chain::chain;
 use crate::layers::observe::{Eyes, Observers, Question, Sight, owned};
 
 /// How long a node may take for one order.

@@ -12,13 +12,13 @@ use stead_core::redirect::Probing;
 use stead_core::state::config::{AddressRange, NetworkConfig, ServiceAddress};
 use stead_core::state::{Change, Refusal, RegisterChange, Registered, Reservation, State};
 use stead_core::time::Span;
+use stead_edge::chain;
 use stead_linux::netlink::Netlink;
 
 use super::pools_there;
 use super::{Failure, Handle, ReservedAnswer, Stranger, answer, commit, config_of, next};
 use crate::alike::nearest;
 use crate::api::requests::Answered;
-use crate::chain::chain;
 use crate::redirect::{target, who_uses};
 
 /// What stands for a MAC where the name of a network could.

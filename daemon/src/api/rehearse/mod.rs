@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::{Incarnation, NodeId};
+use stead_edge::chain;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -24,7 +25,6 @@ use super::Desk;
 use super::fence::{WayReport, ways};
 use super::message::{Changed, Failure, Rehearse};
 use super::requests::{Answered, config_of, member};
-use crate::chain::chain;
 use crate::driver::handle::Handle;
 use crate::driver::rehearse::{Cycled, NoTurn, Rehearsals};
 use crate::driver::view::View;

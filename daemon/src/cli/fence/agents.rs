@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde::Serialize;
+use stead_edge::chain;
 
-use crate::chain::chain;
 use crate::cli::agents::{PARAMETERS, PATIENCE, paragraph, parameter};
 use crate::cli::context::{Context, print, print_json};
 use crate::cli::exit::Exit;

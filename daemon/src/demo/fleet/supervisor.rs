@@ -181,7 +181,7 @@ impl Unit {
         self.restarts += 1;
         if let Err(error) = self.begin() {
             // tried again at the next look
-            eprintln!("{} of {}: {}", self.part.name(), self.node, crate::chain::chain(&error));
+            eprintln!("{} of {}: {}", self.part.name(), self.node, stead_edge::chain(&error));
         }
     }
 }

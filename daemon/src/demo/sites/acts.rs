@@ -109,7 +109,7 @@ impl Story<'_> {
             Ok(played) => played,
             Err(FleetError::Interrupted) => return Err(FleetError::Interrupted),
             Err(error) => {
-                let complaint = Some(crate::chain::chain(&error));
+                let complaint = Some(stead_edge::chain(&error));
                 Played { complaint, ..Played::default() }
             }
         };

@@ -14,12 +14,12 @@ use stead_core::quorum::ask::Standing;
 use stead_core::quorum::chain::Module;
 use stead_core::state::QuorumServer;
 use stead_core::state::config::ExecConfig;
+use stead_edge::chain;
 use stead_log::transport::{Identity, KeyHash};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Finding, Patient};
 use crate::api::report::BreakerReport;
-use crate::chain::chain;
 use crate::quorum_client::{Looked, NotConnected, look};
 use crate::tie_breaker::exec;
 

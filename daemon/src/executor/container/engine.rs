@@ -181,7 +181,7 @@ pub(super) mod tests {
     use tokio::net::UnixListener;
 
     use super::*;
-    use crate::chain::chain;
+    use stead_edge::chain;
 
     /// An engine that gives these bytes to whoever asks.
     pub(in super::super) fn stand_in(answer: Vec<u8>) -> (tempfile::TempDir, Engine) {

@@ -38,6 +38,7 @@ use std::time::Duration;
 use stead_core::resource::{Answer, Operation};
 use stead_core::state::config::ResourceTimes;
 use stead_core::time::Span;
+use stead_edge::chain;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -56,7 +57,6 @@ use super::say;
 use super::surroundings::Surroundings;
 use crate::agent::cgroup::Group;
 use crate::agent::duration;
-use crate::chain::chain;
 
 /// How long a start may take, where the file doesn't say: an engine under load takes seconds.
 const START_TIMEOUT: Span = Span::from_millis(60_000);

@@ -1,11 +1,12 @@
 //! The control group below which a container runs: one of ours, that stays while containers come
 //! and go, and that can be sealed.
 
+use stead_edge::chain;
+
 use super::super::drop_in;
 use super::super::systemd::Systemd;
 use super::api::Info;
 use crate::agent::cgroup::Group;
-use crate::chain::chain;
 
 /// Below this slice engines put containers of which nothing is said.
 const ABOVE: &str = "system.slice";

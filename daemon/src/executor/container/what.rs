@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use stead_core::resource::Answer;
 use stead_core::state::config::{ContainerHow, MountConfig, ResourceConfig};
+use stead_edge::chain;
 
 use super::api::{Host, Mount, Policy, Shown, Wish};
 use super::engine::EngineError;
 use super::failed;
-use crate::chain::chain;
 use crate::executor::wanted::Wanted;
 
 /// How the names of our containers begin. Nobody else's should.

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use stead_core::time::Instant;
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use stead_linux::gate::{Gate, GateError};
 use stead_linux::netlink::{Netlink, NetlinkError};
 
 use super::{FORM, Kernel, KernelError, RETRY};
-use crate::chain::chain;
 
 impl Kernel {
     /// Brings the gate to interfaces that are new, also to one that came back under its old name.

@@ -15,12 +15,12 @@ use std::net::IpAddr;
 
 use stead_core::id::Epoch;
 use stead_core::time::{Instant, Span};
+use stead_edge::chain;
 use stead_linux::clock::boottime;
 use stead_linux::gate::{Form, Gate, GateError};
 use stead_linux::netlink::{AddressSpec, Event, Link, Monitor, Netlink, NetlinkError};
 
 use super::ipc::{Network, Place, Reach};
-use crate::chain::chain;
 use crate::keeper::page::LeasePage;
 use gate::{devices, install};
 

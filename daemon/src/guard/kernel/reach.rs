@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use stead_core::state::MacAddress;
+use stead_edge::chain;
 use stead_linux::netlink::{AddressGeneration, Link, Mac, MacvlanMode, Netlink, NetlinkError};
 use stead_linux::sysctl::{self, Setting};
 
 use super::Kernel;
-use crate::chain::chain;
 use crate::guard::ipc::Reach;
 
 /// The interface of what a routing daemon announces.

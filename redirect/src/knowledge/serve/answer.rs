@@ -10,12 +10,12 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use stead_edge::private::Secret;
 use tokio::sync::{Semaphore, watch};
 
 use super::events::{Said, stream};
 use crate::knowledge::document::{Order, Whereabouts, is_name};
 use crate::knowledge::shelf::Shelf;
-use crate::secret::Secret;
 
 /// What is listed of a service.
 #[derive(Debug, Serialize)]

@@ -30,18 +30,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
+use stead_edge::listener;
+use stead_edge::private::Secret;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::shelf::Shelf;
-use crate::secret::Secret;
 use answer::Counter;
 pub use events::HEARTBEAT;
 
+/// What can be read, for the log.
+const WHAT: &str = "where services are";
 /// The port that the book proposes.
 pub const USUAL_PORT: u16 = 7420;
 /// Connections at once that wait for the next document.
@@ -52,16 +54,6 @@ const ASKERS: usize = 32;
 const WHOLE: Duration = Duration::from_secs(10);
 /// How long a stream lasts: no reader keeps a place for ever.
 const STREAM: Duration = Duration::from_secs(60 * 60);
-/// How long a client may take to say what it wants.
-const HEADERS: Duration = Duration::from_secs(5);
-/// How many bytes it may take for that.
-const REQUEST_BYTES: usize = 8 * 1024;
-/// How many headers it may send.
-const REQUEST_HEADERS: usize = 64;
-/// The time between two attempts to bind.
-const RETRY: Duration = Duration::from_secs(5);
-/// The time between two attempts to accept, when there are no descriptors.
-const BREATH: Duration = Duration::from_millis(100);
 /// For how long a kernel may leave what was sent to it without a word (TCP_USER_TIMEOUT).
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -78,7 +70,7 @@ pub struct Settings {
 pub async fn serve(settings: Settings, shelf: Shelf, ending: watch::Receiver<bool>) {
     let mut over = ending.clone();
     let listener = tokio::select! {
-        listener = bind(settings.address) => listener,
+        listener = listener::bind(settings.address, WHAT) => listener,
         _ = over.wait_for(|ending| *ending) => return,
     };
     serve_on(listener, settings.token, shelf, ending).await;
@@ -93,57 +85,12 @@ pub async fn serve_on(
 ) {
     let mut over = ending.clone();
     let counter = Counter::new(shelf, token, WATCHERS, ending);
+    let attend = |stream| attend(stream, counter.clone());
+    let accept = listener::accept(listener, WATCHERS + ASKERS, WHAT, attend);
     tokio::select! {
-        never = accept(listener, counter) => match never {},
+        never = accept => match never {},
         // An error means that the sender is gone, which ends it as well.
         _ = over.wait_for(|ending| *ending) => {}
-    }
-}
-
-async fn accept(listener: TcpListener, counter: Counter) -> Infallible {
-    let places = Arc::new(Semaphore::new(WATCHERS + ASKERS));
-    loop {
-        // First a place, then a client: those for whom there is none wait in the kernel.
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let counter = counter.clone();
-                tokio::spawn(async move {
-                    attend(stream, counter).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
-                tracing::warn!(%error, "the listener for clients' knowledge can't accept anybody");
-                tokio::time::sleep(BREATH).await;
-            }
-        }
-    }
-}
-
-/// Binds the address, however long that takes.
-async fn bind(address: SocketAddr) -> TcpListener {
-    let mut told = false;
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                tracing::info!("clients can ask at http://{address}/where");
-                return listener;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(
-                        "clients can't ask at {address}: {error}; it is tried again every {} s, \
-                         and nothing else is wrong",
-                        RETRY.as_secs()
-                    );
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        }
     }
 }
 
@@ -161,13 +108,7 @@ async fn attend(stream: TcpStream, counter: Counter) {
             Ok::<_, Infallible>(answer)
         }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(REQUEST_BYTES)
-        .max_headers(REQUEST_HEADERS)
-        .keep_alive(false);
-    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    let connection = listener::one_request().serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     let mut ended = tokio::time::timeout(WHOLE, &mut connection).await;
     if ended.is_err() && streams.load(Ordering::Relaxed) {

@@ -173,7 +173,7 @@ async fn a_token_is_told_to_those_who_ask_for_it() {
     let (key, machine) = (key(), Machine::new());
     let path = machine.write("token", "open sesame\n");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its mode");
-    let secret = stead_redirect::secret::Secret::read(&path).expect("a secret");
+    let secret = stead_edge::private::Secret::read(&path).expect("a secret");
     let envelope = signed(&document("node1", "10.0.0.1", 1), &key);
     let node = Node::start(Some(secret)).await.says(envelope).await;
     let without = machine.configure(&[node.url()], &[&key], "");

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use stead_edge::private::Secret;
 use stead_redirect::knowledge::{
     Cluster, Document, Envelope, Key, Order, Shelf, Stamp, VERSION, Whereabouts, serve_on,
 };
-use stead_redirect::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;

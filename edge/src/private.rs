@@ -1,5 +1,4 @@
-//! Secrets: read when they are needed, told on standard input, and blanked out of whatever comes
-//! back.
+//! Files that nobody but their owner may read, and secrets in them.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -15,12 +14,74 @@ use thiserror::Error;
 const LONGEST: u64 = 4 * 1024;
 /// The rights of everybody but the owner.
 const OF_OTHERS: u32 = 0o077;
-/// What stands where one was.
-const BLANK: &str = "[secret]";
+/// What stands where a secret was.
+pub const BLANK: &str = "[secret]";
+
+/// Why a file with a secret is not read. The value is in none of these, and nothing was changed.
+#[derive(Debug, Error)]
+pub enum PrivateError {
+    /// It can't be read.
+    #[error("can't read the secret in {}", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// It is a folder, a device or a pipe.
+    #[error("{} is no file with a secret", .0.display())]
+    NotAFile(PathBuf),
+    /// Others may use it.
+    #[error(
+        "others than its owner may use {path} (its mode is {mode:o}): chmod 600 {path}",
+        path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is another user's.
+    #[error(
+        "{path} belongs to user {owner}, who could put another secret there: chown root {path}",
+        path = path.display()
+    )]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The user's number.
+        owner: u32,
+    },
+    /// Its size.
+    #[error("{} is longer than any secret ({LONGEST} bytes)", .0.display())]
+    TooLong(PathBuf),
+}
+
+/// What is in a file that belongs to root or to who we are, and that nobody else may use.
+///
+/// # Errors
+/// See [`PrivateError`].
+pub fn read(path: &Path) -> Result<Vec<u8>, PrivateError> {
+    let unreadable = |error| PrivateError::Unreadable(path.to_owned(), error);
+    // A pipe that nobody writes to must not hold us.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(PrivateError::NotAFile(path.to_owned()));
+    }
+    if ![0, geteuid().as_raw()].contains(&meta.uid()) {
+        return Err(PrivateError::Owner { path: path.to_owned(), owner: meta.uid() });
+    }
+    if meta.mode() & OF_OTHERS != 0 {
+        return Err(PrivateError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o7777 });
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let fits = bytes.len() as u64 <= LONGEST;
+    if fits { Ok(bytes) } else { Err(PrivateError::TooLong(path.to_owned())) }
+}
 
 /// A value that is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(String);
+pub struct Secret(String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,56 +89,36 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a file holds no secret. The value is in none of these.
+/// Why a file holds no secret.
 #[derive(Debug, Error)]
-pub(super) enum SecretError {
-    #[error("can't read the secret in {}", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
-    #[error("{} is no file with a secret", .0.display())]
-    NotAFile(PathBuf),
-    #[error(
-        "others than its owner may use {path} (its mode is {mode:o}): chmod 600 {path}",
-        path = path.display()
-    )]
-    Exposed { path: PathBuf, mode: u32 },
-    #[error(
-        "{path} belongs to user {owner}, who could put another secret there: chown root {path}",
-        path = path.display()
-    )]
-    Owner { path: PathBuf, owner: u32 },
+pub enum SecretError {
+    /// It is not read.
+    #[error(transparent)]
+    File(#[from] PrivateError),
+    /// Nothing is in it.
     #[error("{} is empty; write the secret into it, on one line", .0.display())]
     Empty(PathBuf),
-    #[error("{} is longer than any secret ({LONGEST} bytes)", .0.display())]
-    TooLong(PathBuf),
+    /// More is in it.
     #[error("{} has more than one line; a secret is one line", .0.display())]
     SeveralLines(PathBuf),
+    /// What is in it can't be said in a line.
     #[error("the secret in {} is no text, or has characters that no line can hold", .0.display())]
     NotText(PathBuf),
 }
 
 impl Secret {
+    /// A value that is known already.
+    #[must_use]
+    pub fn of(value: String) -> Self {
+        Self(value)
+    }
+
     /// The one line of a file that nobody but its owner may read: root, or who we are.
-    pub(super) fn read(path: &Path) -> Result<Self, SecretError> {
-        let unreadable = |error| SecretError::Unreadable(path.to_owned(), error);
-        // A pipe that nobody writes to must not hold us.
-        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = file.map_err(unreadable)?;
-        let meta = file.metadata().map_err(unreadable)?;
-        if !meta.is_file() {
-            return Err(SecretError::NotAFile(path.to_owned()));
-        }
-        if ![0, geteuid().as_raw()].contains(&meta.uid()) {
-            return Err(SecretError::Owner { path: path.to_owned(), owner: meta.uid() });
-        }
-        if meta.mode() & OF_OTHERS != 0 {
-            return Err(SecretError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o7777 });
-        }
-        let mut bytes = Vec::new();
-        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(SecretError::TooLong(path.to_owned()));
-        }
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let mut bytes = read(path)?;
         bytes.pop_if(|byte| *byte == b'\n');
         let text = String::from_utf8(bytes);
         let text = text.map_err(|_| SecretError::NotText(path.to_owned()))?;
@@ -94,45 +135,10 @@ impl Secret {
     }
 
     /// The value.
-    pub(super) fn tell(&self) -> &str {
+    #[must_use]
+    pub fn tell(&self) -> &str {
         &self.0
     }
-}
-
-/// What must not be seen of what a device says.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hidden(Vec<Secret>);
-
-impl Hidden {
-    pub(super) fn add(&mut self, value: &str) {
-        if !value.is_empty() {
-            self.0.push(Secret(value.to_owned()));
-            // As it stands in a URL.
-            let encoded = percent_encoded(value);
-            if encoded != value {
-                self.0.push(Secret(encoded));
-            }
-        }
-        // The longest first: one may be a part of another.
-        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
-    }
-
-    /// The text without them.
-    pub(super) fn blank(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(&secret.0, BLANK))
-    }
-}
-
-fn percent_encoded(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -183,15 +189,5 @@ mod tests {
         assert_eq!(folder.to_string(), "/ is no file with a secret");
         let none = Secret::read(Path::new("/nowhere/secret")).unwrap_err();
         assert_eq!(none.to_string(), "can't read the secret in /nowhere/secret");
-    }
-
-    #[test]
-    fn no_secret_is_left_in_a_text() {
-        let mut hidden = Hidden::default();
-        for secret in ["p&q", "p", ""] {
-            hidden.add(secret);
-        }
-        assert_eq!(hidden.blank("url?a=p%26q -P p&q x"), "url?a=[secret] -P [secret] x");
-        assert_eq!(format!("{hidden:?}"), "Hidden([[secret], [secret], [secret]])");
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Something with a nonblocking descriptor (socket, pidfd), waited for until it is readable.
-pub(crate) struct Polled<T> {
+pub struct Polled<T> {
     inner: T,
     /// A copy of the descriptor, so that what is registered stays open whatever `inner` does.
     waits: AsyncFd<OwnedFd>,
@@ -15,7 +15,7 @@ pub(crate) struct Polled<T> {
 
 impl<T: AsFd> Polled<T> {
     /// Registers it with the runtime in whose context this is called.
-    pub(crate) fn new(inner: T) -> io::Result<Self> {
+    pub fn new(inner: T) -> io::Result<Self> {
         let copy = inner.as_fd().try_clone_to_owned()?;
         #[expect(
             deprecated,
@@ -27,18 +27,18 @@ impl<T: AsFd> Polled<T> {
     }
 
     /// What is waited for.
-    pub(crate) fn get(&self) -> &T {
+    pub fn get(&self) -> &T {
         &self.inner
     }
 
     /// Waits until it is readable; for what stays so (a pidfd after the end of its process).
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&self) -> io::Result<()> {
         self.waits.readable().await.map(|mut guard| guard.retain_ready())
     }
 
     /// Waits until `read` returns something. It is asked again whenever something new came, so it
     /// has to return `None` only where nothing is left to read.
-    pub(crate) async fn next<R>(&self, mut read: impl FnMut(&T) -> Option<R>) -> io::Result<R> {
+    pub async fn next<R>(&self, mut read: impl FnMut(&T) -> Option<R>) -> io::Result<R> {
         loop {
             let mut guard = self.waits.readable().await?;
             match read(&self.inner) {

@@ -3,7 +3,8 @@
 use std::error::Error;
 
 /// The error and its causes, joined with colons: the causes stand in `source` alone.
-pub(crate) fn chain(error: &dyn Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

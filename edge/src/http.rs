@@ -83,8 +83,21 @@ impl FromStr for Url {
 }
 
 impl Url {
+    /// That path at that address; `host` is what the request names (its header `Host`).
+    #[must_use]
+    pub fn at(at: SocketAddr, host: String, path: String) -> Self {
+        Self { at, host, path }
+    }
+
+    /// The address, the host with its port, and the path with what is asked for there.
+    #[must_use]
+    pub fn into_parts(self) -> (SocketAddr, String, String) {
+        (self.at, self.host, self.path)
+    }
+
     /// The same place, and there what lies below.
-    pub(crate) fn below(&self, path: &str) -> Self {
+    #[must_use]
+    pub fn below(&self, path: &str) -> Self {
         let path = format!("{}/{path}", self.path.trim_end_matches('/'));
         Self { path, ..self.clone() }
     }
@@ -109,7 +122,7 @@ pub enum HttpError {
 
 /// The beginning of an answer, and what is still to come. Its connection ends with it.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     at: SocketAddr,
     response: Response<Incoming>,
     connection: JoinHandle<()>,
@@ -122,7 +135,10 @@ impl Drop for Answer {
 }
 
 /// Asks; takes as long as it takes.
-pub(crate) async fn ask(
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn ask(
     url: &Url,
     mut request: http::request::Builder,
     body: Bytes,
@@ -154,16 +170,23 @@ pub(crate) async fn ask(
 }
 
 impl Answer {
-    pub(crate) fn status(&self) -> StatusCode {
+    /// How it went.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
-    pub(crate) fn headers(&self) -> &HeaderMap {
+    /// What stands before the body.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
     /// The next piece of the body; `None` after the last.
-    pub(crate) async fn part(&mut self) -> Result<Option<Bytes>, HttpError> {
+    ///
+    /// # Errors
+    /// [`HttpError::Talk`]
+    pub async fn part(&mut self) -> Result<Option<Bytes>, HttpError> {
         while let Some(frame) = self.response.body_mut().frame().await {
             let frame = frame.map_err(|error| HttpError::Talk(self.at, error))?;
             if let Ok(data) = frame.into_data() {
@@ -174,7 +197,10 @@ impl Answer {
     }
 
     /// All of the body.
-    pub(crate) async fn whole(mut self, longest: usize) -> Result<Vec<u8>, HttpError> {
+    ///
+    /// # Errors
+    /// [`HttpError::Talk`] and [`HttpError::TooLong`]
+    pub async fn whole(mut self, longest: usize) -> Result<Vec<u8>, HttpError> {
         let mut bytes = Vec::new();
         while let Some(part) = self.part().await? {
             bytes.extend_from_slice(&part);

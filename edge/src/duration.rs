@@ -2,7 +2,7 @@
 
 use stead_core::time::Span;
 
-use super::section::shown;
+use super::shown;
 
 /// The longest duration that is accepted: a day. No arithmetic on timers can overflow below it.
 const LONGEST: Span = Span::from_millis(24 * 60 * 60 * 1_000);
@@ -37,18 +37,18 @@ const SPELLINGS: [(&str, &str); 20] = [
 
 /// Why a text is no duration.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub struct Wrong {
     /// What is wrong with it.
-    pub(super) message: String,
+    pub message: String,
     /// What was probably meant, in a form that is accepted.
-    pub(super) meant: Option<String>,
+    pub meant: Option<String>,
 }
 
 /// Reads a duration. `usual` is the unit to propose where none is given.
 ///
 /// # Errors
 /// Says what is wrong with it and what was probably meant.
-pub(super) fn parse(text: &str, usual: &str) -> Result<Span, Wrong> {
+pub fn parse(text: &str, usual: &str) -> Result<Span, Wrong> {
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str, usual: &str) -> Result<Span, Wrong> {
 ///
 /// # Errors
 /// As [`parse`].
-pub(super) fn parse_long(text: &str) -> Result<Span, Wrong> {
+pub fn parse_long(text: &str) -> Result<Span, Wrong> {
     let trimmed = text.trim();
     let days = trimmed.strip_suffix('d').map(str::trim_end).and_then(|it| it.parse::<u64>().ok());
     let hours = trimmed.strip_suffix('h').map(str::trim_end).and_then(|it| it.parse::<u64>().ok());
@@ -96,7 +96,7 @@ pub(super) fn parse_long(text: &str) -> Result<Span, Wrong> {
 }
 
 /// Such a duration as the file spells it.
-pub(super) fn write_long(span: Span) -> String {
+pub fn write_long(span: Span) -> String {
     let day = LONGEST.as_micros();
     if span > Span::ZERO && span.as_micros().is_multiple_of(day) {
         return format!("{}d", span.as_micros() / day);
@@ -128,13 +128,13 @@ fn micros(number: &str, factor: u64) -> Result<u64, &'static str> {
 }
 
 /// The duration as the file spells it: in the largest unit that gives a whole number.
-pub(super) fn write(span: Span) -> String {
+pub fn write(span: Span) -> String {
     let (number, unit) = parts(span);
     format!("{number}{unit}")
 }
 
 /// The duration as a sentence spells it.
-pub(super) fn say(span: Span) -> String {
+pub fn say(span: Span) -> String {
     let (number, unit) = parts(span);
     format!("{number} {unit}")
 }
