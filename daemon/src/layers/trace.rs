@@ -170,7 +170,11 @@ async fn names(wanted: &Wanted, name: &str, resolvers: &[SocketAddr]) -> Vec<Pla
 async fn below(wanted: &Wanted, address: IpAddr) -> Vec<Place> {
     let macs = wanted.macs.clone();
     let looked = spawn_blocking(move || local(address, &macs)).await;
-    let mut places = looked.unwrap_or_default();
+    let mut places = looked.unwrap_or_else(|error| {
+        // A bug, and no reason to hide what the others say.
+        tracing::error!("a look into this machine's own tables broke off: {error}");
+        Vec::new()
+    });
     // Last: it has the kernel look the neighbour up, if it does not know it.
     let echo = match routing::observe(address, None, Duration::from_secs(1)).await {
         Ok(observed) if observed.answered => {
@@ -230,10 +234,12 @@ fn local(address: IpAddr, macs: &[[u8; 6]]) -> Vec<Place> {
         None => format!("{} on {name}, on the segment", route.to),
     };
     let mut places = vec![place(Layer::Route, &address, "this kernel", Ok(via))];
-    let known = netlink.neighbours().unwrap_or_default();
-    let known = known.iter().find(|it| it.addr == hop && Some(it.index) == route.index);
-    let table = format!("neighbours of {name}");
-    let mut entry = place(Layer::Arp, &hop, &table, neighbour(known));
+    let table = netlink.neighbours();
+    let is_hop = |it: &&Neighbour| it.addr == hop && Some(it.index) == route.index;
+    let known = table.as_ref().map(|all| all.iter().find(is_hop));
+    let says = known.map(neighbour).map_err(|error| chain(error));
+    let known = known.ok().flatten();
+    let mut entry = place(Layer::Arp, &hop, &format!("neighbours of {name}"), says);
     entry.age_ms = known.and_then(|it| it.ages).map(|ages| millis(ages.confirmed));
     let mac = known.filter(|it| it.state.is_used()).and_then(|it| it.mac);
     // Of a gateway's MAC nothing is known here.
@@ -250,10 +256,10 @@ fn is_own(netlink: &mut Netlink, address: IpAddr) -> bool {
     netlink.addresses().is_ok_and(|all| all.iter().any(|it| it.addr == address))
 }
 
-fn neighbour(known: Option<&Neighbour>) -> Result<String, String> {
-    let Some(known) = known else { return Ok("not known: it is asked when it is needed".into()) };
+fn neighbour(known: Option<&Neighbour>) -> String {
+    let Some(known) = known else { return "not known: it is asked when it is needed".into() };
     let mac = known.mac.map_or_else(|| "no MAC".to_owned(), |mac| mac.to_string());
-    Ok(match known.state {
+    match known.state {
         NeighbourState::Reachable => format!("{mac}, confirmed lately"),
         NeighbourState::Stale => format!("{mac}, used, and asked about after that"),
         NeighbourState::Delay | NeighbourState::Probe => format!("{mac}, being asked about"),
@@ -261,19 +267,21 @@ fn neighbour(known: Option<&Neighbour>) -> Result<String, String> {
         NeighbourState::Incomplete => "being asked for the first time".to_owned(),
         NeighbourState::Failed => "nobody answers for it".to_owned(),
         NeighbourState::Other => format!("{mac}, set by something else"),
-    })
+    }
 }
 
 /// Behind which port a MAC is, if the switch is a bridge of this machine.
 fn port(netlink: &mut Netlink, mac: Mac, index: Option<u32>) -> Place {
-    let found = netlink.find_station(mac).unwrap_or_default();
-    let station = found.iter().find(|it| Some(it.port) != index);
-    let says = match station {
-        Some(station) => {
+    let found = netlink.find_station(mac);
+    let found = found.map(|all| all.into_iter().find(|it| Some(it.port) != index));
+    let station = found.as_ref().ok().and_then(Option::as_ref);
+    let says = match (&found, station) {
+        (Err(error), _) => Err(chain(error)),
+        (Ok(_), Some(station)) => {
             let name = netlink.link(station.port).map(|link| link.name);
             Ok(format!("port {}", name.unwrap_or_else(|_| station.port.to_string())))
         }
-        None => Err("the switch is not this machine's: look into its table".to_owned()),
+        (Ok(_), None) => Err("the switch is not this machine's: look into its table".to_owned()),
     };
     Place {
         layer: Layer::Mac.name().to_owned(),

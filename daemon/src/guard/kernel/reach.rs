@@ -88,7 +88,7 @@ impl Kernel {
             self.rescan();
         }
         // The first of several addresses in a network must not take the others along.
-        quietly(sysctl::write(STUB, Setting::PromoteSecondaries, 1));
+        self.set(STUB, Setting::PromoteSecondaries, 1);
         self.netlink.link(link.index).map_err(|error| chain(&error))
     }
 
@@ -106,7 +106,7 @@ impl Kernel {
             Err(error) if error.not_there() => {}
             Err(error) => return Err(chain(&error)),
         }
-        answer_for_own_addresses_only(&parent.name);
+        self.answer_for_own_addresses_only(&parent.name);
         let made =
             self.netlink.create_macvlan(&name, parent.index, MacvlanMode::Bridge, Some(Mac(mac.0)));
         let link = made.map_err(|error| chain(&error))?;
@@ -126,15 +126,37 @@ impl Kernel {
             Ok(()) | Err(NetlinkError::Refused { .. }) => {}
             Err(error) => return Err(chain(&error)),
         }
-        answer_for_own_addresses_only(&link.name);
+        self.answer_for_own_addresses_only(&link.name);
         // The way back to clients is the card's, where the node's own address is.
-        quietly(sysctl::write(&link.name, Setting::RpFilter, 2));
-        quietly(sysctl::write(&link.name, Setting::AcceptDad, 0));
-        quietly(sysctl::write(&link.name, Setting::AcceptRa, 0));
+        self.set(&link.name, Setting::RpFilter, 2);
+        self.set(&link.name, Setting::AcceptDad, 0);
+        self.set(&link.name, Setting::AcceptRa, 0);
         self.mac_devices.insert(link.name.clone());
         self.be_strict()?;
         self.netlink.set_up(link.index).map_err(|error| chain(&error))?;
         self.netlink.link(link.index).map_err(|error| chain(&error))
+    }
+
+    /// Without it the card would answer for the addresses of other interfaces, with its own MAC, and
+    /// questions of this node would teach its MAC to neighbours in the place of the service's.
+    fn answer_for_own_addresses_only(&mut self, interface: &str) {
+        for (setting, wanted) in [(Setting::ArpIgnore, 1), (Setting::ArpAnnounce, 2)] {
+            if sysctl::read(interface, setting).is_ok_and(|it| it < wanted) {
+                self.set(interface, setting, wanted);
+            }
+        }
+    }
+
+    /// Sets it, if it is something else. That it can't be is told, and no reason to serve nothing;
+    /// but where there is no such setting (a machine without IPv6) there is nothing to be told.
+    fn set(&mut self, interface: &str, setting: Setting, value: i32) {
+        if sysctl::read(interface, setting).is_ok_and(|it| it == value) {
+            return;
+        }
+        match sysctl::write(interface, setting, value) {
+            Err(error) if !error.not_there() => self.troubles.push(chain(&error)),
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Takes away the interfaces with a MAC of their own on which no address stands any more.
@@ -184,22 +206,6 @@ impl Kernel {
             }
         }
     }
-}
-
-/// Without it the card would answer for the addresses of other interfaces, with its own MAC, and
-/// questions of this node would teach its MAC to neighbours in the place of the service's.
-fn answer_for_own_addresses_only(interface: &str) {
-    for (setting, wanted) in [(Setting::ArpIgnore, 1), (Setting::ArpAnnounce, 2)] {
-        if sysctl::read(interface, setting).is_ok_and(|it| it < wanted) {
-            quietly(sysctl::write(interface, setting, wanted));
-        }
-    }
-}
-
-/// What can't be set is so on machines without IPv6, or where /proc can't be written: what it is
-/// for is looked at by `stead doctor`.
-fn quietly(written: Result<(), sysctl::SysctlError>) {
-    drop(written);
 }
 
 #[cfg(test)]
