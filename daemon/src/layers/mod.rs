@@ -21,10 +21,12 @@
 //! In words, in what was seen: the core tries again, ever more slowly, and tells people once.
 //!
 //! # Deliberately absent
-//! Any memory of what was announced. Each step reads what is there and makes it what it should be.
+//! Any memory of what was announced, but for the names of the last configuration. Each step reads
+//! what is there and makes it what it should be.
 
 pub mod advise;
 pub mod documents;
+mod former;
 pub mod lookout;
 pub mod names;
 pub mod observe;
@@ -55,6 +57,7 @@ pub struct Layers {
     observers: Observers,
     ears: Ears,
     routes: routes::Routes,
+    former: former::Former,
     events: UnboundedSender<Event>,
 }
 
@@ -67,18 +70,15 @@ impl Layers {
         ears: Ears,
         events: UnboundedSender<Event>,
     ) -> Self {
-        Self { me, observers, ears, routes: routes::Routes::default(), events }
+        let (routes, former) = (routes::Routes::default(), former::Former::default());
+        Self { me, observers, ears, routes, former, events }
     }
 
-    /// The routing daemon, as it was seen last.
-    #[must_use]
-    pub fn routes(&self) -> &routes::Routes {
-        &self.routes
-    }
-
-    /// Tells the routing daemon what the cluster may announce, if that is new.
+    /// Tells the routing daemon what the cluster may announce, if that is new, and takes names out
+    /// of their zones that the configuration has no more.
     pub fn follow(&self, state: &State) {
         self.routes.follow(state, self.me);
+        self.former.follow(state, self.me);
     }
 
     /// Does a step; `Redirected` comes when it is done, or has failed.

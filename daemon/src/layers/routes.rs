@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::id::{NodeId, ServiceId};
-use stead_core::redirect::{Layer, Seen};
+use stead_core::redirect::Seen;
 use stead_core::state::State;
 use stead_core::state::config::{Config, Routing};
+use stead_edge::chain;
 use stead_redirect::routing::{
-    self, Announce, Daemon, Prefix, Session, Source, Trouble, Vtysh, Watched,
+    Announce, Daemon, Prefix, Session, Source, Trouble, Vtysh, Watched, expected_outage,
 };
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::observe::Sight;
-use crate::chain::chain;
 use crate::guard::reach::STUB;
 
 /// Where Debian's BIRD listens.
@@ -83,18 +83,6 @@ fn of_service(state: &State, service: &ServiceId, node: NodeId) -> Vec<Prefix> {
 }
 
 impl Routes {
-    /// The daemon, as it was seen last.
-    #[must_use]
-    pub fn watched(&self) -> Option<Watched> {
-        self.lock().watched.clone()
-    }
-
-    /// Why it could not be told what it may announce, if so.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
-    }
-
     /// Tells the daemon what the cluster may announce, if that is new.
     pub fn follow(&self, state: &State, me: NodeId) {
         let Some(config) = &state.config else { return };
@@ -123,7 +111,7 @@ impl Routes {
     async fn keep_telling(&self) {
         loop {
             self.tell().await;
-            if self.trouble().is_none() {
+            if self.lock().trouble.is_none() {
                 return;
             }
             sleep(TOLD_AGAIN).await;
@@ -265,20 +253,3 @@ fn seen(watched: &Watched) -> RoutingSight {
         troubles: Vec::new(),
     }
 }
-
-/// What keeps a node's routing from working, in sentences: for `status` and `advise`.
-pub async fn troubles(state: &State, node: NodeId) -> Vec<String> {
-    let Some(config) = &state.config else { return Vec::new() };
-    let Some(routing) = &config.redirect().routing else { return Vec::new() };
-    let held: Vec<_> = state
-        .held_by(node)
-        .filter(|(service, _)| config.layers(service, &state.name(node)).contains(&Layer::Route))
-        .flat_map(|(service, _)| of_service(state, service, node))
-        .collect();
-    match daemon(routing, &state.name(node)).watch(&held).await {
-        Ok(watched) => watched.troubles(&held).iter().map(ToString::to_string).collect(),
-        Err(error) => vec![chain(&error)],
-    }
-}
-
-pub use routing::{expected_outage, sum};
