@@ -9,7 +9,8 @@
 //! | [`private`] | files that nobody else may read, and secrets in them |
 //!
 //! Happy path: one call, one answer. Failures: an enum for each operation, its causes behind it;
-//! [`chain()`] puts them on a line. Deliberately absent: anything that knows a cluster.
+//! [`chain()`] puts them on a line, [`shown()`] and [`last_of`] what strangers say. Deliberately
+//! absent: anything that knows a cluster.
 
 mod chain;
 pub mod duration;
@@ -20,4 +21,4 @@ pub mod private;
 mod shown;
 
 pub use chain::chain;
-pub use shown::shown;
+pub use shown::{last_of, shown};

@@ -5,14 +5,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use stead_edge::last_of;
+
 /// A longer file is cut down to its last part. Bytes.
 const LONGEST: u64 = 1024 * 1024;
 /// What is kept of it. Bytes.
 const KEPT: u64 = 64 * 1024;
 /// How much of a file's end is searched for its last lines. Bytes.
 const END: u64 = 16 * 1024;
-/// The longest line that is shown. Characters.
-const LINE: usize = 400;
 
 /// Begins a new file, readable by root alone: programs print secrets. The former run's is kept
 /// beside it under the name `old`.
@@ -73,20 +73,6 @@ pub(crate) fn lines_since(path: &Path, length: u64, count: usize) -> Vec<String>
 pub(crate) fn last_lines(path: &Path, count: usize) -> Vec<String> {
     let end = File::open(path).and_then(|mut file| end_of(&mut file, END));
     last_of(&end.unwrap_or_default(), count)
-}
-
-/// The last lines of these bytes that are not empty, oldest first, as a terminal may show them.
-pub(crate) fn last_of(end: &[u8], count: usize) -> Vec<String> {
-    let text = String::from_utf8_lossy(end);
-    let lines = text.lines().map(shown).filter(|line| !line.is_empty());
-    let mut lines: Vec<_> = lines.collect();
-    lines.split_off(lines.len().saturating_sub(count))
-}
-
-/// A line may contain anything, and is shown on terminals.
-fn shown(line: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    line.trim_end().chars().take(LINE).map(clean).collect()
 }
 
 /// The end of a file, from the beginning of a line where the file is longer.

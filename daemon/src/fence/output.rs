@@ -1,7 +1,8 @@
 //! What an agent prints, within bounds and without secrets.
 
+use stead_edge::last_of;
+
 use super::hidden::Hidden;
-use crate::agent::output::last_of;
 
 /// How much of the end of a stream is kept, in bytes. A list of a thousand outlets has a tenth.
 const KEPT: usize = 256 * 1024;

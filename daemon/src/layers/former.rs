@@ -1,12 +1,12 @@
 //! Names that the configuration has no more are taken out of their zones.
 //!
 //! Happy path: the node that has the service, or still stops it, removes the records and their
-//! mark, on the condition that the mark is this service's. So a name can go from one service to
-//! another: the new one is refused until the old one's mark is gone.
+//! marker, on the condition that it is this service's. So a name can go from one service to
+//! another: the new one is refused until the old one's marker is gone.
 //!
 //! Failures: servers that do not take it are asked again, for an hour. What a node does not know
-//! any more (its daemon started anew meanwhile), or what nobody has (the service had stopped), stays
-//! and is told by whoever wants the name next.
+//! any more (its daemon started anew meanwhile), or what nobody has (the service had stopped),
+//! stays and is told by whoever wants the name next.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

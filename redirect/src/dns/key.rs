@@ -214,9 +214,10 @@ mod tests {
         };
         assert!(read(0o600).is_ok() && read(0o400).is_ok());
         for mode in [0o640, 0o604, 0o620] {
-            assert!(
-                matches!(read(mode), Err(KeyError::File(PrivateError::Exposed { mode: it, .. })) if it == mode)
-            );
+            let Err(KeyError::File(PrivateError::Exposed { mode: it, .. })) = read(mode) else {
+                panic!("{mode:o} is refused");
+            };
+            assert_eq!(it, mode);
         }
         assert!(matches!(Key::read(folder.path()), Err(KeyError::File(PrivateError::NotAFile(_)))));
         let nowhere = folder.path().join("nowhere");

@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use stead_edge::last_of;
 use stead_edge::polled::Polled;
 use stead_linux::process::{
     ProcessError, Running, Signal, Spec, session_members, signal_session, spawn,
@@ -38,9 +39,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const PART: usize = 8 * 1024;
 /// How much of the end of its output is kept, in bytes.
 const KEPT: usize = 16 * 1024;
-/// How many of its last lines are told, and how long each may be.
+/// How many of its last lines are told.
 const LINES: usize = 5;
-const LINE: usize = 300;
 
 /// A program, by its whole path, with its arguments. There is no shell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -171,7 +171,7 @@ pub(crate) async fn run(
     let over = spawn_blocking(move || leash.over(in_time)).await;
     let status = over.map_err(|_| RunError::Broken(command.clone()))??;
     drain(&output, &mut said);
-    let (command, said) = (command.clone(), last_lines(&said));
+    let (command, said) = (command.clone(), last_of(&said, LINES));
     match (in_time, status.and_then(|it| it.code()), status.and_then(|it| it.signal())) {
         (false, ..) => Err(RunError::Late { command, within, said }),
         (true, Some(0), _) => Ok(()),
@@ -220,16 +220,6 @@ fn drain(from: &pipe::Receiver, to: &mut Vec<u8>) {
 fn keep(to: &mut Vec<u8>, part: &[u8]) {
     to.extend_from_slice(part);
     to.drain(..to.len().saturating_sub(KEPT));
-}
-
-/// The last lines that say something, as a terminal may show them.
-fn last_lines(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let shown = lines.map(|line| line.chars().take(LINE).collect::<String>());
-    let mut lines: Vec<_> = shown.map(|line| line.escape_debug().to_string()).collect();
-    lines.drain(..lines.len().saturating_sub(LINES));
-    lines
 }
 
 /// A program that is gone when this is, with all that it started.

@@ -137,8 +137,8 @@ impl Kernel {
         self.netlink.link(link.index).map_err(|error| chain(&error))
     }
 
-    /// Without it the card would answer for the addresses of other interfaces, with its own MAC, and
-    /// questions of this node would teach its MAC to neighbours in the place of the service's.
+    /// Without it the card would answer for the addresses of other interfaces, with its own MAC,
+    /// and questions of this node would teach its MAC to neighbours in the place of the service's.
     fn answer_for_own_addresses_only(&mut self, interface: &str) {
         for (setting, wanted) in [(Setting::ArpIgnore, 1), (Setting::ArpAnnounce, 2)] {
             if sysctl::read(interface, setting).is_ok_and(|it| it < wanted) {

@@ -55,10 +55,10 @@ pub(super) fn dig(fleet: &Fleet, name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Whether a name has the mark of whoever wrote it.
+/// Whether a name has the marker of whoever wrote it.
 fn marked(fleet: &Fleet, name: &str) -> bool {
-    let (at, mark) = (format!("@{PRIMARY}"), format!("_stead.{name}"));
-    let words = [at.as_str(), "+short", "+time=1", "+tries=1", &mark, "TXT"];
+    let (at, marker) = (format!("@{PRIMARY}"), format!("_stead.{name}"));
+    let words = [at.as_str(), "+short", "+time=1", "+tries=1", &marker, "TXT"];
     said(fleet.client(), "dig", &words).is_ok_and(|text| !text.is_empty())
 }
 
@@ -127,7 +127,7 @@ fn a_name_follows_its_service_and_nobody_elses_is_touched() {
     fleet.apply("node2", &adopted).must();
     wait_for(&fleet, "it is adopted", || Ok(dig(&fleet, "old.shop.test") == [&*wanted]));
 
-    // What it is called no more is out of the zone, with its mark.
+    // What it is called no more is out of the zone, with its marker.
     fleet.apply("node2", &text.replace("old.shop.test", "new.shop.test")).must();
     wait_for(&fleet, "the new name leads there", || Ok(dig(&fleet, "new.shop.test") == [&*wanted]));
     wait_for(&fleet, "nothing is left of the others", || {
