@@ -38,6 +38,9 @@ pub struct RedirectConfig {
     pub prefixes: BTreeSet<Prefix>,
     /// The port on which each node says where services are.
     pub documents: Option<u16>,
+    /// The file on each node with the token that readers of these have to show; anybody may read
+    /// them if there is none.
+    pub documents_token: Option<String>,
     /// Layers that somebody doesn't permit, and who.
     pub not_permitted: BTreeMap<Layer, String>,
     /// From where addresses are given out, by the name of their network.

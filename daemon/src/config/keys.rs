@@ -173,6 +173,7 @@ pub(super) const REDIRECT: &[Key] = keys! {
     "routing": "routing = \"bird\"",
     "prefixes": "prefixes = [\"192.0.2.0/24\"]",
     "documents": "documents = 7420",
+    "documents-token": "documents-token = \"/etc/stead/secrets/documents\"",
     "not-permitted": "not-permitted = { mac = \"network team\" }",
 };
 /// The keys of `routing` of `[redirect]`.

@@ -5,17 +5,21 @@
 //! (`RegisterChange::Told`), and *moving* before.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stead_core::id::ServiceId;
+use stead_core::state::config::Config;
 use stead_core::state::{Assignment, Holder, State};
 use stead_edge::chain;
+use stead_edge::private::Secret;
 use stead_redirect::knowledge::{
     self, Cluster, Document, Envelope, Key, KeyDigest, Order, Settings, Shelf, Stamp, VERSION,
     Whereabouts,
 };
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::names;
@@ -34,14 +38,13 @@ pub fn start(handle: Handle, key: Key, shelf: Shelf, ending: watch::Receiver<boo
 async fn keep(mut handle: Handle, key: Key, shelf: Shelf, ending: watch::Receiver<bool>) {
     let mut known = Vec::new();
     let mut renewed = Instant::now();
-    let mut server: Option<(u16, watch::Sender<bool>)> = None;
+    let mut server = Server::default();
     loop {
         let view = handle.view();
-        let port = view.state.config.as_ref().and_then(|it| it.redirect().documents);
-        if server.as_ref().map(|(port, _)| *port) != port {
-            // The old one ends when its sender is gone.
-            server = port.map(|port| (port, serve(port, &shelf)));
-        }
+        let redirect = view.state.config.as_ref().map(Config::redirect);
+        let port = redirect.and_then(|it| it.documents);
+        let token = redirect.and_then(|it| it.documents_token.clone());
+        server.be(port.map(|port| (port, token)), &shelf).await;
         let now = Instant::now();
         let new = if port.is_some() { facts(&view.state) } else { Vec::new() };
         if new != known || now >= renewed + RENEW {
@@ -60,12 +63,49 @@ async fn keep(mut handle: Handle, key: Key, shelf: Shelf, ending: watch::Receive
     }
 }
 
-fn serve(port: u16, shelf: &Shelf) -> watch::Sender<bool> {
-    let (over, ending) = watch::channel(false);
-    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let settings = Settings { address, token: None };
-    tokio::spawn(knowledge::serve(settings, shelf.clone(), ending));
-    over
+/// A port, and the file with the token that is asked for there.
+type Wanted = (u16, Option<String>);
+
+/// Who serves documents, if anybody does.
+#[derive(Default)]
+struct Server {
+    /// The server ends when this is gone.
+    serves: Option<(Wanted, watch::Sender<bool>)>,
+    /// That there is no token was told.
+    told: bool,
+}
+
+impl Server {
+    /// Serves like that from now on. Without the token that is to be asked for nobody is served; it
+    /// is looked for again with the next documents.
+    async fn be(&mut self, wanted: Option<Wanted>, shelf: &Shelf) {
+        if self.serves.as_ref().map(|(wanted, _)| wanted) == wanted.as_ref() {
+            return;
+        }
+        self.serves = None;
+        let Some((port, file)) = wanted else { return };
+        let token = match read(file.clone()).await {
+            Ok(token) => token,
+            Err(why) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::error!("nobody is told where services are: {why}");
+                }
+                return;
+            }
+        };
+        self.told = false;
+        let (over, ending) = watch::channel(false);
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        tokio::spawn(knowledge::serve(Settings { address, token }, shelf.clone(), ending));
+        self.serves = Some(((port, file), over));
+    }
+}
+
+async fn read(file: Option<String>) -> Result<Option<Secret>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let read = spawn_blocking(move || Secret::read(Path::new(&file)).map(Some));
+    let read = read.await.map_err(|error| chain(&error))?;
+    read.map_err(|error| chain(&error))
 }
 
 /// What a document says, without what only orders it.

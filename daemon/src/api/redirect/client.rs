@@ -19,6 +19,9 @@ pub struct ClientAnswer {
     pub trust: Vec<String>,
     /// Where its nodes say where services are.
     pub watch: Vec<String>,
+    /// They ask for a token.
+    #[serde(default)]
+    pub token: bool,
     /// The services.
     pub services: Vec<String>,
 }
@@ -41,6 +44,7 @@ pub fn client(state: &State) -> Answered<ClientAnswer> {
         cluster: state.cluster.map(|it| it.to_string()).unwrap_or_default(),
         trust: state.members.values().map(|it| KeyDigest(it.key).to_string()).collect(),
         watch: addresses.map(at).collect(),
+        token: config.redirect().documents_token.is_some(),
         services: config.services.keys().map(|it| it.0.clone()).collect(),
     })
 }

@@ -31,6 +31,10 @@ impl ClientConfig {
     }
 }
 
+/// What is printed where the nodes ask for a token.
+const TOKEN: &str = "# What the nodes ask for (`documents-token`); to be copied there, mode 0600.\n\
+                     token = \"/etc/stead/client.token\"\n";
+
 fn text(answer: &ClientAnswer) -> String {
     let list = |texts: &[String]| {
         let lines: Vec<_> = texts.iter().map(|text| format!("  {text:?},\n")).collect();
@@ -42,6 +46,7 @@ fn text(answer: &ClientAnswer) -> String {
          trust = {}\n\
          # The nodes as they reach each other. Does this client reach them elsewhere? Write that.\n\
          watch = {}\n\
+         {}\
          state = \"/var/lib/stead-client\"\n\
          services = {:?}\n\
          \n\
@@ -54,6 +59,7 @@ fn text(answer: &ClientAnswer) -> String {
         answer.cluster,
         list(&answer.trust),
         list(&answer.watch),
+        if answer.token { TOKEN } else { "" },
         answer.services,
         answer.services.first().map_or("web", String::as_str),
     )

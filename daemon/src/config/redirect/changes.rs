@@ -96,6 +96,12 @@ fn whole(was: &RedirectConfig, is: &RedirectConfig, changes: &mut Vec<String>) {
             None => "clients are not told any more where services are".to_owned(),
         });
     }
+    if was.documents_token != is.documents_token {
+        changes.push(match &is.documents_token {
+            Some(file) => format!("who asks where services are shows what is in {file}"),
+            None => "anybody may ask where services are".to_owned(),
+        });
+    }
     if was.not_permitted != is.not_permitted {
         let all = list(is.not_permitted.iter().map(|(layer, who)| format!("{layer} (by {who})")));
         changes.push(format!("layers that are not permitted: {all}"));

@@ -69,6 +69,7 @@ pub(super) struct Redirect {
     pub(super) routing: Option<Spanned<Routing>>,
     pub(super) prefixes: Vec<Spanned<Prefix>>,
     pub(super) documents: Option<Spanned<u16>>,
+    pub(super) documents_token: Option<String>,
     pub(super) not_permitted: Vec<(Spanned<Layer>, String)>,
 }
 
@@ -111,6 +112,7 @@ pub(super) fn config(draft: &Draft) -> RedirectConfig {
         routing: redirect.routing.as_ref().map(|it| it.get_ref().clone()),
         prefixes: redirect.prefixes.iter().map(|it| *it.get_ref()).collect(),
         documents: redirect.documents.as_ref().map(|it| *it.get_ref()),
+        documents_token: redirect.documents_token.clone(),
         not_permitted: permitted.map(|(layer, who)| (*layer.get_ref(), who.clone())).collect(),
         pools: draft
             .networks

@@ -91,7 +91,8 @@ pub(in crate::config) fn write_redirect(
     out: &mut String,
     redirect: &RedirectConfig,
 ) -> fmt::Result {
-    let RedirectConfig { routing, prefixes, documents, not_permitted, .. } = redirect;
+    let RedirectConfig { routing, prefixes, documents, documents_token, not_permitted, .. } =
+        redirect;
     if routing.is_none() && prefixes.is_empty() && documents.is_none() && not_permitted.is_empty() {
         return Ok(());
     }
@@ -105,6 +106,9 @@ pub(in crate::config) fn write_redirect(
     }
     if let Some(port) = documents {
         writeln!(out, "documents = {port}")?;
+    }
+    if let Some(token) = documents_token {
+        writeln!(out, "documents-token = {}", quoted(token))?;
     }
     if !not_permitted.is_empty() {
         let said = not_permitted.iter().map(|(layer, who)| format!("{layer} = {}", quoted(who)));

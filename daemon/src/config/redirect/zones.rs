@@ -137,10 +137,18 @@ pub(in crate::config) fn domain_of(text: &str) -> Option<String> {
 
 /// Reads the table `[redirect]`.
 pub(in crate::config) fn redirect(section: &Section<'_, '_>, findings: &mut Findings) -> Redirect {
+    let documents = section.number("documents", (1, u16::MAX), findings);
+    let documents_token = path("documents-token", section, findings);
+    if documents.is_none() && documents_token.is_some() {
+        let message = "`documents-token` has no meaning without `documents`".to_owned();
+        let help = "say on which port documents are read:  documents = 7420";
+        findings.error(&section.at("documents-token"), message, help);
+    }
     Redirect {
         routing: routing(section, findings),
         prefixes: prefixes(section, findings),
-        documents: section.number("documents", (1, u16::MAX), findings),
+        documents,
+        documents_token,
         not_permitted: not_permitted(section, findings),
     }
 }

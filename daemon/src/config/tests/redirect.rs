@@ -37,6 +37,7 @@ fn everything_that_can_be_said_comes_back_as_it_was() {
             "{ZONE}ttl = \"5min\"\nmoving-ttl = \"3s\"\n[redirect]\n\
              routing = {{ daemon = \"bird\", include = \"/etc/bird/x.conf\" }}\n\
              prefixes = [\"192.0.2.0/24\"]\ndocuments = 7420\n\
+             documents-token = \"/etc/stead/secrets/documents\"\n\
              not-permitted = {{ arp = \"nobody\" }}\n[networks.front]\nprefix = \"10.0.0.0/24\"\n\
              gateway = true\npool = \"10.0.0.150-10.0.0.199\""
         ),

@@ -132,8 +132,8 @@ async fn an_answer_that_is_none_proves_nothing() {
             odd,
             "its answer is not {\"state\": \"on\"} or {\"state\": \"off\"}: {\"state\": \"maybe\"}",
         ),
-        ("SSH-2.0-OpenSSH\r\n", "no answer from HOST: "),
-        ("", "no answer from HOST: "),
+        ("SSH-2.0-OpenSSH\r\n", "HOST was reached, and gave no answer: "),
+        ("", "HOST was reached, and gave no answer: "),
     ] {
         let (bed, task) = hooked(vec![answer]).await;
         let attempt = bed.fence().await;
@@ -162,5 +162,5 @@ async fn a_server_that_is_not_there_or_says_nothing_fails_in_time() {
     drop(listener);
     let attempt = bed.fence().await;
     let why = reason(&attempt.steps, Action::Off);
-    assert!(why.starts_with(&format!("no connection to {at}: ")), "{why}");
+    assert!(why.starts_with(&format!("no connection to {at}, so nothing was asked: ")), "{why}");
 }

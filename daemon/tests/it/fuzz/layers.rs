@@ -72,6 +72,7 @@ pub fn redirect(draw: &mut Draw<'_>) -> RedirectConfig {
         routing: maybe(draw, |draw| Routing::Frr { sockets: maybe(draw, text) }),
         prefixes: several(draw, prefix).into_iter().collect(),
         documents: maybe(draw, |draw| u16::from(draw.byte())),
+        documents_token: maybe(draw, text),
         not_permitted: several(draw, |draw| (layer(draw), text(draw))).into_iter().collect(),
         pools: several(draw, |draw| (text(draw), pool(draw))).into_iter().collect(),
     }

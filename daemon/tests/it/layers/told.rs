@@ -27,6 +27,7 @@ fn agent(fleet: &Fleet, folder: &Path) -> String {
     let config = config.replace("/var/lib/stead-client", &format!("{here}/state"));
     // The links between the nodes are theirs alone; clients reach them where the services are.
     let config = config.replace("://10.77.1.", "://10.77.0.");
+    let config = config.replace("/etc/stead/client.token", &format!("{here}/token"));
     let restart = folder.join("restart");
     let text = format!(
         "#!/bin/sh\n[ -e {here}/pid ] && kill \"$(cat {here}/pid)\" 2>/dev/null\n\
@@ -47,6 +48,12 @@ fn script(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, text).must();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).must();
+}
+
+fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, text).must();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).must();
 }
 
 /// What a file says, without the end of its line.
@@ -77,10 +84,14 @@ impl Drop for Told {
 
 #[test]
 fn a_client_that_is_told_restarts_what_never_asks_again() {
+    let secrets = tempfile::tempdir().must();
+    let token = secrets.path().join("documents");
+    secret(&token, "let me read\n");
     let services = format!(
         "\n[services.web]\nprefer = [\"node1\"]\naddresses = [\"{AT}/24\"]\n{}\
-         \n[redirect]\ndocuments = 7420\n",
-        program(AT)
+         \n[redirect]\ndocuments = 7420\ndocuments-token = \"{}\"\n",
+        program(AT),
+        token.display()
     );
     let fleet = cluster("told", &services);
     wait_runs(&fleet, "node1");
@@ -88,6 +99,7 @@ fn a_client_that_is_told_restarts_what_never_asks_again() {
     let folder = fleet.folder().join("client");
     fs::create_dir_all(&folder).must();
     let config = folder.join("client.toml");
+    secret(&folder.join("token"), "let me in\n");
     fs::write(&config, agent(&fleet, &folder)).must();
     let config = config.display().to_string();
     let stead = crate::cluster::stead().display().to_string();
@@ -95,6 +107,13 @@ fn a_client_that_is_told_restarts_what_never_asks_again() {
     let words = ["client", "run", "--config", &config];
     let _agent = start(fleet.client(), &stead, &words, &folder.join("log"));
     let _told = Told(folder.join("log"));
+    // Nobody is told anything without the token; with it everything goes its way.
+    wait_for(&fleet, "the agent is refused with a wrong token", || {
+        let status = said(fleet.client(), &stead, &["client", "status", "--config", &config]);
+        Ok(status.unwrap_or_default().contains("401 Unauthorized"))
+    });
+    assert!(!folder.join("where").exists());
+    secret(&folder.join("token"), "let me read\n");
     let connected = folder.join("connected");
     wait_for(&fleet, "the old program is on node1", || Ok(line(&connected) == "node1"));
 
