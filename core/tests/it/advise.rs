@@ -249,6 +249,28 @@ fn what_is_not_known_is_said_and_what_is_seen_of_others_counts() {
     assert_eq!(advise(&both).layers[1].verdict, Verdict::NotPossible);
 }
 
+#[test]
+fn a_segment_that_suppresses_announcements_is_warned_of() {
+    let mut facts = segment();
+    let groups = vec![set(&["node1", "node2"])];
+    let value = Segments { groups, suppressed: set(&["node2"]), ..Segments::default() };
+    facts.addresses[0].segments = found(value);
+    let warned = |facts: &Facts| {
+        let advice = advise(facts);
+        assert!(
+            advice
+                .facts
+                .iter()
+                .any(|it| { it.what == "announcements of 10.0.0.100" && it.source == "node2" })
+        );
+        advice.warnings.iter().any(|it| it.contains("suppresses announcements"))
+    };
+    assert!(warned(&facts));
+    // Nothing has to be announced where the MAC goes along.
+    facts.addresses[0].layers = vec![Layer::Mac];
+    assert!(!warned(&facts));
+}
+
 fn known<T: std::fmt::Debug + Clone + 'static>(
     value: impl Strategy<Value = T> + 'static,
 ) -> impl Strategy<Value = Known<T>> {

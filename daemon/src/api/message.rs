@@ -96,6 +96,9 @@ pub enum Request {
     RedirectProbe(super::redirect::probe::Probe),
     /// What agents on clients' machines have to know: a [`super::redirect::client::ClientAnswer`].
     RedirectClient,
+    /// What this node's routing daemon needs in its own configuration: a
+    /// [`super::redirect::routing::RoutingAnswer`].
+    RedirectRouting,
     /// Put a node on or off standby: a [`ChangeAnswer`].
     Standby {
         /// Which.

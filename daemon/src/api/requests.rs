@@ -60,6 +60,10 @@ pub(super) async fn carry_out(desk: &Desk, request: Request) -> Answered<Value> 
             json(&redirect::trace::trace(desk, &client, &service).await?)
         }
         Request::RedirectClient => json(&redirect::client::client(&state(desk))?),
+        Request::RedirectRouting => {
+            let view = desk.handle.view();
+            json(&redirect::routing::routing(&view.state, &view.identity.name)?)
+        }
         Request::Lower(request) => lower::carry_out(desk, request).await,
         Request::Register(request) => register::carry_out(desk, request).await,
         Request::Standby { node, on } => json(&standby(desk, &node, on).await?),

@@ -137,6 +137,7 @@ impl Client {
             | Request::RedirectAdvise(_)
             | Request::RedirectTrace { .. }
             | Request::RedirectClient
+            | Request::RedirectRouting
             | Request::Lower(_)
             | Request::Register(_)
             | Request::Standby { .. }

@@ -7,9 +7,9 @@
 //!
 //! # How it works
 //! [`examine`] asks each of the parts ([`machine`], [`kernel`], [`disk`], [`shutdown`],
-//! [`watchdog`], [`network`], [`quorum`]) for its [`Finding`]s. Nothing is changed; what is tried
-//! is tried in a way that leaves nothing behind (a file that is removed, a connection that is
-//! closed, a priority that is given back).
+//! [`watchdog`], [`network`], [`layers`], [`quorum`]) for its [`Finding`]s. Nothing is changed;
+//! what is tried leaves nothing behind (a file that is removed, a connection that is closed, a
+//! priority that is given back).
 //!
 //! # Failures
 //! What can't be found out is a finding of its own ([`Verdict::Unknown`]) with the reason; no part
@@ -22,10 +22,12 @@
 mod disk;
 mod fencing;
 mod kernel;
+mod layers;
 mod machine;
 mod network;
 mod points;
 mod quorum;
+mod services;
 mod shutdown;
 mod watchdog;
 
@@ -112,6 +114,7 @@ pub fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     findings.extend(watchdog::examine(patient));
     findings.extend(fencing::examine(patient));
     findings.extend(network::examine(patient));
+    findings.extend(layers::examine(patient));
     findings.extend(quorum::examine(patient));
     findings
 }

@@ -1,6 +1,5 @@
 //! The links of this node: interfaces, settings of the kernel, ports, and the other nodes.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, UdpSocket};
@@ -10,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use stead_core::state::config::Config;
 use stead_linux::netlink::{Address, Link, Netlink, NetlinkError};
 
-use super::{Finding, Patient};
+use super::{Finding, Patient, services};
 
 /// How long another node is given to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,15 +50,15 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
             )),
         }
     }
-    findings.extend(services(config, &machine));
+    findings.extend(services::examine(config, &machine, node));
     findings.extend(super::points::examine(config));
     findings
 }
 
 /// The interfaces and addresses of this machine.
-struct Machine {
-    links: Vec<Link>,
-    addresses: Vec<Address>,
+pub(super) struct Machine {
+    pub(super) links: Vec<Link>,
+    pub(super) addresses: Vec<Address>,
 }
 
 impl Machine {
@@ -68,7 +67,7 @@ impl Machine {
         Ok(Self { links: netlink.links()?, addresses: netlink.addresses()? })
     }
 
-    fn interface_of(&self, address: IpAddr) -> Option<&Link> {
+    pub(super) fn interface_of(&self, address: IpAddr) -> Option<&Link> {
         let standing = self.addresses.iter().find(|it| it.addr == address)?;
         self.links.iter().find(|link| link.index == standing.index)
     }
@@ -95,7 +94,7 @@ fn look(link: &str, address: IpAddr, interface: &Link) -> Finding {
 
 /// Settings by which a machine answers for addresses on the wrong interface, or drops what comes by
 /// another way than it would answer.
-fn settings(link: &str, interface: &str, address: IpAddr) -> Finding {
+pub(super) fn settings(link: &str, interface: &str, address: IpAddr) -> Finding {
     let check = format!("kernel settings of {link}");
     if address.is_ipv6() {
         return Finding::good(&check, "nothing to look at for IPv6");
@@ -193,144 +192,20 @@ fn connect(from: IpAddr, to: SocketAddr) -> io::Result<()> {
     socket.shutdown(Shutdown::Both)
 }
 
-/// Whether the guard would find an interface for each service's addresses, by its own rule: the one
-/// that is named, or one with an address of its own whose network has room for this one.
-fn services(config: &Config, machine: &Machine) -> Vec<Finding> {
-    let all = config.services.values().flat_map(|service| &service.addresses);
-    let all: BTreeSet<IpAddr> = all.map(|it| it.ip).collect();
-    let own = machine.addresses.iter().filter(|it| it.prefix > 0 && !all.contains(&it.addr));
-    let own: Vec<_> = own.collect();
-    let mut findings = Vec::new();
-    for (service, wanted) in &config.services {
-        for address in &wanted.addresses {
-            let check = format!("network of {service}");
-            let seen = format!("{}/{}", address.ip, address.prefix);
-            let named = address.interface.as_deref();
-            findings.push(match named {
-                Some(name) if machine.links.iter().any(|link| link.name == name) => {
-                    Finding::good(&check, format!("{seen} on {name}"))
-                }
-                Some(name) => Finding::warning(
-                    &check,
-                    format!("there is no interface {name} for {seen}"),
-                    "mend the name in the file; else the service can't run here",
-                ),
-                None if own.iter().any(|it| same_network(it.addr, address.ip, it.prefix)) => {
-                    Finding::good(&check, seen)
-                }
-                None => Finding::warning(
-                    &check,
-                    format!("no interface here has an address in the network of {seen}"),
-                    "give this node an address in that network, or name the interface in the \
-                     file; else the service can't run here",
-                ),
-            });
-        }
-    }
-    findings
-}
-
-/// Whether two addresses share their first `prefix` bits.
-fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
-    let share = |a: u128, b: u128, bits: u32| {
-        let rest = bits.saturating_sub(u32::from(prefix));
-        rest >= bits || a >> rest == b >> rest
-    };
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => share(a.to_bits().into(), b.to_bits().into(), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => share(a.to_bits(), b.to_bits(), 128),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use stead_core::state::config::{ServiceAddress, ServiceConfig};
-    use stead_core::time::Span;
-    use stead_linux::netlink::Lifetime;
-
-    use super::super::{Verdict, worst};
+    use super::super::Verdict;
     use super::*;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn addresses_share_a_network_by_their_first_bits() {
-        assert!(same_network(ip("10.0.0.7"), ip("10.0.0.200"), 24));
-        assert!(!same_network(ip("10.0.0.7"), ip("10.0.1.7"), 24));
-        assert!(same_network(ip("10.0.0.7"), ip("192.168.0.1"), 0));
-        assert!(same_network(ip("fd00::1"), ip("fd00::2"), 64));
-        assert!(!same_network(ip("fd00::1"), ip("fd00::2"), 128));
-        assert!(!same_network(ip("10.0.0.1"), ip("fd00::1"), 0));
-    }
-
-    #[test]
-    fn a_service_has_a_network_where_the_guard_would_find_one() {
-        let link = |index, name: &str| Link {
-            index,
-            name: name.to_owned(),
-            mac: None,
-            up: true,
-            carrier: true,
-            running: true,
-            loopback: false,
-            mtu: 1_500,
-            port_of: None,
-            parent: None,
-            kind: None,
-        };
-        let own = |addr, prefix| Address {
-            index: 2,
-            addr: ip(addr),
-            prefix,
-            valid: Lifetime::Forever,
-            tentative: false,
-            dad_failed: false,
-        };
-        let links = vec![link(2, "eth0"), link(3, "bare")];
-        let verdict = |addresses: &[Address], wanted: &str, prefix, interface: Option<&str>| {
-            let machine = Machine { links: links.clone(), addresses: addresses.to_vec() };
-            let interface = interface.map(str::to_owned);
-            let address = ServiceAddress { ip: ip(wanted), prefix, interface };
-            worst(&services(&serving(address), &machine))
-        };
-        // What counts is the prefix of the node's own address.
-        assert_eq!(verdict(&[own("10.0.0.1", 24)], "10.0.0.100", 32, None), Verdict::Good);
-        assert_eq!(verdict(&[own("10.0.0.1", 32)], "10.0.0.100", 24, None), Verdict::Warning);
-        // A service's own address, which stands here at present, shows nothing.
-        assert_eq!(verdict(&[own("10.0.0.100", 24)], "10.0.0.100", 24, None), Verdict::Warning);
-        // An interface that is named needs no address.
-        assert_eq!(verdict(&[], "10.0.0.100", 24, Some("bare")), Verdict::Good);
-        assert_eq!(verdict(&[], "10.0.0.100", 24, Some("eth7")), Verdict::Warning);
-    }
-
-    /// A configuration with one service, at this address.
-    fn serving(address: ServiceAddress) -> Config {
-        let service = ServiceConfig { addresses: vec![address], ..Default::default() };
-        Config {
-            name: "trial".to_owned(),
-            ride_out: Span::from_millis(300),
-            round_trip: Span::from_millis(2),
-            daemon_grace: Span::from_millis(10_000),
-            links: Default::default(),
-            nodes: Default::default(),
-            services: [("web".into(), service)].into(),
-            more: Default::default(),
-            later: Default::default(),
-        }
-    }
 
     #[test]
     fn who_listens_is_told_from_who_does_not_and_who_is_not_there() {
-        let local = ip("127.0.0.1");
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
         let listener = TcpListener::bind((local, 0)).unwrap();
         let at = listener.local_addr().unwrap();
         assert_eq!(reach("it", local, at).verdict, Verdict::Good);
         drop(listener);
         assert_eq!(reach("it", local, at).verdict, Verdict::Warning);
-        let elsewhere = SocketAddr::new(ip("203.0.113.1"), 9);
+        let elsewhere = SocketAddr::new("203.0.113.1".parse().unwrap(), 9);
         assert_eq!(reach("it", local, elsewhere).verdict, Verdict::Bad);
     }
 }

@@ -193,7 +193,6 @@ impl Task {
                 self.told_this_guard = false;
                 self.guard_knew = None;
                 self.performers.departure.guard_ends(false);
-                self.tell_network();
             }
             GuardEvent::Lost => {
                 self.hello = None;
@@ -209,10 +208,7 @@ impl Task {
         match said {
             FromGuard::Hello(hello) => {
                 self.hello = Some(hello);
-                if self.told.as_ref().is_some_and(|told| !told.reaches.is_empty()) {
-                    self.told_this_guard = false;
-                    self.tell_network();
-                }
+                self.tell_network();
                 self.tell_points();
             }
             FromGuard::Report(report) => {
@@ -356,15 +352,14 @@ impl Task {
 
     /// Tells the guard where everything is, if that is new, or if the guard is.
     fn tell_network(&mut self) {
-        if !self.may_tell_network() {
-            return;
-        }
+        // Until a guard has said what it understands it may be an older one. What that would be
+        // told lacks what a newer one holds already, and would let go of. Each guard greets first.
+        let Some(hello) = self.hello.as_ref().filter(|_| self.may_tell_network()) else { return };
         let told = self.told.as_ref();
         let network = network::for_guard(self.node.state(), self.identity.node, told);
         let news = |network: &Network| !self.told_this_guard || told != Some(network);
         let Some(network) = network.filter(news) else { return };
-        // Until a guard has said what it understands it may be an older one.
-        let knows = self.hello.as_ref().is_some_and(|it| it.more.understands >= REACHES_UNDERSTOOD);
+        let knows = hello.more.understands >= REACHES_UNDERSTOOD;
         let for_it = if knows { network.clone() } else { network::without_reaches(&network) };
         self.performers.tell_guard(&ToGuard::Network(for_it));
         self.told = Some(network);

@@ -29,8 +29,8 @@ use super::{names, ports, routes};
 /// How long all of it may take.
 const WITHIN: Duration = Duration::from_secs(15);
 /// The most nodes that are compared with each other, and the most addresses for which they are.
-const MOST_NODES: usize = 16;
-const MOST_ADDRESSES: usize = 8;
+const MOST_NODES: usize = 64;
+const MOST_ADDRESSES: usize = 32;
 
 /// What an operator said beside the configuration.
 #[derive(Clone, Copy, Debug, Default)]

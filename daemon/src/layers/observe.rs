@@ -331,7 +331,7 @@ impl Eyes {
             Question::Announced { address, macs, since_ms } => {
                 self.announced(state, address, &macs, Duration::from_millis(since_ms)).await
             }
-            Question::Port(at) => ports::port(state, at).await,
+            Question::Port(at) => ports::port(state, &self.ears, at).await,
             Question::Beside { at, other, mac } => ports::beside(state, at, other, mac).await,
             Question::Routing { on } => routes::sight(state, on).await,
         }

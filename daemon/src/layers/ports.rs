@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use super::lookout::Lookout;
 use super::observe::{Question, Sight};
 use crate::points::{answer, question};
-use crate::redirect::interface_for;
+use crate::redirect::{Ears, Target, interface_for};
 
 /// How long an answer on the segment is waited for, and how often it is asked for within that time.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -44,6 +44,8 @@ pub struct Port {
     pub own: Vec<IpAddr>,
     /// The next hops of its routes there.
     pub gateways: Vec<IpAddr>,
+    /// Its own takeovers showed that announcements don't arrive there.
+    pub suppressed: bool,
     /// The way to the client, if one was asked for and there is any.
     pub client: Option<Way>,
 }
@@ -67,9 +69,13 @@ pub struct Where {
 }
 
 /// Looks where an address would be here.
-pub(super) async fn port(state: &State, at: Where) -> Sight {
+pub(super) async fn port(state: &State, ears: &Ears, at: Where) -> Sight {
     match blocking(state, move |look| look.port(at)).await {
-        Ok(port) => Sight::Port(port),
+        Ok(mut port) => {
+            let target = Target { address: at.address, interface: port.interface.clone() };
+            port.suppressed = ears.swallowed(&target);
+            Sight::Port(port)
+        }
         Err(why) => Sight::Blind(why),
     }
 }
@@ -141,6 +147,7 @@ impl Looking {
             interface: link.name,
             mac: link.mac.map(|mac| mac.0).ok_or("that interface has no MAC")?,
             own,
+            suppressed: false,
             gateways: gateways.into_iter().take(MOST).collect(),
         })
     }
@@ -310,6 +317,8 @@ pub(super) async fn segments(
     let gateways =
         ports.found.iter().flat_map(|(_, port)| port.gateways.iter().take(MOST)).copied().collect();
     let groups = groups.into_iter().map(|(_, group)| group).collect();
-    let value = Segments { groups, unclear, gateways };
+    let suppressed = ports.found.iter().filter(|(_, port)| port.suppressed);
+    let suppressed = suppressed.map(|(node, _)| state.name(*node)).collect();
+    let value = Segments { groups, unclear, gateways, suppressed };
     Known::Found { value, by: state.name(lookout.me()) }
 }

@@ -75,6 +75,12 @@ impl Ears {
         reached
     }
 
+    /// Whether announcements were seen not to arrive on the segment of an address.
+    #[must_use]
+    pub fn swallowed(&self, target: &Target) -> bool {
+        self.0.memory.swallows(target)
+    }
+
     /// Announcements do not arrive on the segment of an address, or do. Where they don't, its
     /// neighbours go on being told one by one.
     pub fn set_swallowed(&self, target: &Target, swallowed: bool) {

@@ -12,7 +12,7 @@ pub enum Trouble {
     /// The daemon does not know what it may announce.
     #[error(
         "{version} does not have what stead configured, so it announces nothing for the cluster; \
-         see that its own configuration takes stead's in (`stead redirect explain`)"
+         see that its own configuration takes stead's in (`stead redirect routing-config`)"
     )]
     NotConfigured {
         /// The daemon.

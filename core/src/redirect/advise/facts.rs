@@ -159,6 +159,8 @@ pub struct Segments {
     pub unclear: BTreeMap<String, String>,
     /// Routers by which nodes leave it.
     pub gateways: BTreeSet<IpAddr>,
+    /// Nodes that saw at their own takeovers that what they announce does not arrive there.
+    pub suppressed: BTreeSet<String>,
 }
 
 /// A name of the service.

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::facts::{Facts, Together, listed};
+use super::facts::{AddressFacts, Facts, Together, listed};
 use super::judge::join;
 use super::told::length;
 use super::{LayerAdvice, Permission, Ranked, Verdict, plus};
@@ -99,6 +99,7 @@ pub(super) fn warnings(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(facts.addresses.iter().filter_map(suppressed));
     for layer in layers.iter().filter(|it| it.used) {
         match (&layer.verdict, layer.layer) {
             (Verdict::NotPermitted { by }, _) => {
@@ -117,6 +118,21 @@ pub(super) fn warnings(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
     }
     warnings.extend(led(facts, layers));
     warnings
+}
+
+/// An address whose announcements nobody hears. A MAC that goes along needs none.
+fn suppressed(address: &AddressFacts) -> Option<String> {
+    let known = &address.segments.value()?.suppressed;
+    let late = address.layers.contains(&Layer::Arp) && !known.is_empty();
+    late.then(|| {
+        format!(
+            "the segment of {} suppresses announcements, as takeovers showed: neighbours that the \
+             new holder knows are told one by one, and all others go on to the old one until their \
+             entries are old; turn the suppression off, or give the address a MAC of its own \
+             (layers = [\"mac\"])",
+            address.ip
+        )
+    })
 }
 
 /// Whether clients are led from node to node at all, and how fast that could be.

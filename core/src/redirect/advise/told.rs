@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::facts::{Clients, Facts, Known, Segments, listed};
+use super::facts::{AddressFacts, Clients, Facts, Known, Segments, listed};
 use crate::state::config::Caching;
 use crate::time::Span;
 
@@ -59,6 +59,7 @@ pub(super) fn lines(facts: &Facts) -> Vec<Line> {
             lines.push(Line { what, value, source: address.segments.source() });
         }
     }
+    lines.extend(facts.addresses.iter().filter_map(suppressed));
     for node in &facts.nodes {
         let what = format!("routing on {}", node.name);
         lines.push(line(&what, &node.routing, |it| match it.sessions.as_slice() {
@@ -73,6 +74,17 @@ pub(super) fn lines(facts: &Facts) -> Vec<Line> {
     lines.push(line("start of the program", &facts.start, |it| length(*it)));
     lines.push(line("reload at clients", &facts.reload, |it| length(*it)));
     lines
+}
+
+/// What takeovers have shown of an address's segment.
+fn suppressed(address: &AddressFacts) -> Option<Line> {
+    let known = &address.segments.value()?.suppressed;
+    let nodes: Vec<_> = known.iter().map(String::as_str).collect();
+    (!nodes.is_empty()).then(|| Line {
+        what: format!("announcements of {}", address.ip),
+        value: Some("do not arrive on its segment".to_string()),
+        source: listed(&nodes),
+    })
 }
 
 fn line<T>(what: &str, known: &Known<T>, tell: impl FnOnce(&T) -> String) -> Line {

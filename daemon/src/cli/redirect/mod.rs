@@ -2,7 +2,8 @@
 //!
 //! `advise` says which layers could lead clients, what each would cost, and which is the best;
 //! `trace` what each place on the way says now; `probe` tries a takeover with an address that
-//! nobody uses; `client-config` prints what `stead client` has to know.
+//! nobody uses; `client-config` prints what `stead client` has to know, and `routing-config` what a
+//! routing daemon has to.
 //!
 //! Failures: what can't be found out is shown as unknown, with what is missing; it is no error.
 //!
@@ -11,6 +12,7 @@
 mod advise;
 mod client_config;
 mod probe;
+mod routing_config;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -28,6 +30,7 @@ pub(super) enum Redirect {
     Trace(trace::Trace),
     Probe(probe::Probe),
     ClientConfig(client_config::ClientConfig),
+    RoutingConfig(routing_config::RoutingConfig),
 }
 
 impl Redirect {
@@ -37,6 +40,7 @@ impl Redirect {
             Self::Trace(command) => command.run(context),
             Self::Probe(command) => command.run(context),
             Self::ClientConfig(command) => command.run(context),
+            Self::RoutingConfig(command) => command.run(context),
         }
     }
 }

@@ -59,6 +59,10 @@ fn what_keeps_neighbours_from_following_is_named() {
     // Who listens only since a moment ago can't say; a later move shows it.
     let words = "gratuitous ARP does not arrive on this segment; told one by one";
     moved_until(&fleet, words, "seen-by");
+    let node = fleet.node("node1").must();
+    let advice = node.stead(&["redirect", "advise", "web"]).must().expect_success().must();
+    let words = advice.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("suppresses announcements, as takeovers showed"), "{advice}");
 
     for node in ["node1", "node2", "node3"] {
         let entry = ["neigh", "replace", ADDRESS, "lladdr", "02:00:00:00:00:66", "dev", "front"];
