@@ -116,8 +116,8 @@ impl Move {
 
 fn where_it_is(service: Option<&ServiceReport>) -> String {
     match service {
-        Some(ServiceReport { state, node: Some(at), .. }) => format!("it is {state} on {at}"),
-        Some(ServiceReport { state, node: None, .. }) => format!("it is {state}"),
+        Some(ServiceReport { state, node: Some(at), .. }) => format!("{at} has it ({state})"),
+        Some(ServiceReport { state, node: None, .. }) => format!("no node has it ({state})"),
         None => "it is not there any more".to_owned(),
     }
 }

@@ -462,12 +462,14 @@ fn in_table(interface: &str, address: IpAddr) -> Option<(Mac, bool)> {
 
 async fn echo(address: IpAddr) -> Sight {
     match routing::observe(address, None, LOOK * 2).await {
-        Ok(observed) if observed.answered => Sight::Holder,
         // A node that no router tells anything is no client of theirs.
-        Ok(observed) if observed.route.is_none() => {
+        Ok(observed) if !observed.answered && observed.route.is_none() => {
             Sight::Blind(format!("it has no route to {address}, nor one to everywhere"))
         }
-        Ok(_) => Sight::Other(format!("has a route to {address}, and gets no answer by it")),
+        Ok(observed) => match observed.unreached(address) {
+            Some(trouble) => Sight::Other(trouble.to_string()),
+            None => Sight::Holder,
+        },
         Err(error) => Sight::Blind(chain(&error)),
     }
 }

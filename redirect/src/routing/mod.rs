@@ -50,7 +50,7 @@ use thiserror::Error;
 pub use announce::{Announce, AnnounceError, Source};
 pub use bird::{ConfigureError as BirdConfigureError, ControlError};
 pub use frr::{ConfigureError as FrrConfigureError, Vtysh, VtyshError};
-pub use observe::{Hop, ObserveError, Observed, observe};
+pub use observe::{Hop, ObserveError, Observed, Unreached, observe};
 pub use outage::{Part, expected_outage, sum};
 pub use prefix::{Prefix, PrefixError};
 pub use trouble::Trouble;

@@ -39,6 +39,45 @@ pub struct Observed {
     pub took: Duration,
 }
 
+/// What is wrong with the way to an address, as the end of a sentence that begins with whoever
+/// looked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unreached {
+    /// No route came through.
+    #[error(
+        "has no route of its own to {0}, and no answer from there: a router between does not \
+         accept it (its import filter), or does not pass it on"
+    )]
+    NotAccepted(IpAddr),
+    /// There is a route, and no answer.
+    #[error(
+        "has a route to {address}{}, but gets no answer: the way leads elsewhere, or echo is \
+         dropped on it",
+        .by.as_ref().map(|by| format!(" by way of {by}")).unwrap_or_default()
+    )]
+    NoAnswer {
+        /// Where to.
+        address: IpAddr,
+        /// The next router.
+        by: Option<IpAddr>,
+    },
+}
+
+impl Observed {
+    /// What keeps who looked from that address; nothing if it answered.
+    #[must_use]
+    pub fn unreached(&self, address: IpAddr) -> Option<Unreached> {
+        if self.answered {
+            return None;
+        }
+        // The way to everywhere is no news of this address.
+        let Some(hop) = self.route.as_ref().filter(|hop| hop.to.length() > 0) else {
+            return Some(Unreached::NotAccepted(address));
+        };
+        Some(Unreached::NoAnswer { address, by: hop.gateway })
+    }
+}
+
 /// It could not be looked at. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum ObserveError {
@@ -226,5 +265,25 @@ mod tests {
         bytes[0] = V6_REPLY;
         assert!(v6.is_answered_by(&bytes));
         assert!(!Question::new("fd00::1".parse().expect("an address")).is_answered_by(&bytes));
+    }
+
+    #[test]
+    fn what_another_node_sees_is_told() {
+        let address: IpAddr = "10.99.0.1".parse().expect("an address");
+        let by = |to: &str| {
+            let to = to.parse().expect("a prefix");
+            let gateway = Some("10.2.0.1".parse().expect("an address"));
+            Some(Hop { to, gateway, interface: "eth0".to_owned() })
+        };
+        let look = |route, answered| {
+            let observed = Observed { route, answered, took: Duration::ZERO };
+            observed.unreached(address).map(|it| it.to_string())
+        };
+        let default = look(by("0.0.0.0/0"), false);
+        assert!(default.is_some_and(|it| it.contains("no route of its own")));
+        assert!(look(None, false).is_some_and(|it| it.contains("no route of its own")));
+        let silent = look(by("10.99.0.1/32"), false);
+        assert!(silent.is_some_and(|it| it.contains("by way of 10.2.0.1, but gets no answer")));
+        assert_eq!(look(by("10.99.0.1/32"), true), None);
     }
 }

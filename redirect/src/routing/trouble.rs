@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Bfd, Neighbour, Observed, Prefix, Session, Watched};
+use super::{Bfd, Neighbour, Prefix, Session, Watched};
 
 /// One thing that is wrong, as a sentence with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -107,31 +107,6 @@ pub enum Trouble {
         /// What.
         prefix: Prefix,
     },
-    /// It was announced, and another node has no way there.
-    #[error(
-        "{prefix} is announced, but {node} has no route of its own to it, and no answer from \
-         there: a router between does not accept it (its import filter), or does not pass it on"
-    )]
-    NotAccepted {
-        /// What.
-        prefix: Prefix,
-        /// Who looked.
-        node: String,
-    },
-    /// There is a route, and no answer.
-    #[error(
-        "{node} has a route to {prefix}{}, but gets no answer: the way leads elsewhere, or \
-         echo is dropped on it",
-        .by.as_ref().map(|by| format!(" by way of {by}")).unwrap_or_default()
-    )]
-    NoAnswer {
-        /// What.
-        prefix: Prefix,
-        /// Who looked.
-        node: String,
-        /// Its next router.
-        by: Option<String>,
-    },
 }
 
 impl Trouble {
@@ -157,20 +132,6 @@ impl Trouble {
             watched.exported.iter().filter(|(prefix, to)| !to.is_empty() && !held.contains(prefix));
         found.extend(strange.map(|(&prefix, _)| Self::NotHeld { prefix }));
         found
-    }
-
-    /// What another node's look says of a prefix that is announced; nothing if all is well.
-    #[must_use]
-    pub fn seen_from(prefix: Prefix, node: &str, observed: &Observed) -> Option<Self> {
-        let node = node.to_owned();
-        if observed.answered {
-            return None;
-        }
-        let Some(hop) = observed.route.as_ref().filter(|hop| hop.to.length() > 0) else {
-            return Some(Self::NotAccepted { prefix, node });
-        };
-        let by = hop.gateway.map(|gateway| gateway.to_string());
-        Some(Self::NoAnswer { prefix, node, by })
     }
 }
 

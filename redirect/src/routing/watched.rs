@@ -145,7 +145,6 @@ impl fmt::Display for Session {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Hop, Observed};
     use super::*;
 
     fn seen(session: Session, error: Option<&str>) -> Watched {
@@ -170,26 +169,6 @@ mod tests {
         let up = seen(Session::Established, None).after(&told);
         assert_eq!(up.neighbours[0].last_error, None);
         assert!(!refused.after(&up).neighbours[0].was_told(), "it was another time");
-    }
-
-    #[test]
-    fn what_another_node_sees_is_told() {
-        let prefix: Prefix = "10.99.0.1/32".parse().expect("a prefix");
-        let by = |to: &str| {
-            let to = to.parse().expect("a prefix");
-            let gateway = Some("10.2.0.1".parse().expect("an address"));
-            Some(Hop { to, gateway, interface: "eth0".to_owned() })
-        };
-        let look = |route, answered| {
-            let observed = Observed { route, answered, took: Duration::ZERO };
-            Trouble::seen_from(prefix, "node2", &observed).map(|it| it.to_string())
-        };
-        let default = look(by("0.0.0.0/0"), false);
-        assert!(default.is_some_and(|it| it.contains("no route of its own")));
-        assert!(look(None, false).is_some_and(|it| it.contains("no route of its own")));
-        let silent = look(by("10.99.0.1/32"), false);
-        assert!(silent.is_some_and(|it| it.contains("by way of 10.2.0.1, but gets no answer")));
-        assert_eq!(look(by("10.99.0.1/32"), true), None);
     }
 
     #[test]

@@ -272,6 +272,8 @@ impl Steps {
             (Stage::Announcing, Verb::Announce, Seen::No(why)) => {
                 let again = now + step.fail();
                 step.stage = Stage::Failed { again };
+                // Who saw the service here saw what was announced before.
+                step.by = None;
                 step.news(why).map(News::Failed)
             }
             (Stage::Verifying, Verb::Verify, Seen::Yes(by)) => {

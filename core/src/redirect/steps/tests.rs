@@ -127,6 +127,23 @@ fn an_answer_about_what_was_before_does_not_count() {
 }
 
 #[test]
+fn who_saw_what_was_announced_before_has_not_seen_what_fails_now() {
+    let mut steps = Steps::new(&BTreeSet::from([Layer::Dns]));
+    steps.reach(Told::Works);
+    assert_eq!(steps.next(at(0)), Some((Layer::Dns, Verb::Announce)));
+    assert_eq!(steps.take(at(1), Layer::Dns, Verb::Announce, yes()), Some(News::Announced));
+    let look = steps.deadline();
+    assert_eq!(steps.next(look), Some((Layer::Dns, Verb::Verify)));
+    assert!(steps.take(look, Layer::Dns, Verb::Verify, yes()).is_some());
+    assert!(steps.view().all(|it| it.seen_by.is_some()));
+    steps.renew(Layer::Dns);
+    assert_eq!(steps.next(look), Some((Layer::Dns, Verb::Announce)));
+    let no = Seen::No("refused".into());
+    assert!(steps.take(look, Layer::Dns, Verb::Announce, no).is_some());
+    assert!(steps.view().all(|it| it.seen_by.is_none() && it.trouble.is_some()));
+}
+
+#[test]
 fn what_never_was_announced_is_untried_until_it_fails() {
     let mut steps = Steps::new(&BTreeSet::from([Layer::Arp]));
     steps.reach(Told::Claimed);

@@ -31,7 +31,7 @@ pub(super) fn layers(sight: &Sight<'_>, name: &ServiceId) -> Vec<LayerReport> {
     sight.view.layers.get(name).into_iter().flatten().map(report).collect()
 }
 
-/// Clients that are not led here, though the service is.
+/// Clients that may not be led here, though the service is.
 pub(super) fn concerns(sight: &Sight<'_>) -> Vec<Concern> {
     let me = &sight.view.identity.name;
     let troubled = sight.view.layers.iter().flat_map(|(service, layers)| {
@@ -39,7 +39,9 @@ pub(super) fn concerns(sight: &Sight<'_>) -> Vec<Concern> {
     });
     let concern = |(service, layer, trouble): (&ServiceId, Layer, &String)| Concern {
         level: Level::Risk,
-        what: format!("{service} is on {me}, and clients are not led there by {layer}: {trouble}"),
+        what: format!(
+            "{service} is on {me}, and not all clients are led there by {layer}: {trouble}"
+        ),
         since: None,
         next: format!("it is tried again by itself; {}", hint(layer)),
     };

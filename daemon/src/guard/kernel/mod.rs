@@ -417,19 +417,25 @@ impl Kernel {
                     }
                 }
             }
-            Event::Link { index, up, carrier, gone, .. } => {
+            Event::Link { index, .. } => {
                 self.rescan();
+                // What is told may be over: an interface that was made a moment ago is told of as
+                // it was before it was turned on. Whatever comes later is told of again.
+                let (carries, up, gone) = match self.netlink.link(*index) {
+                    Ok(link) => (link.carrier, link.up, false),
+                    Err(error) => (false, false, error.not_there()),
+                };
                 let changed: Vec<_> = self
                     .standing
                     .iter_mut()
                     .filter(|(_, it)| it.index == *index)
                     .filter_map(|(address, it)| {
-                        let usable = *up && (*carrier || it.alone) && !*gone;
+                        let usable = up && (carries || it.alone);
                         let changed = std::mem::replace(&mut it.usable, usable) != usable;
-                        changed.then_some((*address, *gone, usable))
+                        changed.then_some((*address, usable))
                     })
                     .collect();
-                for (address, gone, usable) in changed {
+                for (address, usable) in changed {
                     if gone {
                         self.standing.remove(&address);
                     }

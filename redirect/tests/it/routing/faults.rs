@@ -11,7 +11,7 @@ use nix::unistd::{Uid, setfsuid};
 use stead_lab::Host;
 use stead_redirect::routing::{
     Announce, Applied, Bfd, BirdConfigureError, ConfigureError, ControlError, Daemon, Source,
-    Trouble, Vtysh, VtyshError, WatchError, Watched, observe,
+    Trouble, Unreached, Vtysh, VtyshError, WatchError, Watched, observe,
 };
 
 use super::net::{INTERFACE, Kind, Net, PATIENCE, VIP4, ip, on, prefix, prefixes, until, up};
@@ -127,10 +127,10 @@ fn a_router_that_filters_is_seen_from_beyond_it() {
     until("the other prefix is there", || look("10.98.0.1").answered);
     let seen = look(VIP4);
     assert!(!seen.answered, "{seen:?}");
-    let trouble = Trouble::seen_from(prefix("10.99.0.1/32"), "node-b", &seen).expect("one");
+    let trouble = seen.unreached(ip(VIP4)).expect("one");
     println!("{trouble}");
-    assert!(matches!(trouble, Trouble::NotAccepted { .. }), "{trouble}");
-    assert_eq!(Trouble::seen_from(prefix("10.98.0.0/24"), "b", &look("10.98.0.1")), None);
+    assert!(matches!(trouble, Unreached::NotAccepted(_)), "{trouble}");
+    assert_eq!(look("10.98.0.1").unreached(ip("10.98.0.1")), None);
 }
 
 /// A filter of the operator's own, on the way out.
