@@ -2,24 +2,34 @@
 //! and documents, all of them real, and a cluster of real daemons.
 
 mod advise;
+mod cloud;
 mod mac;
 mod names;
+mod names_bed;
+mod names_faults;
 mod prepared;
 mod probed;
 mod registers;
 mod routes;
+mod routes_bed;
+mod routes_faults;
+mod routes_frr;
 mod segment;
 mod told;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use stead::demo::fleet::{Fleet, Plan};
 use stead_lab::{Host, Process};
 
 use crate::cluster::{Must, service, three, wait_for};
+
+/// What failed is tried again after a minute at most, and looked at after another one.
+const TRIED_AGAIN: Duration = Duration::from_secs(180);
 
 /// A cluster of three whose services are as this text says.
 fn cluster(name: &str, services: &str) -> Fleet {
@@ -76,6 +86,48 @@ fn wait_seen(fleet: &Fleet, by: &str, name: &str) {
     assert!(waited.is_ok(), "{name} does not lead to {by}: {last}");
 }
 
+/// Waits until a layer of `web` is in trouble, in these words; they stand in what `stead status`
+/// prints and in the journal as well.
+#[track_caller]
+fn wait_trouble(fleet: &Fleet, by: &str, name: &str, words: &[&str]) {
+    let has = |text: &str| words.iter().all(|it| text.contains(it));
+    let mut last = Value::Null;
+    let waited = fleet.wait_until(&format!("{name} is in trouble on {by}"), TRIED_AGAIN, || {
+        last = layer(fleet, by, name);
+        Ok(last["trouble"].as_str().is_some_and(has))
+    });
+    assert!(waited.is_ok(), "{name} on {by} does not say {words:?}: {last}");
+    let node = fleet.node(by).must();
+    let led = format!("not all clients are led there by {name}:");
+    let status = node.stead(&["status"]).must().stdout;
+    // Printed for a screen, line by line.
+    let flat = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&led) && has(&flat), "{status}");
+    let events = node.events().must();
+    assert!(events.iter().any(|it| it.starts_with("web: ") && has(it)), "{events:?}");
+}
+
+/// Waits until somebody else sees by that layer that `web` is on that node, and nothing is wrong
+/// with it; also when it was in trouble before.
+#[track_caller]
+fn wait_well(fleet: &Fleet, by: &str, name: &str) {
+    let mut last = Value::Null;
+    let waited = fleet.wait_until(&format!("{name} leads to {by}"), TRIED_AGAIN, || {
+        last = layer(fleet, by, name);
+        Ok(last["seen-by"].is_string() && last["trouble"].is_null())
+    });
+    assert!(waited.is_ok(), "{name} does not lead to {by}: {last}");
+}
+
+/// Moves `web` as planned; what the command says.
+#[track_caller]
+fn move_to(fleet: &Fleet, node: &str) -> String {
+    let moved = fleet.node(node).must().stead(&["move", "web", node]).must();
+    let said = moved.expect_success().must();
+    wait_runs(fleet, node);
+    said
+}
+
 /// Waits until `web` runs on that node, by that node's own word.
 #[track_caller]
 fn wait_runs(fleet: &Fleet, node: &str) {
@@ -115,4 +167,11 @@ fn known_mac(host: &Host, address: IpAddr) -> Option<String> {
 /// Whether the web service there answers a client.
 fn answers(host: &Host, at: &str) -> bool {
     said(host, &crate::cluster::stead().display().to_string(), &["demo-check", at]).is_ok()
+}
+
+/// Waits until clients are served at that address.
+#[track_caller]
+fn wait_answers(fleet: &Fleet, address: &str) {
+    let at = format!("{address}:8080");
+    wait_for(fleet, &format!("clients are served at {at}"), || Ok(answers(fleet.client(), &at)));
 }
