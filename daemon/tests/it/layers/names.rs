@@ -1,73 +1,14 @@
 //! Names: written into zones of real servers by who holds the service, and by nobody else.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use stead::demo::fleet::{Fleet, PATIENCE};
-use stead_lab::{Process, wait_until};
+use stead_lab::wait_until;
 
-use super::{layer, said, start, wait_elsewhere, wait_runs, wait_seen};
+use super::names_bed::marked;
+pub(super) use super::names_bed::{KEY, PRIMARY, bind, dig, secret, ttl};
+use super::{layer, wait_elsewhere, wait_runs, wait_seen};
 use crate::cluster::{Must, wait_for};
-
-/// The client's host, where the servers are, and another address of it for the second one.
-pub(super) const PRIMARY: &str = "10.77.0.250";
-pub(super) const KEY: &str = "key \"ha\" { algorithm hmac-sha256; secret \
-                   \"c3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQgc3RlYWQhISE=\"; };\n";
-
-/// A name server on the client's host.
-pub(super) struct Server {
-    _process: Process,
-    pub(super) folder: PathBuf,
-}
-
-pub(super) fn secret(path: &Path, text: &str) {
-    fs::write(path, text).must();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).must();
-}
-
-pub(super) fn bind(fleet: &Fleet, address: &str) -> Server {
-    let folder = fleet.folder().join("named");
-    fs::create_dir_all(&folder).must();
-    let zone = "$TTL 60\n@ SOA ns.shop.test. admin.shop.test. 1 60 60 600 60\n@ NS ns\n\
-                ns A 10.77.0.250\nold A 192.0.2.1\n";
-    fs::write(folder.join("shop.zone"), zone).must();
-    let at = folder.display();
-    let conf = format!(
-        "{KEY}options {{ directory \"{at}\"; pid-file none; session-keyfile none; \
-         listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
-         dnssec-validation no; }};\ncontrols {{ }};\n\
-         zone \"shop.test\" {{ type primary; file \"shop.zone\"; allow-update {{ key ha; }}; }};\n"
-    );
-    fs::write(folder.join("named.conf"), conf).must();
-    let conf = folder.join("named.conf").display().to_string();
-    let words = ["-g", "-u", "root", "-c", &conf];
-    let process = start(fleet.client(), "named", &words, &folder.join("log"));
-    let server = Server { _process: process, folder };
-    wait_for(fleet, "the name server answers", || Ok(!dig(fleet, "ns.shop.test").is_empty()));
-    server
-}
-
-/// The addresses of a name, as the server says them to the client.
-pub(super) fn dig(fleet: &Fleet, name: &str) -> Vec<String> {
-    let words = [&format!("@{PRIMARY}"), "+short", "+time=1", "+tries=1", name, "A"];
-    let text = said(fleet.client(), "dig", &words).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-/// Whether a name has the marker of whoever wrote it.
-fn marked(fleet: &Fleet, name: &str) -> bool {
-    let (at, marker) = (format!("@{PRIMARY}"), format!("_stead.{name}"));
-    let words = [at.as_str(), "+short", "+time=1", "+tries=1", &marker, "TXT"];
-    said(fleet.client(), "dig", &words).is_ok_and(|text| !text.is_empty())
-}
-
-/// How long a name's records may be kept.
-pub(super) fn ttl(fleet: &Fleet, name: &str) -> String {
-    let words = [&format!("@{PRIMARY}"), "+noall", "+answer", "+time=1", "+tries=1", name, "A"];
-    let text = said(fleet.client(), "dig", &words).unwrap_or_default();
-    text.split_whitespace().nth(1).unwrap_or_default().to_owned()
-}
 
 pub(super) fn services(key: &Path, names: &str) -> String {
     let address = |octet: u8, node: &str| {
@@ -119,7 +60,7 @@ fn a_name_follows_its_service_and_nobody_elses_is_touched() {
     assert!(matches!(waited, stead_lab::Waited::Held), "{}", layer(&fleet, &by, "dns"));
     assert_eq!(dig(&fleet, "old.shop.test"), ["192.0.2.1"]);
     let status = fleet.node(&by).must().stead(&["status"]).must().stdout;
-    assert!(status.contains("clients are not led there by dns"), "{status}");
+    assert!(status.contains("not all clients are led there by dns"), "{status}");
     let adopted = text.replace(
         "names = [\"old.shop.test\"]",
         "names = [{ name = \"old.shop.test\", adopt = true }]",
