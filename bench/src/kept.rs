@@ -4,16 +4,18 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::bench::{
-    agents, failover, fencing, idle, operations, plans, quiet, quorum, server, stages, timelines,
+    agents, failover, fencing, idle, layers, operations, plans, quiet, quorum, server, stages,
+    timelines,
 };
 use crate::error::{BenchError, Step};
 use crate::report::{self, Machine, Row, Session};
 
 /// The benches that `table` knows, in its order.
-pub(crate) const BENCHES: [&str; 11] = [
+pub(crate) const BENCHES: [&str; 12] = [
     failover::NAME,
     quorum::NAME,
     fencing::NAME,
+    layers::NAME,
     timelines::NAME,
     quiet::NAME,
     idle::NAME,
@@ -64,8 +66,13 @@ pub(crate) fn plot(
     }
     let sessions = kept(name, all, results)?;
     let told = machines(&sessions);
-    let draw = if name == plans::NAME { report::growth } else { report::plot };
-    let picture = draw(&rows(sessions), &told).ok_or_else(|| nothing(results))?;
+    let rows = rows(sessions);
+    let picture = match name {
+        plans::NAME => report::growth(&rows, &told),
+        layers::NAME => report::layers(&rows, &told),
+        _ => report::plot(&rows, &told),
+    };
+    let picture = picture.ok_or_else(|| nothing(results))?;
     match out {
         Some(path) => write(path, &picture),
         None => say(&picture),

@@ -1,12 +1,9 @@
 //! The command line: `bench/run NAME`, and what it does.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::{
     agents, failover, fencing, idle, layers, operations, plans, quiet, quorum, server, stages,
@@ -15,6 +12,7 @@ use crate::bench::{
 use crate::error::{BenchError, Step};
 use crate::report::{self, Results};
 use crate::subject::{self, Choice, Failure, Spec};
+use crate::tools::watch_signals;
 use crate::{Tools, kept, part};
 
 /// Measures stead, and with --peers also keepalived and Pacemaker, on this machine.
@@ -50,9 +48,12 @@ enum Command {
     Layers {
         #[command(flatten)]
         place: Place,
-        /// Measure keepalived as well; it must be installed
+        /// Measure keepalived and ExaBGP as well; they must be installed
         #[arg(long)]
         peers: bool,
+        /// Only by these layers; without it, by all of them
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "LAYER,...")]
+        layers: Vec<layers::Way>,
         /// How often each subject has its turn
         #[arg(long, default_value_t = 20, value_name = "N")]
         runs: u32,
@@ -173,11 +174,11 @@ enum Command {
         )]
         results: PathBuf,
     },
-    /// Draw the outages of failover, or the timelines, as pictures (SVG) out of the rows kept
+    /// Draw outages, plans or timelines as pictures (SVG) out of the rows kept
     Plot {
         /// The bench
         #[arg(default_value = failover::NAME)]
-        #[arg(value_parser = [failover::NAME, timelines::NAME, plans::NAME])]
+        #[arg(value_parser = [failover::NAME, layers::NAME, timelines::NAME, plans::NAME])]
         bench: String,
         /// Of all sessions together; without it, of the newest
         #[arg(long)]
@@ -285,8 +286,12 @@ impl Cli {
             Command::Fencing { place, runs } => {
                 place.run(fencing::NAME, |tools, results| fencing::run(tools, runs, results))
             }
-            Command::Layers { place, peers, runs } => {
-                place.run(layers::NAME, |tools, results| layers::run(tools, peers, runs, results))
+            Command::Layers { place, peers, layers: ways, runs } => {
+                let ways = if ways.is_empty() { &layers::Way::ALL[..] } else { &ways };
+                let subjects = layers::subjects(ways, peers);
+                place.run(layers::NAME, |tools, results| {
+                    layers::run(tools, &subjects, runs, results)
+                })
             }
             Command::Plans { place, peers, sizes, runs, limit } => {
                 let limit = Duration::from_secs(limit.max(1));
@@ -426,39 +431,6 @@ impl Place {
     }
 }
 
-/// The first ctrl-C asks for a clean end, the second one ends at once.
-fn watch_signals() -> Result<Arc<AtomicBool>, BenchError> {
-    let what = || "cannot watch for ctrl-C".to_owned();
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().step(what)?;
-    let mut signals = Vec::new();
-    {
-        let _inside = runtime.enter();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-            signals.push(signal(kind).step(what)?);
-        }
-    }
-    let told = Arc::clone(&stop);
-    let body = move || {
-        runtime.block_on(async {
-            for mut signal in signals {
-                let told = Arc::clone(&told);
-                tokio::spawn(async move {
-                    while signal.recv().await.is_some() {
-                        if told.swap(true, Ordering::Relaxed) {
-                            // whatever hangs: the kernel ends the beds with this process
-                            std::process::exit(130);
-                        }
-                    }
-                });
-            }
-            std::future::pending::<()>().await;
-        });
-    };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(body).step(what)?;
-    Ok(stop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -473,6 +445,7 @@ mod tests {
     fn every_bench_takes_the_common_words() {
         let alone = [
             fencing::NAME,
+            layers::NAME,
             server::NAME,
             timelines::NAME,
             agents::NAME,
@@ -485,6 +458,10 @@ mod tests {
         }
         let words = ["bench/run", "fencing", "--runs", "3", "--json"];
         Cli::try_parse_from(words).expect("nothing is compared");
+        let words = ["bench/run", "layers", "--runs", "3", "--peers", "--layers", "route,name"];
+        Cli::try_parse_from(words).expect("each layer has peers of its own");
+        let words = ["bench/run", "layers", "--layers", "bus"];
+        assert!(Cli::try_parse_from(words).is_err(), "there is no such layer");
         let words = ["bench/run", "server", "--clusters", "9", "--storm", "3", "--json"];
         Cli::try_parse_from(words).expect("no peer has such a server");
         let words = ["bench/run", "timelines", "--json", "--out", "img"];
@@ -495,6 +472,7 @@ mod tests {
         Cli::try_parse_from(words).expect("it is no comparison");
         assert!(Cli::try_parse_from(["bench/run", "other"]).is_err());
         assert!(Cli::try_parse_from(["bench/run", "plot", "failover", "--out", "x.svg"]).is_ok());
+        assert!(Cli::try_parse_from(["bench/run", "plot", "layers"]).is_ok());
         assert!(Cli::try_parse_from(["bench/run", "plot", "idle"]).is_err(), "it has no outages");
     }
 }

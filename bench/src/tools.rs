@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stead::demo::fleet::{Family, service_address};
 use stead_lab::{Host, Process, Waited, wait_until};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{BenchError, Step};
 
@@ -104,6 +105,61 @@ impl Tools {
     }
 }
 
+/// The first ctrl-C asks for a clean end, the second one ends at once.
+pub(crate) fn watch_signals() -> Result<Arc<AtomicBool>, BenchError> {
+    let what = || "cannot watch for ctrl-C".to_owned();
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().step(what)?;
+    let mut signals = Vec::new();
+    {
+        let _inside = runtime.enter();
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+            signals.push(signal(kind).step(what)?);
+        }
+    }
+    let told = Arc::clone(&stop);
+    let body = move || {
+        runtime.block_on(async {
+            for mut signal in signals {
+                let told = Arc::clone(&told);
+                tokio::spawn(async move {
+                    while signal.recv().await.is_some() {
+                        if told.swap(true, Ordering::Relaxed) {
+                            // whatever hangs: the kernel ends the beds with this process
+                            std::process::exit(130);
+                        }
+                    }
+                });
+            }
+            std::future::pending::<()>().await;
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(body).step(what)?;
+    Ok(stop)
+}
+
+/// What a program prints on a host, if it ends well.
+pub(crate) fn said(host: &Host, program: &str, words: &[&str]) -> Result<String, BenchError> {
+    let command = format!("{program} {}", words.join(" "));
+    let what = || format!("cannot run `{command}` on {}", host.name());
+    let output = host.run(|| Command::new(program).args(words).output())?.step(what)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let (node, status) = (host.name().to_owned(), output.status.to_string());
+    Err(BenchError::Command { command, node, status, said: text(&output.stderr) })
+}
+
+/// Writes a file, with the folders above it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), BenchError> {
+    let what = || format!("cannot write {}", path.display());
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).step(what)?;
+    }
+    fs::write(path, text).step(what)
+}
+
 /// A folder that vanishes with this value.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
@@ -123,11 +179,7 @@ impl Folder {
     /// Writes a file in it, with the folders above it.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, BenchError> {
         let path = self.0.join(name);
-        let what = || format!("cannot write {}", path.display());
-        if let Some(above) = path.parent() {
-            fs::create_dir_all(above).step(what)?;
-        }
-        fs::write(&path, text).step(what)?;
+        write(&path, text)?;
         Ok(path)
     }
 }

@@ -8,13 +8,16 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 /// Packages whose versions are noted where they are installed.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 9] = [
     "keepalived",
     "corosync",
     "pacemaker",
     "resource-agents",
     "corosync-qdevice",
     "corosync-qnetd",
+    "exabgp",
+    "bird2",
+    "bind9",
 ];
 
 /// What has to be known of a machine to judge its figures.

@@ -2,8 +2,8 @@
 //!
 //! A file begins, and each later session in it begins again, with a header that describes the
 //! machine ([`Machine`]); the [`Row`]s behind it belong to it. Happy path: [`Results::open`],
-//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers, [`growth`] for
-//! plans, [`pictures`] for timelines. [`read`] gives the sessions of a file.
+//! [`Results::add`] for each trial, [`tables`] at the end, [`plot`] for failovers, [`layers`] for
+//! layers, [`growth`] for plans, [`pictures`] for timelines. [`read`] gives the sessions of a file.
 //!
 //! Failures: a file that can't be written ends the bench; a line that is no result is named.
 //! Deliberately absent: repairing files, and figures that no row holds.
@@ -29,7 +29,7 @@ use crate::error::{BenchError, Step};
 
 pub use growth::growth;
 pub use machine::Machine;
-pub use plot::plot;
+pub use plot::{layers, plot};
 pub use spread::{Spread, quantile, spread};
 pub use tables::tables;
 pub(crate) use tables::{groups, table};

@@ -9,7 +9,10 @@ use std::fmt::Write;
 use super::svg::{Svg, count, wrapped};
 use super::tables::{DEATH, FAILURES, groups, shown};
 use super::{Row, Spread, spread};
+use crate::bench::layers::{self as bench, Event};
 
+/// What happens to the subjects of the bench of layers.
+const EVENTS: [Event; 2] = [Event::Planned, Event::Dead];
 /// The width of the picture, and where its columns are, in pixels.
 const WIDTH: f64 = 1100.0;
 const AXIS_FROM: f64 = 350.0;
@@ -23,8 +26,12 @@ const NOTE: usize = 190;
 /// The axis has at least these decades of milliseconds, as powers of ten.
 const LEAST_DECADES: (i32, i32) = (1, 4);
 /// A colour for each program, readable on white.
-const COLOURS: [(&str, &str); 3] =
-    [("stead", "#1f6f8b"), ("keepalived", "#b5651d"), ("pacemaker", "#6b4c9a")];
+const COLOURS: [(&str, &str); 4] = [
+    ("stead", "#1f6f8b"),
+    ("keepalived", "#b5651d"),
+    ("pacemaker", "#6b4c9a"),
+    ("exabgp", "#5b7a2e"),
+];
 const OTHER_COLOUR: &str = "#555555";
 const LABEL: &str = "Outages after a failure, by program and settings";
 const STYLE: &str = "text{font:13px sans-serif;fill:#222}\
@@ -45,8 +52,27 @@ struct Line {
 #[must_use]
 pub fn plot(rows: &[Row], told: &[String]) -> Option<String> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.bench == "failover").collect();
+    picture(&rows, &FAILURES, told)
+}
+
+/// The picture of a layers bench's rows: a part for each event, and in it the lowest layer first.
+#[must_use]
+pub fn layers(rows: &[Row], told: &[String]) -> Option<String> {
+    let mut rows: Vec<&Row> = rows.iter().filter(|row| row.bench == bench::NAME).collect();
+    let place = |row: &&Row| {
+        let mut words = row.config.split(", ");
+        let (way, family) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let way = bench::Way::ALL.iter().position(|it| it.to_string() == way);
+        (way, family.to_owned())
+    };
+    // The order of subjects stays.
+    rows.sort_by_key(place);
+    picture(&rows, &EVENTS.map(|it| it.to_string()).each_ref().map(String::as_str), told)
+}
+
+fn picture(rows: &[&Row], failures: &[&str], told: &[String]) -> Option<String> {
     let parts: Vec<(&str, Vec<Line>)> =
-        FAILURES.iter().map(|&failure| (failure, lines(&rows, failure))).collect();
+        failures.iter().map(|&failure| (failure, lines(rows, failure))).collect();
     let parts: Vec<_> = parts.into_iter().filter(|(_, lines)| !lines.is_empty()).collect();
     if parts.is_empty() {
         return None;
@@ -229,6 +255,32 @@ mod tests {
         assert!(svg.contains("stead, as &lt;shipped&gt; &amp; tuned"), "{svg}");
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn layers_stand_in_their_order_below_each_event() {
+        let of = |subject: &str, event: &str, config: &str, outage| Row {
+            bench: bench::NAME.to_owned(),
+            config: config.to_owned(),
+            ..row(subject, event, Some(outage), 0.0)
+        };
+        let rows = [
+            of("stead", DEATH, "name, IPv4, ride-out 300 ms", 450.0),
+            of("stead", "planned", "route, IPv4, ride-out 300 ms", 2.0),
+            of("stead", DEATH, "route, IPv6, ride-out 300 ms", 400.0),
+            of("stead", DEATH, "route, IPv4, ride-out 300 ms", 400.0),
+            of("exabgp", DEATH, "route, IPv4, hold 9 s, no BFD", 8_000.0),
+        ];
+        let svg = layers(&rows, &[]).expect("a picture");
+        let at = |text: &str| svg.find(text).unwrap_or_else(|| panic!("no {text}: {svg}"));
+        let dead = at("node dead: how long");
+        assert!(at("planned: how long") < dead, "{svg}");
+        let of_dead = |text: &str| dead + svg[dead..].find(text).expect(text);
+        let order = ["stead, route, IPv4", "exabgp, route, IPv4", "stead, route, IPv6"];
+        let order = order.map(of_dead);
+        assert!(order.is_sorted() && order[2] < of_dead("stead, name, IPv4"), "{svg}");
+        assert!(bars(&svg, "#5b7a2e")[0] > bars(&svg, "#1f6f8b")[1], "{svg}");
+        assert_eq!(plot(&rows, &[]), None, "none of them is a failover");
     }
 
     #[test]

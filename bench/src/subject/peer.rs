@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::time::Duration;
 
 use stead::demo::fleet::{Family, client_address as client_of, service_address};
@@ -11,7 +10,7 @@ use stead_lab::{Bed, Host, LinkSpec, Mac, Switch};
 
 use super::{Failure, Running};
 use crate::error::{BenchError, Step};
-use crate::tools::{Folder, Tools, client_address};
+use crate::tools::{Folder, Tools, client_address, said};
 
 /// The network of the client and of the shared address.
 pub(crate) const FRONT: &str = "front";
@@ -81,16 +80,7 @@ impl PeerBed {
         let nodes = numbered.map(|(number, node)| (node, service_address(Family::V6, number)));
         let client = (&self.client, client_of(Family::V6));
         for (host, address) in nodes.chain([client]) {
-            let address = format!("{address}/64");
-            let words = ["addr", "add", &address, "dev", FRONT, "nodad"];
-            let what = || format!("cannot give {} {address}", host.name());
-            let run = || Command::new("ip").args(words).output();
-            let run = host.namespace().run(run).map_err(std::io::Error::other);
-            let output = run.step(what)?.step(what)?;
-            if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                return Err(std::io::Error::other(said)).step(what);
-            }
+            said(host, "ip", &["addr", "add", &format!("{address}/64"), "dev", FRONT, "nodad"])?;
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::process::Command;
 use ::stead::demo::fleet::Family;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stead_lab::Host;
 
+use super::ask::{self, Asker};
 use super::{Event, FAMILIES, Pair, Way, address, prefix};
 use crate::error::{BenchError, Step};
 use crate::subject::{FRONT, Failure, PeerBed};
@@ -68,8 +68,8 @@ impl Keepalived {
 }
 
 impl Pair for Keepalived {
-    fn client(&self) -> Host {
-        self.bed.client.clone()
+    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError> {
+        ask::of(&self.bed.client, address(family))
     }
 
     fn whole(&self) -> Result<(), BenchError> {
@@ -105,7 +105,7 @@ fn configuration(name: &str, way: Way) -> String {
             Family::V6 => (52, "six"),
         };
         let vmac = match way {
-            Way::Arp => String::new(),
+            Way::Arp | Way::Route | Way::Name | Way::Document => String::new(),
             Way::Mac => format!("    use_vmac v{number}\n    vmac_xmit_base\n"),
         };
         format!(

@@ -10,27 +10,41 @@
 //! loses power. It is the client that says where they are: with a MAC of their own they can't be
 //! asked for at a node's.
 //!
+//! [`Way::Arp`] and [`Way::Mac`] are the segment alone. For [`Way::Route`] the client is behind a
+//! router ([`routes`]), and ExaBGP is beside stead ([`exabgp`]). For [`Way::Name`] and
+//! [`Way::Document`] each node has addresses of its own, and the client looks up which one to ask
+//! before each question ([`names`], [`documents`]); they have no peer.
+//!
 //! Happy path: one row for each family and each event. Failures: a trial that fails is a row with
-//! its reason. Deliberately absent: layers whose clients ask elsewhere first (routes, names,
-//! documents); they need a bed of their own.
+//! its reason. Deliberately absent: caches of names between client and server, which may keep an
+//! answer for as long as it says.
 
+mod ask;
+mod documents;
+mod exabgp;
 mod keepalived;
+mod names;
+mod routes;
 mod stead;
+mod subject;
+mod table;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ::stead::demo::fleet::{Family, service_address};
-use stead_lab::Host;
-use stead_lab::prober::{Prober, Target, now};
+use stead_lab::prober::now;
 
 use super::told;
 use crate::error::BenchError;
 use crate::measure::ms;
-use crate::report::{Results, Row, Spread, groups, spread, table};
-use crate::subject;
-use crate::tools::{PATIENCE, PORT, SHARED, Tools};
+use crate::report::{Results, Row};
+use crate::tools::{PATIENCE, SHARED, Tools};
+
+use ask::Asker;
+pub use subject::{Subject, Way, subjects};
+pub(crate) use table::tables;
 
 /// The bench's name.
 pub const NAME: &str = "layers";
@@ -44,24 +58,8 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 /// For so long the same node has to answer over both families before a subject is at rest.
 const STEADY: Duration = Duration::from_millis(500);
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
-/// What leads the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Its neighbour cache has another MAC for the address.
-    Arp,
-    /// The address has a MAC, which is behind another port.
-    Mac,
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Arp => "arp",
-            Self::Mac => "mac",
-        })
-    }
-}
+/// How many nodes stead has.
+const NODES: u8 = 3;
 
 /// Why the addresses go to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,49 +79,16 @@ impl fmt::Display for Event {
     }
 }
 
-/// Who is measured, and how the client is led.
-#[derive(Clone, Copy, Debug)]
-struct Subject {
-    keepalived: bool,
-    way: Way,
-}
-
-impl Subject {
-    fn name(self) -> &'static str {
-        if self.keepalived { "keepalived" } else { "stead" }
-    }
-
-    fn config(self, family: Family) -> String {
-        let tolerates = match (self.keepalived, self.way) {
-            (false, _) => "ride-out 300 ms",
-            (true, Way::Arp) => "advert 0.1 s",
-            (true, Way::Mac) => "advert 0.1 s, use_vmac",
-        };
-        let family = match family {
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
-        };
-        format!("{}, {family}, {tolerates}", self.way)
-    }
-
-    fn start(self, tools: &Tools) -> Result<Box<dyn Pair>, BenchError> {
-        Ok(if self.keepalived {
-            Box::new(keepalived::Keepalived::start(tools, self.way)?)
-        } else {
-            Box::new(stead::Layered::start(tools, self.way)?)
-        })
-    }
-}
-
-/// A cluster that keeps an address of either family. Everything of it ends when it is dropped.
+/// A cluster that keeps a service alive for clients of either family. Everything of it ends when it
+/// is dropped.
 trait Pair {
-    /// The host of the client.
-    fn client(&self) -> Host;
+    /// A client over that family.
+    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError>;
 
     /// Waits until it is whole.
     fn whole(&self) -> Result<(), BenchError>;
 
-    /// Makes the addresses go away from that node.
+    /// Makes the service go away from that node.
     fn inflict(&mut self, event: Event, node: &str) -> Result<(), BenchError>;
 
     /// Undoes that.
@@ -143,24 +108,29 @@ fn prefix(family: Family) -> u8 {
     }
 }
 
+/// The number of a node by its name.
+fn number(node: &str) -> Result<u8, BenchError> {
+    let number = node.strip_prefix("node").and_then(|it| it.parse().ok());
+    number.ok_or_else(|| BenchError::Nothing(format!("{node} has no number")))
+}
+
 /// All subjects in turn, so many times, with both events each.
 ///
 /// # Errors
-/// The end was asked for, or results can't be written.
-pub fn run(tools: &Tools, peers: bool, runs: u32, results: &mut Results) -> Result<(), BenchError> {
-    if peers {
-        subject::missing(&[subject::Spec::Keepalived(subject::Advert::Tenth)])?;
-    }
-    let programs: &[bool] = if peers { &[false, true] } else { &[false] };
+/// The end was asked for, results can't be written, or a program is missing.
+pub fn run(
+    tools: &Tools,
+    subjects: &[Subject],
+    runs: u32,
+    results: &mut Results,
+) -> Result<(), BenchError> {
+    subject::look(subjects)?;
     for run in 1..=runs {
-        for way in [Way::Arp, Way::Mac] {
-            for &keepalived in programs {
-                let subject = Subject { keepalived, way };
-                let outcome = round(tools, subject, run, results);
-                let (bench, name) = (NAME.to_owned(), subject.name().to_owned());
-                let row = Row { bench, subject: name, run, ..Row::default() };
-                told(results, Row { config: way.to_string(), ..row }, outcome)?;
-            }
+        for &subject in subjects {
+            let outcome = round(tools, subject, run, results);
+            let (bench, name) = (NAME.to_owned(), subject.name().to_owned());
+            let row = Row { bench, subject: name, run, ..Row::default() };
+            told(results, Row { config: subject.settings(), ..row }, outcome)?;
         }
     }
     Ok(())
@@ -174,19 +144,16 @@ fn round(
     results: &mut Results,
 ) -> Result<(), BenchError> {
     let mut pair = subject.start(tools)?;
-    let target = |family| Target::every_millisecond(SocketAddr::new(address(family), PORT));
-    let client = pair.client();
-    let probers = FAMILIES.map(|family| Prober::udp(&client, target(family)));
-    let [four, six] = probers;
-    let probers = [four?, six?];
+    let [four, six] = FAMILIES.map(|family| pair.ask(family));
+    let askers = [four?, six?];
     for event in [Event::Planned, Event::Dead] {
         pair.whole()?;
-        let holder = steady(tools, &probers)?;
+        let holder = steady(tools, &askers)?;
         tools.pause_by_chance(PHASE)?;
         let began = now();
         pair.inflict(event, &holder)?;
         let moved = tools.wait_until("another node answers", LIMIT, || {
-            Ok(probers.iter().all(|it| it.node_now().is_some_and(|node| node != holder)))
+            Ok(askers.iter().all(|it| it.node_now().is_some_and(|node| node != holder)))
         });
         let late = match moved {
             Ok(()) => None,
@@ -194,8 +161,8 @@ fn round(
             Err(error) => return Err(error),
         };
         tools.pause(AFTERWARDS)?;
-        for (family, prober) in FAMILIES.into_iter().zip(&probers) {
-            let outage = ms(prober.longest_gap_since(began));
+        for (family, asker) in FAMILIES.into_iter().zip(&askers) {
+            let outage = ms(asker.longest_gap_since(began));
             results.add(Row {
                 bench: NAME.to_owned(),
                 subject: subject.name().to_owned(),
@@ -217,67 +184,19 @@ fn round(
 }
 
 /// Waits until one node answers over both families, for some time. Which.
-fn steady(tools: &Tools, probers: &[Prober; 2]) -> Result<String, BenchError> {
+fn steady(tools: &Tools, askers: &[Box<dyn Asker>; 2]) -> Result<String, BenchError> {
     let (mut holder, mut since) = (String::new(), now());
     tools.wait_until("one node answers over both families", PATIENCE, || {
-        let [four, six] = probers.each_ref().map(|it| it.node_now().unwrap_or_default());
+        let [four, six] = askers.each_ref().map(|it| it.node_now().unwrap_or_default());
         if four.is_empty() || four != six || four != holder {
             (holder, since) = (four, now());
             return Ok(false);
         }
-        let gap = probers.iter().map(|it| it.longest_gap_since(since)).max();
+        let gap = askers.iter().map(|it| it.longest_gap_since(since)).max();
         if gap.is_some_and(|gap| gap >= STEADY / 2) {
             since = now();
         }
         Ok(u128::from(now() - since) >= STEADY.as_micros())
     })?;
     Ok(holder)
-}
-
-/// The table: what the client saw, event by event.
-pub(crate) fn tables(rows: &[&Row]) -> String {
-    let key = |row: &'_ Row| {
-        (row.failure.clone().unwrap_or_default(), row.config.clone(), row.subject.clone())
-    };
-    let mut groups = groups(rows, key);
-    groups.sort_by(|(one, _), (other, _)| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
-    let line = |((event, config, subject), rows): ((String, String, String), Vec<&Row>)| {
-        let outages = spread(rows.iter().filter_map(|row| row.outage_ms));
-        let figures = outages.map_or_else(
-            || ["-", "-", "-"].map(str::to_owned),
-            |Spread { min, median, max, .. }| [min, median, max].map(|it| format!("{it:.1}")),
-        );
-        let good = rows.iter().filter(|row| row.error.is_none()).count();
-        let [min, median, max] = figures;
-        let count = format!("{good} of {}", rows.len());
-        vec![event, subject, config, min, median, max, count]
-    };
-    let head = ["event", "subject", "layer", "outage min ms", "median", "max", "trials"];
-    table(&head, groups.into_iter().map(line).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_has_a_line_for_each_layer_family_and_event() {
-        let subject = Subject { keepalived: false, way: Way::Mac };
-        let row = |run, outage_ms, error: Option<&str>| Row {
-            bench: NAME.to_owned(),
-            subject: subject.name().to_owned(),
-            config: subject.config(Family::V6),
-            run,
-            outage_ms,
-            failure: Some(Event::Dead.to_string()),
-            error: error.map(str::to_owned),
-            ..Row::default()
-        };
-        let rows = [row(1, Some(400.0), None), row(2, Some(420.0), None), row(3, None, Some("x"))];
-        let rows: Vec<&Row> = rows.iter().collect();
-        let text = tables(&rows);
-        let line =
-            "| node dead | stead | mac, IPv6, ride-out 300 ms | 400.0 | 410.0 | 420.0 | 2 of 3 |";
-        assert!(text.contains(line), "{text}");
-    }
 }
