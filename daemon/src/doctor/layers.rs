@@ -162,6 +162,7 @@ mod tests {
             since: String::new(),
             last_error: None,
             hold: None,
+            retained: None,
             bfd: Bfd::Off,
         };
         let verdict =

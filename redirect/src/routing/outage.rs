@@ -67,16 +67,24 @@ fn notices(neighbour: &Neighbour) -> Part {
                 detection.as_millis()
             ),
         },
-        (Bfd::Off | Bfd::Down, Some(hold)) => Part {
-            name: "detection",
-            length: hold,
-            reason: format!("no BFD with {name}: its hold time of {} s", hold.as_secs()),
-        },
-        (Bfd::Off | Bfd::Down, None) => Part {
-            name: "detection",
-            length: PROPOSED_HOLD,
-            reason: format!("no BFD with {name}, and no hold time that is known: 90 s is usual"),
-        },
+        (Bfd::Off | Bfd::Down, hold) => {
+            let (hold, reason) = match hold {
+                Some(hold) => {
+                    (hold, format!("no BFD with {name}: its hold time of {} s", hold.as_secs()))
+                }
+                None => {
+                    let why = "no hold time that is known: 90 s is usual";
+                    (PROPOSED_HOLD, format!("no BFD with {name}, and {why}"))
+                }
+            };
+            let retained = neighbour.retained.unwrap_or_default();
+            let reason = if retained.is_zero() {
+                reason
+            } else {
+                format!("{reason}, and {} s of graceful restart", retained.as_secs())
+            };
+            Part { name: "detection", length: hold.saturating_add(retained), reason }
+        }
     }
 }
 
@@ -87,7 +95,16 @@ mod tests {
     fn neighbour(session: Session, hold: u64, bfd: Bfd) -> Neighbour {
         let (name, address) = ("up".to_owned(), "10.1.0.1".to_owned());
         let hold = Some(Duration::from_secs(hold));
-        Neighbour { name, address, session, since: String::new(), last_error: None, hold, bfd }
+        Neighbour {
+            name,
+            address,
+            session,
+            since: String::new(),
+            last_error: None,
+            hold,
+            retained: None,
+            bfd,
+        }
     }
 
     #[test]
@@ -103,5 +120,9 @@ mod tests {
         let parts = expected_outage(&watched);
         assert_eq!(parts[0].length, Duration::from_secs(30));
         assert!(parts[0].reason.contains("no BFD"), "{parts:?}");
+        watched.neighbours[2].retained = Some(Duration::from_secs(120));
+        let parts = expected_outage(&watched);
+        assert_eq!(parts[0].length, Duration::from_secs(150));
+        assert!(parts[0].reason.contains("120 s of graceful restart"), "{parts:?}");
     }
 }

@@ -58,14 +58,17 @@ pub enum Trouble {
     /// Silence is noticed late.
     #[error(
         "the session with {neighbour} is up without BFD: if this node falls silent, that is \
-         noticed {}; turn BFD on at both ends",
-        after(.hold)
+         noticed {}; turn BFD on at both ends{}",
+        after(.hold),
+        .retained.as_ref().map(kept).unwrap_or_default()
     )]
     WithoutBfd {
         /// Who.
         neighbour: String,
         /// Its hold time.
         hold: Option<Duration>,
+        /// For how long it goes on with our routes then.
+        retained: Option<Duration>,
     },
     /// BFD is configured and does not work.
     #[error(
@@ -142,7 +145,11 @@ fn of_session(neighbour: &Neighbour) -> Option<Trouble> {
         Session::Established => match neighbour.bfd {
             Bfd::Up { .. } => None,
             Bfd::Down => Some(Trouble::BfdDown { neighbour: who }),
-            Bfd::Off => Some(Trouble::WithoutBfd { neighbour: who, hold: neighbour.hold }),
+            Bfd::Off => Some(Trouble::WithoutBfd {
+                neighbour: who,
+                hold: neighbour.hold,
+                retained: neighbour.retained,
+            }),
         },
         Session::Off => Some(Trouble::Off { neighbour: who }),
         Session::Idle
@@ -178,6 +185,14 @@ fn label(neighbour: &Neighbour) -> String {
     } else {
         format!("neighbour {} ({})", neighbour.name, neighbour.address)
     }
+}
+
+fn kept(span: &Duration) -> String {
+    format!(
+        ", and graceful restart off: with it the neighbour goes on with this node's routes for \
+         {} s after that",
+        span.as_secs()
+    )
 }
 
 fn after(hold: &Option<Duration>) -> String {

@@ -36,6 +36,9 @@ pub struct Neighbour {
     pub last_error: Option<String>,
     /// When silence ends the session without BFD; `None` if never, or if not agreed yet.
     pub hold: Option<Duration>,
+    /// For how long the neighbour goes on with our routes after that (graceful restart, RFC 4724);
+    /// `None` if it does not.
+    pub retained: Option<Duration>,
     /// What else watches for silence.
     pub bfd: Bfd,
 }
@@ -155,6 +158,7 @@ mod tests {
             since: String::new(),
             last_error: error.map(str::to_owned),
             hold: None,
+            retained: None,
             bfd: Bfd::Off,
         };
         Watched { neighbours: vec![neighbour], ..Watched::default() }

@@ -34,7 +34,7 @@ pub fn routing(state: &State, node: &str) -> Answered<RoutingAnswer> {
     let announce = Announce::new(routes::may_announce(config), Source::Interface(STUB.to_owned()));
     let announce = announce.map_err(|error| {
         let help = "mend the addresses with layers = [\"route\"], or `prefixes`";
-        Failure::unchanged(&format!("nothing is announced: {}", stead_edge::chain(&error)), help)
+        Failure::unchanged(format!("nothing is announced: {}", stead_edge::chain(&error)), help)
     })?;
     let daemon = routes::daemon(routing, node);
     Ok(RoutingAnswer { daemon: daemon.name().to_owned(), text: daemon.explain(&announce) })

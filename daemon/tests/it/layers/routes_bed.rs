@@ -110,14 +110,15 @@ pub(super) fn by_bird(fleet: &Fleet) -> String {
 }
 
 /// FRR on a node, with the folders of all nodes below that one; its daemons are another user's.
-pub(super) fn frr(fleet: &Fleet, number: u8, above: &Path) {
+/// Without `more` in its configuration routers keep the routes of a node that falls silent.
+pub(super) fn frr(fleet: &Fleet, number: u8, above: &Path, more: &str) {
     fs::set_permissions(above, Permissions::from_mode(0o755)).must();
     let name = format!("node{number}");
     let folder = above.join(&name);
     fs::create_dir_all(&folder).must();
     let bgp = format!(
         "hostname {name}\nrouter bgp 6500{number}\n bgp router-id 10.77.0.{number}\n \
-         no bgp ebgp-requires-policy\n neighbor {ROUTER} remote-as 65000\n \
+         no bgp ebgp-requires-policy\n{more} neighbor {ROUTER} remote-as 65000\n \
          neighbor {ROUTER} timers 3 9\n neighbor {ROUTER} timers connect 1\n \
          address-family ipv6 unicast\n  neighbor {ROUTER} activate\n exit-address-family\n"
     );

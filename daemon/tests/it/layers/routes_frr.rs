@@ -13,9 +13,11 @@ fn a_route_leads_to_the_holder_with_frr_as_well() {
     let fleet = Fleet::start(three("routes-frr")).must();
     let _router = router(&fleet);
     behind_the_router(&fleet);
-    for number in [1, 2, 3] {
-        frr(&fleet, number, sockets.path());
+    for number in [1, 2] {
+        frr(&fleet, number, sockets.path(), " bgp graceful-restart-disable\n");
     }
+    // As it is without a word.
+    frr(&fleet, 3, sockets.path(), "");
     let routing =
         format!("{{ daemon = \"frr\", control = \"{}/{{node}}\" }}", sockets.path().display());
     let text = services(&[V4, V6].map(routed), V4, &routing);
@@ -28,6 +30,10 @@ fn a_route_leads_to_the_holder_with_frr_as_well() {
         wait_well(&fleet, node, "route");
     };
     leads_to("node1");
+    let node = fleet.node("node1").must();
+    let advice = node.stead(&["redirect", "advise", "web", "--json"]).must().expect_success();
+    let advice = advice.must();
+    assert!(advice.contains("120 s of graceful restart"), "{advice}");
 
     // As planned, there and back.
     for node in ["node2", "node1"] {

@@ -58,6 +58,7 @@ fn neighbour(speaker: Speaker, sessions: &BTreeMap<String, Bfd>) -> Neighbour {
         since: speaker.since,
         last_error: speaker.last_error,
         hold: speaker.hold,
+        retained: speaker.retained,
         bfd,
         address: speaker.address,
     }

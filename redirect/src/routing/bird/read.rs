@@ -31,6 +31,20 @@ pub struct Speaker {
     pub last_error: Option<String>,
     /// The agreed hold time.
     pub hold: Option<Duration>,
+    /// For how long the neighbour goes on with our routes after that; known while the session is
+    /// up.
+    pub retained: Option<Duration>,
+    /// Whose capabilities the lines are about: ours, the neighbour's, or nobody's.
+    side: Option<Side>,
+    /// Our own time for graceful restart, and that the neighbour knows it as well.
+    restart: (Option<Duration>, bool),
+}
+
+/// Whose capabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Ours,
+    Theirs,
 }
 
 /// BIRD's name and version.
@@ -70,11 +84,40 @@ fn headline(text: &str) -> Option<Speaker> {
     if let Some(time) = words.next().filter(|it| since.contains('-') && it.contains(':')) {
         since = format!("{since} {time}");
     }
-    let (address, last_error, hold) = (String::new(), None, None);
-    Some(Speaker { name, state: state.to_owned(), since, address, last_error, hold })
+    Some(Speaker {
+        name,
+        state: state.to_owned(),
+        since,
+        address: String::new(),
+        last_error: None,
+        hold: None,
+        retained: None,
+        side: None,
+        restart: (None, false),
+    })
+}
+
+/// Only a BIRD that is told to (`graceful restart on`) has a time; the usual one knows of it and
+/// has its routes dropped at once.
+fn capability(speaker: &mut Speaker, text: &str) {
+    match (text.trim(), speaker.side) {
+        ("Local capabilities", _) => speaker.side = Some(Side::Ours),
+        ("Neighbor capabilities", _) => speaker.side = Some(Side::Theirs),
+        ("Graceful restart", Some(Side::Theirs)) => speaker.restart.1 = true,
+        (other, Some(Side::Ours)) => {
+            if let Some(time) = other.strip_prefix("Restart time:") {
+                speaker.restart.0 = seconds(time.trim()).filter(|it| !it.is_zero());
+            }
+        }
+        (_, Some(Side::Theirs) | None) => {}
+    }
+    if let (Some(time), true) = speaker.restart {
+        speaker.retained = Some(time);
+    }
 }
 
 fn detail(speaker: &mut Speaker, text: &str) {
+    capability(speaker, text);
     let Some((key, value)) = text.split_once(':') else { return };
     let value = value.trim();
     match key.trim() {
@@ -172,6 +215,29 @@ mod tests {
         assert_eq!(speaker.address, "fe80::1%eth0");
         assert_eq!(speaker.last_error.as_deref(), Some("Received: Administrative shutdown"));
         assert_eq!(speaker.hold, Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_neighbour_keeps_routes_where_both_know_graceful_restart_and_this_one_has_a_time() {
+        let said = |time: &str, theirs: &str| {
+            let text = format!(
+                "1002-up         BGP        ---        up     13:07:42.312  Established   \n\
+                 1006-  BGP state:          Established\n \
+                     Neighbor address: 10.1.0.1\n \
+                     Local capabilities\n \
+                       Graceful restart\n{time} \
+                       4-octet AS numbers\n \
+                     Neighbor capabilities\n \
+                       {theirs}\n \
+                     Hold timer:       7.575/9\n0000 \n"
+            );
+            let found = speakers(&lines(&text));
+            found.first().expect("one").retained
+        };
+        let time = "         Restart time: 120\n";
+        assert_eq!(said(time, "Graceful restart"), Some(Duration::from_secs(120)));
+        assert_eq!(said(time, "Route refresh"), None);
+        assert_eq!(said("", "Graceful restart"), None, "as BIRD is without a word");
     }
 
     #[test]

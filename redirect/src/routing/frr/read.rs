@@ -21,6 +21,10 @@ struct Peer {
     last_notification_reason: Option<String>,
     last_reset_due_to: Option<String>,
     peer_bfd_info: Option<Value>,
+    #[serde(default)]
+    neighbor_capabilities: Value,
+    #[serde(default)]
+    graceful_restart_info: Value,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +53,19 @@ pub fn neighbours(text: &str) -> Result<Vec<Neighbour>, serde_json::Error> {
     peers.map(|(name, value)| Ok(neighbour(name, serde_json::from_value(value)?))).collect()
 }
 
+/// For how long the neighbour goes on with what this daemon announced: both have to say that they
+/// know graceful restart, and this one's timer is what the neighbour goes by. FRR says it, unless
+/// it is told otherwise; how long is 120 s then.
+fn retained(peer: &Peer) -> Option<Duration> {
+    let agreed = peer.neighbor_capabilities.get("gracefulRestart")?.as_str()?;
+    let timers = peer.graceful_restart_info.get("timers")?;
+    let seconds = timers.get("configuredRestartTimer")?.as_u64()?;
+    let span = milliseconds(seconds.saturating_mul(1_000))?;
+    (agreed == "advertisedAndReceived").then_some(span)
+}
+
 fn neighbour(name: String, peer: Peer) -> Neighbour {
+    let retained = retained(&peer);
     let off = peer.admin_shut_down == Some(true);
     let session = if off { Session::Off } else { Session::read(&peer.bgp_state) };
     let told = peer.last_reset_due_to.as_deref().is_some_and(|it| it.contains("received"));
@@ -66,6 +82,7 @@ fn neighbour(name: String, peer: Peer) -> Neighbour {
         since: peer.bgp_timer_up_string.unwrap_or_default(),
         last_error: last_error.map(|words| plain(&words)),
         hold: peer.bgp_timer_hold_time_msecs.and_then(milliseconds),
+        retained,
         // Until `show bfd peers` says more.
         bfd: if peer.peer_bfd_info.is_some() { Bfd::Down } else { Bfd::Off },
     }
@@ -132,6 +149,18 @@ mod tests {
         assert_eq!(one.last_error.as_deref(), Some("Received: Cease/Administrative Shutdown"));
         let lost = closed.replace("BGP Notification received", "BGP Notification send");
         assert!(!neighbours(&lost).expect("JSON")[0].was_told());
+    }
+
+    #[test]
+    fn a_neighbour_keeps_routes_where_both_know_graceful_restart() {
+        let text = r#"{"10.1.0.1":{"bgpState":"Established",
+            "neighborCapabilities":{"gracefulRestart":"advertisedAndReceived"},
+            "gracefulRestartInfo":{"localGrMode":"Helper*","timers":{"configuredRestartTimer":120,
+            "receivedRestartTimer":90}}}}"#;
+        let retained = |text: &str| neighbours(text).expect("JSON")[0].retained;
+        assert_eq!(retained(text), Some(Duration::from_secs(120)));
+        assert_eq!(retained(&text.replace("AndReceived", "")), None);
+        assert_eq!(retained(r#"{"10.1.0.1":{"bgpState":"Established"}}"#), None);
     }
 
     #[test]
