@@ -162,11 +162,21 @@ impl StatusOf {
             ]
         });
         let files: Vec<_> = files.collect();
+        let silent = status.sources.iter().filter_map(|source| -> Option<Vec<Cell>> {
+            let why = source.error.clone().or_else(|| source.refused.clone())?;
+            Some(vec![source.url.as_str().into(), source.service.as_str().into(), why.into()])
+        });
+        let silent: Vec<_> = silent.collect();
         let heads = ["SERVICE", "STATE", "NODE", "ADDRESSES", "BELIEVED UNTIL"];
         let mut text = table(context.out, &heads, &services);
         if !files.is_empty() {
             text += "\n";
             text += &table(context.out, &["FILE", "STATE", "WHY"], &files);
+        }
+        if !silent.is_empty() {
+            text += "\n";
+            text +=
+                &table(context.out, &["SERVER", "OF", "NOTHING BELIEVED FROM IT, SINCE"], &silent);
         }
         print(&text)?;
         Ok(Exit::Done)

@@ -18,7 +18,8 @@ use crate::identity::Identity;
 
 /// Look at this machine: whether a node works here, and what would make it safer or faster.
 ///
-/// Before it joins and at any time after: privileges, clock, kernel, disk, links, networks, and
+/// Before it joins and at any time after: privileges, clock, kernel, disk, links, networks, what
+/// leads clients (keys and servers of zones, the routing daemon, the token for documents), and
 /// what breaks ties (each address of the quorum server, or the program). Nothing is changed.
 /// Without names, all other nodes of the configuration are tried.
 #[derive(Debug, Args)]

@@ -2,10 +2,11 @@
 //!
 //! Values that couldn't be read are passed over, so that one mistake is one problem.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use stead_core::state::config::Agent;
 use stead_core::state::{MOST_NODES, MOST_VOTERS};
 use stead_core::time::Span;
 use stead_core::timers::{LONGEST_RIDE_OUT, SHORTEST_RIDE_OUT, Timers, TimersError};
@@ -22,6 +23,7 @@ use super::resource;
 use super::rule_checks;
 use super::section::shown;
 use super::unit;
+use crate::ocf::{self, AgentName};
 
 /// The most links: every node sends its heartbeats on each of them.
 const MOST_LINKS: usize = 8;
@@ -45,12 +47,31 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
         resource::check(name, &service.resources, findings);
         copies::check(draft, service, findings);
     }
+    owned_twice(draft, findings);
     between::check(draft, findings);
     unit::check(draft, findings);
     let owners = all_addresses(draft).into_iter().map(|(ip, owner)| (ip, owner.who)).collect();
     network::check(draft, &owners, findings);
     rule_checks::check(draft, findings);
     fence_checks::check(draft, findings);
+}
+
+/// An address that an agent puts on the card must not be stead's as well: what the agent takes away
+/// to stop would be put back at once.
+fn owned_twice(draft: &Draft, findings: &mut Findings) {
+    let all = draft.services.iter().flat_map(|it| &it.addresses);
+    let all: BTreeSet<IpAddr> = all.map(|it| it.get_ref().ip).collect();
+    for resource in draft.services.iter().flat_map(|it| &it.resources) {
+        let Agent::Ocf { provider, kind, parameters } = &resource.get_ref().agent else { continue };
+        let agent = AgentName { provider: provider.clone(), kind: kind.clone() };
+        let ip = parameters.get("ip").and_then(|ip| ip.parse().ok());
+        if let Some(ip) = ip.filter(|ip| all.contains(ip) && ocf::has_address_of_cloud(&agent)) {
+            let message = format!("{ip} is put on the card by {agent}, and by stead as well");
+            let help = "take it out of `addresses`: it is the agent's alone \
+                        (docs/how-to/redirect.md, In a cloud)";
+            findings.error(&resource.span(), message, help);
+        }
+    }
 }
 
 fn timers(cluster: &Cluster, findings: &mut Findings) {

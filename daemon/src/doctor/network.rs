@@ -50,7 +50,7 @@ pub(super) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
             )),
         }
     }
-    findings.extend(services::examine(config, &machine, node));
+    findings.extend(services::examine(config, &machine, (name, node)));
     findings.extend(super::points::examine(config));
     findings
 }

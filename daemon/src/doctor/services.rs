@@ -4,28 +4,35 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use stead_core::state::config::{Config, NodeConfig};
+use stead_core::redirect::Layer;
+use stead_core::state::config::{Config, NodeConfig, ServiceAddress};
 use stead_linux::netlink::{Address, Link};
 
 use super::Finding;
 use super::network::{Machine, settings};
 
-pub(super) fn examine(config: &Config, machine: &Machine, node: &NodeConfig) -> Vec<Finding> {
-    let mut findings = homes(config, machine);
+pub(super) fn examine(
+    config: &Config,
+    machine: &Machine,
+    (name, node): (&str, &NodeConfig),
+) -> Vec<Finding> {
+    let mut findings = homes(config, machine, name);
     let of_links = node.addresses.values().filter_map(|it| machine.interface_of(*it));
     // Those were looked at with the links.
     let looked_at: BTreeSet<u32> = of_links.map(|it| it.index).collect();
-    let others = serving(config, machine).into_iter().filter(|it| !looked_at.contains(&it.index));
+    let others =
+        serving(config, machine, name).into_iter().filter(|it| !looked_at.contains(&it.index));
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     findings.extend(others.map(|it| settings(&it.name, &it.name, any)));
     findings
 }
 
 /// The interfaces on which addresses of services would stand and be asked for by ARP.
-fn serving<'m>(config: &Config, machine: &'m Machine) -> Vec<&'m Link> {
+fn serving<'m>(config: &Config, machine: &'m Machine, node: &str) -> Vec<&'m Link> {
     let own = own(config, machine);
     let wanted = config.services.values().flat_map(|it| &it.addresses);
-    let wanted: Vec<_> = wanted.filter(|it| it.ip.is_ipv4()).collect();
+    let wanted = wanted.filter(|it| it.ip.is_ipv4() && stands(config, node, it));
+    let wanted: Vec<_> = wanted.collect();
     let serves = |link: &Link| {
         wanted.iter().any(|address| match &address.interface {
             Some(name) => *name == link.name,
@@ -37,6 +44,12 @@ fn serving<'m>(config: &Config, machine: &'m Machine) -> Vec<&'m Link> {
     machine.links.iter().filter(|link| serves(link)).collect()
 }
 
+/// Whether an address would be on an interface of that node's. What is led to by a route alone
+/// stands on one that the guard makes.
+fn stands(config: &Config, node: &str, address: &ServiceAddress) -> bool {
+    config.is_used_on(address.ip, node) && config.layers_of(address.ip) != [Layer::Route]
+}
+
 /// The addresses of this machine that are no service's.
 fn own<'m>(config: &Config, machine: &'m Machine) -> Vec<&'m Address> {
     let all = config.services.values().flat_map(|service| &service.addresses);
@@ -46,11 +59,11 @@ fn own<'m>(config: &Config, machine: &'m Machine) -> Vec<&'m Address> {
 
 /// Whether the guard would find an interface for each service's addresses, by its own rule: the one
 /// that is named, or one with an address of its own whose network has room for this one.
-fn homes(config: &Config, machine: &Machine) -> Vec<Finding> {
+fn homes(config: &Config, machine: &Machine, node: &str) -> Vec<Finding> {
     let own = own(config, machine);
     let mut findings = Vec::new();
     for (service, wanted) in &config.services {
-        for address in &wanted.addresses {
+        for address in wanted.addresses.iter().filter(|it| stands(config, node, it)) {
             let check = format!("network of {service}");
             let seen = format!("{}/{}", address.ip, address.prefix);
             let named = address.interface.as_deref();
@@ -93,7 +106,7 @@ fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use stead_core::state::config::{ServiceAddress, ServiceConfig};
+    use stead_core::state::config::{AddressLayers, Place, ServiceConfig};
     use stead_core::time::Span;
     use stead_linux::netlink::Lifetime;
 
@@ -142,7 +155,7 @@ mod tests {
             let machine = Machine { links: links.clone(), addresses: addresses.to_vec() };
             let interface = interface.map(str::to_owned);
             let address = ServiceAddress { ip: ip(wanted), prefix, interface };
-            worst(&homes(&with(address), &machine))
+            worst(&homes(&with(address), &machine, "node1"))
         };
         // What counts is the prefix of the node's own address.
         assert_eq!(verdict(&[own("10.0.0.1", 24)], "10.0.0.100", 32, None), Verdict::Good);
@@ -152,6 +165,25 @@ mod tests {
         // An interface that is named needs no address.
         assert_eq!(verdict(&[], "10.0.0.100", 24, Some("bare")), Verdict::Good);
         assert_eq!(verdict(&[], "10.0.0.100", 24, Some("eth7")), Verdict::Warning);
+    }
+
+    #[test]
+    fn what_is_led_to_by_a_route_or_is_used_elsewhere_needs_no_interface() {
+        let at = ip("192.0.2.7");
+        let mut config = with(ServiceAddress { ip: at, prefix: 32, interface: None });
+        let machine = Machine { links: Vec::new(), addresses: Vec::new() };
+        let looked_at = |config: &Config| homes(config, &machine, "node1").len();
+        assert_eq!(looked_at(&config), 1);
+        let mut how = |layers: &[Layer], on: &str| {
+            let on = vec![Place::Node(on.to_owned())];
+            let layers = AddressLayers { layers: layers.to_vec(), on };
+            config.later.fencing.redirect.addresses = [(at, layers)].into();
+            looked_at(&config)
+        };
+        assert_eq!(how(&[Layer::Arp], "node1"), 1);
+        assert_eq!(how(&[Layer::Arp, Layer::Route], "node1"), 1);
+        assert_eq!(how(&[Layer::Route], "node1"), 0);
+        assert_eq!(how(&[Layer::Arp], "node2"), 0);
     }
 
     /// A configuration with one service, at this address.

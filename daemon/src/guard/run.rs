@@ -268,7 +268,13 @@ impl Guard {
     fn greet(&self) {
         let hello = FromGuard::Hello(self.hello.clone());
         match (&self.daemon, &self.kernel.page, ipc::encode(&hello)) {
-            (Some(daemon), Some(page), Ok(bytes)) => drop(daemon.send_with(&bytes, page)),
+            // Without it the daemon would tell this guard nothing.
+            (Some(daemon), Some(page), Ok(bytes))
+                if !daemon.send_with(&bytes, page).is_ok_and(|sent| sent) =>
+            {
+                self.tell(&hello);
+            }
+            (Some(_), Some(_), Ok(_)) => {}
             (..) => self.tell(&hello),
         }
     }

@@ -29,8 +29,8 @@ use super::{names, ports, routes};
 /// How long all of it may take.
 const WITHIN: Duration = Duration::from_secs(15);
 /// The most nodes that are compared with each other, and the most addresses for which they are.
-const MOST_NODES: usize = 64;
-const MOST_ADDRESSES: usize = 32;
+const MOST_NODES: usize = 16;
+const MOST_ADDRESSES: usize = 8;
 
 /// What an operator said beside the configuration.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,8 +52,8 @@ pub async fn facts(
 ) -> Facts {
     let deadline = Instant::now() + WITHIN;
     let nodes = candidates(state, config, service);
-    let (addresses, clients) = segments_of(lookout, state, config, (service, said, deadline)).await;
-    let (routing, servers) = tokio::join!(
+    let ((addresses, clients), routing, servers) = tokio::join!(
+        segments_of(lookout, state, config, (service, said, deadline)),
         routing(lookout, state, &nodes, deadline),
         servers(lookout, state, service, deadline)
     );

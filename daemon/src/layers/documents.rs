@@ -19,7 +19,7 @@ use stead_redirect::knowledge::{
     Whereabouts,
 };
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
 use super::names;
@@ -29,6 +29,8 @@ use crate::driver::handle::Handle;
 const VALID: Duration = Duration::from_secs(600);
 /// After which it is made anew, with nothing else to say.
 const RENEW: Duration = Duration::from_secs(120);
+/// After which a token that could not be read is looked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes and serves documents as long as the daemon runs.
 pub fn start(handle: Handle, key: Key, shelf: Shelf, ending: watch::Receiver<bool>) {
@@ -46,7 +48,8 @@ async fn keep(mut handle: Handle, key: Key, shelf: Shelf, ending: watch::Receive
         let token = redirect.and_then(|it| it.documents_token.clone());
         server.be(port.map(|port| (port, token)), &shelf).await;
         let now = Instant::now();
-        let new = if port.is_some() { facts(&view.state) } else { Vec::new() };
+        // What nobody can read is not there, for those either who look whether clients are told.
+        let new = if server.serves() { facts(&view.state) } else { Vec::new() };
         if new != known || now >= renewed + RENEW {
             let all = now >= renewed + RENEW;
             renewed = if all { now } else { renewed };
@@ -58,7 +61,7 @@ async fn keep(mut handle: Handle, key: Key, shelf: Shelf, ending: watch::Receive
         }
         tokio::select! {
             more = handle.changed() => if !more { return },
-            () = sleep_until(renewed + RENEW) => {}
+            () = sleep_until(server.again().unwrap_or(renewed + RENEW)) => {}
         }
     }
 }
@@ -69,35 +72,54 @@ type Wanted = (u16, Option<String>);
 /// Who serves documents, if anybody does.
 #[derive(Default)]
 struct Server {
-    /// The server ends when this is gone.
-    serves: Option<(Wanted, watch::Sender<bool>)>,
-    /// That there is no token was told.
-    told: bool,
+    /// The server ends when the sender is gone.
+    runs: Option<(Wanted, watch::Sender<bool>, JoinHandle<()>)>,
+    /// Why there is none, though one is wanted, and when that is looked at again.
+    lacks: Option<(String, Instant)>,
 }
 
 impl Server {
-    /// Serves like that from now on. Without the token that is to be asked for nobody is served; it
-    /// is looked for again with the next documents.
+    fn serves(&self) -> bool {
+        self.runs.is_some()
+    }
+
+    /// When something is to be tried again.
+    fn again(&self) -> Option<Instant> {
+        self.lacks.as_ref().map(|(_, again)| *again)
+    }
+
+    /// Serves like that from now on. Without the token that is to be asked for nobody is served.
     async fn be(&mut self, wanted: Option<Wanted>, shelf: &Shelf) {
-        if self.serves.as_ref().map(|(wanted, _)| wanted) == wanted.as_ref() {
+        if self.runs.as_ref().map(|(wanted, ..)| wanted) == wanted.as_ref() {
+            self.lacks = None;
             return;
         }
-        self.serves = None;
+        if let Some((_, over, task)) = self.runs.take() {
+            drop(over);
+            // Its port is free then. One that panicked has told it.
+            let _ = task.await;
+        }
         let Some((port, file)) = wanted else { return };
+        let now = Instant::now();
+        if self.again().is_some_and(|again| now < again) {
+            return;
+        }
         let token = match read(file.clone()).await {
             Ok(token) => token,
             Err(why) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if self.lacks.as_ref().is_none_or(|(before, _)| *before != why) {
                     tracing::error!("nobody is told where services are: {why}");
                 }
+                self.lacks = Some((why, now + AGAIN));
                 return;
             }
         };
-        self.told = false;
+        self.lacks = None;
         let (over, ending) = watch::channel(false);
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        tokio::spawn(knowledge::serve(Settings { address, token }, shelf.clone(), ending));
-        self.serves = Some(((port, file), over));
+        let settings = Settings { address, token };
+        let task = tokio::spawn(knowledge::serve(settings, shelf.clone(), ending));
+        self.runs = Some(((port, file), over, task));
     }
 }
 

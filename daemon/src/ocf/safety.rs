@@ -52,6 +52,13 @@ pub fn harmless(name: &AgentName) -> Option<&'static str> {
     line.map(|(_, _, reason)| *reason)
 }
 
+/// Whether it asks a cloud to lead an address here and has that on the card itself, as `ip`.
+#[must_use]
+pub fn has_address_of_cloud(name: &AgentName) -> bool {
+    const THEY: [&str; 3] = ["aws-vpc-move-ip", "gcp-vpc-move-ip", "gcp-vpc-move-route"];
+    name.provider == "heartbeat" && THEY.contains(&&*name.kind)
+}
+
 /// Whether it adds an address that clients reach. Those belong into `addresses`, behind the gate.
 #[must_use]
 pub fn adds_address(name: &AgentName) -> bool {

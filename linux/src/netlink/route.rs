@@ -145,11 +145,20 @@ impl Netlink {
     /// The route by which a packet to this address would leave, whatever table it stands in; the
     /// first hop of several. `None` if by none, or if the address is this host's own.
     pub fn route_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {
+        self.look_up(address, RouteFlags::FibMatch)
+    }
+
+    /// What comes of that for this very address: the router that a redirect named, if one did. `to`
+    /// is the address alone.
+    pub fn way_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {
+        self.look_up(address, RouteFlags::empty())
+    }
+
+    fn look_up(&mut self, address: IpAddr, how: RouteFlags) -> Result<Option<Route>, NetlinkError> {
         let mut ask = RouteMessage::default();
         ask.header.address_family = family_of(address);
         ask.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
-        // The route itself, not what comes of it for this address.
-        ask.header.flags |= RouteFlags::FibMatch;
+        ask.header.flags |= how;
         ask.attributes.push(RouteAttribute::Destination(address.into()));
         let ask = RouteNetlinkMessage::GetRoute(ask);
         let found = match self.get(format_args!("look up the route to {address}"), ask) {

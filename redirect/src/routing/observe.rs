@@ -21,7 +21,8 @@ use tokio::time::timeout;
 pub struct Hop {
     /// What the route leads to: the address alone, a network, or everything.
     pub to: Prefix,
-    /// The next router; `None`: the address is taken to be on the link.
+    /// The router that packets are handed to, as of now: one that a redirect named, if one did (RFC
+    /// 1122, 3.2.2.2). `None`: the address is taken to be on the link.
     pub gateway: Option<IpAddr>,
     /// The interface that leads there.
     pub interface: String,
@@ -43,17 +44,24 @@ pub struct Observed {
 /// looked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unreached {
-    /// No route came through.
+    /// It has only the way to everywhere, or none.
     #[error(
-        "has no route of its own to {0}, and no answer from there: a router between does not \
-         accept it (its import filter), or does not pass it on"
+        "has no route of its own to {address}, and no answer{}: a router between does not accept \
+         the route (its import filter) or does not pass it on, or what is handed to it goes \
+         elsewhere",
+        way(.by.as_ref())
     )]
-    NotAccepted(IpAddr),
+    NoRoute {
+        /// Where to.
+        address: IpAddr,
+        /// The router that everything else is handed to.
+        by: Option<IpAddr>,
+    },
     /// There is a route, and no answer.
     #[error(
         "has a route to {address}{}, but gets no answer: the way leads elsewhere, or echo is \
          dropped on it",
-        .by.as_ref().map(|by| format!(" by way of {by}")).unwrap_or_default()
+        way(.by.as_ref())
     )]
     NoAnswer {
         /// Where to.
@@ -61,6 +69,10 @@ pub enum Unreached {
         /// The next router.
         by: Option<IpAddr>,
     },
+}
+
+fn way(by: Option<&IpAddr>) -> String {
+    by.map(|by| format!(" by way of {by}")).unwrap_or_default()
 }
 
 impl Observed {
@@ -71,10 +83,13 @@ impl Observed {
             return None;
         }
         // The way to everywhere is no news of this address.
-        let Some(hop) = self.route.as_ref().filter(|hop| hop.to.length() > 0) else {
-            return Some(Unreached::NotAccepted(address));
-        };
-        Some(Unreached::NoAnswer { address, by: hop.gateway })
+        let by = self.route.as_ref().and_then(|hop| hop.gateway);
+        let own = self.route.as_ref().is_some_and(|hop| hop.to.length() > 0);
+        Some(if own {
+            Unreached::NoAnswer { address, by }
+        } else {
+            Unreached::NoRoute { address, by }
+        })
     }
 }
 
@@ -138,10 +153,12 @@ pub async fn observe(
 fn look_up(address: IpAddr) -> Result<Option<Hop>, NetlinkError> {
     let mut netlink = Netlink::open()?;
     let Some(route) = netlink.route_to(address)? else { return Ok(None) };
-    let Some(index) = route.index else { return Ok(None) };
+    // The route, and what comes of it: a redirect is an exception to it.
+    let used = netlink.way_to(address)?.unwrap_or(route);
+    let Some(index) = used.index else { return Ok(None) };
     let interface = netlink.link(index)?.name;
     let to = Prefix::around(route.to.addr, route.to.prefix);
-    Ok(to.map(|to| Hop { to, gateway: route.gateway, interface }))
+    Ok(to.map(|to| Hop { to, gateway: used.gateway, interface }))
 }
 
 /// Sends the question and reads until its answer comes. `false`: the kernel knows no way, or a

@@ -36,8 +36,8 @@ pub struct Neighbour {
     pub last_error: Option<String>,
     /// When silence ends the session without BFD; `None` if never, or if not agreed yet.
     pub hold: Option<Duration>,
-    /// For how long the neighbour goes on with our routes after that (graceful restart, RFC 4724);
-    /// `None` if it does not.
+    /// For how long the neighbour goes on with our routes after that (long-lived graceful restart,
+    /// RFC 9494); `None` if it does not.
     pub retained: Option<Duration>,
     /// What else watches for silence.
     pub bfd: Bfd,

@@ -151,8 +151,19 @@ impl Router {
 
     /// All routes that it has heard of, in the daemon's words.
     pub(super) fn heard(&self) -> Result<String, BenchError> {
+        self.says(&["show", "route", "all"])
+    }
+
+    /// How many sessions of BFD are up.
+    fn watched(&self) -> Result<usize, BenchError> {
+        let said = self.says(&["show", "bfd", "sessions"])?;
+        let up = |line: &&str| line.split_whitespace().nth(2) == Some("Up");
+        Ok(said.lines().filter(up).count())
+    }
+
+    fn says(&self, words: &[&str]) -> Result<String, BenchError> {
         let control = self.folder.join(CONTROL).display().to_string();
-        said(&self.host, "/usr/sbin/birdc", &["-s", &control, "show", "route", "all"])
+        said(&self.host, "/usr/sbin/birdc", &[&["-s", &control], words].concat())
     }
 }
 
@@ -256,6 +267,11 @@ impl Between for Routes {
 
     fn ask(&self, _: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError> {
         self.router.ask(family)
+    }
+
+    /// Without BFD a figure would be the hold time's.
+    fn is_whole(&self) -> Result<bool, BenchError> {
+        Ok(self.router.watched()? == usize::from(NODES))
     }
 
     /// Its daemon starts with it; what stead wrote for it is on its disk.

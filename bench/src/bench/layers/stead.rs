@@ -29,6 +29,11 @@ pub(super) trait Between {
     /// A client.
     fn ask(&self, fleet: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError>;
 
+    /// All that leads to the service is as it should be.
+    fn is_whole(&self) -> Result<bool, BenchError> {
+        Ok(true)
+    }
+
     /// That node has power again, and runs nothing but stead.
     fn powered_on(&self, _: &Fleet, _node: &str) -> Result<(), BenchError> {
         Ok(())
@@ -101,7 +106,9 @@ impl Pair for Layered {
     }
 
     fn whole(&self) -> Result<(), BenchError> {
-        Ok(self.fleet.wait_whole(PATIENCE)?)
+        self.fleet.wait_whole(PATIENCE)?;
+        let is_whole = || self.between.is_whole();
+        self.tools.wait_until("what leads to the service is whole", PATIENCE, is_whole)
     }
 
     fn inflict(&mut self, event: Event, node: &str) -> Result<(), BenchError> {

@@ -15,7 +15,7 @@ use crate::layers::routes;
 pub struct RoutingAnswer {
     /// The daemon's name.
     pub daemon: String,
-    /// What it needs, in the form of its own configuration, with examples for this node's numbers.
+    /// What it needs, in the form of its own configuration, with examples of numbers.
     pub text: String,
 }
 

@@ -333,6 +333,20 @@ stuck = "fence"
 }
 
 #[test]
+fn an_address_that_an_agent_has_on_the_card_is_not_steads_as_well() {
+    let text = r#"
+[[services.web.resources]]
+name = "route"
+ocf = "heartbeat:aws-vpc-move-ip"
+safety = "lease"
+parameters = { ip = "10.0.0.100", routing_table = "rtb-1", interface = "eth0" }
+"#;
+    check(text, expect![[r#""#]]);
+    let alone = text.replace("10.0.0.100", "198.51.100.7");
+    assert!(read("cluster.toml", &with(&alone)).is_ok());
+}
+
+#[test]
 fn needs_in_a_circle_and_of_what_is_not_there() {
     let resource = |name: &str, needs: &str| {
         format!(

@@ -417,13 +417,17 @@ impl Kernel {
                     }
                 }
             }
-            Event::Link { index, .. } => {
+            Event::Link { index, up, carrier, gone, .. } => {
                 self.rescan();
+                if !self.standing.values().any(|it| it.index == *index) {
+                    return;
+                }
                 // What is told may be over: an interface that was made a moment ago is told of as
                 // it was before it was turned on. Whatever comes later is told of again.
                 let (carries, up, gone) = match self.netlink.link(*index) {
                     Ok(link) => (link.carrier, link.up, false),
-                    Err(error) => (false, false, error.not_there()),
+                    Err(error) if error.not_there() => (false, false, true),
+                    Err(_) => (*carrier, *up, *gone),
                 };
                 let changed: Vec<_> = self
                     .standing

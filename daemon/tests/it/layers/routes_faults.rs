@@ -94,7 +94,12 @@ fn a_router_that_filters_is_seen_by_another_node() {
     net.router.configure(&router_accepting(&format!("where net != {V4}/32")));
     net.wait_no_route();
     move_to(&net.fleet, "node2");
-    wait_trouble(&net.fleet, "node2", "route", &["node", V4, "no answer"]);
+    wait_trouble(
+        &net.fleet,
+        "node2",
+        "route",
+        &["has no route of its own to", V4, "no answer by way of 10.77.0.250"],
+    );
     net.wait_no_route();
     net.segment_leads("node2");
     // It is of that address alone, which is what is said.

@@ -270,6 +270,7 @@ pub(in super::super) fn explain(file: &Path, announce: &Announce) -> String {
            bfd on;\n  \
            hold time 9;\n  \
            connect delay time 1; connect retry time 1; error wait time 1, 10;\n  \
+           # `import none` where the node has its way to everywhere from somewhere else\n  \
            ipv4 {{ import all; export where {FILTER}(); next hop self; }};\n  \
            ipv6 {{ import all; export where {FILTER}(); next hop self; }};\n\
          }}\n",

@@ -36,8 +36,10 @@ pub struct Speaker {
     pub retained: Option<Duration>,
     /// Whose capabilities the lines are about: ours, the neighbour's, or nobody's.
     side: Option<Side>,
-    /// Our own time for graceful restart, and that the neighbour knows it as well.
-    restart: (Option<Duration>, bool),
+    /// Our own times for graceful restart, the usual one and the long one together.
+    restart: Duration,
+    /// Which sides know the long one: ours, the neighbour's.
+    long_lived: (bool, bool),
 }
 
 /// Whose capabilities.
@@ -93,27 +95,34 @@ fn headline(text: &str) -> Option<Speaker> {
         hold: None,
         retained: None,
         side: None,
-        restart: (None, false),
+        restart: Duration::ZERO,
+        long_lived: (false, false),
     })
 }
 
-/// Only a BIRD that is told to (`graceful restart on`) has a time; the usual one knows of it and
-/// has its routes dropped at once.
+/// What becomes of our routes when the hold time is over: a neighbour that knows long-lived
+/// graceful restart (RFC 9494), as we have to as well, goes on with them for the time of the usual
+/// one and then for that of the long one. All other neighbours drop them at once (RFC 4724, 4.2). A
+/// BIRD that nobody told to has no time of either kind.
 fn capability(speaker: &mut Speaker, text: &str) {
-    match (text.trim(), speaker.side) {
-        ("Local capabilities", _) => speaker.side = Some(Side::Ours),
-        ("Neighbor capabilities", _) => speaker.side = Some(Side::Theirs),
-        ("Graceful restart", Some(Side::Theirs)) => speaker.restart.1 = true,
-        (other, Some(Side::Ours)) => {
-            if let Some(time) = other.strip_prefix("Restart time:") {
-                speaker.restart.0 = seconds(time.trim()).filter(|it| !it.is_zero());
-            }
+    let text = text.trim();
+    match text {
+        "Local capabilities" => speaker.side = Some(Side::Ours),
+        "Neighbor capabilities" => speaker.side = Some(Side::Theirs),
+        "Long-lived graceful restart" => match speaker.side {
+            Some(Side::Ours) => speaker.long_lived.0 = true,
+            Some(Side::Theirs) => speaker.long_lived.1 = true,
+            None => {}
+        },
+        _ if speaker.side == Some(Side::Ours) => {
+            let time = text.strip_prefix("Restart time:");
+            let time = time.or_else(|| text.strip_prefix("LL stale time:"));
+            speaker.restart += time.and_then(seconds).unwrap_or_default();
         }
-        (_, Some(Side::Theirs) | None) => {}
+        _ => {}
     }
-    if let (Some(time), true) = speaker.restart {
-        speaker.retained = Some(time);
-    }
+    let kept = speaker.long_lived == (true, true) && !speaker.restart.is_zero();
+    speaker.retained = kept.then_some(speaker.restart);
 }
 
 fn detail(speaker: &mut Speaker, text: &str) {
@@ -218,26 +227,29 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_keeps_routes_where_both_know_graceful_restart_and_this_one_has_a_time() {
-        let said = |time: &str, theirs: &str| {
+    fn a_neighbour_keeps_routes_where_both_know_long_lived_graceful_restart() {
+        let said = |ours: &[&str], theirs: &str| {
+            let ours: Vec<_> = ours.iter().map(|it| format!("1006-      {it}\n")).collect();
             let text = format!(
                 "1002-up         BGP        ---        up     13:07:42.312  Established   \n\
-                 1006-  BGP state:          Established\n \
-                     Neighbor address: 10.1.0.1\n \
-                     Local capabilities\n \
-                       Graceful restart\n{time} \
-                       4-octet AS numbers\n \
-                     Neighbor capabilities\n \
-                       {theirs}\n \
-                     Hold timer:       7.575/9\n0000 \n"
+                 1006-  BGP state:          Established\n\
+                 1006-    Neighbor address: 10.1.0.1\n\
+                 1006-    Local capabilities\n{}\
+                 1006-    Neighbor capabilities\n\
+                 1006-      {theirs}\n\
+                 1006-    Hold timer:       7.575/9\n0000 \n",
+                ours.concat()
             );
             let found = speakers(&lines(&text));
-            found.first().expect("one").retained
+            found.first().expect("one").retained.map(|it| it.as_secs())
         };
-        let time = "         Restart time: 120\n";
-        assert_eq!(said(time, "Graceful restart"), Some(Duration::from_secs(120)));
-        assert_eq!(said(time, "Route refresh"), None);
-        assert_eq!(said("", "Graceful restart"), None, "as BIRD is without a word");
+        const LONG: &str = "Long-lived graceful restart";
+        let on = ["Graceful restart", "  Restart time: 120", LONG, "  LL stale time: 3600"];
+        assert_eq!(said(&on, LONG), Some(3_720));
+        assert_eq!(said(&on[..3], LONG), Some(120));
+        assert_eq!(said(&on[..2], LONG), None);
+        assert_eq!(said(&on, "Graceful restart"), None);
+        assert_eq!(said(&["Graceful restart", LONG], LONG), None, "as BIRD is without a word");
     }
 
     #[test]

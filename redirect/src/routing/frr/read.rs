@@ -53,15 +53,24 @@ pub fn neighbours(text: &str) -> Result<Vec<Neighbour>, serde_json::Error> {
     peers.map(|(name, value)| Ok(neighbour(name, serde_json::from_value(value)?))).collect()
 }
 
-/// For how long the neighbour goes on with what this daemon announced: both have to say that they
-/// know graceful restart, and this one's timer is what the neighbour goes by. FRR says it, unless
-/// it is told otherwise; how long is 120 s then.
+/// For how long the neighbour goes on with what this daemon announced when the hold time is over.
+///
+/// By the usual graceful restart (RFC 4724) it drops that at once, unless both ends agreed
+/// otherwise (RFC 8538); where both know the long-lived one (RFC 9494) it goes on for this daemon's
+/// time of the usual one at least. FRR says that it knows it, unless it is told otherwise, and its
+/// time is 120 s then.
 fn retained(peer: &Peer) -> Option<Duration> {
-    let agreed = peer.neighbor_capabilities.get("gracefulRestart")?.as_str()?;
-    let timers = peer.graceful_restart_info.get("timers")?;
+    let both = |key: &str| {
+        let said = peer.neighbor_capabilities.get(key).and_then(Value::as_str);
+        said == Some("advertisedAndReceived")
+    };
+    let info = &peer.graceful_restart_info;
+    let notified = info.get("nBit").and_then(Value::as_bool) == Some(true);
+    let timers = info.get("timers")?;
     let seconds = timers.get("configuredRestartTimer")?.as_u64()?;
     let span = milliseconds(seconds.saturating_mul(1_000))?;
-    (agreed == "advertisedAndReceived").then_some(span)
+    let kept = both("gracefulRestart") && (both("longLivedGracefulRestart") || notified);
+    kept.then_some(span)
 }
 
 fn neighbour(name: String, peer: Peer) -> Neighbour {
@@ -152,13 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_keeps_routes_where_both_know_graceful_restart() {
+    fn a_neighbour_keeps_routes_where_both_know_long_lived_graceful_restart() {
         let text = r#"{"10.1.0.1":{"bgpState":"Established",
-            "neighborCapabilities":{"gracefulRestart":"advertisedAndReceived"},
-            "gracefulRestartInfo":{"localGrMode":"Helper*","timers":{"configuredRestartTimer":120,
-            "receivedRestartTimer":90}}}}"#;
+            "neighborCapabilities":{"gracefulRestart":"advertisedAndReceived",
+            "longLivedGracefulRestart":"advertisedAndReceived"},
+            "gracefulRestartInfo":{"localGrMode":"Helper*","nBit":false,
+            "timers":{"configuredRestartTimer":120,"receivedRestartTimer":90}}}}"#;
         let retained = |text: &str| neighbours(text).expect("JSON")[0].retained;
         assert_eq!(retained(text), Some(Duration::from_secs(120)));
+        let usual = text.replace("longLived", "no");
+        assert_eq!(retained(&usual), None);
+        assert_eq!(retained(&usual.replace("false", "true")), Some(Duration::from_secs(120)));
         assert_eq!(retained(&text.replace("AndReceived", "")), None);
         assert_eq!(retained(r#"{"10.1.0.1":{"bgpState":"Established"}}"#), None);
     }

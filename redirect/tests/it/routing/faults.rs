@@ -129,7 +129,7 @@ fn a_router_that_filters_is_seen_from_beyond_it() {
     assert!(!seen.answered, "{seen:?}");
     let trouble = seen.unreached(ip(VIP4)).expect("one");
     println!("{trouble}");
-    assert!(matches!(trouble, Unreached::NotAccepted(_)), "{trouble}");
+    assert!(matches!(trouble, Unreached::NoRoute { .. }), "{trouble}");
     assert_eq!(look("10.98.0.1").unreached(ip("10.98.0.1")), None);
 }
 

@@ -32,8 +32,6 @@ const METADATA: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 /// What has to be shown for each word of it (the second version, which asks for a token first).
 const TOKEN: &str = "AQAEAHRoaXMtaXMtYS10b2tlbg==";
-/// How long a listener rests when nobody comes.
-const REST: Duration = Duration::from_millis(5);
 /// For how long it waits for somebody's next bytes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -117,7 +115,7 @@ impl Cloud {
     }
 }
 
-/// Listens on a host until the cloud is gone.
+/// Listens on a host as long as the trial runs; nobody is answered once the cloud is gone.
 fn serve(
     inner: &Arc<Inner>,
     host: &Host,
@@ -125,18 +123,12 @@ fn serve(
     answer: impl Fn(&Inner, &Request) -> Answer + Clone + Send + 'static,
 ) {
     let listener = host.run(move || TcpListener::bind(at)).must().must();
-    listener.set_nonblocking(true).must();
     let weak = Arc::downgrade(inner);
     thread::spawn(move || {
-        while weak.strong_count() > 0 {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    let (weak, answer) = (Weak::clone(&weak), answer.clone());
-                    // Who goes away in the middle of it has asked nothing.
-                    thread::spawn(move || drop(converse(stream, &weak, answer)));
-                }
-                Err(_) => thread::sleep(REST),
-            }
+        for stream in listener.incoming().flatten() {
+            let (weak, answer) = (Weak::clone(&weak), answer.clone());
+            // Who goes away in the middle of it has asked nothing.
+            thread::spawn(move || drop(converse(stream, &weak, answer)));
         }
     });
 }
