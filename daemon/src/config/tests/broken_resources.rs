@@ -341,7 +341,22 @@ ocf = "heartbeat:aws-vpc-move-ip"
 safety = "lease"
 parameters = { ip = "10.0.0.100", routing_table = "rtb-1", interface = "eth0" }
 "#;
-    check(text, expect![[r#""#]]);
+    check(text, expect![[r#"
+        Error:
+          x cluster.toml can't be used: 1 problem; nothing was changed
+
+        Error:
+          x 10.0.0.100 is put on the card by ocf:heartbeat:aws-vpc-move-ip, and by stead as
+          | well
+            ,-[cluster.toml:17:1]
+         16 |
+         17 | [[services.web.resources]]
+            : ^^^^^^^^^^^^^^^^^^^^^^^^^^
+         18 | name = "route"
+            `----
+          help: take it out of `addresses`: it is the agent's alone (docs/how-to/redirect.md,
+                In a cloud)
+    "#]]);
     let alone = text.replace("10.0.0.100", "198.51.100.7");
     assert!(read("cluster.toml", &with(&alone)).is_ok());
 }
