@@ -341,7 +341,9 @@ ocf = "heartbeat:aws-vpc-move-ip"
 safety = "lease"
 parameters = { ip = "10.0.0.100", routing_table = "rtb-1", interface = "eth0" }
 "#;
-    check(text, expect![[r#"
+    check(
+        text,
+        expect![[r#"
         Error:
           x cluster.toml can't be used: 1 problem; nothing was changed
 
@@ -356,7 +358,8 @@ parameters = { ip = "10.0.0.100", routing_table = "rtb-1", interface = "eth0" }
             `----
           help: take it out of `addresses`: it is the agent's alone (docs/how-to/redirect.md,
                 In a cloud)
-    "#]]);
+    "#]],
+    );
     let alone = text.replace("10.0.0.100", "198.51.100.7");
     assert!(read("cluster.toml", &with(&alone)).is_ok());
 }
