@@ -176,7 +176,7 @@ impl StatusOf {
         if !silent.is_empty() {
             text += "\n";
             text +=
-                &table(context.out, &["SERVER", "OF", "NOTHING BELIEVED FROM IT, SINCE"], &silent);
+                &table(context.out, &["SERVER", "OF", "WHY NOTHING OF IT IS BELIEVED"], &silent);
         }
         print(&text)?;
         Ok(Exit::Done)

@@ -64,8 +64,9 @@ fn owned_twice(draft: &Draft, findings: &mut Findings) {
     for resource in draft.services.iter().flat_map(|it| &it.resources) {
         let Agent::Ocf { provider, kind, parameters } = &resource.get_ref().agent else { continue };
         let agent = AgentName { provider: provider.clone(), kind: kind.clone() };
-        let ip = parameters.get("ip").and_then(|ip| ip.parse().ok());
-        if let Some(ip) = ip.filter(|ip| all.contains(ip) && ocf::has_address_of_cloud(&agent)) {
+        let said = ocf::address_of_cloud(&agent).and_then(|key| parameters.get(key));
+        let ip = said.and_then(|ip| ip.parse().ok());
+        if let Some(ip) = ip.filter(|ip| all.contains(ip)) {
             let message = format!("{ip} is put on the card by {agent}, and by stead as well");
             let help = "take it out of `addresses`: it is the agent's alone \
                         (docs/how-to/redirect.md, In a cloud)";

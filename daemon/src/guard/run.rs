@@ -257,25 +257,35 @@ impl Guard {
             return;
         }
         self.daemon = Some(connection);
-        self.greet();
+        if !self.greet() {
+            // Without a greeting the daemon would tell this guard nothing. It comes again.
+            if let Some(daemon) = self.daemon.take() {
+                drop(self.poller.forget(daemon.as_fd()));
+            }
+            return;
+        }
         self.handle(Event::DaemonConnected);
         if let Some(Ending::Asked(_)) = self.ending {
             self.tell(&FromGuard::Ending);
         }
     }
 
-    /// With the hello comes the page that the daemon hands on to its programs' keepers.
-    fn greet(&self) {
+    /// With the hello comes the page that the daemon hands on to its programs' keepers. Whether it
+    /// went out.
+    fn greet(&self) -> bool {
         let hello = FromGuard::Hello(self.hello.clone());
         match (&self.daemon, &self.kernel.page, ipc::encode(&hello)) {
-            // Without it the daemon would tell this guard nothing.
-            (Some(daemon), Some(page), Ok(bytes))
-                if !daemon.send_with(&bytes, page).is_ok_and(|sent| sent) =>
-            {
+            (Some(daemon), Some(page), Ok(bytes)) => match daemon.send_with(&bytes, page) {
+                Ok(sent) => sent,
+                Err(error) => {
+                    eprintln!("stead guard: the daemon was not greeted: {}", chain(&error));
+                    false
+                }
+            },
+            (..) => {
                 self.tell(&hello);
+                true
             }
-            (Some(_), Some(_), Ok(_)) => {}
-            (..) => self.tell(&hello),
         }
     }
 

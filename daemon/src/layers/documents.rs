@@ -48,7 +48,7 @@ async fn keep(mut handle: Handle, key: Key, shelf: Shelf, ending: watch::Receive
         let token = redirect.and_then(|it| it.documents_token.clone());
         server.be(port.map(|port| (port, token)), &shelf).await;
         let now = Instant::now();
-        // What nobody can read is not there, for those either who look whether clients are told.
+        // What nobody is let read is not there, for those either who look whether clients are told.
         let new = if server.serves() { facts(&view.state) } else { Vec::new() };
         if new != known || now >= renewed + RENEW {
             let all = now >= renewed + RENEW;
@@ -79,8 +79,9 @@ struct Server {
 }
 
 impl Server {
+    /// Whether there is one. One whose port is taken says so, and waits for it.
     fn serves(&self) -> bool {
-        self.runs.is_some()
+        self.runs.as_ref().is_some_and(|(.., task)| !task.is_finished())
     }
 
     /// When something is to be tried again.
@@ -90,7 +91,8 @@ impl Server {
 
     /// Serves like that from now on. Without the token that is to be asked for nobody is served.
     async fn be(&mut self, wanted: Option<Wanted>, shelf: &Shelf) {
-        if self.runs.as_ref().map(|(wanted, ..)| wanted) == wanted.as_ref() {
+        let runs = self.runs.as_ref().filter(|(.., task)| !task.is_finished());
+        if runs.map(|(wanted, ..)| wanted) == wanted.as_ref() {
             self.lacks = None;
             return;
         }

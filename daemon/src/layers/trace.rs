@@ -226,16 +226,18 @@ fn local(address: IpAddr, macs: &[[u8; 6]]) -> Vec<Place> {
             return vec![place(Layer::Route, &address, "this kernel", Err(chain(&error)))];
         }
     };
-    let link = route.index.and_then(|index| netlink.link(index).ok());
+    // What comes of the route for this very address: a redirect names another router.
+    let way = netlink.way_to(address).ok().flatten().unwrap_or(route);
+    let link = way.index.and_then(|index| netlink.link(index).ok());
     let name = link.as_ref().map_or("?", |link| link.name.as_str()).to_owned();
-    let hop = route.gateway.unwrap_or(address);
-    let via = match route.gateway {
+    let hop = way.gateway.unwrap_or(address);
+    let via = match way.gateway {
         Some(gateway) => format!("{} via {gateway} on {name}", route.to),
         None => format!("{} on {name}, on the segment", route.to),
     };
     let mut places = vec![place(Layer::Route, &address, "this kernel", Ok(via))];
     let table = netlink.neighbours();
-    let is_hop = |it: &&Neighbour| it.addr == hop && Some(it.index) == route.index;
+    let is_hop = |it: &&Neighbour| it.addr == hop && Some(it.index) == way.index;
     let known = table.as_ref().map(|all| all.iter().find(is_hop));
     let says = known.map(neighbour).map_err(|error| chain(error));
     let known = known.ok().flatten();
@@ -243,7 +245,7 @@ fn local(address: IpAddr, macs: &[[u8; 6]]) -> Vec<Place> {
     entry.age_ms = known.and_then(|it| it.ages).map(|ages| millis(ages.confirmed));
     let mac = known.filter(|it| it.state.is_used()).and_then(|it| it.mac);
     // Of a gateway's MAC nothing is known here.
-    let direct = route.gateway.is_none() && !macs.is_empty();
+    let direct = way.gateway.is_none() && !macs.is_empty();
     entry.leads = mac.filter(|_| direct).map(|mac| macs.contains(&mac.0));
     places.push(entry);
     if let Some(mac) = mac {

@@ -47,5 +47,5 @@ pub use exit::ExitCode;
 pub use meta::{Action, Kind, MetaData, MetaDataError, Parameter};
 pub use name::{AgentName, NameError, ROOT, installed, nearest};
 pub use promotable::is_promotable;
-pub use safety::{adds_address, harmless, has_address_of_cloud, safety};
+pub use safety::{address_of_cloud, adds_address, harmless, safety};
 pub use stead_core::state::config::Safety;

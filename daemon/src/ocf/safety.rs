@@ -52,11 +52,16 @@ pub fn harmless(name: &AgentName) -> Option<&'static str> {
     line.map(|(_, _, reason)| *reason)
 }
 
-/// Whether it asks a cloud to lead an address here and has that on the card itself, as `ip`.
+/// The parameter of an agent that asks a cloud to lead an address here, and has that on the card
+/// itself; `None` of any other.
 #[must_use]
-pub fn has_address_of_cloud(name: &AgentName) -> bool {
-    const THEY: [&str; 3] = ["aws-vpc-move-ip", "gcp-vpc-move-ip", "gcp-vpc-move-route"];
-    name.provider == "heartbeat" && THEY.contains(&&*name.kind)
+pub fn address_of_cloud(name: &AgentName) -> Option<&'static str> {
+    match name.kind.as_str() {
+        _ if name.provider != "heartbeat" => None,
+        "aws-vpc-move-ip" | "gcp-vpc-move-ip" | "gcp-vpc-move-route" => Some("ip"),
+        "aliyun-vpc-move-ip" => Some("address"),
+        _ => None,
+    }
 }
 
 /// Whether it adds an address that clients reach. Those belong into `addresses`, behind the gate.

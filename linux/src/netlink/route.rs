@@ -148,8 +148,8 @@ impl Netlink {
         self.look_up(address, RouteFlags::FibMatch)
     }
 
-    /// What comes of that for this very address: the router that a redirect named, if one did. `to`
-    /// is the address alone.
+    /// What comes of that for this very address: the router that a redirect named, if one did. Its
+    /// `to` means nothing.
     pub fn way_to(&mut self, address: IpAddr) -> Result<Option<Route>, NetlinkError> {
         self.look_up(address, RouteFlags::empty())
     }

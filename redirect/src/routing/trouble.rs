@@ -189,7 +189,7 @@ fn label(neighbour: &Neighbour) -> String {
 
 fn kept(span: &Duration) -> String {
     format!(
-        ", and graceful restart off: with it the neighbour goes on with this node's routes for \
+        ", and graceful restart off: with it the neighbour may go on with this node's routes for \
          {} s after that",
         span.as_secs()
     )

@@ -185,7 +185,19 @@ pub(super) fn marked(fleet: &Fleet, name: &str) -> bool {
 
 /// How long a name's records may be kept.
 pub(super) fn ttl(fleet: &Fleet, name: &str) -> String {
-    let words = [&format!("@{PRIMARY}"), "+noall", "+answer", "+time=1", "+tries=1", name, "A"];
+    record(fleet, PRIMARY, name).0
+}
+
+/// What the client's resolver has kept: an address, and for how many seconds more.
+pub(super) fn kept(fleet: &Fleet, name: &str) -> (String, u64) {
+    let (left, address) = record(fleet, CACHE, name);
+    (address, left.parse().unwrap_or_default())
+}
+
+/// The first record of a name at that server: its time, and its address.
+fn record(fleet: &Fleet, server: &str, name: &str) -> (String, String) {
+    let words = [&format!("@{server}"), "+noall", "+answer", "+time=1", "+tries=1", name, "A"];
     let text = said(fleet.client(), "dig", &words).unwrap_or_default();
-    text.split_whitespace().nth(1).unwrap_or_default().to_owned()
+    let word = |number| text.split_whitespace().nth(number).unwrap_or_default().to_owned();
+    (word(1), word(4))
 }

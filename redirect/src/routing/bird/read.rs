@@ -15,6 +15,8 @@ const PROTOCOL: u16 = 1002;
 const DETAILS: u16 = 1006;
 /// No timer of BFD or BGP is longer, in seconds (BGP: two bytes).
 const LONGEST_TIMER: f64 = 65_535.0;
+/// A stale time has three octets (RFC 9494, 3.1), in seconds.
+const LONGEST_STALE: u32 = 0xff_ffff;
 
 /// A BGP session as BIRD has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +38,12 @@ pub struct Speaker {
     pub retained: Option<Duration>,
     /// Whose capabilities the lines are about: ours, the neighbour's, or nobody's.
     side: Option<Side>,
-    /// Our own times for graceful restart, the usual one and the long one together.
+    /// Our own time for the usual graceful restart.
     restart: Duration,
-    /// Which sides know the long one: ours, the neighbour's.
-    long_lived: (bool, bool),
+    /// The one for the long-lived, in seconds, if we ask for that.
+    long: Option<u32>,
+    /// The neighbour knows the long-lived one.
+    theirs_long: bool,
 }
 
 /// Whose capabilities.
@@ -96,33 +100,35 @@ fn headline(text: &str) -> Option<Speaker> {
         retained: None,
         side: None,
         restart: Duration::ZERO,
-        long_lived: (false, false),
+        long: None,
+        theirs_long: false,
     })
 }
 
-/// What becomes of our routes when the hold time is over: a neighbour that knows long-lived
-/// graceful restart (RFC 9494), as we have to as well, goes on with them for the time of the usual
-/// one and then for that of the long one. All other neighbours drop them at once (RFC 4724, 4.2). A
-/// BIRD that nobody told to has no time of either kind.
+/// What becomes of our routes when the hold time is over: where we ask for long-lived graceful
+/// restart (RFC 9494), a neighbour that knows it goes on with them for the time of the usual one
+/// and then for that of the long one. All other neighbours drop them at once (RFC 4724, 4.2). A
+/// BIRD that nobody told to knows of it, and asks for nothing: it says no time.
 fn capability(speaker: &mut Speaker, text: &str) {
     let text = text.trim();
     match text {
         "Local capabilities" => speaker.side = Some(Side::Ours),
         "Neighbor capabilities" => speaker.side = Some(Side::Theirs),
-        "Long-lived graceful restart" => match speaker.side {
-            Some(Side::Ours) => speaker.long_lived.0 = true,
-            Some(Side::Theirs) => speaker.long_lived.1 = true,
-            None => {}
-        },
+        "Long-lived graceful restart" if speaker.side == Some(Side::Theirs) => {
+            speaker.theirs_long = true;
+        }
         _ if speaker.side == Some(Side::Ours) => {
-            let time = text.strip_prefix("Restart time:");
-            let time = time.or_else(|| text.strip_prefix("LL stale time:"));
-            speaker.restart += time.and_then(seconds).unwrap_or_default();
+            if let Some(time) = text.strip_prefix("Restart time:") {
+                speaker.restart = seconds(time).unwrap_or_default();
+            } else if let Some(time) = text.strip_prefix("LL stale time:") {
+                speaker.long = time.trim().parse().ok().filter(|it| *it <= LONGEST_STALE);
+            }
         }
         _ => {}
     }
-    let kept = speaker.long_lived == (true, true) && !speaker.restart.is_zero();
-    speaker.retained = kept.then_some(speaker.restart);
+    let long = speaker.long.filter(|_| speaker.theirs_long);
+    let whole = long.map(|long| speaker.restart + Duration::from_secs(long.into()));
+    speaker.retained = whole.filter(|it| !it.is_zero());
 }
 
 fn detail(speaker: &mut Speaker, text: &str) {
@@ -244,9 +250,10 @@ mod tests {
             found.first().expect("one").retained.map(|it| it.as_secs())
         };
         const LONG: &str = "Long-lived graceful restart";
-        let on = ["Graceful restart", "  Restart time: 120", LONG, "  LL stale time: 3600"];
-        assert_eq!(said(&on, LONG), Some(3_720));
-        assert_eq!(said(&on[..3], LONG), Some(120));
+        let on = ["Graceful restart", "  Restart time: 120", LONG, "  LL stale time: 86400"];
+        assert_eq!(said(&on, LONG), Some(86_520));
+        // That it is known is not that it is asked for.
+        assert_eq!(said(&on[..3], LONG), None);
         assert_eq!(said(&on[..2], LONG), None);
         assert_eq!(said(&on, "Graceful restart"), None);
         assert_eq!(said(&["Graceful restart", LONG], LONG), None, "as BIRD is without a word");

@@ -192,7 +192,7 @@ pub(in super::super) fn explain(announce: &Announce) -> String {
            neighbor 192.0.2.1 bfd\n \
            neighbor 192.0.2.1 timers 3 9\n \
            neighbor 192.0.2.1 timers connect 1\n \
-           ! Or the router goes on with a silent node's routes for 120 s more.\n \
+           ! Or a router may go on with a silent node's routes for 120 s more.\n \
            neighbor 192.0.2.1 graceful-restart-disable\n \
            address-family ipv6 unicast\n  \
              neighbor 192.0.2.1 activate\n \

@@ -53,24 +53,31 @@ pub fn neighbours(text: &str) -> Result<Vec<Neighbour>, serde_json::Error> {
     peers.map(|(name, value)| Ok(neighbour(name, serde_json::from_value(value)?))).collect()
 }
 
-/// For how long the neighbour goes on with what this daemon announced when the hold time is over.
+/// For how long the neighbour may go on with what this daemon announced when the hold time is over.
 ///
 /// By the usual graceful restart (RFC 4724) it drops that at once, unless both ends agreed
-/// otherwise (RFC 8538); where both know the long-lived one (RFC 9494) it goes on for this daemon's
-/// time of the usual one at least. FRR says that it knows it, unless it is told otherwise, and its
-/// time is 120 s then.
+/// otherwise (RFC 8538). Where both know the long-lived one (RFC 9494) it may go on, for this
+/// daemon's time of the usual one and then of the long one: BIRD does, and FRR only where it was
+/// told to. FRR says that it knows it, unless it is told otherwise, and its times are 120 s and 0
+/// then.
 fn retained(peer: &Peer) -> Option<Duration> {
     let both = |key: &str| {
         let said = peer.neighbor_capabilities.get(key).and_then(Value::as_str);
         said == Some("advertisedAndReceived")
     };
     let info = &peer.graceful_restart_info;
+    let mode = info.get("localGrMode").and_then(Value::as_str).unwrap_or_default();
     let notified = info.get("nBit").and_then(Value::as_bool) == Some(true);
-    let timers = info.get("timers")?;
-    let seconds = timers.get("configuredRestartTimer")?.as_u64()?;
-    let span = milliseconds(seconds.saturating_mul(1_000))?;
-    let kept = both("gracefulRestart") && (both("longLivedGracefulRestart") || notified);
-    kept.then_some(span)
+    let timer = |key: &str| info.get("timers")?.get(key)?.as_u64()?.checked_mul(1_000);
+    let usual = timer("configuredRestartTimer").and_then(milliseconds)?;
+    let long = timer("configuredLlgrStaleTime").and_then(milliseconds).unwrap_or_default();
+    if !both("gracefulRestart") {
+        return None;
+    }
+    if both("longLivedGracefulRestart") {
+        return Some(usual + long);
+    }
+    (notified && mode.starts_with("Restart")).then_some(usual)
 }
 
 fn neighbour(name: String, peer: Peer) -> Neighbour {
@@ -171,7 +178,13 @@ mod tests {
         assert_eq!(retained(text), Some(Duration::from_secs(120)));
         let usual = text.replace("longLived", "no");
         assert_eq!(retained(&usual), None);
-        assert_eq!(retained(&usual.replace("false", "true")), Some(Duration::from_secs(120)));
+        let agreed = usual.replace("false", "true");
+        assert_eq!(retained(&agreed), None);
+        let agreed = agreed.replace("Helper*", "Restart");
+        assert_eq!(retained(&agreed), Some(Duration::from_secs(120)));
+        let stale = r#""configuredRestartTimer":120,"configuredLlgrStaleTime":30"#;
+        let long = text.replace(r#""configuredRestartTimer":120"#, stale);
+        assert_eq!(retained(&long), Some(Duration::from_secs(150)));
         assert_eq!(retained(&text.replace("AndReceived", "")), None);
         assert_eq!(retained(r#"{"10.1.0.1":{"bgpState":"Established"}}"#), None);
     }
