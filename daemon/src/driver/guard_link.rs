@@ -44,18 +44,24 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    /// Sends a message, if the guard takes it. What is lost is said again by whoever needs it.
-    pub(super) fn send(&self, message: &ToGuard) {
-        match ipc::encode(message) {
-            Ok(bytes) => match self.0.0.send(&bytes) {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
-                // Its end shows where it is read from.
-                Err(SeqpacketError::Closed) => {}
-                Err(error) => tracing::error!("to the guard: {}", chain(&error)),
-            },
+    /// Sends a message, if the guard takes it: whether it did. What is lost is said again by
+    /// whoever needs it.
+    pub(super) fn send(&self, message: &ToGuard) -> bool {
+        let sent = match ipc::encode(message) {
+            Ok(bytes) => self.0.0.send(&bytes),
+            Err(error) => {
+                tracing::error!("to the guard: {}", chain(&error));
+                return false;
+            }
+        };
+        match sent {
+            Ok(true) => return true,
+            Ok(false) => tracing::warn!("the guard's queue is full: an order was dropped"),
+            // Its end shows where it is read from.
+            Err(SeqpacketError::Closed) => {}
             Err(error) => tracing::error!("to the guard: {}", chain(&error)),
         }
+        false
     }
 }
 

@@ -74,7 +74,9 @@ impl Performers {
     /// Performs one command.
     pub(super) fn perform(&mut self, state: &State, command: Command) {
         match command {
-            Command::Guard(order) => self.tell_guard(&ToGuard::Order(order)),
+            Command::Guard(order) => {
+                self.tell_guard(&ToGuard::Order(order));
+            }
             Command::ReadIndex => self.read_index(),
             Command::Propose { ticket, change } => self.propose(ticket, change),
             Command::Campaign(to) => self.elections.say(Word::Campaign(to)),
@@ -134,10 +136,8 @@ impl Performers {
     }
 
     /// Tells the guard, if there is one.
-    pub(super) fn tell_guard(&self, message: &ToGuard) {
-        if let Some(door) = &self.guard {
-            door.send(message);
-        }
+    pub(super) fn tell_guard(&self, message: &ToGuard) -> bool {
+        self.guard.as_ref().is_some_and(|door| door.send(message))
     }
 
     /// Tells people.

@@ -361,9 +361,11 @@ impl Task {
         let Some(network) = network.filter(news) else { return };
         let knows = hello.more.understands >= REACHES_UNDERSTOOD;
         let for_it = if knows { network.clone() } else { network::without_reaches(&network) };
-        self.performers.tell_guard(&ToGuard::Network(for_it));
-        self.told = Some(network);
-        self.told_this_guard = true;
+        // What it did not take is told again with whatever happens next.
+        if self.performers.tell_guard(&ToGuard::Network(for_it)) {
+            self.told = Some(network);
+            self.told_this_guard = true;
+        }
     }
 
     /// Whether the state is good enough for the guard. A run that is not current goes through what

@@ -3,7 +3,7 @@
 //! Each prober is a thread in a host's namespace, real-time where that is permitted, that asks at a
 //! fixed beat (a millisecond) whatever became of the questions before. [`Prober::http`] is a client
 //! that opens a fresh TCP connection to a small web service for every question, [`Prober::udp`]
-//! sends a datagram, [`LongProber`] keeps one TCP connection as long as it lives, and
+//! sends a datagram, [`Prober::seeking`] looks up before each where to, [`LongProber`] keeps one TCP connection as long as it lives, and
 //! [`DoubleProber`] asks every node by its own Ethernet address, to find two that hold the same
 //! address.
 //!
@@ -23,6 +23,7 @@ mod double;
 mod http;
 mod long;
 mod record;
+mod seek;
 mod udp;
 
 use std::io;
@@ -41,6 +42,7 @@ pub use double::{DoubleProber, DoubleReport, DoubleSpan, Question};
 pub use long::{ConnectionEnd, How, LongProber, LongReport};
 use record::Record;
 pub use record::{Answer, Cell, Gap, Report};
+pub use seek::Seek;
 
 /// Microseconds of CLOCK_BOOTTIME.
 pub fn now() -> u64 {
@@ -139,6 +141,21 @@ impl Prober {
         let record = Arc::new(Record::new(now()));
         let shared = Arc::clone(&record);
         let task = Task::start(host, "probe-udp", move |stop| udp::ask(&shared, target, stop))?;
+        Ok(Prober { record, task })
+    }
+
+    /// A client that sends datagrams to wherever [`Seek`] finds the service, by IPv4 or else by
+    /// IPv6. `seek` is made in the client's host, so that its sockets are that host's.
+    pub fn seeking<S: Seek>(
+        host: &Host,
+        v4: bool,
+        timeout: Duration,
+        seek: impl FnOnce() -> io::Result<S> + Send + 'static,
+    ) -> Result<Prober, LabError> {
+        let record = Arc::new(Record::new(now()));
+        let shared = Arc::clone(&record);
+        let body = move |stop: &AtomicBool| seek::ask(&shared, v4, timeout, seek()?, stop);
+        let task = Task::start(host, "probe-seek", body)?;
         Ok(Prober { record, task })
     }
 

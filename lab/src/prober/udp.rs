@@ -18,7 +18,7 @@ pub(super) fn ask(record: &Record, target: Target, stop: &AtomicBool) -> io::Res
     while !stop.load(Ordering::Relaxed) {
         let time_to_ask = beat.wait(&mut keys)?;
         if let Some(socket) = &mut socket {
-            listen(record, socket, timeout);
+            listen(record, timeout, |answer| socket.read(answer));
         }
         if !time_to_ask {
             continue;
@@ -48,10 +48,15 @@ fn open(target: Target) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen(record: &Record, socket: &mut Socket, timeout: u64) {
+/// Writes down all answers that are there; later than `timeout`, in microseconds, is none.
+pub(super) fn listen(
+    record: &Record,
+    timeout: u64,
+    mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) {
     let mut answer = [0; 256];
     loop {
-        match socket.read(&mut answer) {
+        match receive(&mut answer) {
             Ok(length) => {
                 let now = now();
                 if let Some((asked, node)) = read(&answer[..length]) {

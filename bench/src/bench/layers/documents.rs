@@ -12,13 +12,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use ::stead::demo::fleet::{Family, Fleet, Node, client_address};
+use stead_lab::prober::{Prober, Seek};
 
-use super::ask::{Asker, Seek, Seeker};
-use super::number;
 use super::stead::{Between, own_addresses};
+use super::{number, seeker};
 use crate::error::{BenchError, Step};
 use crate::subject::SERVICE;
-use crate::tools::{PATIENCE, Tools, write};
+use crate::tools::{PATIENCE, PORT as WEB, Tools, write};
 
 /// Where nodes say it.
 const PORT: u16 = 7420;
@@ -95,9 +95,9 @@ impl Between for Documents {
         })
     }
 
-    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError> {
+    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Prober, BenchError> {
         let target = self.target();
-        Seeker::start(fleet.client(), family, move || Ok(Told { target, family, due: false }))
+        seeker(fleet.client(), family, move || Ok(Told { target, family, due: false }))
     }
 }
 
@@ -116,8 +116,10 @@ impl Seek for Told {
         Ok(())
     }
 
-    fn found(&mut self) -> Option<IpAddr> {
-        if std::mem::take(&mut self.due) { address(&self.target, self.family) } else { None }
+    fn found(&mut self) -> Option<SocketAddr> {
+        let due = std::mem::take(&mut self.due);
+        let address = due.then(|| address(&self.target, self.family)).flatten()?;
+        Some(SocketAddr::new(address, WEB))
     }
 }
 

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use ::stead::demo::fleet::{Family, client_address, service_address};
+use stead_lab::prober::Prober;
 
-use super::ask::Asker;
 use super::routes::{ROUTER_AS, Router, Session, announced, length};
 use super::{Event, FAMILIES, Pair, number, prefix};
 use crate::error::{BenchError, Step};
@@ -93,7 +93,7 @@ impl ExaBgp {
 }
 
 impl Pair for ExaBgp {
-    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError> {
+    fn ask(&self, family: Family) -> Result<Prober, BenchError> {
         self.router.ask(family)
     }
 

@@ -6,9 +6,9 @@ use std::process::Command;
 use ::stead::demo::fleet::Family;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use stead_lab::prober::Prober;
 
-use super::ask::{self, Asker};
-use super::{Event, FAMILIES, Pair, Way, address, prefix};
+use super::{Event, FAMILIES, Pair, Way, address, client, prefix};
 use crate::error::{BenchError, Step};
 use crate::subject::{FRONT, Failure, PeerBed};
 use crate::tools::{PATIENCE, Tools};
@@ -68,8 +68,8 @@ impl Keepalived {
 }
 
 impl Pair for Keepalived {
-    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError> {
-        ask::of(&self.bed.client, address(family))
+    fn ask(&self, family: Family) -> Result<Prober, BenchError> {
+        client(&self.bed.client, address(family))
     }
 
     fn whole(&self) -> Result<(), BenchError> {

@@ -19,7 +19,6 @@
 //! its reason. Deliberately absent: caches of names between client and server, which may keep an
 //! answer for as long as it says.
 
-mod ask;
 mod documents;
 mod exabgp;
 mod keepalived;
@@ -30,19 +29,19 @@ mod subject;
 mod table;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ::stead::demo::fleet::{Family, service_address};
-use stead_lab::prober::now;
+use stead_lab::Host;
+use stead_lab::prober::{Prober, Seek, Target, now};
 
 use super::told;
 use crate::error::BenchError;
 use crate::measure::ms;
 use crate::report::{Results, Row};
-use crate::tools::{PATIENCE, SHARED, Tools};
+use crate::tools::{PATIENCE, PORT, SHARED, Tools};
 
-use ask::Asker;
 pub use subject::{Subject, Way, subjects};
 pub(crate) use table::tables;
 
@@ -58,6 +57,8 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 /// For so long the same node has to answer over both families before a subject is at rest.
 const STEADY: Duration = Duration::from_millis(500);
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+/// Later answers are none: a client has given up by then, as the lab's other clients have.
+const GIVES_UP: Duration = Duration::from_millis(250);
 /// How many nodes stead has.
 const NODES: u8 = 3;
 
@@ -83,7 +84,7 @@ impl fmt::Display for Event {
 /// is dropped.
 trait Pair {
     /// A client over that family.
-    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError>;
+    fn ask(&self, family: Family) -> Result<Prober, BenchError>;
 
     /// Waits until it is whole.
     fn whole(&self) -> Result<(), BenchError>;
@@ -93,6 +94,21 @@ trait Pair {
 
     /// Undoes that.
     fn mend(&mut self, event: Event, node: &str) -> Result<(), BenchError>;
+}
+
+/// A client of an address, that asks every millisecond whoever has it.
+fn client(host: &Host, address: IpAddr) -> Result<Prober, BenchError> {
+    let target = Target::every_millisecond(SocketAddr::new(address, PORT));
+    Ok(Prober::udp(host, target)?)
+}
+
+/// A client that looks up where the service is before each question.
+fn seeker<S: Seek>(
+    host: &Host,
+    family: Family,
+    seek: impl FnOnce() -> std::io::Result<S> + Send + 'static,
+) -> Result<Prober, BenchError> {
+    Ok(Prober::seeking(host, family == Family::V4, GIVES_UP, seek)?)
 }
 
 /// The address of that family.
@@ -184,7 +200,7 @@ fn round(
 }
 
 /// Waits until one node answers over both families, for some time. Which.
-fn steady(tools: &Tools, askers: &[Box<dyn Asker>; 2]) -> Result<String, BenchError> {
+fn steady(tools: &Tools, askers: &[Prober; 2]) -> Result<String, BenchError> {
     let (mut holder, mut since) = (String::new(), now());
     tools.wait_until("one node answers over both families", PATIENCE, || {
         let [four, six] = askers.each_ref().map(|it| it.node_now().unwrap_or_default());

@@ -5,19 +5,22 @@
 //! No peer: who else writes names when a service moves does it with a script of somebody's own.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use ::stead::demo::fleet::{Family, Fleet, client_address};
+use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+use stead_lab::prober::{Prober, Seek};
 use stead_linux::durable::write_atomically;
 
-use super::ask::{Asker, Seek, Seeker};
+use super::seeker;
 use super::stead::{Between, own_addresses};
 use crate::error::{BenchError, Step};
 use crate::subject::SERVICE;
-use crate::tools::{PATIENCE, Tools, write};
+use crate::tools::{PATIENCE, PORT, Tools, write};
 
 /// The program, and the Debian package that brings it.
 pub(super) const PROGRAM: &str = "named";
@@ -62,7 +65,7 @@ impl Names {
             let what = || "the name server does not answer".to_owned();
             let wait = Some(Duration::from_millis(200));
             socket.set_read_timeout(wait).step(what)?;
-            let question = question(0, &format!("ns.{DOMAIN}"), Family::V4);
+            let question = question(0, &format!("ns.{DOMAIN}"), Family::V4).step(what)?;
             socket.send_to(&question, (server, DNS)).step(what)?;
             let mut answer = [0; 512];
             let length = socket.recv(&mut answer).step(what)?;
@@ -98,8 +101,8 @@ impl Between for Names {
         )
     }
 
-    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError> {
-        Seeker::start(fleet.client(), family, move || Lookup::of(family))
+    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Prober, BenchError> {
+        seeker(fleet.client(), family, move || Lookup::of(family))
     }
 }
 
@@ -128,18 +131,19 @@ impl Seek for Lookup {
 
     fn begin(&mut self) -> io::Result<()> {
         self.number = self.number.wrapping_add(1);
+        let question = question(self.number, NAME, self.family)?;
         // One that is lost is as one without an answer.
-        let _ = self.socket.send(&question(self.number, NAME, self.family));
+        let _ = self.socket.send(&question);
         Ok(())
     }
 
-    fn found(&mut self) -> Option<IpAddr> {
+    fn found(&mut self) -> Option<SocketAddr> {
         let mut answer = [0; 512];
         while let Ok(length) = self.socket.recv(&mut answer) {
             let said = answer.get(..length).and_then(|it| found(it, self.family));
             let in_time = |number: u16| self.number.wrapping_sub(number) < OPEN;
             if let Some((_, address)) = said.filter(|(number, _)| in_time(*number)) {
-                return Some(address);
+                return Some(SocketAddr::new(address, PORT));
             }
         }
         None
@@ -150,122 +154,79 @@ impl Seek for Lookup {
     }
 }
 
-/// The type of an address record.
-fn kind(family: Family) -> u16 {
-    match family {
-        Family::V4 => 1,
-        Family::V6 => 28,
-    }
+/// A question for the addresses of a name, with that number.
+fn question(number: u16, name: &str, family: Family) -> io::Result<Vec<u8>> {
+    let kind = match family {
+        Family::V4 => RecordType::A,
+        Family::V6 => RecordType::AAAA,
+    };
+    let mut message = Message::query();
+    message.metadata.id = number;
+    message.metadata.recursion_desired = false;
+    let name = Name::from_ascii(name).map_err(io::Error::other)?;
+    message.add_query(Query::query(name, kind));
+    message.to_vec().map_err(io::Error::other)
 }
 
-/// A question for the addresses of a name (RFC 1035, 4.1).
-fn question(number: u16, name: &str, family: Family) -> Vec<u8> {
-    let mut out = number.to_be_bytes().to_vec();
-    // no flags, one question, nothing else
-    out.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.split('.') {
-        out.push(u8::try_from(label.len()).unwrap_or(0));
-        out.extend(label.bytes());
-    }
-    out.push(0);
-    out.extend(kind(family).to_be_bytes());
-    out.extend([0, 1]);
-    out
-}
-
-/// The number of the question that this answers, and the first address in it.
+/// The number of the question that this answers, and the first address of that family in it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of the library, which may learn more")]
 fn found(answer: &[u8], family: Family) -> Option<(u16, IpAddr)> {
-    let mut rest = Rest(answer);
-    let (number, flags) = (rest.number()?, rest.number()?);
-    let [questions, answers] = [rest.number()?, rest.number()?];
-    rest.take(4)?;
-    // an answer, without an error
-    if flags & 0x8000 == 0 || flags & 0xf != 0 {
+    let answer = Message::from_vec(answer).ok()?;
+    let head = &answer.metadata;
+    if head.message_type != MessageType::Response || head.response_code != ResponseCode::NoError {
         return None;
     }
-    for _ in 0..questions {
-        rest.name()?;
-        rest.take(4)?;
-    }
-    for _ in 0..answers {
-        rest.name()?;
-        let is = rest.number()?;
-        rest.take(6)?;
-        let length = rest.number()?;
-        let data = rest.take(length.into())?;
-        if is == kind(family) {
-            let address = match family {
-                Family::V4 => Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into(),
-                Family::V6 => Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into(),
-            };
-            return Some((number, address));
-        }
-    }
-    None
-}
-
-/// What of a message was not read yet.
-struct Rest<'m>(&'m [u8]);
-
-impl<'m> Rest<'m> {
-    fn take(&mut self, length: usize) -> Option<&'m [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self) -> Option<u16> {
-        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
-    }
-
-    /// Passes over a name: labels, and at its end nothing or a pointer to where it goes on.
-    fn name(&mut self) -> Option<()> {
-        loop {
-            match *self.take(1)?.first()? {
-                0 => return Some(()),
-                length @ 1..=63 => self.take(length.into()).map(drop)?,
-                _ => return self.take(1).map(drop),
-            }
-        }
-    }
+    let address = answer.answers.iter().find_map(|record| match (&record.data, family) {
+        (RData::A(address), Family::V4) => Some(IpAddr::V4(address.0)),
+        (RData::AAAA(address), Family::V6) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    });
+    Some((head.id, address?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
+    use hickory_proto::rr::Record;
+
     use super::*;
 
-    /// The answer that a server gives: the question, and the records behind it.
-    fn answer(number: u16, family: Family, data: &[u8]) -> Vec<u8> {
-        let mut out = question(number, NAME, family);
-        out[2] = 0x84;
-        out[7] = 1;
-        // the name is where the question has it
-        out.extend([0xc0, 12]);
-        out.extend(kind(family).to_be_bytes());
-        out.extend([0, 1, 0, 0, 0, 1]);
-        out.extend(u16::try_from(data.len()).expect("short").to_be_bytes());
-        out.extend(data);
-        out
+    /// The answer that a server gives: the question, and a record behind it.
+    fn answer(number: u16, family: Family, data: RData) -> Message {
+        let question = question(number, NAME, family).expect("written");
+        let mut message = Message::from_vec(&question).expect("read");
+        message.metadata.message_type = MessageType::Response;
+        let name = message.queries[0].name().clone();
+        message.add_answer(Record::from_rdata(name, TTL, data));
+        message
+    }
+
+    fn bytes(message: &Message) -> Vec<u8> {
+        message.to_vec().expect("written")
     }
 
     #[test]
     fn an_answer_has_the_number_of_its_question_and_an_address() {
-        let four = answer(7, Family::V4, &[10, 77, 0, 101]);
-        assert_eq!(found(&four, Family::V4), Some((7, [10, 77, 0, 101].into())));
+        let wanted = Ipv4Addr::new(10, 77, 0, 101);
+        let four = bytes(&answer(7, Family::V4, RData::A(wanted.into())));
+        assert_eq!(found(&four, Family::V4), Some((7, wanted.into())));
         assert_eq!(found(&four, Family::V6), None);
         let wanted = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x65);
-        let six = answer(8, Family::V6, &wanted.octets());
+        let six = bytes(&answer(8, Family::V6, RData::AAAA(wanted.into())));
         assert_eq!(found(&six, Family::V6), Some((8, wanted.into())));
     }
 
     #[test]
-    fn half_an_answer_and_an_error_have_none() {
-        let whole = answer(7, Family::V4, &[10, 77, 0, 101]);
-        for length in 0..whole.len() {
-            assert_eq!(found(&whole[..length], Family::V4), None, "{length}");
+    fn a_question_half_an_answer_and_an_error_have_none() {
+        let asked = question(7, NAME, Family::V4).expect("written");
+        assert_eq!(found(&asked, Family::V4), None);
+        let mut whole = answer(7, Family::V4, RData::A(Ipv4Addr::LOCALHOST.into()));
+        let all = bytes(&whole);
+        for length in 0..all.len() {
+            assert_eq!(found(&all[..length], Family::V4), None, "{length}");
         }
-        let mut refused = whole;
-        refused[3] = 5;
-        assert_eq!(found(&refused, Family::V4), None);
+        whole.metadata.response_code = ResponseCode::Refused;
+        assert_eq!(found(&bytes(&whole), Family::V4), None);
     }
 }

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ::stead::demo::fleet::{Family, Fleet, client_address, service_address};
+use stead_lab::prober::Prober;
 use stead_lab::{Bed, Host, LinkSpec};
 use stead_linux::netlink::Route;
 
-use super::ask::{self, Asker};
 use super::stead::Between;
-use super::{FAMILIES, NODES, number, prefix};
+use super::{FAMILIES, NODES, client, number, prefix};
 use crate::error::{BenchError, Step};
 use crate::subject::SERVICE;
 use crate::tools::{said, write};
@@ -145,8 +145,8 @@ impl Router {
     }
 
     /// A client of the announced address.
-    pub(super) fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError> {
-        ask::of(&self.client, announced(family))
+    pub(super) fn ask(&self, family: Family) -> Result<Prober, BenchError> {
+        client(&self.client, announced(family))
     }
 
     /// All routes that it has heard of, in the daemon's words.
@@ -265,7 +265,7 @@ impl Between for Routes {
         )
     }
 
-    fn ask(&self, _: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError> {
+    fn ask(&self, _: &Fleet, family: Family) -> Result<Prober, BenchError> {
         self.router.ask(family)
     }
 

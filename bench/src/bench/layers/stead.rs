@@ -3,12 +3,12 @@
 
 use ::stead::demo::fleet::{Family, Fleet, Plan, service_address};
 use stead_lab::Host;
+use stead_lab::prober::Prober;
 
-use super::ask::{self, Asker};
 use super::documents::Documents;
 use super::names::Names;
 use super::routes::Routes;
-use super::{Event, FAMILIES, NODES, Pair, Way, address, prefix};
+use super::{Event, FAMILIES, NODES, Pair, Way, address, client, prefix};
 use crate::error::BenchError;
 use crate::subject::SERVICE;
 use crate::tools::{PATIENCE, Tools};
@@ -27,7 +27,7 @@ pub(super) trait Between {
     }
 
     /// A client.
-    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError>;
+    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Prober, BenchError>;
 
     /// All that leads to the service is as it should be.
     fn is_whole(&self) -> Result<bool, BenchError> {
@@ -83,8 +83,8 @@ impl Between for Segment {
         format!("\n[services.{SERVICE}]\naddresses = [{addresses}]\n")
     }
 
-    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Box<dyn Asker>, BenchError> {
-        ask::of(fleet.client(), address(family))
+    fn ask(&self, fleet: &Fleet, family: Family) -> Result<Prober, BenchError> {
+        client(fleet.client(), address(family))
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) fn own_addresses() -> String {
 }
 
 impl Pair for Layered {
-    fn ask(&self, family: Family) -> Result<Box<dyn Asker>, BenchError> {
+    fn ask(&self, family: Family) -> Result<Prober, BenchError> {
         self.between.ask(&self.fleet, family)
     }
 

@@ -188,6 +188,14 @@ pub struct ServerFacts {
 }
 
 impl AddressFacts {
+    /// Who saw that what is announced of it does not arrive; `None` if nobody did, or if nothing
+    /// has to be announced (a MAC that goes along).
+    #[must_use]
+    pub fn suppressed_by(&self) -> Option<&BTreeSet<String>> {
+        let known = &self.segments.value()?.suppressed;
+        (self.layers.contains(&Layer::Arp) && !known.is_empty()).then_some(known)
+    }
+
     /// Whether its neighbours are told where it is.
     #[must_use]
     pub fn is_on_segment(&self) -> bool {

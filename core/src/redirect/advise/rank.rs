@@ -120,11 +120,9 @@ pub(super) fn warnings(facts: &Facts, layers: &[LayerAdvice]) -> Vec<String> {
     warnings
 }
 
-/// An address whose announcements nobody hears. A MAC that goes along needs none.
+/// An address whose announcements nobody hears.
 fn suppressed(address: &AddressFacts) -> Option<String> {
-    let known = &address.segments.value()?.suppressed;
-    let late = address.layers.contains(&Layer::Arp) && !known.is_empty();
-    late.then(|| {
+    address.suppressed_by().map(|_| {
         format!(
             "the segment of {} suppresses announcements, as takeovers showed: neighbours that the \
              new holder knows are told one by one, and all others go on to the old one until their \

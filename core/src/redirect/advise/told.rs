@@ -5,7 +5,6 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::facts::{AddressFacts, Clients, Facts, Known, Segments, listed};
-use crate::redirect::Layer;
 use crate::state::config::Caching;
 use crate::time::Span;
 
@@ -79,12 +78,8 @@ pub(super) fn lines(facts: &Facts) -> Vec<Line> {
 
 /// What takeovers have shown of an address's segment.
 fn suppressed(address: &AddressFacts) -> Option<Line> {
-    let known = &address.segments.value()?.suppressed;
-    if !address.layers.contains(&Layer::Arp) {
-        return None;
-    }
-    let nodes: Vec<_> = known.iter().map(String::as_str).collect();
-    (!nodes.is_empty()).then(|| Line {
+    let nodes: Vec<_> = address.suppressed_by()?.iter().map(String::as_str).collect();
+    Some(Line {
         what: format!("announcements of {}", address.ip),
         value: Some("do not arrive on its segment".to_string()),
         source: listed(&nodes),
