@@ -3,9 +3,9 @@
 //! Each prober is a thread in a host's namespace, real-time where that is permitted, that asks at a
 //! fixed beat (a millisecond) whatever became of the questions before. [`Prober::http`] is a client
 //! that opens a fresh TCP connection to a small web service for every question, [`Prober::udp`]
-//! sends a datagram, [`Prober::seeking`] looks up before each where to, [`LongProber`] keeps one TCP connection as long as it lives, and
-//! [`DoubleProber`] asks every node by its own Ethernet address, to find two that hold the same
-//! address.
+//! sends a datagram, [`Prober::seeking`] looks up before each where to send it, [`LongProber`]
+//! keeps one TCP connection as long as it lives, and [`DoubleProber`] asks every node by its own
+//! Ethernet address, to find two that hold the same address.
 //!
 //! All of them can be read while they run: [`Prober::longest_gap_since`], [`Prober::strip`],
 //! [`Prober::node_now`]; [`Prober::finish`] ends them with a [`Report`] that serialises to JSON.

@@ -1,5 +1,5 @@
-//! A client that looks up where the service is before each question, and asks there with a datagram:
-//! what it finds is used once and never kept.
+//! A client that looks up where the service is before each question, and asks there with a
+//! datagram: what it finds is used once and never kept.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

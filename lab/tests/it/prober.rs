@@ -1,7 +1,8 @@
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stead_lab::prober::{How, LongProber, Prober, Target, now};
+use stead_lab::prober::{How, LongProber, Prober, Seek, Target, now};
 
 use crate::helper::{PORT, TwoSites, ip, start_service, two_sites, wait_until};
 
@@ -55,6 +56,44 @@ fn udp_sees_an_outage_as_long_as_the_cut() {
         let target = Target::every_millisecond(SocketAddr::new(ip(service), PORT));
         let prober = Prober::udp(&sites.client, target).expect("a prober");
         sees_the_cut(&sites, prober);
+    }
+}
+
+/// Finds what a trial says.
+struct Said(Arc<Mutex<SocketAddr>>, bool);
+
+impl Seek for Said {
+    const EVERY: Duration = Duration::from_millis(1);
+
+    fn begin(&mut self) -> std::io::Result<()> {
+        self.1 = true;
+        Ok(())
+    }
+
+    fn found(&mut self) -> Option<SocketAddr> {
+        std::mem::take(&mut self.1).then(|| *self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn who_looks_up_first_sees_an_outage_as_long_as_the_cut_and_follows_what_is_found() {
+    for (one, two) in [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")] {
+        let sites = two_sites("seek");
+        sites.nodes.iter().take(2).for_each(|node| drop(start_service(node)));
+        let place = |text| SocketAddr::new(ip(text), PORT);
+        let at = Arc::new(Mutex::new(place(two)));
+        let seek = Said(Arc::clone(&at), false);
+        let v4 = ip(one).is_ipv4();
+        let patience = Duration::from_millis(250);
+        let seeking = Prober::seeking(&sites.client, v4, patience, move || Ok(seek));
+        let prober = seeking.expect("a prober");
+        wait_until("node2 answers", || prober.node_now().as_deref() == Some("node2"));
+        *at.lock().unwrap() = place(one);
+        wait_until("node1 answers", || prober.node_now().as_deref() == Some("node1"));
+        drop(prober);
+        let seek = Said(at, false);
+        let seeking = Prober::seeking(&sites.client, v4, patience, move || Ok(seek));
+        sees_the_cut(&sites, seeking.expect("a prober"));
     }
 }
 
