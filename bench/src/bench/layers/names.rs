@@ -169,7 +169,6 @@ fn question(number: u16, name: &str, family: Family) -> io::Result<Vec<u8>> {
 }
 
 /// The number of the question that this answers, and the first address of that family in it.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of the library, which may learn more")]
 fn found(answer: &[u8], family: Family) -> Option<(u16, IpAddr)> {
     let answer = Message::from_vec(answer).ok()?;
     let head = &answer.metadata;
